@@ -1,0 +1,412 @@
+//! Every mutation that exists.
+//!
+//! *Owns*: the vocabulary of the log. *Promises*: a change plus its [`Stamp`] determines its effect on a given
+//! index completely, so replay is the same as living it. *Assumes*: the store stamps, nobody else.
+//! *Never*: holds message bytes; bodies are [`NewBody`], stored once and named by [`BodyId`].
+//!
+//! ```text
+//!  caller ──Change──► Store::append ──stamps──► Entry ──► log batch ──durable──► index::apply ──► Outcome
+//! ```
+
+use bytes::Bytes;
+
+use crate::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Uid};
+
+/// Bit set of the system flags (rfc3501#2.3.2) in the low bits; keywords are bits above them, per mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FlagBits(pub u64);
+
+impl FlagBits {
+    /// No flag.
+    pub const NONE: FlagBits = FlagBits(0);
+    /// `\Seen`
+    pub const SEEN: FlagBits = FlagBits(1);
+    /// `\Answered`
+    pub const ANSWERED: FlagBits = FlagBits(1 << 1);
+    /// `\Flagged`
+    pub const FLAGGED: FlagBits = FlagBits(1 << 2);
+    /// `\Deleted`
+    pub const DELETED: FlagBits = FlagBits(1 << 3);
+    /// `\Draft`
+    pub const DRAFT: FlagBits = FlagBits(1 << 4);
+    /// All system flags.
+    pub const SYSTEM: FlagBits = FlagBits(0b11111);
+    /// The first bit that names a keyword.
+    pub const KEYWORD_SHIFT: u32 = 5;
+
+    /// Whether every bit of `other` is set here.
+    pub fn contains(self, other: FlagBits) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets together.
+    pub fn union(self, other: FlagBits) -> FlagBits {
+        FlagBits(self.0 | other.0)
+    }
+
+    /// This set without `other`.
+    pub fn without(self, other: FlagBits) -> FlagBits {
+        FlagBits(self.0 & !other.0)
+    }
+
+    /// The bit of the `index`-th keyword of a mailbox.
+    pub fn keyword(index: usize) -> FlagBits {
+        FlagBits(1 << (index as u32 + Self::KEYWORD_SHIFT))
+    }
+}
+
+/// Flags by meaning, as a client names them: system bits and keywords by name (keywords compare without case).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// System flags only; bits above [`FlagBits::SYSTEM`] are ignored.
+    pub system: FlagBits,
+    /// Keyword atoms, without duplicates; at most `limits::KEYWORDS_PER_MAILBOX_MAX`.
+    pub keywords: Vec<String>,
+}
+
+/// What a STORE does with the flags it names (rfc3501#6.4.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagOp {
+    /// `FLAGS`
+    Replace,
+    /// `+FLAGS`
+    Add,
+    /// `-FLAGS`
+    Remove,
+}
+
+/// A sorted set of UIDs as disjoint, non-adjacent, inclusive ranges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UidSet {
+    ranges: Vec<(u32, u32)>,
+}
+
+impl UidSet {
+    /// The empty set.
+    pub fn new() -> UidSet {
+        UidSet::default()
+    }
+
+    /// Adds a UID; cheap when UIDs come in ascending order.
+    pub fn push(&mut self, uid: Uid) {
+        self.push_range(uid, uid);
+    }
+
+    /// Adds an inclusive range; cheap when ranges come in ascending order.
+    pub fn push_range(&mut self, first: Uid, last: Uid) {
+        let (first, last) = (first.0.min(last.0), first.0.max(last.0));
+        match self.ranges.last_mut() {
+            Some(tail) if first >= tail.0 && first <= tail.1.saturating_add(1) => tail.1 = tail.1.max(last),
+            Some(tail) if first < tail.0 => {
+                self.ranges.push((first, last));
+                self.normalise();
+            }
+            _ => self.ranges.push((first, last)),
+        }
+    }
+
+    fn normalise(&mut self) {
+        self.ranges.sort_unstable();
+        let mut merged: Vec<(u32, u32)> = Vec::with_capacity(self.ranges.len());
+        for &(first, last) in &self.ranges {
+            match merged.last_mut() {
+                Some(tail) if first <= tail.1.saturating_add(1) => tail.1 = tail.1.max(last),
+                _ => merged.push((first, last)),
+            }
+        }
+        self.ranges = merged;
+    }
+
+    /// The ranges, ascending.
+    pub fn ranges(&self) -> &[(u32, u32)] {
+        &self.ranges
+    }
+
+    /// Whether nothing is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// How many UIDs are in the set.
+    pub fn len(&self) -> u64 {
+        self.ranges.iter().map(|&(first, last)| u64::from(last - first) + 1).sum()
+    }
+
+    /// Whether `uid` is in the set.
+    pub fn contains(&self, uid: Uid) -> bool {
+        let at = self.ranges.partition_point(|&(_, last)| last < uid.0);
+        self.ranges.get(at).is_some_and(|&(first, _)| first <= uid.0)
+    }
+
+    /// Every UID, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = Uid> + '_ {
+        self.ranges.iter().flat_map(|&(first, last)| (first..=last).map(Uid))
+    }
+}
+
+impl FromIterator<Uid> for UidSet {
+    fn from_iter<T: IntoIterator<Item = Uid>>(uids: T) -> UidSet {
+        let mut set = UidSet::new();
+        for uid in uids {
+            set.push(uid);
+        }
+        set
+    }
+}
+
+/// The special uses of rfc6154#2 that a mailbox can carry; one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum SpecialUse {
+    /// `\Archive`
+    Archive = 1,
+    /// `\Drafts`
+    Drafts = 2,
+    /// `\Junk`
+    Junk = 3,
+    /// `\Sent`
+    Sent = 4,
+    /// `\Trash`
+    Trash = 5,
+    /// `\Flagged`
+    Flagged = 6,
+    /// `\All`
+    All = 7,
+}
+
+/// Services an account may use, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Services(pub u8);
+
+impl Services {
+    /// POP3 login.
+    pub const POP3: Services = Services(1);
+    /// IMAP login.
+    pub const IMAP: Services = Services(2);
+    /// Authenticated submission.
+    pub const SUBMISSION: Services = Services(4);
+    /// Everything.
+    pub const ALL: Services = Services(7);
+
+    /// Whether all of `other` is allowed.
+    pub fn allows(self, other: Services) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// A message's bytes on their way into the log. Stored once per shard, whatever number of mailboxes show it.
+#[derive(Clone, Debug)]
+pub struct NewBody {
+    /// The octets as they are sent: CRLF line ends, trace fields first. In slices, so that nobody has to join them.
+    pub parts: Vec<Bytes>,
+    /// The encoded [`crate::layout::Summary`] of exactly these octets.
+    pub summary: Bytes,
+}
+
+/// One mutation, as asked for. What the store decides (identifiers, mod-sequence, time) is in the [`Stamp`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A new account with INBOX and `mailboxes`; the account id is in the stamped entry.
+    AccountCreate {
+        /// Normalised address; must be free.
+        address: String,
+        /// Password hash in PHC string form.
+        password_hash: String,
+        /// What it may log in to.
+        services: Services,
+        /// Mailboxes beside INBOX: name and special use.
+        mailboxes: Vec<(String, Option<SpecialUse>)>,
+    },
+    /// A new password hash.
+    AccountPassword {
+        /// PHC string.
+        password_hash: String,
+    },
+    /// Other services.
+    AccountServices {
+        /// The new set.
+        services: Services,
+    },
+    /// The account and all it holds is gone; its address is free again, its id is not.
+    AccountDelete,
+    /// A domain whose mail is ours (kept in shard 0's log, account 0).
+    DomainAdd {
+        /// Lower-case name.
+        name: String,
+    },
+    /// The domain is not ours any more.
+    DomainDelete {
+        /// Lower-case name.
+        name: String,
+    },
+    /// An alias (kept at the shard of the alias's own slot, account 0). Replaces one of that name.
+    AliasSet {
+        /// Normalised address.
+        address: String,
+        /// Normalised addresses it stands for; at least one.
+        targets: Vec<String>,
+    },
+    /// The alias is gone.
+    AliasDelete {
+        /// Normalised address.
+        address: String,
+    },
+    /// A new mailbox; superior levels must exist or are made by changes before it. Subscribes nothing.
+    MailboxCreate {
+        /// Full name in UTF-8, levels split by `/`.
+        name: String,
+        /// Its special use, if any.
+        special_use: Option<SpecialUse>,
+    },
+    /// Renames a mailbox and everything below it. For INBOX: its messages move to a new mailbox `to`
+    /// and INBOX stays, empty (rfc3501#6.3.5).
+    MailboxRename {
+        /// Which.
+        mailbox: MailboxId,
+        /// The new full name.
+        to: String,
+    },
+    /// The mailbox and its messages are gone; names below it stay.
+    MailboxDelete {
+        /// Which; never INBOX.
+        mailbox: MailboxId,
+    },
+    /// Adds or removes a name in the list of subscriptions (names need not exist, rfc3501#6.3.6).
+    Subscribe {
+        /// Full name.
+        name: String,
+        /// On or off.
+        on: bool,
+    },
+    /// One more message in a mailbox. The stamp holds its UID.
+    Deliver {
+        /// Where.
+        mailbox: MailboxId,
+        /// What; appended to the log earlier.
+        body: BodyId,
+        /// Flags it starts with.
+        flags: Flags,
+        /// INTERNALDATE, milliseconds since 1970.
+        internal_ms: u64,
+    },
+    /// Flags of messages (rfc3501#6.4.6, rfc7162#3.1.3). UIDs that are gone are passed over.
+    FlagsStore {
+        /// Where.
+        mailbox: MailboxId,
+        /// Whose.
+        uids: UidSet,
+        /// How.
+        op: FlagOp,
+        /// Which.
+        flags: Flags,
+        /// Leave messages alone (and report them) whose mod-sequence is greater than this.
+        unchanged_since: Option<ModSeq>,
+    },
+    /// Copies (or moves) messages within the account; they share their bodies. The stamp holds the first new UID,
+    /// the others follow in order of `uids`; UIDs of messages that are gone stay unused.
+    Copy {
+        /// From where.
+        from: MailboxId,
+        /// To where; may be the same mailbox.
+        to: MailboxId,
+        /// Which.
+        uids: UidSet,
+        /// Also expunge them from `from`, in the same change (rfc6851#3).
+        expunge: bool,
+    },
+    /// Removes messages. UIDs that are gone are passed over.
+    Expunge {
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        uids: UidSet,
+        /// Only those that carry `\Deleted` when this applies.
+        only_deleted: bool,
+    },
+    /// `\Recent` of all UIDs below `below` has been given to a session (rfc3501#2.3.2).
+    RecentSeen {
+        /// Where.
+        mailbox: MailboxId,
+        /// The first UID that is still recent.
+        below: Uid,
+    },
+}
+
+/// What the store decided for a change when it was appended; part of its record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Wall-clock milliseconds since 1970; never decreasing within a log.
+    pub time_ms: u64,
+    /// The account's next mod-sequence; 0 where the change has no account.
+    pub modseq: ModSeq,
+    /// First UID reserved by Deliver and Copy (and by a rename of INBOX); else 0.
+    pub uid_first: Uid,
+    /// Mailbox id reserved by creations (the first of several); else 0.
+    pub mailbox_first: MailboxId,
+}
+
+/// A change with everything that its replay needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where its record begins.
+    pub lsn: Lsn,
+    /// Whose change; 0 for domains and aliases.
+    pub account: AccountId,
+    /// What the store decided.
+    pub stamp: Stamp,
+    /// The change.
+    pub change: Change,
+}
+
+/// What an applied change did. Told to whoever waits for its position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, nothing to tell.
+    Done,
+    /// An account was created.
+    AccountCreated(AccountId),
+    /// A mailbox was created (or INBOX renamed into it).
+    MailboxCreated(MailboxId),
+    /// A message got this UID in a mailbox of this UIDVALIDITY.
+    Delivered {
+        /// UIDVALIDITY of the mailbox.
+        uid_validity: u32,
+        /// The message's UID.
+        uid: Uid,
+    },
+    /// A STORE was carried out.
+    Stored {
+        /// Messages whose flags were set (also where nothing differed).
+        done: UidSet,
+        /// Messages left alone because of `unchanged_since`.
+        modified: UidSet,
+    },
+    /// A COPY or MOVE was carried out; the two sets pair up in ascending order.
+    Copied {
+        /// UIDVALIDITY of the target.
+        uid_validity: u32,
+        /// UIDs of the originals.
+        source: UidSet,
+        /// UIDs of the copies.
+        target: UidSet,
+    },
+    /// These messages are gone.
+    Expunged(UidSet),
+    /// The change found its subject gone or its name taken when its turn came. Nothing was done.
+    Refused(Refusal),
+}
+
+/// Why an applied change did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such account.
+    NoAccount,
+    /// No such mailbox.
+    NoMailbox,
+    /// The name is taken.
+    Exists,
+    /// Too many mailboxes, keywords or messages: a bound of `limits` is reached.
+    Limit,
+    /// The body named is not there.
+    NoBody,
+}

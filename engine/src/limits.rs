@@ -1,0 +1,32 @@
+//! The named bounds of the store.
+
+/// Keywords a mailbox may have: bits 5..=63 of a message's flags.
+pub const KEYWORDS_PER_MAILBOX_MAX: usize = 59;
+/// Bytes of one keyword.
+pub const KEYWORD_BYTES_MAX: usize = 128;
+/// Bytes of a mailbox's full name.
+pub const MAILBOX_NAME_BYTES_MAX: usize = 1000;
+/// Levels of a mailbox's name.
+pub const MAILBOX_LEVELS_MAX: usize = 32;
+/// Mailboxes of one account.
+pub const MAILBOXES_PER_ACCOUNT_MAX: usize = 20_000;
+/// Subscribed names of one account.
+pub const SUBSCRIPTIONS_PER_ACCOUNT_MAX: usize = 20_000;
+/// Targets of one alias.
+pub const ALIAS_TARGETS_MAX: usize = 100;
+/// Bytes of an address (rfc5321#4.5.3.1.3 gives 254 for a path; room for UTF-8).
+pub const ADDRESS_BYTES_MAX: usize = 512;
+/// Bytes of one message the format can hold, whatever the configuration allows.
+pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Bytes of one encoded summary.
+pub const SUMMARY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a segment file.
+pub const SEGMENT_BYTES: u64 = 128 * 1024 * 1024;
+/// Bytes after which a batch takes no further record; a larger record gets a batch of its own.
+pub const BATCH_BYTES_SOFT_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of appended changes that may wait for the disk.
+pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Expunges remembered per mailbox for those who ask what vanished.
+pub const EXPUNGE_HISTORY_MAX: usize = 65_536;
+/// Flag changes remembered per mailbox for cheap pushes; older ones are found by a scan.
+pub const CHANGE_HISTORY_MAX: usize = 4_096;

@@ -1,0 +1,72 @@
+//! The named bounds of the server. What a configuration can change has its default and its bound in `config`.
+
+/// Bytes of output a session may have queued before it must wait for `resume`.
+pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+/// Messages one resumable step of a long command looks at before it yields.
+pub const STEP_MESSAGES_MAX: usize = 512;
+/// Bytes one resumable step of a search looks at before it yields.
+pub const STEP_BYTES_MAX: usize = 1024 * 1024;
+/// Bad commands before login after which a session ends.
+pub const BAD_COMMANDS_BEFORE_LOGIN_MAX: u32 = 10;
+/// Bad commands in a row after login after which a session ends.
+pub const BAD_COMMANDS_AFTER_LOGIN_MAX: u32 = 100;
+/// Failed logins after which a session ends.
+pub const LOGIN_FAILURES_MAX: u32 = 5;
+/// Octets of a POP3 command line, CRLF included (rfc2449#4).
+pub const POP3_LINE_BYTES_MAX: usize = 255;
+/// Octets of a SASL response line (rfc4422; PLAIN carries three fields of at most 255 each, in base64).
+pub const SASL_LINE_BYTES_MAX: usize = 12_288;
+/// Octets of an SMTP command line, extensions included (rfc5321#4.5.3.1.4 asks for 512, SMTPUTF8 and others add).
+pub const SMTP_LINE_BYTES_MAX: usize = 4_096;
+/// Octets of an IMAP command line without its literals (rfc7162#4 advises 8192; long UID sets need more).
+pub const IMAP_LINE_BYTES_MAX: usize = 65_536;
+/// Octets of all literals of one IMAP command other than APPEND's message.
+pub const IMAP_LITERAL_BYTES_MAX: usize = 1024 * 1024;
+/// Octets of one literal before login.
+pub const IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX: usize = 4_096;
+/// Nesting of parentheses in an IMAP command (SEARCH keys).
+pub const IMAP_NESTING_MAX: usize = 64;
+/// Search keys in one IMAP command.
+pub const IMAP_SEARCH_KEYS_MAX: usize = 1_024;
+/// Ranges in one sequence set.
+pub const IMAP_SEQUENCE_RANGES_MAX: usize = 65_536;
+/// Messages a POP3 session shows; older ones first, the rest after the next login.
+pub const POP3_MESSAGES_MAX: usize = 1_000_000;
+/// MIME nesting that is looked into; deeper parts are shown as application/octet-stream.
+pub const MIME_DEPTH_MAX: usize = 100;
+/// MIME parts of one message that are looked into.
+pub const MIME_PARTS_MAX: usize = 10_000;
+/// Octets of a message's header that are looked into for ENVELOPE.
+pub const MIME_HEADER_BYTES_MAX: usize = 1024 * 1024;
+/// Addresses of one ENVELOPE field.
+pub const MIME_ADDRESSES_MAX: usize = 2_000;
+/// Parameters of one Content-Type.
+pub const MIME_PARAMETERS_MAX: usize = 100;
+/// Dot lines that are recorded per message.
+pub const DOT_LINES_MAX: usize = 4_096;
+/// Depth of alias chains.
+pub const ALIAS_DEPTH_MAX: usize = 8;
+/// Accounts behind one recipient.
+pub const ALIAS_ACCOUNTS_MAX: usize = 1_000;
+/// Received fields after which a message goes in circles (rfc5321#6.3).
+pub const RECEIVED_FIELDS_MAX: usize = 100;
+/// Octets of messages being received that one shard holds in memory; beyond it no new one is begun.
+pub const BUFFERED_MESSAGE_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Connections one shard serves.
+pub const CONNECTIONS_PER_SHARD_MAX: usize = 100_000;
+/// Connections of one client address on one shard; loopback is exempt.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 200;
+/// Messages a shard's inbox holds; a sender whose message does not fit keeps it and tries again.
+pub const INBOX_MESSAGES_MAX: usize = 4_096;
+/// Password checks that may wait; beyond it a login gets a temporary refusal.
+pub const VERIFY_QUEUE_MAX: usize = 1_024;
+/// Octets received at once into a pooled buffer.
+pub const RECEIVE_BYTES: usize = 64 * 1024;
+/// Milliseconds between two ticks of a shard.
+pub const TICK_MS: u64 = 100;
+/// Milliseconds a client may leave its output untaken.
+pub const SEND_STALL_MS: u64 = 120_000;
+/// Milliseconds for a TLS handshake.
+pub const TLS_HANDSHAKE_MS: u64 = 30_000;
+/// Milliseconds a drain waits for sessions to finish.
+pub const DRAIN_MS: u64 = 10_000;

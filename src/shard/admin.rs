@@ -1,0 +1,137 @@
+//! What administrators ask of a shard.
+//!
+//! *Owns*: the requests and replies of the admin socket, in the shard's words. *Promises*: a reply to a change is sent
+//! when the change is durable. *Assumes*: the control thread sends each request to the shard that owns it.
+//! *Never*: formats for people.
+
+use ringpost_engine::change::Services;
+
+/// A request. Addresses are normalised by the control thread.
+#[derive(Clone, Debug)]
+pub enum AdminRequest {
+    /// Create an account (with the usual mailboxes).
+    AccountAdd {
+        /// Address.
+        address: String,
+        /// PHC string.
+        password_hash: String,
+        /// Allowed services.
+        services: Services,
+    },
+    /// Create many at once; one reply when all are durable: results in order.
+    AccountAddMany(Vec<(String, String)>),
+    /// Set a password hash.
+    AccountPassword {
+        /// Address.
+        address: String,
+        /// PHC string.
+        password_hash: String,
+    },
+    /// Delete an account.
+    AccountDelete {
+        /// Address.
+        address: String,
+    },
+    /// Accounts after an address, at most `limit`.
+    AccountList {
+        /// Exclusive start.
+        after: String,
+        /// At most so many.
+        limit: usize,
+    },
+    /// One account with its mailboxes.
+    AccountShow {
+        /// Address.
+        address: String,
+    },
+    /// Add a domain (shard 0).
+    DomainAdd {
+        /// Name.
+        name: String,
+    },
+    /// List domains (shard 0).
+    DomainList,
+    /// Set an alias.
+    AliasSet {
+        /// Address.
+        address: String,
+        /// Targets.
+        targets: Vec<String>,
+    },
+    /// Delete an alias.
+    AliasDelete {
+        /// Address.
+        address: String,
+    },
+    /// Aliases after an address, at most `limit`.
+    AliasList {
+        /// Exclusive start.
+        after: String,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Figures of the shard.
+    Status,
+}
+
+/// An account as listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountInfo {
+    /// Address.
+    pub address: String,
+    /// Id.
+    pub id: u64,
+    /// Services.
+    pub services: Services,
+    /// Messages.
+    pub messages: u64,
+    /// Octets.
+    pub bytes: u64,
+    /// When it was created.
+    pub created_ms: u64,
+}
+
+/// A mailbox as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailboxInfo {
+    /// Name.
+    pub name: String,
+    /// Special use as rfc6154 spells it, or empty.
+    pub special_use: String,
+    /// UIDVALIDITY.
+    pub uid_validity: u32,
+    /// UIDNEXT.
+    pub uid_next: u32,
+    /// HIGHESTMODSEQ.
+    pub highest_modseq: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Unseen.
+    pub unseen: u64,
+    /// Octets.
+    pub bytes: u64,
+}
+
+/// Figures of a shard: name and value, in order.
+pub type Figures = Vec<(&'static str, u64)>;
+
+/// A reply.
+#[derive(Clone, Debug)]
+pub enum AdminReply {
+    /// Done and durable.
+    Done,
+    /// Results of `AccountAddMany`: none where it worked, else why not.
+    Many(Vec<Option<String>>),
+    /// Accounts.
+    Accounts(Vec<AccountInfo>),
+    /// One account.
+    Account(AccountInfo, Vec<MailboxInfo>),
+    /// Domains.
+    Domains(Vec<String>),
+    /// Aliases and their targets.
+    Aliases(Vec<(String, Vec<String>)>),
+    /// Figures.
+    Status(Figures),
+    /// It could not be done: what, and what to do.
+    Refused(String),
+}

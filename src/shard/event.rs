@@ -1,0 +1,259 @@
+//! All that can happen to a shard, and all that a shard can do.
+//!
+//! *Owns*: the two enums and the messages between shards. *Promises*: both fit on a page.
+//! *Assumes*: events of one connection arrive in order. *Never*: holds a descriptor, a thread or a clock.
+
+use bytes::Bytes;
+use ringpost_engine::ids::{Now, ShardId};
+use ringpost_engine::io::{Extent, IoId, IoRequest, IoResult};
+
+use crate::proto::{Answer, Ask, Delivered, Secret, Service};
+use crate::shard::admin::{AdminReply, AdminRequest};
+use crate::shard::session::MovedSession;
+
+/// A connection, unique within the process and kept when its session moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Names a question until its answer; unique within the asking shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// All that can happen.
+#[derive(Debug)]
+pub enum Event {
+    /// A client connected.
+    Accepted {
+        /// Its connection.
+        conn: ConnId,
+        /// To which service.
+        service: Service,
+        /// From where, without port.
+        address: String,
+        /// Whether TLS is already on (implicit TLS: after the handshake).
+        tls: bool,
+    },
+    /// Plaintext bytes from a client.
+    Received {
+        /// From whom.
+        conn: ConnId,
+        /// What.
+        bytes: Bytes,
+    },
+    /// All output that was handed over with `Send` has been taken by the kernel.
+    Sent {
+        /// To whom.
+        conn: ConnId,
+    },
+    /// The TLS handshake that `StartTls` began is done.
+    TlsStarted {
+        /// Whose.
+        conn: ConnId,
+    },
+    /// The extents that `Warm` named are in memory.
+    Warmed {
+        /// For whom.
+        conn: ConnId,
+    },
+    /// The connection is gone.
+    Closed {
+        /// Whose.
+        conn: ConnId,
+        /// Why, for the log line.
+        why: CloseReason,
+    },
+    /// A session arrived from another shard; its connection is already attached here.
+    Arrived(Box<MovedSession>),
+    /// Disk work ended.
+    Io {
+        /// Which.
+        id: IoId,
+        /// How.
+        result: IoResult,
+    },
+    /// A password was checked; none when the pool had no room.
+    Verified {
+        /// Which.
+        ticket: Ticket,
+        /// How.
+        good: Option<bool>,
+    },
+    /// A message from another shard or from the control thread.
+    Peer {
+        /// From whom.
+        from: ShardId,
+        /// What.
+        message: Message,
+    },
+    /// Time passes; comes at least every `limits::TICK_MS`.
+    Tick,
+    /// Stop accepting, let sessions finish, then answer [`Effect::Drained`].
+    Drain,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client closed.
+    Peer,
+    /// The session closed (QUIT, LOGOUT, BYE).
+    Session,
+    /// Reading or writing failed.
+    Error(String),
+    /// The client did not take its output for `limits::SEND_STALL_MS`.
+    Stalled,
+    /// TLS failed.
+    Tls(String),
+}
+
+/// All that a shard can do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send these pieces in order. At most one `Send` per connection is under way; `Sent` tells its end.
+    Send {
+        /// To whom.
+        conn: ConnId,
+        /// What.
+        pieces: Vec<Piece>,
+    },
+    /// Do the server's side of a TLS handshake, after what was sent before.
+    StartTls {
+        /// With whom.
+        conn: ConnId,
+    },
+    /// Bring these runs into memory.
+    Warm {
+        /// For whom.
+        conn: ConnId,
+        /// Segment and its view's slices.
+        extents: Vec<(Extent, Bytes)>,
+    },
+    /// Close after what was sent before.
+    Close {
+        /// Whom.
+        conn: ConnId,
+        /// Why: for the runtime's counters; the shard has already written the log line.
+        why: CloseReason,
+    },
+    /// Carry the connection, its TLS state and this session over to another shard.
+    Move {
+        /// Whose connection.
+        conn: ConnId,
+        /// Where to.
+        to: ShardId,
+        /// The session, ready to go on.
+        session: Box<MovedSession>,
+    },
+    /// Disk work.
+    Io {
+        /// Answer with this.
+        id: IoId,
+        /// What.
+        request: IoRequest,
+    },
+    /// Check a password on the pool.
+    Verify {
+        /// Answer with this.
+        ticket: Ticket,
+        /// PHC string.
+        hash: String,
+        /// Password.
+        password: Secret,
+    },
+    /// A message to another shard, or to the control thread ([`CONTROL`]).
+    Peer {
+        /// To whom.
+        to: ShardId,
+        /// What.
+        message: Message,
+    },
+    /// A line for the log.
+    Log(crate::log::Line),
+    /// Every session is gone and everything appended is durable.
+    Drained,
+    /// The disk failed for good: say so and abort (DESIGN failure policy).
+    Fatal(String),
+}
+
+/// A piece of output.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Bytes made by the session.
+    Bytes(Bytes),
+    /// A run of a segment: `bytes` is a slice of the mapping, never copied in user space on a plaintext connection.
+    Mapped {
+        /// Where it is, for warming and splice.
+        extent: Extent,
+        /// The mapping's slice; keeps the mapping alive.
+        bytes: Bytes,
+    },
+}
+
+/// The control thread's address in the inbox.
+pub const CONTROL: ShardId = ShardId(u16::MAX);
+
+/// What shards (and the control thread) say to each other.
+#[derive(Debug)]
+pub enum Message {
+    /// A question to the owner of an address.
+    Ask {
+        /// Answer with this.
+        ticket: Ticket,
+        /// The question.
+        ask: Ask,
+        /// Aliases already followed on the way.
+        depth: usize,
+    },
+    /// Its answer.
+    Answer {
+        /// From the question.
+        ticket: Ticket,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Store a message for accounts that you own. The body is stored once.
+    Deliver {
+        /// Answer with this.
+        ticket: Ticket,
+        /// The stored octets.
+        parts: Vec<Bytes>,
+        /// The encoded summary.
+        summary: Bytes,
+        /// Normalised addresses.
+        accounts: Vec<String>,
+        /// INTERNALDATE.
+        internal_ms: u64,
+    },
+    /// How it ended, one result per account, in order, with the log position of those stored.
+    Delivered {
+        /// From the request.
+        ticket: Ticket,
+        /// Results.
+        results: Vec<(Delivered, u64)>,
+    },
+    /// Shard 0's list of domains, after every change and at start.
+    Domains(Vec<String>),
+    /// An administrator's request.
+    Admin {
+        /// Answer with this.
+        ticket: Ticket,
+        /// What.
+        request: AdminRequest,
+    },
+    /// Its answer.
+    AdminReply {
+        /// From the request.
+        ticket: Ticket,
+        /// The answer.
+        reply: AdminReply,
+    },
+}
+
+/// An event with its moment.
+#[derive(Debug)]
+pub struct Timed {
+    /// When.
+    pub now: Now,
+    /// What.
+    pub event: Event,
+}
