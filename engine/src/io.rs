@@ -78,13 +78,21 @@ pub enum IoError {
     Failed(String),
 }
 
+/// A read-only view of a whole file that stays current with later writes, for as long as it lives.
+/// The runtime's is a mapping; the fake disk's copies out of its own memory.
+pub trait View: Send + std::fmt::Debug {
+    /// The bytes `offset..offset + len`, without reading them where that can be avoided; none when any of them is
+    /// beyond the size the file had when the view was made. The slice stays good after the view is dropped.
+    fn slice(&self, offset: u64, len: u32) -> Option<Bytes>;
+}
+
 /// How a piece of disk work ended.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum IoResult {
     /// Done.
     Done,
-    /// `Create` is done; here is the read-only view of the whole file, kept up to date with later writes.
-    Created(Bytes),
+    /// `Create` is done; here is the view of the whole file. It stays good after a rename.
+    Created(Box<dyn View>),
     /// It failed.
     Failed(IoError),
 }
@@ -95,8 +103,8 @@ pub trait Disk {
     fn list(&mut self) -> Result<Vec<(FileId, u64)>, IoError>;
     /// Reads up to `buffer.len()` bytes at `offset`; short only at the end of the file.
     fn read(&mut self, file: FileId, offset: u64, buffer: &mut [u8]) -> Result<usize, IoError>;
-    /// A read-only view of the whole file that stays valid and current.
-    fn map(&mut self, file: FileId) -> Result<Bytes, IoError>;
+    /// A read-only view of the whole file.
+    fn map(&mut self, file: FileId) -> Result<Box<dyn View>, IoError>;
     /// Carries a request out at once.
     fn perform(&mut self, request: &IoRequest) -> IoResult;
 }
