@@ -16,6 +16,8 @@ pub const LOGIN_FAILURES_MAX: u32 = 5;
 pub const POP3_LINE_BYTES_MAX: usize = 255;
 /// Octets of a SASL response line (rfc4422; PLAIN carries three fields of at most 255 each, in base64).
 pub const SASL_LINE_BYTES_MAX: usize = 12_288;
+/// Octets of a password, however it is sent (rfc4616#2 asks for 255).
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Octets of an SMTP command line, extensions included (rfc5321#4.5.3.1.4 asks for 512, SMTPUTF8 and others add).
 pub const SMTP_LINE_BYTES_MAX: usize = 4_096;
 /// Octets of an IMAP command line without its literals (rfc7162#4 advises 8192; long UID sets need more).
