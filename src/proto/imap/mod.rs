@@ -1,1 +1,10 @@
-//! imap
+//! IMAP4rev1 (RFC 3501), with RFC 9051 in mind.
+//!
+//! *Owns*: the protocol, from framed bytes to outputs. *Promises*: what `proto` promises; EXPUNGE is never sent while a
+//! client's sequence numbers must stand still. *Assumes*: one account per session. *Never*: parses twice, or lets a
+//! command know how another one works.
+//!
+//! Read `command` (what can be asked), `framer` and `parse` (how it is written), `table` (when it is allowed),
+//! `view` (what the client has been told), then any file of `cmd`.
+
+pub mod command;
