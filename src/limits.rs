@@ -72,3 +72,21 @@ pub const SEND_STALL_MS: u64 = 120_000;
 pub const TLS_HANDSHAKE_MS: u64 = 30_000;
 /// Milliseconds a drain waits for sessions to finish.
 pub const DRAIN_MS: u64 = 10_000;
+/// Octets a client may pipeline behind an answer it waits for before the shard stops receiving from it.
+pub const INPUT_HELD_BYTES_MAX: usize = 128 * 1024;
+/// Put-off sessions that go on in one `Event::Turn`.
+pub const TURN_SESSIONS_MAX: usize = 16;
+/// Pieces of one `Effect::Send`; within what one gathered write takes (IOV_MAX is 1,024).
+pub const SEND_PIECES_MAX: usize = 512;
+/// Octets up to which small pieces of output are joined into one.
+pub const JOIN_BYTES_MAX: usize = 16 * 1024;
+/// Milliseconds another shard has to answer a question about an address or a login.
+pub const PEER_ANSWER_MS: u64 = 20_000;
+/// Milliseconds another shard has to store its part of a delivery (a sender waits ten minutes, rfc5321#4.5.3.2.6).
+pub const PEER_DELIVER_MS: u64 = 60_000;
+/// Addresses looked up to resolve one recipient through aliases.
+pub const ALIAS_LOOKUPS_MAX: usize = 2_000;
+/// Accounts in one `AccountAddMany`, and entries in one listing.
+pub const ADMIN_ENTRIES_MAX: usize = 10_000;
+/// Milliseconds after which a line in the log would repeat a refusal of the same kind.
+pub const REFUSAL_LOG_MS: u64 = 10_000;

@@ -4,10 +4,11 @@
 //! *Assumes*: events of one connection arrive in order. *Never*: holds a descriptor, a thread or a clock.
 
 use bytes::Bytes;
+use ringpost_engine::change::Services;
 use ringpost_engine::ids::{Now, ShardId};
 use ringpost_engine::io::{Extent, IoId, IoRequest, IoResult};
 
-use crate::proto::{Answer, Ask, Delivered, Secret, Service};
+use crate::proto::{Delivered, Secret, Service};
 use crate::shard::admin::{AdminReply, AdminRequest};
 use crate::shard::session::MovedSession;
 
@@ -87,6 +88,9 @@ pub enum Event {
     },
     /// Time passes; comes at least every `limits::TICK_MS`.
     Tick,
+    /// The shard has had its turn at everything else that was ready: go on with work that was put off
+    /// (long commands). Given while [`crate::shard::Shard::has_work`] says so, never before the other events at hand.
+    Turn,
     /// Stop accepting, let sessions finish, then answer [`Effect::Drained`].
     Drain,
 }
@@ -104,6 +108,12 @@ pub enum CloseReason {
     Stalled,
     /// TLS failed.
     Tls(String),
+    /// The account behind the session was deleted.
+    AccountGone,
+    /// The server is stopping and the session did not end in time.
+    Stopping,
+    /// A bound of `limits` on connections is reached.
+    Refused,
 }
 
 /// All that a shard can do.
@@ -160,6 +170,16 @@ pub enum Effect {
         /// Password.
         password: Secret,
     },
+    /// Receive nothing more from this client (`on: false`), or go on (`on: true`). Given when a client pipelines
+    /// more than `limits::INPUT_HELD_BYTES_MAX` behind an answer it waits for; a connection begins with receiving on.
+    Receive {
+        /// From whom.
+        conn: ConnId,
+        /// Whether to receive.
+        on: bool,
+    },
+    /// The shard knows all it needs to serve (the list of domains): listeners may open. Given once.
+    Ready,
     /// A message to another shard, or to the control thread ([`CONTROL`]).
     Peer {
         /// To whom.
@@ -195,21 +215,37 @@ pub const CONTROL: ShardId = ShardId(u16::MAX);
 /// What shards (and the control thread) say to each other.
 #[derive(Debug)]
 pub enum Message {
-    /// A question to the owner of an address.
-    Ask {
+    /// What is this normalised address, at its owner? One step; the asker follows aliases.
+    Lookup {
         /// Answer with this.
         ticket: Ticket,
-        /// The question.
-        ask: Ask,
-        /// Aliases already followed on the way.
-        depth: usize,
+        /// Normalised.
+        address: String,
     },
-    /// Its answer.
-    Answer {
+    /// The answer to `Lookup`.
+    Found {
         /// From the question.
         ticket: Ticket,
-        /// The answer.
-        answer: Answer,
+        /// What it is.
+        found: Found,
+    },
+    /// Check a user's password and services (for sessions that stay where they are: submission).
+    Authenticate {
+        /// Answer with this.
+        ticket: Ticket,
+        /// Normalised.
+        address: String,
+        /// What the client sent.
+        password: Secret,
+        /// Service wanted.
+        service: Services,
+    },
+    /// The answer to `Authenticate`; none when the password pool had no room.
+    Authenticated {
+        /// From the question.
+        ticket: Ticket,
+        /// Whether the login is good.
+        good: Option<bool>,
     },
     /// Store a message for accounts that you own. The body is stored once.
     Deliver {
@@ -247,6 +283,21 @@ pub enum Message {
         /// The answer.
         reply: AdminReply,
     },
+}
+
+/// What an address is to the shard that owns its slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// An account that takes mail.
+    Account,
+    /// An alias with these normalised targets.
+    Alias(Vec<String>),
+    /// Nothing.
+    Unknown,
+    /// An account, but the disk is full.
+    Full,
+    /// An account that cannot be served at the moment (quarantined after damage).
+    Unavailable,
 }
 
 /// An event with its moment.

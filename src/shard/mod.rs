@@ -35,6 +35,18 @@ impl Shard {
         todo!()
     }
 
+    /// Whether work was put off so that others come first. While true, the runtime calls
+    /// `handle(now, Event::Turn)` as soon as every completion at hand has been handled, without waiting for the tick.
+    pub fn has_work(&self) -> bool {
+        todo!()
+    }
+
+    /// The connection whose session is being called: some only after a panic unwound out of `handle`. The runtime
+    /// then hands in `Closed` for it, and the shard goes on.
+    pub fn running(&self) -> Option<event::ConnId> {
+        todo!()
+    }
+
     /// Read access, for the simulation's oracle and `status`.
     pub fn store(&self) -> &Store {
         todo!()
