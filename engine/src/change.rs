@@ -409,4 +409,6 @@ pub enum Refusal {
     Limit,
     /// The body named is not there.
     NoBody,
+    /// It waited for a segment that the disk had no room for.
+    DiskFull,
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, Refused};
 use crate::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
 use crate::index::{AccountRef, MailboxRef};
 use crate::io::{Disk, Extent, IoId, IoRequest, IoResult};
+use crate::limits;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -22,6 +23,21 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Largest message taken, in bytes; at most `limits::BODY_BYTES_MAX` and what a segment holds.
     pub message_bytes_max: usize,
+    /// Eight random bytes for the batches of a log that begins now; a log that is there keeps the key it has.
+    /// Makes it impossible to plant something that passes for a batch inside a message.
+    pub log_key: u64,
+}
+
+impl Options {
+    /// The usual sizes.
+    pub fn new(shard: ShardId, log_key: u64) -> Options {
+        Options {
+            shard,
+            segment_bytes: limits::SEGMENT_BYTES,
+            message_bytes_max: limits::BODY_BYTES_MAX,
+            log_key,
+        }
+    }
 }
 
 /// What recovery found; one log line.
@@ -162,6 +178,13 @@ impl Store {
 
     /// The account of a normalised address.
     pub fn account_by_address(&self, address: &str) -> Option<AccountId> {
+        let _ = address;
+        todo!()
+    }
+
+    /// Whether this address has an account that is not served because its records are damaged. To others this is a
+    /// temporary failure, never an unknown user.
+    pub fn is_quarantined(&self, address: &str) -> bool {
         let _ = address;
         todo!()
     }
