@@ -10,6 +10,8 @@
 
 use bytes::Bytes;
 
+pub use crate::uid_set::UidSet;
+
 use crate::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Uid};
 
 /// Bit set of the system flags (rfc3501#2.3.2) in the low bits; keywords are bits above them, per mailbox.
@@ -73,85 +75,6 @@ pub enum FlagOp {
     Add,
     /// `-FLAGS`
     Remove,
-}
-
-/// A sorted set of UIDs as disjoint, non-adjacent, inclusive ranges.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UidSet {
-    ranges: Vec<(u32, u32)>,
-}
-
-impl UidSet {
-    /// The empty set.
-    pub fn new() -> UidSet {
-        UidSet::default()
-    }
-
-    /// Adds a UID; cheap when UIDs come in ascending order.
-    pub fn push(&mut self, uid: Uid) {
-        self.push_range(uid, uid);
-    }
-
-    /// Adds an inclusive range; cheap when ranges come in ascending order.
-    pub fn push_range(&mut self, first: Uid, last: Uid) {
-        let (first, last) = (first.0.min(last.0), first.0.max(last.0));
-        match self.ranges.last_mut() {
-            Some(tail) if first >= tail.0 && first <= tail.1.saturating_add(1) => tail.1 = tail.1.max(last),
-            Some(tail) if first < tail.0 => {
-                self.ranges.push((first, last));
-                self.normalise();
-            }
-            _ => self.ranges.push((first, last)),
-        }
-    }
-
-    fn normalise(&mut self) {
-        self.ranges.sort_unstable();
-        let mut merged: Vec<(u32, u32)> = Vec::with_capacity(self.ranges.len());
-        for &(first, last) in &self.ranges {
-            match merged.last_mut() {
-                Some(tail) if first <= tail.1.saturating_add(1) => tail.1 = tail.1.max(last),
-                _ => merged.push((first, last)),
-            }
-        }
-        self.ranges = merged;
-    }
-
-    /// The ranges, ascending.
-    pub fn ranges(&self) -> &[(u32, u32)] {
-        &self.ranges
-    }
-
-    /// Whether nothing is in the set.
-    pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
-
-    /// How many UIDs are in the set.
-    pub fn len(&self) -> u64 {
-        self.ranges.iter().map(|&(first, last)| u64::from(last - first) + 1).sum()
-    }
-
-    /// Whether `uid` is in the set.
-    pub fn contains(&self, uid: Uid) -> bool {
-        let at = self.ranges.partition_point(|&(_, last)| last < uid.0);
-        self.ranges.get(at).is_some_and(|&(first, _)| first <= uid.0)
-    }
-
-    /// Every UID, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = Uid> + '_ {
-        self.ranges.iter().flat_map(|&(first, last)| (first..=last).map(Uid))
-    }
-}
-
-impl FromIterator<Uid> for UidSet {
-    fn from_iter<T: IntoIterator<Item = Uid>>(uids: T) -> UidSet {
-        let mut set = UidSet::new();
-        for uid in uids {
-            set.push(uid);
-        }
-        set
-    }
 }
 
 /// The special uses of rfc6154#2 that a mailbox can carry; one each.
@@ -251,22 +174,24 @@ pub enum Change {
         /// Normalised address.
         address: String,
     },
-    /// A new mailbox; superior levels must exist or are made by changes before it. Subscribes nothing.
+    /// A new mailbox, and those of its superior levels that do not exist (rfc3501#6.3.3). A name that is only kept
+    /// for its inferiors becomes a mailbox again. Subscribes nothing.
     MailboxCreate {
         /// Full name in UTF-8, levels split by `/`.
         name: String,
         /// Its special use, if any.
         special_use: Option<SpecialUse>,
     },
-    /// Renames a mailbox and everything below it. For INBOX: its messages move to a new mailbox `to`
-    /// and INBOX stays, empty (rfc3501#6.3.5).
+    /// Renames a mailbox and everything below it; superior levels of `to` are made where missing. For INBOX: its
+    /// messages move to a new mailbox `to` and INBOX stays, empty, with its inferiors (rfc3501#6.3.5).
     MailboxRename {
         /// Which.
         mailbox: MailboxId,
         /// The new full name.
         to: String,
     },
-    /// The mailbox and its messages are gone; names below it stay.
+    /// The mailbox and its messages are gone; names below it stay, and as long as there are any its own name stays
+    /// too, as one that cannot be selected (rfc3501#6.3.4).
     MailboxDelete {
         /// Which; never INBOX.
         mailbox: MailboxId,
@@ -303,7 +228,7 @@ pub enum Change {
         unchanged_since: Option<ModSeq>,
     },
     /// Copies (or moves) messages within the account; they share their bodies. The stamp holds the first new UID,
-    /// the others follow in order of `uids`; UIDs of messages that are gone stay unused.
+    /// the copies of those that are still there get consecutive ones from it on, in order of `uids`.
     Copy {
         /// From where.
         from: MailboxId,
@@ -339,9 +264,10 @@ pub struct Stamp {
     pub time_ms: u64,
     /// The account's next mod-sequence; 0 where the change has no account.
     pub modseq: ModSeq,
-    /// First UID reserved by Deliver and Copy (and by a rename of INBOX); else 0.
+    /// First of the UIDs reserved by Deliver and Copy (and by a rename of INBOX); else 0.
     pub uid_first: Uid,
-    /// Mailbox id reserved by creations (the first of several); else 0.
+    /// First of the mailbox ids reserved: one for each level of a name that is created or renamed to, one for the
+    /// name that a deletion may leave behind; else 0.
     pub mailbox_first: MailboxId,
 }
 

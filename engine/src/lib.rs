@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod change;
+pub mod codec;
 pub mod error;
 pub mod ids;
 pub mod index;
@@ -17,3 +18,4 @@ pub mod io;
 pub mod layout;
 pub mod limits;
 pub mod store;
+mod uid_set;

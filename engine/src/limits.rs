@@ -16,6 +16,14 @@ pub const SUBSCRIPTIONS_PER_ACCOUNT_MAX: usize = 20_000;
 pub const ALIAS_TARGETS_MAX: usize = 100;
 /// Bytes of an address (rfc5321#4.5.3.1.3 gives 254 for a path; room for UTF-8).
 pub const ADDRESS_BYTES_MAX: usize = 512;
+/// Bytes of a password hash in PHC form.
+pub const PASSWORD_HASH_BYTES_MAX: usize = 512;
+/// Bytes of a domain name (rfc1035#2.3.4; U-labels may take more than their A-labels).
+pub const DOMAIN_BYTES_MAX: usize = 512;
+/// Bytes of any string in a record: its length has two bytes. The bounds above are narrower, and `apply` judges them.
+pub const RECORD_STRING_BYTES_MAX: usize = 65_535;
+/// Ranges of a set of UIDs in one record (8 bytes each).
+pub const RECORD_UID_RANGES_MAX: usize = 524_288;
 /// Bytes of one message the format can hold, whatever the configuration allows.
 pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Bytes of one encoded summary.
@@ -26,7 +34,7 @@ pub const SEGMENT_BYTES: u64 = 128 * 1024 * 1024;
 pub const BATCH_BYTES_SOFT_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of appended changes that may wait for the disk.
 pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Expunges remembered per mailbox for those who ask what vanished.
+/// Runs of expunged UIDs remembered per mailbox for those who ask what vanished.
 pub const EXPUNGE_HISTORY_MAX: usize = 65_536;
-/// Flag changes remembered per mailbox for cheap pushes; older ones are found by a scan.
+/// Runs of changed messages remembered per mailbox for cheap pushes; older ones are found by a scan.
 pub const CHANGE_HISTORY_MAX: usize = 4_096;
