@@ -26,6 +26,16 @@ pub const IMAP_LINE_BYTES_MAX: usize = 65_536;
 pub const IMAP_LITERAL_BYTES_MAX: usize = 1024 * 1024;
 /// Octets of one literal before login.
 pub const IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX: usize = 4_096;
+/// Octets of an IMAP command's tag.
+pub const IMAP_TAG_BYTES_MAX: usize = 255;
+/// Octets of refused IMAP input (over-long lines, over-size `{n+}` literals) read and dropped before the session ends.
+pub const IMAP_SKIP_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Items of any other list in one IMAP command: flags, header fields, patterns, fetch items, capabilities.
+pub const IMAP_LIST_ITEMS_MAX: usize = 1_024;
+/// Pairs of an ID command (rfc2971#3.3).
+pub const IMAP_ID_PAIRS_MAX: usize = 30;
+/// Part numbers in a FETCH section's path.
+pub const IMAP_SECTION_PATH_MAX: usize = 100;
 /// Nesting of parentheses in an IMAP command (SEARCH keys).
 pub const IMAP_NESTING_MAX: usize = 64;
 /// Search keys in one IMAP command.

@@ -8,3 +8,4 @@
 //! `view` (what the client has been told), then any file of `cmd`.
 
 pub mod command;
+pub mod framer;
