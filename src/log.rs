@@ -37,3 +37,74 @@ impl Line {
         self
     }
 }
+
+impl Line {
+    /// `info connection conn=7 user=ann@example.org why="the client closed"`: what people read and `grep`.
+    pub fn text(&self) -> String {
+        let mut out = format!("{} {}", self.level_word(), self.event);
+        for (key, value) in &self.fields {
+            let bare =
+                !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+            out.push(' ');
+            out.push_str(key);
+            out.push('=');
+            match bare {
+                true => out.push_str(value),
+                false => out.push_str(&quoted(value)),
+            }
+        }
+        out
+    }
+
+    /// The same as one JSON object; every value is a string.
+    pub fn json(&self) -> String {
+        let mut out = format!("{{\"level\":\"{}\",\"event\":{}", self.level_word(), quoted(self.event));
+        for (key, value) in &self.fields {
+            out.push(',');
+            out.push_str(&quoted(key));
+            out.push(':');
+            out.push_str(&quoted(value));
+        }
+        out.push('}');
+        out
+    }
+
+    fn level_word(&self) -> &'static str {
+        match self.level {
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// A JSON string (rfc8259#7): what a client sent can neither end a line nor reach a terminal's control codes.
+fn quoted(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 2);
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_cannot_break_a_line_or_look_like_another_field() {
+        let line =
+            Line::new(Level::Warn, "connection").with("user", "a\r\nb=\"c\" \u{1b}[2J").with("ok", "x/y");
+        assert_eq!(line.text(), "warn connection user=\"a\\u000d\\u000ab=\\\"c\\\" \\u001b[2J\" ok=x/y");
+        let parsed: serde_json::Value = serde_json::from_str(&line.json()).unwrap();
+        assert_eq!(parsed["user"], "a\r\nb=\"c\" \u{1b}[2J");
+        assert_eq!(parsed["level"], "warn");
+    }
+}
