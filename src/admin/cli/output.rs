@@ -1,0 +1,137 @@
+//! What commands print.
+//!
+//! *Owns*: columns, units and JSON lines. *Promises*: a reader that goes away (`| head`) ends the output quietly.
+//! *Assumes*: results on standard output, everything else on standard error. *Never*: decides.
+
+use std::io::{BufWriter, ErrorKind, Stdout, Write};
+
+use serde_json::json;
+
+use crate::admin::wire::Line;
+use crate::config::{Config, Value};
+
+fn told(result: std::io::Result<()>) -> Result<(), String> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one line.
+pub fn say(text: &str) -> Result<(), String> {
+    told(writeln!(std::io::stdout(), "{text}"))
+}
+
+/// Says that a change is durable.
+pub fn done(json: bool) -> Result<(), String> {
+    say(if json { "{\"done\":true}" } else { "done" })
+}
+
+/// Says that an account has a password, and which if it was generated.
+pub fn password(address: &str, generated: Option<&str>, json: bool) -> Result<(), String> {
+    match (json, generated) {
+        (true, _) => say(&json!({ "address": address, "password": generated }).to_string()),
+        (false, Some(password)) => say(&format!("{address}: password {password}")),
+        (false, None) => say(&format!("{address}: done")),
+    }
+}
+
+/// How one line of a bulk file went.
+pub fn bulk_row(
+    address: &str,
+    generated: Option<&str>,
+    refused: Option<&str>,
+    json: bool,
+) -> Result<(), String> {
+    match (json, refused, generated) {
+        (true, _, _) => {
+            say(&json!({ "address": address, "password": generated, "refused": refused }).to_string())
+        }
+        (false, Some(why), _) => {
+            eprintln!("{address}: {why}");
+            Ok(())
+        }
+        (false, None, Some(password)) => say(&format!("{address},{password}")),
+        (false, None, None) => Ok(()),
+    }
+}
+
+/// Prints the configuration.
+pub fn config(config: &Config, json: bool) -> Result<(), String> {
+    if !json {
+        return told(write!(std::io::stdout(), "{}", config.render()));
+    }
+    for (key, value) in config.values().iter() {
+        let value = match value {
+            Value::Number(number) => json!(number),
+            Value::Switch(on) => json!(on),
+            Value::Text(text) => json!(text),
+            Value::Addresses(addresses) => {
+                json!(addresses.iter().map(ToString::to_string).collect::<Vec<_>>())
+            }
+        };
+        say(&json!({ "key": key.name, "value": value, "comment": key.comment }).to_string())?;
+    }
+    Ok(())
+}
+
+/// Prints the lines of a listing, with a heading before the first of each kind.
+pub struct Rows {
+    out: BufWriter<Stdout>,
+    json: bool,
+    heading: &'static str,
+}
+
+impl Rows {
+    /// For people, or as JSON.
+    pub fn new(json: bool) -> Rows {
+        Rows { out: BufWriter::new(std::io::stdout()), json, heading: "" }
+    }
+
+    /// Prints one line.
+    pub fn row(&mut self, line: &Line) -> Result<(), String> {
+        if self.json {
+            let text = serde_json::to_string(line).map_err(|error| error.to_string())?;
+            return told(writeln!(self.out, "{text}"));
+        }
+        let (heading, text) = columns(line);
+        if heading != self.heading {
+            self.heading = heading;
+            told(writeln!(self.out, "{heading}"))?;
+        }
+        told(writeln!(self.out, "{text}"))
+    }
+
+    /// Everything was printed.
+    pub fn end(mut self) -> Result<(), String> {
+        told(self.out.flush())
+    }
+}
+
+fn columns(line: &Line) -> (&'static str, String) {
+    match line {
+        Line::Account { address, services, messages, bytes, .. } => (
+            "ADDRESS                                   MESSAGES        OCTETS  SERVICES",
+            format!("{address:<40} {messages:>9} {bytes:>13}  {}", services.join(",")),
+        ),
+        Line::Mailbox { name, special_use, uid_next, messages, unseen, bytes, .. } => (
+            "MAILBOX                          USE        MESSAGES   UNSEEN        OCTETS    UIDNEXT",
+            format!("{name:<32} {special_use:<9} {messages:>9} {unseen:>8} {bytes:>13} {uid_next:>10}"),
+        ),
+        Line::Domain { name } => ("DOMAIN", name.clone()),
+        Line::Alias { address, targets } => (
+            "ALIAS                                     STANDS FOR",
+            format!("{address:<40}  {}", targets.join(" ")),
+        ),
+        Line::Result { address, refused } => {
+            ("ADDRESS: RESULT", format!("{address}: {}", refused.as_deref().unwrap_or("done")))
+        }
+        Line::Shard { shard, figures } => {
+            let figures: Vec<String> =
+                figures.iter().map(|(name, value)| format!("  {name:<28} {value}")).collect();
+            ("", format!("shard {shard}\n{}", figures.join("\n")))
+        }
+        Line::Done => ("", String::new()),
+        Line::Refused(why) => ("", why.clone()),
+    }
+}

@@ -1,0 +1,143 @@
+//! What goes over the admin socket: JSON, a line each way, and listings as many lines.
+//!
+//! *Owns*: the shapes. *Promises*: the same shapes are what `--json` prints. *Assumes*: both ends are one version.
+//! *Never*: carries a password in the clear; hashes are made by the command.
+
+use serde::{Deserialize, Serialize};
+
+/// Octets of one request line.
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// Accounts in one bulk request.
+pub const BULK_ACCOUNTS_MAX: usize = 1_000;
+
+/// A request; the first and only line a client sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Request {
+    /// Create an account.
+    AccountAdd {
+        /// Address.
+        address: String,
+        /// PHC string.
+        password_hash: String,
+        /// Service names.
+        services: Vec<String>,
+    },
+    /// Create many: address and PHC string each.
+    AccountAddMany {
+        /// At most [`BULK_ACCOUNTS_MAX`].
+        accounts: Vec<(String, String)>,
+    },
+    /// Set a password.
+    AccountPassword {
+        /// Address.
+        address: String,
+        /// PHC string.
+        password_hash: String,
+    },
+    /// Delete an account and its mail.
+    AccountDelete {
+        /// Address.
+        address: String,
+    },
+    /// List accounts in order of address.
+    AccountList,
+    /// Show an account and its mailboxes.
+    AccountShow {
+        /// Address.
+        address: String,
+    },
+    /// Take mail for a domain.
+    DomainAdd {
+        /// Name.
+        name: String,
+    },
+    /// List domains.
+    DomainList,
+    /// Let an address stand for others.
+    AliasAdd {
+        /// Address.
+        address: String,
+        /// Targets.
+        targets: Vec<String>,
+    },
+    /// Drop an alias.
+    AliasDelete {
+        /// Address.
+        address: String,
+    },
+    /// List aliases in order of address.
+    AliasList,
+    /// Figures of every shard.
+    Status,
+}
+
+/// A line of an answer. The last one is `Done` or `Refused`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line {
+    /// An account.
+    Account {
+        /// Address.
+        address: String,
+        /// Id.
+        id: u64,
+        /// Service names.
+        services: Vec<String>,
+        /// Messages in all mailboxes.
+        messages: u64,
+        /// Octets in all mailboxes.
+        bytes: u64,
+        /// Milliseconds since 1970.
+        created_ms: u64,
+    },
+    /// A mailbox of the account before it.
+    Mailbox {
+        /// Full name.
+        name: String,
+        /// `\Sent` and the like, or empty.
+        special_use: String,
+        /// UIDVALIDITY.
+        uid_validity: u32,
+        /// UIDNEXT.
+        uid_next: u32,
+        /// HIGHESTMODSEQ.
+        highest_modseq: u64,
+        /// Messages.
+        messages: u64,
+        /// Without `\Seen`.
+        unseen: u64,
+        /// Octets.
+        bytes: u64,
+    },
+    /// A domain.
+    Domain {
+        /// Name.
+        name: String,
+    },
+    /// An alias.
+    Alias {
+        /// Address.
+        address: String,
+        /// Targets.
+        targets: Vec<String>,
+    },
+    /// How one account of a bulk request went.
+    Result {
+        /// Address.
+        address: String,
+        /// Why not; none where it worked.
+        refused: Option<String>,
+    },
+    /// A shard's figures.
+    Shard {
+        /// Which.
+        shard: u16,
+        /// Names and values, in order.
+        figures: Vec<(String, u64)>,
+    },
+    /// Everything asked is done and durable.
+    Done,
+    /// It could not be done: what, and what to do.
+    Refused(String),
+}
