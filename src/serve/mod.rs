@@ -1,0 +1,103 @@
+//! `ringpost serve`: from arguments to a running server and back.
+//!
+//! *Owns*: the order of a start. *Promises*: everything that can be refused is refused in one line before anything is
+//! served. *Assumes*: it is alone in the process. *Never*: serves; the runtime does.
+//!
+//! ```text
+//!  config ─► data folder ─► certificate ─► plan ─► preflight ─► start ─► admin socket ─► demo ─► table ─► wait ─► drain
+//! ```
+
+mod certificate;
+mod demo;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ringpost_engine::ids::ShardId;
+
+use crate::admin::{self, Shards};
+use crate::config::Config;
+use crate::log::{Level, Line};
+use crate::runtime::{self, Control, Listener, LogSink, Plan};
+use crate::shard::admin::{AdminReply, AdminRequest};
+
+impl Shards for Control {
+    fn count(&self) -> u16 {
+        self.shards()
+    }
+
+    fn request(&self, to: ShardId, request: AdminRequest) -> Result<AdminReply, String> {
+        Control::request(self, to, request)
+    }
+}
+
+/// Serves until a signal says stop. The error is one line for the operator.
+pub fn serve(data: &Path, config: Option<PathBuf>) -> Result<(), String> {
+    runtime::hold_signals();
+    let file = config.or_else(|| Some(data.join("ringpost.toml")).filter(|file| file.exists()));
+    let embedded = file.is_none();
+    let config = file.map_or(Ok(Config::embedded()), |file| Config::read(&file))?;
+    prepare_folder(data)?;
+    let plan = plan(data, &config)?;
+    let first_start = runtime::stored_shards(data)?.is_none();
+    runtime::preflight(&plan)?;
+    let sink = sink(config.log_json());
+    let running = runtime::start(plan, Arc::clone(&sink))?;
+    let control = running.control();
+    admin::serve(&data.join("admin.sock"), Arc::new(control.clone()))?;
+    let accounts = match embedded {
+        true => demo::accounts(&control, data, first_start)?,
+        false => Vec::new(),
+    };
+    table::print(&config, running.addresses(), &accounts)?;
+    let signal = runtime::wait_for_stop();
+    sink(Line::new(Level::Info, "drain").with("why", signal));
+    running.drain()?;
+    sink(Line::new(Level::Info, "stopped"));
+    Ok(())
+}
+
+/// Mail is nobody else's: the folder is made with mode 0700.
+fn prepare_folder(data: &Path) -> Result<(), String> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| {
+        format!("{}: cannot make the data folder: {error}; give another one with --data", data.display())
+    })
+}
+
+fn plan(data: &Path, config: &Config) -> Result<Plan, String> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let wanted = match config.shards() {
+        0 => cores as u16,
+        shards => shards,
+    };
+    let listeners = config.listeners().into_iter().map(|listen| Listener {
+        address: listen.address,
+        service: listen.service,
+        implicit_tls: listen.implicit_tls,
+    });
+    Ok(Plan {
+        data: data.to_path_buf(),
+        shards: runtime::stored_shards(data)?.unwrap_or(wanted),
+        listeners: listeners.collect(),
+        server: config.server(),
+        tls: Some(certificate::find_or_make(data, config)?),
+        verify_threads: match config.verify_threads() {
+            0 => cores,
+            threads => threads,
+        },
+        segment_bytes: config.segment_bytes(),
+        message_bytes_max: config.message_bytes_max(),
+        pin: config.pin(),
+    })
+}
+
+/// Log lines go to standard error; a reader that went away does not stop the mail.
+fn sink(json: bool) -> LogSink {
+    Arc::new(move |line: Line| {
+        let text = if json { line.json() } else { line.text() };
+        let _reader_gone =
+            std::io::Write::write_all(&mut std::io::stderr().lock(), format!("{text}\n").as_bytes());
+    })
+}
