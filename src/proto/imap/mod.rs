@@ -9,3 +9,4 @@
 
 pub mod command;
 pub mod framer;
+pub mod utf7;
