@@ -2,6 +2,8 @@
 
 /// Bytes of output a session may have queued before it must wait for `resume`.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+/// What a queued output other than text counts for against `OUTPUT_BYTES_MAX`: the bookkeeping it costs.
+pub const OUTPUT_PIECE_COST_BYTES: usize = 64;
 /// Messages one resumable step of a long command looks at before it yields.
 pub const STEP_MESSAGES_MAX: usize = 512;
 /// Bytes one resumable step of a search looks at before it yields.
@@ -44,6 +46,8 @@ pub const IMAP_SEARCH_KEYS_MAX: usize = 1_024;
 pub const IMAP_SEQUENCE_RANGES_MAX: usize = 65_536;
 /// Messages a POP3 session shows; older ones first, the rest after the next login.
 pub const POP3_MESSAGES_MAX: usize = 1_000_000;
+/// Octets of a message that one step of TOP (or of a RETR that must look) goes through.
+pub const POP3_SCAN_BYTES: u32 = 128 * 1024;
 /// MIME nesting that is looked into; deeper parts are shown as application/octet-stream.
 pub const MIME_DEPTH_MAX: usize = 100;
 /// MIME parts of one message that are looked into.

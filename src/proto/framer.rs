@@ -52,6 +52,11 @@ impl LineFramer {
         LineFramer { max, end, scanned: 0, skipping: false }
     }
 
+    /// Another maximum from the next line on (a SASL response may be longer than a command).
+    pub fn limit(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// The next line. Ask until there is none.
     pub fn next(&mut self, input: &mut Input) -> Framed {
         if self.skipping && !self.skip(input) {

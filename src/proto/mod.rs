@@ -23,6 +23,7 @@ use ringpost_engine::store::Store;
 pub mod framer;
 pub mod imap;
 pub mod mime;
+pub mod output;
 pub mod pop3;
 pub mod sasl;
 pub mod smtp;
