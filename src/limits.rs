@@ -86,6 +86,8 @@ pub const SEND_STALL_MS: u64 = 120_000;
 pub const TLS_HANDSHAKE_MS: u64 = 30_000;
 /// Milliseconds a drain waits for sessions to finish.
 pub const DRAIN_MS: u64 = 10_000;
+/// Milliseconds a drain waits, after the sessions are gone, for what a full disk keeps from becoming durable.
+pub const DRAIN_STORE_MS: u64 = 5_000;
 /// Octets a client may pipeline behind an answer it waits for before the shard stops receiving from it.
 pub const INPUT_HELD_BYTES_MAX: usize = 128 * 1024;
 /// Put-off sessions that go on in one `Event::Turn`.

@@ -98,6 +98,19 @@ pub enum Service {
     Imap,
 }
 
+impl Service {
+    /// Its name in log lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Smtp => "smtp",
+            Service::Submission => "submission",
+            Service::Lmtp => "lmtp",
+            Service::Pop3 => "pop3",
+            Service::Imap => "imap",
+        }
+    }
+}
+
 /// Bytes received and not yet consumed. A session takes whole units and leaves the rest.
 #[derive(Debug, Default)]
 pub struct Input {

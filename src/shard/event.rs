@@ -116,6 +116,21 @@ pub enum CloseReason {
     Refused,
 }
 
+impl std::fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CloseReason::Peer => f.write_str("client closed"),
+            CloseReason::Session => f.write_str("session ended"),
+            CloseReason::Error(why) => f.write_str(why),
+            CloseReason::Stalled => f.write_str("client took no output"),
+            CloseReason::Tls(why) => write!(f, "TLS: {why}"),
+            CloseReason::AccountGone => f.write_str("account deleted"),
+            CloseReason::Stopping => f.write_str("server stopping"),
+            CloseReason::Refused => f.write_str("too many connections"),
+        }
+    }
+}
+
 /// All that a shard can do.
 #[derive(Debug)]
 pub enum Effect {

@@ -1,0 +1,361 @@
+//! The administrator's desk: carries out what [`super::admin`] asks.
+//!
+//! *Owns*: administrators' changes under way; the broadcast of the list of domains. *Promises*: a reply to a change
+//! comes after its commit; sessions of a deleted account end in the same turn. *Assumes*: addresses are normalised and
+//! sent to their owner. *Never*: formats for people beyond one line of refusal.
+
+use std::collections::BTreeMap;
+
+use ringpost_engine::change::{Change, Outcome, Refusal, Services, SpecialUse};
+use ringpost_engine::error::Refused;
+use ringpost_engine::ids::{AccountId, Lsn, ShardId};
+use ringpost_engine::index::{AccountRef, MailboxRef};
+use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
+
+use crate::limits::ADMIN_ENTRIES_MAX;
+use crate::shard::Shard;
+use crate::shard::admin::{AccountInfo, AdminReply, AdminRequest, Figures, MailboxInfo};
+use crate::shard::commit::Waiter;
+use crate::shard::event::{CloseReason, ConnId, Effect, Message, Ticket};
+
+/// Names a request under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct JobId(u64);
+
+/// Requests that wait for commits.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    jobs: BTreeMap<JobId, Job>,
+    last: u64,
+}
+
+impl Desk {
+    /// Whether nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.jobs.is_empty()
+    }
+}
+
+#[derive(Debug)]
+struct Job {
+    to: ShardId,
+    ticket: Ticket,
+    kind: Kind,
+    /// Why each change was not made; none where it was.
+    results: Vec<Option<String>>,
+    open: usize,
+}
+
+/// What follows when all of a job's changes are decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    One,
+    Many,
+    Delete(AccountId),
+    Domains,
+}
+
+/// The mailboxes every account begins with beside INBOX (rfc6154#2).
+const USUAL_MAILBOXES: [(&str, SpecialUse); 5] = [
+    ("Drafts", SpecialUse::Drafts),
+    ("Sent", SpecialUse::Sent),
+    ("Junk", SpecialUse::Junk),
+    ("Trash", SpecialUse::Trash),
+    ("Archive", SpecialUse::Archive),
+];
+
+impl Shard {
+    pub(super) fn on_admin(&mut self, from: ShardId, ticket: Ticket, request: AdminRequest) {
+        let nobody = AccountId::default();
+        let reply = match request {
+            AdminRequest::AccountAdd { address, password_hash, services } => {
+                let appended = self.add_account(address, password_hash, services);
+                return self.start(from, ticket, Kind::One, vec![appended]);
+            }
+            AdminRequest::AccountAddMany(accounts) if accounts.len() > ADMIN_ENTRIES_MAX => {
+                AdminReply::Refused(format!(
+                    "more than {ADMIN_ENTRIES_MAX} accounts at once: send them in parts"
+                ))
+            }
+            AdminRequest::AccountAddMany(accounts) => {
+                let appended = accounts
+                    .into_iter()
+                    .map(|(address, hash)| self.add_account(address, hash, Services::ALL))
+                    .collect();
+                return self.start(from, ticket, Kind::Many, appended);
+            }
+            AdminRequest::AccountPassword { address, password_hash } => {
+                let appended = self
+                    .account_named(&address)
+                    .and_then(|id| self.admin_append(id, Change::AccountPassword { password_hash }));
+                return self.start(from, ticket, Kind::One, vec![appended]);
+            }
+            AdminRequest::AccountDelete { address } => {
+                let found = self.account_named(&address);
+                let kind = found.as_ref().map_or(Kind::One, |id| Kind::Delete(*id));
+                let appended = found.and_then(|id| self.admin_append(id, Change::AccountDelete));
+                return self.start(from, ticket, kind, vec![appended]);
+            }
+            AdminRequest::AliasSet { address, targets } => {
+                let appended = self.set_alias(address, targets);
+                return self.start(from, ticket, Kind::One, vec![appended]);
+            }
+            AdminRequest::AliasDelete { address } => {
+                let appended = match self.store.alias(&address) {
+                    Some(_) => self.admin_append(nobody, Change::AliasDelete { address }),
+                    None => Err(format!("there is no alias {address}")),
+                };
+                return self.start(from, ticket, Kind::One, vec![appended]);
+            }
+            AdminRequest::DomainAdd { name } => {
+                let appended = self.add_domain(name);
+                return self.start(from, ticket, Kind::Domains, vec![appended]);
+            }
+            AdminRequest::AccountList { after, limit } => {
+                let accounts = self.store.accounts_after(&after).take(limit.min(ADMIN_ENTRIES_MAX));
+                AdminReply::Accounts(accounts.map(account_info).collect())
+            }
+            AdminRequest::AccountShow { address } => self.show(&address),
+            AdminRequest::DomainList => {
+                AdminReply::Domains(self.store.domains().map(str::to_owned).collect())
+            }
+            AdminRequest::AliasList { after, limit } => {
+                let aliases = self.store.aliases_after(&after).take(limit.min(ADMIN_ENTRIES_MAX));
+                AdminReply::Aliases(aliases.map(|(name, to)| (name.to_owned(), to.to_vec())).collect())
+            }
+            AdminRequest::Status => AdminReply::Status(self.figures()),
+        };
+        self.tell(from, Message::AdminReply { ticket, reply });
+    }
+
+    fn start(&mut self, to: ShardId, ticket: Ticket, kind: Kind, appended: Vec<Result<Lsn, String>>) {
+        self.desk.last += 1;
+        let id = JobId(self.desk.last);
+        let mut results = Vec::with_capacity(appended.len());
+        let mut open = 0;
+        for (index, result) in appended.into_iter().enumerate() {
+            if let Ok(lsn) = result {
+                self.commits.insert(lsn, Waiter::Job(id, index));
+                open += 1;
+            }
+            results.push(result.err());
+        }
+        self.desk.jobs.insert(id, Job { to, ticket, kind, results, open });
+        self.finish_job(id);
+    }
+
+    pub(super) fn job_committed(&mut self, id: JobId, index: usize, outcome: Outcome) {
+        let Some(job) = self.desk.jobs.get_mut(&id) else { return };
+        if let Outcome::Refused(refusal) = outcome {
+            job.results[index] = Some(refusal_words(refusal).to_owned());
+        }
+        job.open -= 1;
+        self.finish_job(id);
+    }
+
+    fn finish_job(&mut self, id: JobId) {
+        if self.desk.jobs.get(&id).is_none_or(|job| job.open > 0) {
+            return;
+        }
+        let Some(mut job) = self.desk.jobs.remove(&id) else { return };
+        let first = job.results.first_mut().and_then(Option::take);
+        if first.is_none() {
+            match job.kind {
+                Kind::Delete(account) => self.end_sessions_of(account),
+                Kind::Domains => self.announce_domains(),
+                Kind::One | Kind::Many => {}
+            }
+        }
+        let reply = match (job.kind, first) {
+            (Kind::Many, first) => {
+                if let Some(slot) = job.results.first_mut() {
+                    *slot = first;
+                }
+                AdminReply::Many(job.results)
+            }
+            (_, Some(why)) => AdminReply::Refused(why),
+            (_, None) => AdminReply::Done,
+        };
+        self.tell(job.to, Message::AdminReply { ticket: job.ticket, reply });
+    }
+
+    fn end_sessions_of(&mut self, account: AccountId) {
+        let sessions: Vec<ConnId> = self.users.of(account).collect();
+        for id in sessions {
+            self.hang_up(id, CloseReason::AccountGone);
+        }
+    }
+
+    fn account_named(&self, address: &str) -> Result<AccountId, String> {
+        if self.store.is_quarantined(address) {
+            return Err(format!("{address} is quarantined: its records in the log are damaged"));
+        }
+        self.store.account_by_address(address).ok_or_else(|| format!("there is no account {address}"))
+    }
+
+    fn admin_append(&mut self, account: AccountId, change: Change) -> Result<Lsn, String> {
+        self.store.append(account, change, self.now).map_err(|refused| {
+            match refused {
+                Refused::DiskFull => "the disk is full: make room and try again",
+                Refused::Busy => "too much waits for the disk: try again",
+                Refused::TooLarge => "a value is larger than the store takes",
+                Refused::Failed => "the disk failed",
+            }
+            .to_owned()
+        })
+    }
+
+    fn add_account(
+        &mut self,
+        address: String,
+        password_hash: String,
+        services: Services,
+    ) -> Result<Lsn, String> {
+        check_address(&address)?;
+        if self.store.account_by_address(&address).is_some() || self.store.is_quarantined(&address) {
+            return Err(format!("{address} exists already"));
+        }
+        if self.store.alias(&address).is_some() {
+            return Err(format!("{address} is an alias: delete it first"));
+        }
+        let mailboxes =
+            USUAL_MAILBOXES.iter().map(|(name, special)| ((*name).to_owned(), Some(*special))).collect();
+        let change = Change::AccountCreate { address, password_hash, services, mailboxes };
+        self.admin_append(AccountId::default(), change)
+    }
+
+    fn set_alias(&mut self, address: String, targets: Vec<String>) -> Result<Lsn, String> {
+        check_address(&address)?;
+        if targets.is_empty() || targets.len() > ALIAS_TARGETS_MAX {
+            return Err(format!("an alias has 1 to {ALIAS_TARGETS_MAX} targets"));
+        }
+        targets.iter().try_for_each(|target| check_address(target))?;
+        if self.store.account_by_address(&address).is_some() {
+            return Err(format!("{address} is an account: mail for it would never reach the alias"));
+        }
+        self.admin_append(AccountId::default(), Change::AliasSet { address, targets })
+    }
+
+    fn add_domain(&mut self, name: String) -> Result<Lsn, String> {
+        if self.id != ShardId(0) {
+            return Err("domains are kept by shard 0".to_owned());
+        }
+        let label = |label: &str| !label.is_empty() && label.len() <= 63; // rfc1035#2.3.4
+        if name.len() > 253
+            || !name.split('.').all(label)
+            || name.contains(|c: char| c.is_control() || c == '@')
+        {
+            return Err(format!("{name:?} is no domain name"));
+        }
+        if self.store.domains().any(|known| known == name) {
+            return Err(format!("{name} is ours already"));
+        }
+        self.admin_append(AccountId::default(), Change::DomainAdd { name })
+    }
+
+    fn show(&self, address: &str) -> AdminReply {
+        let id = match self.account_named(address) {
+            Ok(id) => id,
+            Err(why) => return AdminReply::Refused(why),
+        };
+        match self.store.account(id) {
+            Some(account) => {
+                AdminReply::Account(account_info(account), account.mailboxes().map(mailbox_info).collect())
+            }
+            None => AdminReply::Refused(format!("there is no account {address}")),
+        }
+    }
+
+    /// Shard 0 tells every shard the list of domains, and goes by it itself.
+    pub(super) fn announce_domains(&mut self) {
+        let domains: Vec<String> = self.store.domains().map(str::to_owned).collect();
+        for shard in 1..self.shards {
+            self.tell(ShardId(shard), Message::Domains(domains.clone()));
+        }
+        self.learn_domains(domains);
+    }
+
+    pub(super) fn learn_domains(&mut self, mut domains: Vec<String>) {
+        domains.sort_unstable();
+        self.server.domains = domains;
+        if !std::mem::replace(&mut self.ready, true) {
+            self.effects.push_back(Effect::Ready);
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let stats = self.store.stats();
+        let mut figures = vec![
+            ("connections", self.connections.len() as u64),
+            ("sessions_logged_in", self.users.len() as u64),
+            ("sessions_watching", self.watchers.len() as u64),
+            ("buffered_bytes", self.buffered as u64),
+            ("accounts", stats.accounts),
+            ("mailboxes", stats.mailboxes),
+            ("messages", stats.messages),
+            ("body_bytes", stats.body_bytes),
+            ("log_bytes", stats.log_bytes),
+            ("segments", stats.segments),
+            ("batches", stats.batches),
+            ("entries", stats.entries),
+            ("log_next", stats.next.0),
+            ("log_durable", stats.durable.0),
+            ("disk_full", u64::from(stats.disk_full)),
+        ];
+        figures.extend(self.counters.figures());
+        figures
+    }
+}
+
+/// Whether an address can be a name here: local part and domain, visible, within the store's bound.
+fn check_address(address: &str) -> Result<(), String> {
+    let good = address.len() <= ADDRESS_BYTES_MAX
+        && !address.contains(|c: char| c.is_control() || c.is_whitespace())
+        && address.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    if good { Ok(()) } else { Err(format!("{address:?} is no address: local-part@domain is expected")) }
+}
+
+fn refusal_words(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NoAccount => "there is no such account any more",
+        Refusal::NoMailbox => "there is no such mailbox any more",
+        Refusal::Exists => "it exists already",
+        Refusal::Limit => "a bound of the store is reached",
+        Refusal::NoBody => "the message is gone",
+        Refusal::DiskFull => "the disk is full: make room and try again",
+    }
+}
+
+fn account_info(account: AccountRef<'_>) -> AccountInfo {
+    AccountInfo {
+        address: account.address().to_owned(),
+        id: account.id().0,
+        services: account.services(),
+        messages: account.messages(),
+        bytes: account.bytes(),
+        created_ms: account.created_ms(),
+    }
+}
+
+fn mailbox_info(mailbox: MailboxRef<'_>) -> MailboxInfo {
+    let special_use = match mailbox.special_use() {
+        None => "",
+        Some(SpecialUse::Archive) => "\\Archive",
+        Some(SpecialUse::Drafts) => "\\Drafts",
+        Some(SpecialUse::Junk) => "\\Junk",
+        Some(SpecialUse::Sent) => "\\Sent",
+        Some(SpecialUse::Trash) => "\\Trash",
+        Some(SpecialUse::Flagged) => "\\Flagged",
+        Some(SpecialUse::All) => "\\All",
+    };
+    MailboxInfo {
+        name: mailbox.name().to_owned(),
+        special_use: special_use.to_owned(),
+        uid_validity: mailbox.uid_validity(),
+        uid_next: mailbox.uid_next().0,
+        highest_modseq: mailbox.highest_modseq().0,
+        messages: mailbox.len() as u64,
+        unseen: mailbox.unseen() as u64,
+        bytes: mailbox.bytes(),
+    }
+}

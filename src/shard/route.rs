@@ -1,0 +1,121 @@
+//! Where each output and each message goes.
+//!
+//! *Owns*: the two exhaustive matches over [`Output`] and [`Message`], and who owns an address.
+//! *Promises*: what is owned here is answered here, in the same turn. *Assumes*: slots are spread evenly over the
+//! shards. *Never*: more than one step of work itself.
+
+use ringpost_engine::ids::{ShardId, Slot};
+use ringpost_engine::io::Extent;
+
+use crate::proto::{Output, Reply};
+use crate::shard::Shard;
+use crate::shard::event::{CloseReason, ConnId, Effect, Message};
+use crate::shard::flow::Wake;
+use crate::shard::session::Phase;
+
+impl Shard {
+    /// The shard that owns a normalised address.
+    pub(super) fn owner(&self, address: &str) -> ShardId {
+        Slot::of(address).shard(self.shards)
+    }
+
+    /// Carries an output out or sets it on its way.
+    pub(super) fn route(&mut self, id: ConnId, output: Output) {
+        match output {
+            Output::Bytes(bytes) => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.outbox.push(bytes);
+                }
+            }
+            Output::Extent(extent) => self.send_extent(id, extent),
+            Output::AwaitCommit(lsn) => {
+                self.owe(id);
+                self.await_commit(id, lsn);
+            }
+            Output::Warm(extents) => {
+                self.owe(id);
+                self.warm(id, &extents);
+            }
+            Output::StartTls => self.enter(id, Phase::Upgrading),
+            Output::Handoff { address } => match self.owner(&address) {
+                here if here == self.id => {
+                    self.owe(id);
+                    self.wakes.push_back((id, Wake::Reply(Reply::Arrived)));
+                }
+                there => self.enter(id, Phase::Leaving(there)),
+            },
+            Output::Verify { hash, password } => {
+                self.owe(id);
+                self.verify_for_session(id, hash, password);
+            }
+            Output::Ask(ask) => {
+                self.owe(id);
+                self.ask(id, ask);
+            }
+            Output::Deliver(delivery) => {
+                self.owe(id);
+                self.deliver(id, *delivery);
+            }
+            Output::Yield => {
+                self.owe(id);
+                self.counters.yields += 1;
+                self.put_off.push_back(id);
+            }
+            Output::Close => self.enter(id, Phase::Closing(CloseReason::Session)),
+        }
+    }
+
+    fn enter(&mut self, id: ConnId, phase: Phase) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.phase = phase;
+        }
+    }
+
+    fn send_extent(&mut self, id: ConnId, extent: Extent) {
+        match (self.store.bytes(extent), self.connections.get_mut(&id)) {
+            (Some(bytes), Some(connection)) => connection.outbox.push_mapped(extent, bytes),
+            // Its length is announced already, so nothing sensible can follow.
+            (None, _) => self.hang_up(id, CloseReason::Error(format!("no bytes at {extent:?}"))),
+            (_, None) => {}
+        }
+    }
+
+    fn warm(&mut self, id: ConnId, extents: &[Extent]) {
+        self.counters.warms += 1;
+        let mut views = Vec::with_capacity(extents.len());
+        for extent in extents {
+            match self.store.bytes(*extent) {
+                Some(bytes) => views.push((*extent, bytes)),
+                None => return self.hang_up(id, CloseReason::Error(format!("no bytes at {extent:?}"))),
+            }
+        }
+        self.effects.push_back(Effect::Warm { conn: id, extents: views });
+    }
+
+    pub(super) fn on_message(&mut self, from: ShardId, message: Message) {
+        match message {
+            Message::Lookup { ticket, address } => {
+                let found = self.look_up(&address);
+                self.tell(from, Message::Found { ticket, found });
+            }
+            Message::Found { ticket, found } => self.on_found(ticket, found),
+            Message::Authenticate { ticket, address, password, service } => {
+                self.authenticate_for_peer(from, ticket, &address, password, service);
+            }
+            Message::Authenticated { ticket, good } => self.on_authenticated(ticket, good),
+            Message::Deliver { ticket, parts, summary, accounts, internal_ms } => {
+                self.deliver_for_peer(from, ticket, parts, summary, accounts, internal_ms);
+            }
+            Message::Delivered { ticket, results } => self.on_part_done(ticket, from, results),
+            Message::Domains(domains) => self.learn_domains(domains),
+            Message::Admin { ticket, request } => self.on_admin(from, ticket, request),
+            // Only the control thread asks for these; nobody waits for one here.
+            Message::AdminReply { .. } => {}
+        }
+    }
+
+    /// Says something to another shard.
+    pub(super) fn tell(&mut self, to: ShardId, message: Message) {
+        self.effects.push_back(Effect::Peer { to, message });
+    }
+}
