@@ -1,0 +1,117 @@
+//! Read-only shared mappings of files.
+//!
+//! *Owns*: the mapped address range. *Promises*: the range stays mapped as long as the value lives.
+//! *Assumes*: whoever slices a mapping slices only bytes that are written and will never be written again, and that
+//! lie below every later truncation (the log is append-only: engine, I-numbers on sealed segments).
+//! *Never*: writes.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+
+/// A file mapped for reading, whole.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<libc::c_void>,
+    len: usize,
+}
+
+// SAFETY: the range is plain memory that nobody writes through this value; `munmap` may be called on any thread.
+unsafe impl Send for Mapping {}
+// SAFETY: only shared reads are possible through a reference.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `len` bytes of `file`; `len` must not be 0 nor beyond the file's end.
+    ///
+    /// # Errors
+    /// What the kernel says; `InvalidInput` for a bad `len`.
+    pub fn new(file: &File, len: u64) -> io::Result<Mapping> {
+        if len == 0 || len > file.metadata()?.len() {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        // SAFETY: a fresh range is asked for, no existing memory is touched; the result is checked below.
+        let start = unsafe {
+            libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(start).map(|start| Mapping { start, len }).ok_or_else(io::Error::last_os_error)
+    }
+}
+
+impl AsRef<[u8]> for Mapping {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: `start..start + len` is mapped readable until drop.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: exactly the range that `new` mapped; nobody can hold a slice of it any more.
+        unsafe { libc::munmap(self.start.as_ptr(), self.len) };
+    }
+}
+
+/// Bytes of a page.
+pub fn page_bytes() -> usize {
+    // SAFETY: no memory is involved.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(4096)
+}
+
+/// Whether every page of a mapping's slice is in memory, at most [`RESIDENT_PAGES_MAX`] of them looked at.
+/// A longer slice is "not resident". Looking does not bring anything in.
+///
+/// # Errors
+/// What the kernel says, for example when the slice is not of a mapping.
+pub fn is_resident(bytes: &[u8]) -> io::Result<bool> {
+    if bytes.is_empty() {
+        return Ok(true);
+    }
+    let page = page_bytes();
+    let address = bytes.as_ptr() as usize;
+    let start = address - address % page;
+    let len = address + bytes.len() - start;
+    let mut pages = [0u8; RESIDENT_PAGES_MAX];
+    if len.div_ceil(page) > pages.len() {
+        return Ok(false);
+    }
+    // SAFETY: the pages belong to a live slice, and `pages` has one byte for each.
+    let result = unsafe { libc::mincore(start as *mut libc::c_void, len, pages.as_mut_ptr()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(pages[..len.div_ceil(page)].iter().all(|page| page & 1 == 1))
+}
+
+/// Pages that one look at residency covers.
+pub const RESIDENT_PAGES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn mapping_follows_later_writes_and_outlives_the_file() {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(&[0; 8192]).expect("write");
+        let mapping = Mapping::new(&file, 8192).expect("map");
+        std::os::unix::fs::FileExt::write_all_at(&file, b"later", 4094).expect("write");
+        drop(file);
+        assert_eq!(&mapping.as_ref()[4094..4099], b"later");
+        assert!(is_resident(&mapping.as_ref()[4090..4100]).expect("mincore"));
+    }
+
+    #[test]
+    fn mapping_refuses_what_the_file_does_not_have() {
+        let file = tempfile::tempfile().expect("a temporary file");
+        assert!(Mapping::new(&file, 0).is_err());
+        assert!(Mapping::new(&file, 1).is_err());
+    }
+}
