@@ -325,9 +325,9 @@ pub enum Outcome {
 /// Why an applied change did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// No such account.
+    /// No such account, alias or domain.
     NoAccount,
-    /// No such mailbox.
+    /// No such mailbox, or one that must stay (INBOX) or cannot be selected.
     NoMailbox,
     /// The name is taken.
     Exists,

@@ -13,6 +13,7 @@ pub mod change;
 pub mod codec;
 pub mod error;
 pub mod ids;
+#[cfg_attr(not(test), expect(dead_code, reason = "the store comes to use all of it"))]
 pub mod index;
 pub mod io;
 pub mod layout;

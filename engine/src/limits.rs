@@ -12,6 +12,12 @@ pub const MAILBOX_LEVELS_MAX: usize = 32;
 pub const MAILBOXES_PER_ACCOUNT_MAX: usize = 20_000;
 /// Subscribed names of one account.
 pub const SUBSCRIPTIONS_PER_ACCOUNT_MAX: usize = 20_000;
+/// Accounts of one shard.
+pub const ACCOUNTS_PER_SHARD_MAX: usize = 10_000_000;
+/// Aliases of one shard.
+pub const ALIASES_PER_SHARD_MAX: usize = 10_000_000;
+/// Domains of a server.
+pub const DOMAINS_MAX: usize = 1_000_000;
 /// Targets of one alias.
 pub const ALIAS_TARGETS_MAX: usize = 100;
 /// Bytes of an address (rfc5321#4.5.3.1.3 gives 254 for a path; room for UTF-8).

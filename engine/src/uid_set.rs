@@ -48,6 +48,13 @@ impl UidSet {
         Some(UidSet { ranges })
     }
 
+    /// The set of ranges in any order, each with its smaller end first.
+    pub(crate) fn from_unsorted(ranges: Vec<(u32, u32)>) -> UidSet {
+        let mut set = UidSet { ranges };
+        set.normalise();
+        set
+    }
+
     fn normalise(&mut self) {
         self.ranges.sort_unstable();
         let mut merged: Vec<(u32, u32)> = Vec::with_capacity(self.ranges.len());
@@ -83,9 +90,7 @@ impl UidSet {
 
     /// All UIDs that are in either set.
     pub fn union(&self, other: &UidSet) -> UidSet {
-        let mut both = UidSet { ranges: [self.ranges.as_slice(), other.ranges.as_slice()].concat() };
-        both.normalise();
-        both
+        UidSet::from_unsorted([self.ranges.as_slice(), other.ranges.as_slice()].concat())
     }
 
     /// The UIDs that are in both sets.

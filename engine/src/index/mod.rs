@@ -1,187 +1,172 @@
 //! The index: everything derived from the log, and how it is read.
 //!
-//! *Owns*: accounts, mailboxes, messages, bodies, names. *Promises*: equals the replay of the log.
-//! *Assumes*: `apply` is its only mutator. *Never*: holds what is not durable.
+//! *Owns*: accounts, mailboxes, messages, bodies, names. *Promises*: equals the replay of the log, and:
+//!
+//! * I10: every mod-sequence given to an account is greater than all before;
+//! * I11: every UID given out in a mailbox is greater than all before;
+//! * I12: no id of an account, mailbox or body is given out twice;
+//! * I13: UIDVALIDITY never repeats under one name of one address;
+//! * I14: the time of entries never goes back;
+//! * I15: a mailbox's columns have one length and ascending UIDs, and all counters equal a recount;
+//! * I16: a body has as many references as messages show it;
+//! * I17: every superior level of a mailbox's name is there, and every name has its mailbox.
+//!
+//! *Assumes*: [`apply`] is its only mutator. *Never*: holds what is not durable.
 
-use crate::change::{FlagBits, Services, SpecialUse};
-use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+mod account;
+pub(crate) mod apply;
+mod bodies;
+mod columns;
+mod digest;
+mod history;
+mod keywords;
+#[cfg(test)]
+mod lab;
+mod mailbox;
+pub mod names;
+pub(crate) mod plan;
+mod view;
 
-/// A message as a mailbox shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Its UID.
-    pub uid: Uid,
-    /// Mod-sequence of its last change.
-    pub modseq: ModSeq,
-    /// Flags, keyword bits by the mailbox's table.
-    pub flags: FlagBits,
-    /// Exact octets.
-    pub size: u32,
-    /// INTERNALDATE in milliseconds since 1970.
-    pub internal_ms: u64,
-    /// Its bytes.
-    pub body: BodyId,
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::ids::{AccountId, BodyId, MailboxId, ShardId};
+use crate::store::BodyRef;
+use account::Account;
+use bodies::Bodies;
+use digest::Digest;
+
+pub use view::{AccountRef, MailboxRef, Message};
+
+/// How much of everything there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Accounts, those in quarantine included.
+    pub(crate) accounts: u64,
+    /// Mailboxes of all of them.
+    pub(crate) mailboxes: u64,
+    /// Messages shown (a copy counts).
+    pub(crate) messages: u64,
+    /// Octets of the bodies that some mailbox shows, each once.
+    pub(crate) body_bytes: u64,
 }
 
-/// Read access to an account.
-#[derive(Clone, Copy)]
-pub struct AccountRef<'a> {
-    _private: &'a (),
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Index {
+    shard: ShardId,
+    accounts: BTreeMap<AccountId, Account>,
+    addresses: BTreeMap<String, AccountId>,
+    aliases: BTreeMap<String, Vec<String>>,
+    domains: BTreeSet<String>,
+    bodies: Bodies,
+    /// The counter of the next account's id.
+    next_account: u64,
+    last_time_ms: u64,
+    /// The greatest UIDVALIDITY of any account that was deleted: its address may come back.
+    uid_validity_floor: u32,
+    mailboxes: u64,
+    messages: u64,
 }
 
-impl<'a> AccountRef<'a> {
-    /// Its id.
-    pub fn id(&self) -> AccountId {
-        todo!()
+impl Index {
+    /// Nothing.
+    pub(crate) fn new(shard: ShardId) -> Index {
+        Index {
+            shard,
+            accounts: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            domains: BTreeSet::new(),
+            bodies: Bodies::default(),
+            next_account: 1,
+            last_time_ms: 0,
+            uid_validity_floor: 0,
+            mailboxes: 0,
+            messages: 0,
+        }
     }
-    /// Its normalised address.
-    pub fn address(&self) -> &'a str {
-        todo!()
-    }
-    /// Its password hash (PHC string).
-    pub fn password_hash(&self) -> &'a str {
-        todo!()
-    }
-    /// What it may log in to.
-    pub fn services(&self) -> Services {
-        todo!()
-    }
-    /// When it was created, milliseconds since 1970.
-    pub fn created_ms(&self) -> u64 {
-        todo!()
-    }
-    /// Highest mod-sequence given out and durable.
-    pub fn highest_modseq(&self) -> ModSeq {
-        todo!()
-    }
-    /// Octets of all messages in all its mailboxes.
-    pub fn bytes(&self) -> u64 {
-        todo!()
-    }
-    /// Messages in all its mailboxes.
-    pub fn messages(&self) -> u64 {
-        todo!()
-    }
-    /// Its mailboxes in order of name; INBOX is named `INBOX`.
-    pub fn mailboxes(&self) -> Box<dyn Iterator<Item = MailboxRef<'a>> + 'a> {
-        todo!()
-    }
-    /// A mailbox by exact name; `INBOX` in any case.
-    pub fn mailbox_by_name(&self, name: &str) -> Option<MailboxRef<'a>> {
-        let _ = name;
-        todo!()
-    }
-    /// INBOX.
-    pub fn inbox(&self) -> MailboxRef<'a> {
-        todo!()
-    }
-    /// Whether a mailbox exists below `name` (`name/…`).
-    pub fn has_children(&self, name: &str) -> bool {
-        let _ = name;
-        todo!()
-    }
-    /// Subscribed names in order.
-    pub fn subscriptions(&self) -> Box<dyn Iterator<Item = &'a str> + 'a> {
-        todo!()
-    }
-    /// Whether a name is subscribed.
-    pub fn is_subscribed(&self, name: &str) -> bool {
-        let _ = name;
-        todo!()
-    }
-}
 
-/// Read access to a mailbox. Positions (`usize`) are 0-based places in UID order, valid until the next mutation.
-#[derive(Clone, Copy)]
-pub struct MailboxRef<'a> {
-    _private: &'a (),
-}
+    /// The account of a normalised address; none when there is none or it is quarantined.
+    pub(crate) fn account_by_address(&self, address: &str) -> Option<AccountId> {
+        self.addresses.get(address).copied().filter(|id| !self.accounts[id].quarantined)
+    }
 
-impl<'a> MailboxRef<'a> {
-    /// Its id.
-    pub fn id(&self) -> MailboxId {
-        todo!()
+    /// Whether this address has an account in quarantine.
+    pub(crate) fn is_quarantined(&self, address: &str) -> bool {
+        self.addresses.get(address).is_some_and(|id| self.accounts[id].quarantined)
     }
-    /// Full name, UTF-8, levels split by `/`.
-    pub fn name(&self) -> &'a str {
-        todo!()
+
+    /// An account; none when deleted or quarantined.
+    pub(crate) fn account(&self, id: AccountId) -> Option<AccountRef<'_>> {
+        self.accounts.get(&id).filter(|account| !account.quarantined).map(AccountRef)
     }
-    /// Its special use.
-    pub fn special_use(&self) -> Option<SpecialUse> {
-        todo!()
+
+    /// All accounts that are served whose address is greater than `after`, in order of address.
+    pub(crate) fn accounts_after(&self, after: &str) -> impl Iterator<Item = AccountRef<'_>> {
+        let from = (Bound::Excluded(after), Bound::Unbounded);
+        self.addresses.range::<str, _>(from).filter_map(|(_, &id)| self.account(id))
     }
-    /// UIDVALIDITY.
-    pub fn uid_validity(&self) -> u32 {
-        todo!()
+
+    /// A mailbox of an account that is served.
+    pub(crate) fn mailbox(&self, account: AccountId, id: MailboxId) -> Option<MailboxRef<'_>> {
+        self.account(account)?.0.mailboxes.get(&id).map(MailboxRef)
     }
-    /// UIDNEXT, as far as durable.
-    pub fn uid_next(&self) -> Uid {
-        todo!()
+
+    /// Targets of an alias.
+    pub(crate) fn alias(&self, address: &str) -> Option<&[String]> {
+        self.aliases.get(address).map(Vec::as_slice)
     }
-    /// HIGHESTMODSEQ of this mailbox (rfc7162#3.1.2.1), at least 1.
-    pub fn highest_modseq(&self) -> ModSeq {
-        todo!()
+
+    /// Aliases in order of address, after `after`.
+    pub(crate) fn aliases_after(&self, after: &str) -> impl Iterator<Item = (&str, &[String])> {
+        let from = (Bound::Excluded(after), Bound::Unbounded);
+        self.aliases.range::<str, _>(from).map(|(address, targets)| (address.as_str(), targets.as_slice()))
     }
-    /// How many messages.
-    pub fn len(&self) -> usize {
-        todo!()
+
+    /// Domains in order.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = &str> {
+        self.domains.iter().map(String::as_str)
     }
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+
+    /// Where a body's bytes are.
+    pub(crate) fn body(&self, id: BodyId) -> Option<BodyRef> {
+        self.bodies.get(id)
     }
-    /// How many lack `\Seen`.
-    pub fn unseen(&self) -> usize {
-        todo!()
+
+    /// How much there is.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            accounts: self.accounts.len() as u64,
+            mailboxes: self.mailboxes,
+            messages: self.messages,
+            body_bytes: self.bodies.bytes(),
+        }
     }
-    /// How many carry `\Deleted`.
-    pub fn deleted(&self) -> usize {
-        todo!()
-    }
-    /// Octets of all messages.
-    pub fn bytes(&self) -> u64 {
-        todo!()
-    }
-    /// Place of the first message without `\Seen`.
-    pub fn first_unseen(&self) -> Option<usize> {
-        todo!()
-    }
-    /// UIDs from here on have not been recent to anybody.
-    pub fn recent_from(&self) -> Uid {
-        todo!()
-    }
-    /// Keywords in order of their bits.
-    pub fn keywords(&self) -> &'a [String] {
-        todo!()
-    }
-    /// The message at a place; panics outside `0..len()`.
-    pub fn message(&self, place: usize) -> Message {
-        let _ = place;
-        todo!()
-    }
-    /// How many messages have a smaller UID. O(log n).
-    pub fn rank(&self, uid: Uid) -> usize {
-        let _ = uid;
-        todo!()
-    }
-    /// The place of a UID. O(log n).
-    pub fn place(&self, uid: Uid) -> Option<usize> {
-        let _ = uid;
-        todo!()
-    }
-    /// UIDs expunged by changes with a greater mod-sequence, oldest change first. Complete while
-    /// `since >= expunged_floor()`.
-    pub fn expunged_since(&self, since: ModSeq) -> Box<dyn Iterator<Item = (ModSeq, Uid)> + 'a> {
-        let _ = since;
-        todo!()
-    }
-    /// Expunges at or below this mod-sequence are forgotten.
-    pub fn expunged_floor(&self) -> ModSeq {
-        todo!()
-    }
-    /// UIDs of present messages whose mod-sequence is greater, ascending, each once. Cheap when the answer is small.
-    pub fn changed_since(&self, since: ModSeq) -> Vec<Uid> {
-        let _ = since;
-        todo!()
+
+    /// A fingerprint of all of it: two indexes that differ anywhere have different ones, but for a chance of 2^-64.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut digest = Digest::new();
+        digest.word(u64::from(self.shard.0));
+        digest.word(self.next_account);
+        digest.word(self.last_time_ms);
+        digest.word(u64::from(self.uid_validity_floor));
+        digest.word(self.mailboxes);
+        digest.word(self.messages);
+        for account in self.accounts.values() {
+            account.digest(&mut digest);
+        }
+        for (address, id) in &self.addresses {
+            digest.text(address);
+            digest.word(id.0);
+        }
+        for (address, targets) in &self.aliases {
+            digest.text(address);
+            digest.word(targets.len() as u64);
+            targets.iter().for_each(|target| digest.text(target));
+        }
+        self.domains.iter().for_each(|name| digest.text(name));
+        self.bodies.digest(&mut digest);
+        digest.value()
     }
 }

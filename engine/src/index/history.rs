@@ -1,0 +1,87 @@
+//! What happened in a mailbox lately, in order of mod-sequence.
+//!
+//! *Owns*: two bounded rings of runs of UIDs: what changed and what was expunged, each with its floor.
+//! *Promises*: complete for every mod-sequence at or above the ring's floor; memory within its bound.
+//! *Assumes*: runs are recorded in ascending mod-sequence (I10). *Never*: guesses below its floor.
+
+use std::collections::VecDeque;
+
+use super::digest::Digest;
+use crate::ids::{ModSeq, Uid};
+
+/// A run of UIDs that one change touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) modseq: ModSeq,
+    pub(super) first: Uid,
+    pub(super) last: Uid,
+}
+
+/// Runs in order of mod-sequence; the oldest fall out at the bound.
+#[derive(Debug)]
+pub(super) struct History {
+    runs: VecDeque<Run>,
+    floor: ModSeq,
+    runs_max: usize,
+}
+
+impl History {
+    /// Nothing happened yet.
+    pub(super) fn new(runs_max: usize) -> History {
+        History { runs: VecDeque::new(), floor: ModSeq(0), runs_max }
+    }
+
+    /// What happened at or below this mod-sequence may be forgotten.
+    pub(super) fn floor(&self) -> ModSeq {
+        self.floor
+    }
+
+    /// Records one more run.
+    pub(super) fn record(&mut self, run: Run) {
+        assert!(
+            self.runs.back().is_none_or(|last| last.modseq <= run.modseq),
+            "I10: mod-sequences only grow"
+        );
+        if self.runs.len() == self.runs_max
+            && let Some(forgotten) = self.runs.pop_front()
+        {
+            self.floor = forgotten.modseq;
+        }
+        self.runs.push_back(run);
+    }
+
+    /// Runs of changes with a greater mod-sequence, oldest first.
+    pub(super) fn since(&self, since: ModSeq) -> impl Iterator<Item = Run> + '_ {
+        let from = self.runs.partition_point(|run| run.modseq <= since);
+        self.runs.range(from..).copied()
+    }
+
+    pub(super) fn digest(&self, digest: &mut Digest) {
+        digest.word(self.floor.0);
+        digest.word(self.runs.len() as u64);
+        for run in &self.runs {
+            digest.word(run.modseq.0);
+            digest.word(u64::from(run.first.0) << 32 | u64::from(run.last.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(modseq: u64, uid: u32) -> Run {
+        Run { modseq: ModSeq(modseq), first: Uid(uid), last: Uid(uid) }
+    }
+
+    #[test]
+    fn the_floor_is_the_youngest_that_was_forgotten() {
+        let mut history = History::new(3);
+        for (modseq, uid) in [(2, 1), (5, 2), (5, 3), (5, 4), (7, 5)] {
+            history.record(run(modseq, uid));
+        }
+        assert_eq!(history.floor(), ModSeq(5));
+        assert_eq!(history.since(ModSeq(5)).collect::<Vec<_>>(), [run(7, 5)]);
+        assert_eq!(history.since(ModSeq(7)).count(), 0);
+    }
+}

@@ -1,0 +1,276 @@
+//! One mailbox: its head, its messages, its history.
+//!
+//! *Owns*: everything a mailbox is, and how a change works on its messages. *Promises*: the counters equal a recount
+//! (I15); `highest_modseq` grows with whatever happens to a message, expunge included (rfc7162#3.1.2.1).
+//! *Assumes*: `apply` calls with stamps that grow. *Never*: knows of bodies' places or of other mailboxes.
+
+use super::Message;
+use super::columns::Columns;
+use super::digest::Digest;
+use super::history::{History, Run};
+use super::keywords::Keywords;
+use crate::change::{FlagBits, FlagOp, Flags, Refusal, SpecialUse, UidSet};
+use crate::ids::{BodyId, MailboxId, ModSeq, Uid};
+use crate::limits;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    pub(super) id: MailboxId,
+    pub(super) name: String,
+    pub(super) special_use: Option<SpecialUse>,
+    /// Only a name that holds its inferiors together (rfc3501#6.3.4).
+    pub(super) no_select: bool,
+    pub(super) uid_validity: u32,
+    pub(super) uid_next: Uid,
+    pub(super) recent_from: Uid,
+    pub(super) highest_modseq: ModSeq,
+    pub(super) columns: Columns,
+    pub(super) keywords: Keywords,
+    pub(super) changes: History,
+    pub(super) expunges: History,
+    pub(super) unseen: usize,
+    pub(super) deleted: usize,
+    pub(super) bytes: u64,
+    /// UID of the first message without `\Seen`; [`NOBODY`] when there is none.
+    first_unseen: Uid,
+}
+
+/// Greater than any UID that is given out.
+const NOBODY: Uid = Uid(u32::MAX);
+
+/// What a STORE did.
+pub(super) struct Stored {
+    pub(super) done: UidSet,
+    pub(super) modified: UidSet,
+}
+
+impl Mailbox {
+    pub(super) fn new(id: MailboxId, name: &str, uid_validity: u32, modseq: ModSeq) -> Mailbox {
+        Mailbox {
+            id,
+            name: name.to_owned(),
+            special_use: None,
+            no_select: false,
+            uid_validity,
+            uid_next: Uid(1),
+            recent_from: Uid(1),
+            highest_modseq: modseq,
+            columns: Columns::default(),
+            keywords: Keywords::default(),
+            changes: History::new(limits::CHANGE_HISTORY_MAX),
+            expunges: History::new(limits::EXPUNGE_HISTORY_MAX),
+            unseen: 0,
+            deleted: 0,
+            bytes: 0,
+            first_unseen: NOBODY,
+        }
+    }
+
+    /// Place of the first message without `\Seen`.
+    pub(super) fn first_unseen(&self) -> Option<usize> {
+        (self.unseen > 0).then(|| self.columns.rank(self.first_unseen))
+    }
+
+    /// UIDs of present messages with a greater mod-sequence, ascending.
+    pub(super) fn changed_since(&self, since: ModSeq) -> Vec<Uid> {
+        if since >= self.highest_modseq {
+            return Vec::new();
+        }
+        if since < self.changes.floor() {
+            let places = self.columns.places_changed_since(since);
+            return places.map(|place| self.columns.uid(place)).collect();
+        }
+        // Whoever is in a run now was in it then: later arrivals have greater UIDs.
+        let runs = self.changes.since(since).map(|run| (run.first.0, run.last.0));
+        let touched = UidSet::from_unsorted(runs.collect());
+        self.columns.places_of(&touched).map(|place| self.columns.uid(place)).collect()
+    }
+
+    /// Whether `count` more messages from `first` on leave a UID to give out.
+    pub(super) fn has_uids(&self, first: Uid, count: usize) -> bool {
+        count < (NOBODY.0 - first.0) as usize
+    }
+
+    /// Appends messages of consecutive UIDs, all of one mod-sequence.
+    pub(super) fn append(&mut self, messages: &[Message]) {
+        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return };
+        for &message in messages {
+            self.columns.push(message);
+            self.bytes += u64::from(message.size);
+            self.count_in(message.flags, message.uid);
+        }
+        self.changes.record(Run { modseq: first.modseq, first: first.uid, last: last.uid });
+        self.highest_modseq = last.modseq;
+        self.uid_next = Uid(last.uid.0 + 1);
+    }
+
+    /// Changes flags. A message whose flags stay as they are keeps its mod-sequence (rfc7162#3.1.3).
+    pub(super) fn store_flags(
+        &mut self,
+        uids: &UidSet,
+        op: FlagOp,
+        flags: &Flags,
+        unchanged_since: Option<ModSeq>,
+        modseq: ModSeq,
+    ) -> Result<Stored, Refusal> {
+        let mut stored = Stored { done: UidSet::new(), modified: UidSet::new() };
+        for place in self.columns.places_of(uids) {
+            let newer = unchanged_since.is_some_and(|since| self.columns.modseq(place) > since);
+            let set = if newer { &mut stored.modified } else { &mut stored.done };
+            set.push(self.columns.uid(place));
+        }
+        if stored.done.is_empty() {
+            return Ok(stored);
+        }
+        let bits = match op {
+            FlagOp::Remove => self.keywords.known(flags),
+            FlagOp::Replace | FlagOp::Add => self.keywords.enter_all(flags).ok_or(Refusal::Limit)?,
+        };
+        self.change_flags(&stored.done, op, bits, modseq);
+        Ok(stored)
+    }
+
+    fn change_flags(&mut self, uids: &UidSet, op: FlagOp, bits: FlagBits, modseq: ModSeq) {
+        let mut runs = Runs::new(modseq);
+        for &(first, last) in uids.ranges() {
+            for place in self.columns.places(first, last) {
+                let old = self.columns.flags(place);
+                let new = match op {
+                    FlagOp::Replace => bits,
+                    FlagOp::Add => old.union(bits),
+                    FlagOp::Remove => old.without(bits),
+                };
+                if new != old {
+                    let uid = self.columns.uid(place);
+                    self.columns.set_flags(place, new, modseq);
+                    self.count_out(old);
+                    self.count_in(new, uid);
+                    runs.touch(place, uid, &mut self.changes);
+                }
+            }
+        }
+        if runs.finish(&mut self.changes) {
+            self.highest_modseq = modseq;
+            self.find_first_unseen();
+        }
+    }
+
+    /// Removes messages, in one pass however many. Returns their UIDs and bodies.
+    pub(super) fn expunge(
+        &mut self,
+        uids: &UidSet,
+        only_deleted: bool,
+        modseq: ModSeq,
+    ) -> (UidSet, Vec<BodyId>) {
+        let goes = |&place: &usize| !only_deleted || self.columns.flags(place).contains(FlagBits::DELETED);
+        let places: Vec<usize> = self.columns.places_of(uids).filter(goes).collect();
+        let mut gone = UidSet::new();
+        let mut bodies = Vec::with_capacity(places.len());
+        for &place in &places {
+            let message = self.columns.message(place);
+            gone.push(message.uid);
+            bodies.push(message.body);
+            self.bytes -= u64::from(message.size);
+            self.count_out(message.flags);
+        }
+        if !places.is_empty() {
+            self.columns.remove(&places);
+            self.highest_modseq = modseq;
+            self.find_first_unseen();
+        }
+        for &(first, last) in gone.ranges() {
+            self.expunges.record(Run { modseq, first: Uid(first), last: Uid(last) });
+        }
+        (gone, bodies)
+    }
+
+    /// Copies of messages, in order.
+    pub(super) fn messages_of(&self, uids: &UidSet) -> Vec<Message> {
+        self.columns.places_of(uids).map(|place| self.columns.message(place)).collect()
+    }
+
+    /// All UIDs that may be in use.
+    pub(super) fn all_uids(&self) -> UidSet {
+        let mut all = UidSet::new();
+        if self.uid_next.0 > 1 {
+            all.push_range(Uid(1), Uid(self.uid_next.0 - 1));
+        }
+        all
+    }
+
+    /// `\Recent` of the UIDs below has been given out. No mod-sequence: the flag is a session's, not a message's.
+    pub(super) fn seen_recent(&mut self, below: Uid) {
+        self.recent_from = self.recent_from.max(below.min(self.uid_next));
+    }
+
+    fn count_in(&mut self, flags: FlagBits, uid: Uid) {
+        if !flags.contains(FlagBits::SEEN) {
+            self.unseen += 1;
+            self.first_unseen = self.first_unseen.min(uid);
+        }
+        self.deleted += usize::from(flags.contains(FlagBits::DELETED));
+    }
+
+    fn count_out(&mut self, flags: FlagBits) {
+        self.unseen -= usize::from(!flags.contains(FlagBits::SEEN));
+        self.deleted -= usize::from(flags.contains(FlagBits::DELETED));
+    }
+
+    /// `first_unseen` is at or below the first unseen message. Usually it is the one, or it is a few places on.
+    fn find_first_unseen(&mut self) {
+        self.first_unseen = if self.unseen == 0 {
+            NOBODY
+        } else {
+            let place = self.columns.first_without(FlagBits::SEEN, self.columns.rank(self.first_unseen));
+            self.columns.uid(place.expect("I15: no unseen message is before the first"))
+        };
+    }
+
+    pub(super) fn digest(&self, digest: &mut Digest) {
+        digest.word(u64::from(self.id.0) << 32 | u64::from(self.uid_validity));
+        digest.text(&self.name);
+        digest.word(
+            self.special_use.map_or(0, |special_use| special_use as u64) << 1 | u64::from(self.no_select),
+        );
+        digest.word(u64::from(self.uid_next.0) << 32 | u64::from(self.recent_from.0));
+        digest.word(self.highest_modseq.0);
+        digest.word((self.unseen as u64) << 32 | self.deleted as u64);
+        digest.word(self.bytes);
+        digest.word(u64::from(self.first_unseen.0));
+        self.columns.digest(digest);
+        self.keywords.digest(digest);
+        self.changes.digest(digest);
+        self.expunges.digest(digest);
+    }
+}
+
+/// Joins changed messages at consecutive places to runs.
+struct Runs {
+    modseq: ModSeq,
+    /// The run that may still grow, and the place after it.
+    open: Option<(Run, usize)>,
+}
+
+impl Runs {
+    fn new(modseq: ModSeq) -> Runs {
+        Runs { modseq, open: None }
+    }
+
+    fn touch(&mut self, place: usize, uid: Uid, history: &mut History) {
+        match &mut self.open {
+            Some((run, next)) if *next == place => (run.last, *next) = (uid, place + 1),
+            open => {
+                let fresh = Run { modseq: self.modseq, first: uid, last: uid };
+                if let Some((run, _)) = open.replace((fresh, place + 1)) {
+                    history.record(run);
+                }
+            }
+        }
+    }
+
+    /// Records what is open; tells whether anything was touched.
+    fn finish(self, history: &mut History) -> bool {
+        self.open.map(|(run, _)| history.record(run)).is_some()
+    }
+}

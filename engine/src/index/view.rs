@@ -1,0 +1,185 @@
+//! What readers see.
+//!
+//! *Owns*: [`AccountRef`], [`MailboxRef`], [`Message`]. *Promises*: durable state only; places are valid as long as the
+//! borrow. *Assumes*: nothing. *Never*: mutates.
+
+use super::account::{Account, INBOX_ID};
+use super::mailbox::Mailbox;
+use super::names;
+use crate::change::{FlagBits, Services, SpecialUse};
+use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+
+/// A message as a mailbox shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its UID.
+    pub uid: Uid,
+    /// Mod-sequence of its last change.
+    pub modseq: ModSeq,
+    /// Flags, keyword bits by the mailbox's table.
+    pub flags: FlagBits,
+    /// Exact octets.
+    pub size: u32,
+    /// INTERNALDATE in milliseconds since 1970.
+    pub internal_ms: u64,
+    /// Its bytes.
+    pub body: BodyId,
+}
+
+/// Read access to an account.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountRef<'a>(pub(super) &'a Account);
+
+impl<'a> AccountRef<'a> {
+    /// Its id.
+    pub fn id(&self) -> AccountId {
+        self.0.id
+    }
+    /// Its normalised address.
+    pub fn address(&self) -> &'a str {
+        &self.0.address
+    }
+    /// Its password hash (PHC string).
+    pub fn password_hash(&self) -> &'a str {
+        &self.0.password_hash
+    }
+    /// What it may log in to.
+    pub fn services(&self) -> Services {
+        self.0.services
+    }
+    /// When it was created, milliseconds since 1970.
+    pub fn created_ms(&self) -> u64 {
+        self.0.created_ms
+    }
+    /// Highest mod-sequence given out and durable.
+    pub fn highest_modseq(&self) -> ModSeq {
+        self.0.highest_modseq
+    }
+    /// Octets of all messages in all its mailboxes.
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes
+    }
+    /// Messages in all its mailboxes.
+    pub fn messages(&self) -> u64 {
+        self.0.messages
+    }
+    /// Its mailboxes in order of name; INBOX is named `INBOX`.
+    pub fn mailboxes(&self) -> Box<dyn Iterator<Item = MailboxRef<'a>> + 'a> {
+        let account = self.0;
+        Box::new(account.names.values().map(|id| MailboxRef(&account.mailboxes[id])))
+    }
+    /// A mailbox by exact name; `INBOX` in any case.
+    pub fn mailbox_by_name(&self, name: &str) -> Option<MailboxRef<'a>> {
+        self.0.by_name(name).map(MailboxRef)
+    }
+    /// INBOX.
+    pub fn inbox(&self) -> MailboxRef<'a> {
+        MailboxRef(&self.0.mailboxes[&INBOX_ID])
+    }
+    /// Whether a mailbox exists below `name` (`name/…`).
+    pub fn has_children(&self, name: &str) -> bool {
+        self.0.has_children(name)
+    }
+    /// Subscribed names in order.
+    pub fn subscriptions(&self) -> Box<dyn Iterator<Item = &'a str> + 'a> {
+        Box::new(self.0.subscriptions.iter().map(String::as_str))
+    }
+    /// Whether a name is subscribed.
+    pub fn is_subscribed(&self, name: &str) -> bool {
+        self.0.subscriptions.contains(names::canonical(name).as_ref())
+    }
+}
+
+/// Read access to a mailbox. Positions (`usize`) are 0-based places in UID order, valid until the next mutation.
+#[derive(Clone, Copy, Debug)]
+pub struct MailboxRef<'a>(pub(super) &'a Mailbox);
+
+impl<'a> MailboxRef<'a> {
+    /// Its id.
+    pub fn id(&self) -> MailboxId {
+        self.0.id
+    }
+    /// Full name, UTF-8, levels split by `/`.
+    pub fn name(&self) -> &'a str {
+        &self.0.name
+    }
+    /// Its special use.
+    pub fn special_use(&self) -> Option<SpecialUse> {
+        self.0.special_use
+    }
+    /// Whether it is only a name that holds its inferiors together (`\Noselect`, rfc3501#6.3.4): it has no messages,
+    /// and changes of its messages are refused.
+    pub fn no_select(&self) -> bool {
+        self.0.no_select
+    }
+    /// UIDVALIDITY.
+    pub fn uid_validity(&self) -> u32 {
+        self.0.uid_validity
+    }
+    /// UIDNEXT, as far as durable.
+    pub fn uid_next(&self) -> Uid {
+        self.0.uid_next
+    }
+    /// HIGHESTMODSEQ of this mailbox (rfc7162#3.1.2.1), at least 1.
+    pub fn highest_modseq(&self) -> ModSeq {
+        self.0.highest_modseq
+    }
+    /// How many messages.
+    pub fn len(&self) -> usize {
+        self.0.columns.len()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// How many lack `\Seen`.
+    pub fn unseen(&self) -> usize {
+        self.0.unseen
+    }
+    /// How many carry `\Deleted`.
+    pub fn deleted(&self) -> usize {
+        self.0.deleted
+    }
+    /// Octets of all messages.
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes
+    }
+    /// Place of the first message without `\Seen`.
+    pub fn first_unseen(&self) -> Option<usize> {
+        self.0.first_unseen()
+    }
+    /// UIDs from here on have not been recent to anybody.
+    pub fn recent_from(&self) -> Uid {
+        self.0.recent_from
+    }
+    /// Keywords in order of their bits.
+    pub fn keywords(&self) -> &'a [String] {
+        self.0.keywords.names()
+    }
+    /// The message at a place; panics outside `0..len()`.
+    pub fn message(&self, place: usize) -> Message {
+        self.0.columns.message(place)
+    }
+    /// How many messages have a smaller UID. O(log n).
+    pub fn rank(&self, uid: Uid) -> usize {
+        self.0.columns.rank(uid)
+    }
+    /// The place of a UID. O(log n).
+    pub fn place(&self, uid: Uid) -> Option<usize> {
+        self.0.columns.place(uid)
+    }
+    /// UIDs expunged by changes with a greater mod-sequence, oldest change first. Complete while
+    /// `since >= expunged_floor()`.
+    pub fn expunged_since(&self, since: ModSeq) -> Box<dyn Iterator<Item = (ModSeq, Uid)> + 'a> {
+        let runs = self.0.expunges.since(since);
+        Box::new(runs.flat_map(|run| (run.first.0..=run.last.0).map(move |uid| (run.modseq, Uid(uid)))))
+    }
+    /// Expunges at or below this mod-sequence are forgotten.
+    pub fn expunged_floor(&self) -> ModSeq {
+        self.0.expunges.floor()
+    }
+    /// UIDs of present messages whose mod-sequence is greater, ascending, each once. Cheap when the answer is small.
+    pub fn changed_since(&self, since: ModSeq) -> Vec<Uid> {
+        self.0.changed_since(since)
+    }
+}
