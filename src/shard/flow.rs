@@ -195,7 +195,7 @@ impl Shard {
                 return;
             }
             Wake::Resume => {
-                let room = OUTPUT_BYTES_MAX.saturating_sub(connection.outbox.bytes());
+                let room = OUTPUT_BYTES_MAX.saturating_sub(connection.outbox.held());
                 self.call(id, |session, _, cx| session.resume(room, cx));
             }
             Wake::Push => self.call(id, |session, _, cx| session.on_push(cx)),
@@ -224,7 +224,7 @@ impl Shard {
             let may_feed = connection.is_open()
                 && connection.owed == 0
                 && !connection.sending
-                && connection.outbox.bytes() < OUTPUT_BYTES_MAX;
+                && connection.outbox.held() < OUTPUT_BYTES_MAX;
             if before == 0 || !may_feed {
                 break;
             }

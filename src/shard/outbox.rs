@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use ringpost_engine::io::Extent;
 
-use crate::limits::{JOIN_BYTES_MAX, SEND_PIECES_MAX};
+use crate::limits::{JOIN_BYTES_MAX, OUTPUT_PIECE_COST_BYTES, SEND_PIECES_MAX};
 use crate::shard::event::Piece;
 
 /// Pieces in order; empty most of the time, and then without memory of its own.
@@ -17,7 +17,7 @@ pub(super) struct Outbox {
     done: VecDeque<Piece>,
     /// Small pieces that still grow; stands behind all of `done`.
     open: Tail,
-    bytes: usize,
+    held: usize,
 }
 
 #[derive(Debug, Default)]
@@ -29,14 +29,14 @@ enum Tail {
 }
 
 impl Outbox {
-    /// Octets waiting, mapped ones included.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// Octets of memory that what waits costs: those the session made, and the bookkeeping of a mapped run.
+    pub fn held(&self) -> usize {
+        self.held
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.held == 0
     }
 
     /// Adds octets that the session made.
@@ -44,7 +44,7 @@ impl Outbox {
         if bytes.is_empty() {
             return;
         }
-        self.bytes += bytes.len();
+        self.held += bytes.len();
         self.open = match std::mem::take(&mut self.open) {
             Tail::None => Tail::One(bytes),
             Tail::One(first) if first.len() + bytes.len() <= JOIN_BYTES_MAX => {
@@ -70,7 +70,7 @@ impl Outbox {
         if bytes.is_empty() {
             return;
         }
-        self.bytes += bytes.len();
+        self.held += OUTPUT_PIECE_COST_BYTES;
         self.seal();
         self.done.push_back(Piece::Mapped { extent, bytes });
     }
@@ -86,11 +86,16 @@ impl Outbox {
         let (mut made, mut mapped) = (0, 0);
         for piece in &pieces {
             match piece {
-                Piece::Bytes(bytes) => made += bytes.len(),
-                Piece::Mapped { bytes, .. } => mapped += bytes.len(),
+                Piece::Bytes(bytes) => {
+                    made += bytes.len();
+                    self.held -= bytes.len();
+                }
+                Piece::Mapped { bytes, .. } => {
+                    mapped += bytes.len();
+                    self.held -= OUTPUT_PIECE_COST_BYTES;
+                }
             }
         }
-        self.bytes -= made + mapped;
         (pieces, made, mapped)
     }
 
@@ -121,7 +126,7 @@ mod tests {
         outbox.push(piece);
         let (pieces, made, mapped) = outbox.take();
         assert!(matches!(&pieces[..], [Piece::Bytes(bytes)] if bytes.as_ptr() == at));
-        assert_eq!((made, mapped, outbox.bytes()), (100, 0, 0));
+        assert_eq!((made, mapped, outbox.held()), (100, 0, 0));
     }
 
     #[test]
@@ -152,7 +157,7 @@ mod tests {
             outbox.push_mapped(extent(1), Bytes::from_static(b"m"));
         }
         assert_eq!(outbox.take().0.len(), SEND_PIECES_MAX);
-        assert_eq!(outbox.bytes(), 3);
+        assert_eq!(outbox.held(), 3 * OUTPUT_PIECE_COST_BYTES);
         assert_eq!(outbox.take().0.len(), 3);
         assert!(outbox.take().0.is_empty());
     }

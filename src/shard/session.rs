@@ -5,14 +5,17 @@
 
 use ringpost_engine::ids::{AccountId, Now, ShardId};
 
-use crate::proto::{Input, Peer, Session};
+use crate::proto::pop3::session::Pop3Session;
+use crate::proto::{Input, Peer, Service, Session};
 use crate::shard::event::CloseReason;
 use crate::shard::outbox::Outbox;
 
 /// A new session for a client of `peer.service`. A new protocol is one arm here and one listener.
 pub fn open(peer: Peer) -> Box<dyn Session> {
-    let _ = peer;
-    todo!()
+    match peer.service {
+        Service::Pop3 => Box::new(Pop3Session::new(peer)),
+        _ => todo!(),
+    }
 }
 
 /// A session that changes shards: everything that makes it up, between two receives.
