@@ -137,7 +137,7 @@ pub enum Change {
         password_hash: String,
         /// What it may log in to.
         services: Services,
-        /// Mailboxes beside INBOX: name and special use.
+        /// Mailboxes beside INBOX, each once and superiors first: name and special use.
         mailboxes: Vec<(String, Option<SpecialUse>)>,
     },
     /// A new password hash.

@@ -274,3 +274,142 @@ impl Runs {
         self.open.map(|(run, _)| history.record(run)).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lab::{named, uids};
+    use super::*;
+
+    /// The mailbox as a newcomer would write it: one list, everything recounted.
+    #[derive(Default)]
+    struct Naive {
+        messages: Vec<Message>,
+        expunged: Vec<(ModSeq, Uid)>,
+    }
+
+    impl Naive {
+        fn agrees_with(&self, mailbox: &Mailbox) {
+            let columns = &mailbox.columns;
+            let all: Vec<Message> = (0..columns.len()).map(|place| columns.message(place)).collect();
+            assert_eq!(all, self.messages);
+            let lacks = |bits| self.messages.iter().filter(|message| !message.flags.contains(bits)).count();
+            assert_eq!(mailbox.unseen, lacks(FlagBits::SEEN));
+            assert_eq!(mailbox.deleted, all.len() - lacks(FlagBits::DELETED));
+            assert_eq!(mailbox.bytes, all.iter().map(|message| u64::from(message.size)).sum::<u64>());
+            let first_unseen = all.iter().position(|message| !message.flags.contains(FlagBits::SEEN));
+            assert_eq!(mailbox.first_unseen(), first_unseen);
+            for uid in (0..mailbox.uid_next.0 + 2).map(Uid) {
+                assert_eq!(columns.rank(uid), all.iter().filter(|message| message.uid < uid).count());
+                assert_eq!(columns.place(uid), all.iter().position(|message| message.uid == uid));
+            }
+            for since in (0..=mailbox.highest_modseq.0 + 1).map(ModSeq) {
+                let newer = all.iter().filter(|message| message.modseq > since);
+                assert_eq!(
+                    mailbox.changed_since(since),
+                    newer.map(|message| message.uid).collect::<Vec<_>>()
+                );
+                if since >= mailbox.expunges.floor() {
+                    let told = mailbox.expunges.since(since);
+                    let told = told
+                        .flat_map(|run| (run.first.0..=run.last.0).map(move |uid| (run.modseq, Uid(uid))));
+                    let expected = self.expunged.iter().filter(|(modseq, _)| *modseq > since).copied();
+                    assert_eq!(told.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+
+    /// One step of a long walk: `dice` chooses what happens.
+    fn step(mailbox: &mut Mailbox, naive: &mut Naive, modseq: ModSeq, mut dice: impl FnMut(u32) -> u32) {
+        let chosen: UidSet = (1..mailbox.uid_next.0).filter(|_| dice(3) == 0).map(Uid).collect();
+        match dice(4) {
+            0 | 1 => {
+                let first = mailbox.uid_next.0 + dice(2);
+                let messages: Vec<Message> = (first..first + dice(4))
+                    .map(|uid| Message {
+                        uid: Uid(uid),
+                        modseq,
+                        flags: FlagBits(u64::from(dice(32))),
+                        size: dice(1000),
+                        internal_ms: 0,
+                        body: BodyId(u64::from(uid)),
+                    })
+                    .collect();
+                mailbox.append(&messages);
+                naive.messages.extend(messages);
+            }
+            2 => {
+                let op = [FlagOp::Replace, FlagOp::Add, FlagOp::Remove][dice(3) as usize];
+                let bits = FlagBits(u64::from(dice(32)));
+                let stored = mailbox.store_flags(&chosen, op, &named(bits, &[]), None, modseq);
+                let done: UidSet = mailbox.messages_of(&chosen).iter().map(|message| message.uid).collect();
+                assert_eq!(stored.map(|stored| stored.done).ok(), Some(done));
+                for message in naive.messages.iter_mut().filter(|message| chosen.contains(message.uid)) {
+                    let new = match op {
+                        FlagOp::Replace => bits,
+                        FlagOp::Add => message.flags.union(bits),
+                        FlagOp::Remove => message.flags.without(bits),
+                    };
+                    if new != message.flags {
+                        (message.flags, message.modseq) = (new, modseq);
+                    }
+                }
+            }
+            _ => {
+                let only_deleted = dice(2) == 0;
+                let (gone, bodies) = mailbox.expunge(&chosen, only_deleted, modseq);
+                assert_eq!(gone.len(), bodies.len() as u64);
+                let goes = |message: &Message| {
+                    chosen.contains(message.uid)
+                        && (!only_deleted || message.flags.contains(FlagBits::DELETED))
+                };
+                let removed = naive.messages.iter().filter(|message| goes(message));
+                naive.expunged.extend(removed.map(|message| (modseq, message.uid)));
+                naive.messages.retain(|message| !goes(message));
+            }
+        }
+    }
+
+    #[test]
+    fn long_walks_agree_with_a_list() {
+        for seed in 1..60u64 {
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut dice = |sides: u32| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state >> 33) as u32 % sides
+            };
+            let mut mailbox = Mailbox::new(MailboxId(1), "m", 1, ModSeq(1));
+            // Every third walk has rings so short that history is cut all the time.
+            if seed % 3 == 0 {
+                (mailbox.changes, mailbox.expunges) = (History::new(3), History::new(3));
+            }
+            let mut naive = Naive::default();
+            for modseq in 2..60 {
+                step(&mut mailbox, &mut naive, ModSeq(modseq), &mut dice);
+                naive.agrees_with(&mailbox);
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_of_neighbours_is_one_run_of_history() {
+        let mut mailbox = Mailbox::new(MailboxId(1), "m", 1, ModSeq(1));
+        let message = |uid| Message {
+            uid: Uid(uid),
+            modseq: ModSeq(2),
+            flags: FlagBits::NONE,
+            size: 1,
+            internal_ms: 0,
+            body: BodyId(1),
+        };
+        mailbox.append(&[message(1), message(2), message(3)]);
+        mailbox.expunge(&uids(&[2]), false, ModSeq(3));
+        let all = mailbox.all_uids();
+        let stored = mailbox.store_flags(&all, FlagOp::Add, &named(FlagBits::SEEN, &[]), None, ModSeq(4));
+        assert!(stored.is_ok());
+        let run = Run { modseq: ModSeq(4), first: Uid(1), last: Uid(3) };
+        assert_eq!(mailbox.changes.since(ModSeq(3)).collect::<Vec<_>>(), [run]);
+    }
+}

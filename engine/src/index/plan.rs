@@ -149,3 +149,96 @@ impl Plan {
         (present + (planned - uid_next)).min(uids.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lab::{Lab, uids};
+    use super::*;
+    use crate::change::{Flags, Outcome, Services};
+    use crate::ids::BodyId;
+
+    fn deliver(mailbox: MailboxId, body: BodyId) -> Change {
+        Change::Deliver { mailbox, body, flags: Flags::default(), internal_ms: 0 }
+    }
+
+    #[test]
+    fn whatever_waits_together_applies_in_turn() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[("to", None)]);
+        let (to, body) = (MailboxId(2), lab.body(id, 1));
+        let rename = Change::MailboxRename { mailbox: INBOX_ID, to: "p/q/r".into() };
+        let copy = Change::Copy { from: INBOX_ID, to, uids: uids(&[1, 2, 3, 50]), expunge: false };
+        let create = |name: &str| Change::MailboxCreate { name: name.into(), special_use: None };
+        let changes = [
+            deliver(INBOX_ID, body),
+            deliver(INBOX_ID, body),
+            copy.clone(),
+            create("n/m"),
+            create("n"),
+            copy,
+            rename,
+            Change::MailboxDelete { mailbox: to },
+            deliver(to, body),
+            create("to"),
+            deliver(INBOX_ID, body),
+        ];
+        let entries: Vec<Entry> = changes.into_iter().map(|change| lab.stamped(id, change)).collect();
+        let outcomes: Vec<Outcome> = entries.iter().map(|entry| lab.apply(entry)).collect();
+        let targets: Vec<&UidSet> = outcomes
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Copied { target, .. } => Some(target),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            targets,
+            [&uids(&[1, 2]), &uids(&[3, 4])],
+            "two of INBOX were on their way when both were asked"
+        );
+        assert_eq!(lab.inbox(id).message(0).uid, Uid(3));
+        assert_eq!(lab.names(id), ["INBOX", "n", "n/m", "p", "p/q", "p/q/r", "to"]);
+        assert!(lab.planner.accounts.is_empty(), "nothing waits, nothing is kept");
+    }
+
+    #[test]
+    fn guessed_ids_of_what_is_still_being_created_do_no_harm() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[]);
+        let body = lab.body(id, 1);
+        lab.deliver(id, INBOX_ID, body);
+        let mut entries =
+            vec![lab.stamped(id, Change::MailboxRename { mailbox: INBOX_ID, to: "a/b".into() })];
+        for guess in 2..6 {
+            entries.push(lab.stamped(id, deliver(MailboxId(guess), body)));
+        }
+        let create = Change::AccountCreate {
+            address: "b@x".into(),
+            password_hash: "hash".into(),
+            services: Services::ALL,
+            mailboxes: vec![("x/y".into(), None)],
+        };
+        entries.push(lab.stamped(AccountId(0), create));
+        let second = entries[5].account;
+        for guess in 1..5 {
+            entries.push(lab.stamped(second, deliver(MailboxId(guess), body)));
+        }
+        let refused = entries.iter().filter(|entry| matches!(lab.apply(entry), Outcome::Refused(_))).count();
+        assert_eq!(refused, 3, "two mailboxes of the first and one of the second never came to be");
+    }
+
+    #[test]
+    fn time_never_goes_back_and_dropped_entries_leave_no_trace() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[]);
+        let body = lab.body(id, 1);
+        let dropped = lab.stamped(id, deliver(INBOX_ID, body));
+        lab.now.unix_ms -= 5_000;
+        let kept = lab.stamped(id, deliver(INBOX_ID, body));
+        assert_eq!(kept.stamp.time_ms, dropped.stamp.time_ms);
+        assert_eq!((dropped.stamp.uid_first, kept.stamp.uid_first), (Uid(1), Uid(2)));
+        lab.planner.settle(&dropped);
+        lab.apply(&kept);
+        assert_eq!(lab.deliver(id, INBOX_ID, body), Uid(3));
+    }
+}
