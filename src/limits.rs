@@ -58,8 +58,16 @@ pub const MIME_HEADER_BYTES_MAX: usize = 1024 * 1024;
 pub const MIME_ADDRESSES_MAX: usize = 2_000;
 /// Parameters of one Content-Type.
 pub const MIME_PARAMETERS_MAX: usize = 100;
+/// Octets of a multipart boundary that are compared (rfc2046#5.1.1 allows 70); a longer one separates nothing.
+pub const MIME_BOUNDARY_BYTES_MAX: usize = 1_024;
+/// Octets that one quoted string of ENVELOPE or BODYSTRUCTURE may have; longer ones go as literals.
+pub const MIME_QUOTED_BYTES_MAX: usize = 998;
+/// Octets of a charset's name.
+pub const MIME_CHARSET_BYTES_MAX: usize = 64;
+/// Octets decoded at once while a message is searched.
+pub const MIME_DECODE_BYTES: usize = 64 * 1024;
 /// Dot lines that are recorded per message.
-pub const DOT_LINES_MAX: usize = 4_096;
+pub const DOT_LINES_MAX: usize = ringpost_engine::limits::DOT_LINES_STORED_MAX;
 /// Depth of alias chains.
 pub const ALIAS_DEPTH_MAX: usize = 8;
 /// Accounts behind one recipient.

@@ -44,3 +44,9 @@ pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const EXPUNGE_HISTORY_MAX: usize = 65_536;
 /// Runs of changed messages remembered per mailbox for cheap pushes; older ones are found by a scan.
 pub const CHANGE_HISTORY_MAX: usize = 4_096;
+/// Dot lines that an encoded summary can hold; a message with more is scanned when it is sent.
+pub const DOT_LINES_STORED_MAX: usize = 4_096;
+/// MIME parts that an encoded summary can hold.
+pub const PARTS_STORED_MAX: usize = 10_000;
+/// Numbers in one stored IMAP part number.
+pub const PART_DEPTH_STORED_MAX: usize = 128;
