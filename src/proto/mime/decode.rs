@@ -1,0 +1,194 @@
+//! Content transfer encodings, decoded piece by piece.
+//!
+//! *Owns*: base64 and quoted-printable (rfc2045#6.7, #6.8). *Promises*: takes any octets and decodes what can be
+//! decoded; memory stays within a line's worth beside the caller's buffer; the same input in any pieces gives the same
+//! output. *Assumes*: nothing. *Never*: reports an error; damaged mail is still searched.
+
+use ringpost_engine::layout::TransferEncoding;
+
+/// Decodes one part. Feed with [`Decoder::push`], end with [`Decoder::finish`].
+pub struct Decoder {
+    state: State,
+}
+
+enum State {
+    Identity,
+    Base64 { bits: u32, count: u8 },
+    QuotedPrintable { pending: Vec<u8> },
+}
+
+/// White space that may wait for the octet that tells whether it ends a line; longer runs are let through.
+const QP_PENDING_BYTES_MAX: usize = 1_000;
+
+impl Decoder {
+    /// A decoder for this encoding; an unknown one is passed through.
+    pub fn new(encoding: TransferEncoding) -> Decoder {
+        let state = match encoding {
+            TransferEncoding::Identity | TransferEncoding::Unknown => State::Identity,
+            TransferEncoding::Base64 => State::Base64 { bits: 0, count: 0 },
+            TransferEncoding::QuotedPrintable => State::QuotedPrintable { pending: Vec::new() },
+        };
+        Decoder { state }
+    }
+
+    /// Decodes a piece; appends to `out` at most what the piece and what was pending hold.
+    pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        match &mut self.state {
+            State::Identity => out.extend_from_slice(input),
+            State::Base64 { bits, count } => push_base64(bits, count, input, out),
+            State::QuotedPrintable { pending } => {
+                for &byte in input {
+                    push_quoted_printable(pending, byte, out);
+                }
+            }
+        }
+    }
+
+    /// The end of the part: lets out what was pending.
+    pub fn finish(self, out: &mut Vec<u8>) {
+        if let State::QuotedPrintable { pending } = self.state {
+            // White space at the end of a line is transport's (rfc2045#6.7 rule 3), a lone `=` a soft break.
+            if pending.first() == Some(&b'=') && pending.len() > 1 {
+                out.extend_from_slice(&pending);
+            }
+        }
+    }
+}
+
+/// Octets outside the alphabet are skipped (rfc2045#6.8); padding ends a quantum, and more may follow it.
+fn push_base64(bits: &mut u32, count: &mut u8, input: &[u8], out: &mut Vec<u8>) {
+    for &byte in input {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            b'=' => {
+                *count = 0;
+                *bits = 0;
+                continue;
+            }
+            _ => continue,
+        };
+        *bits = (*bits << 6) | u32::from(value);
+        *count += 1;
+        // An octet is out as soon as its bits are there, so a missing end costs nothing.
+        match *count {
+            2 => out.push((*bits >> 4) as u8),
+            3 => out.push((*bits >> 2) as u8),
+            4 => {
+                out.push(*bits as u8);
+                *count = 0;
+                *bits = 0;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `pending` holds white space that may end the line, or `=` and what followed it.
+fn push_quoted_printable(pending: &mut Vec<u8>, byte: u8, out: &mut Vec<u8>) {
+    if pending.first() == Some(&b'=') {
+        return push_escape(pending, byte, out);
+    }
+    match byte {
+        b' ' | b'\t' | b'\r' if pending.len() < QP_PENDING_BYTES_MAX => pending.push(byte),
+        b'=' => {
+            out.append(pending);
+            pending.push(byte);
+        }
+        b'\n' => {
+            // Rule 3: white space at the end of a line was added on the way.
+            if pending.last() == Some(&b'\r') {
+                out.push(b'\r');
+            }
+            pending.clear();
+            out.push(b'\n');
+        }
+        _ => {
+            out.append(pending);
+            out.push(byte);
+        }
+    }
+}
+
+fn push_escape(pending: &mut Vec<u8>, byte: u8, out: &mut Vec<u8>) {
+    let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    match (pending.as_slice(), byte) {
+        // Rule 5: `=`, white space, line end is a soft break.
+        ([b'='] | [b'=', b' ' | b'\t' | b'\r', ..], b'\n') => pending.clear(),
+        ([b'='] | [b'=', b' ' | b'\t', ..], b' ' | b'\t' | b'\r') if pending.len() < QP_PENDING_BYTES_MAX => {
+            pending.push(byte);
+        }
+        ([b'='], _) if hex(byte).is_some() => pending.push(byte),
+        ([b'=', high], _) => match (hex(*high), hex(byte)) {
+            (Some(high), Some(low)) => {
+                pending.clear();
+                out.push(high << 4 | low);
+            }
+            _ => give_up(pending, byte, out),
+        },
+        _ => give_up(pending, byte, out),
+    }
+}
+
+/// `=` began nothing: it stands for itself (rfc2045#6.7, note on robust implementations).
+fn give_up(pending: &mut Vec<u8>, byte: u8, out: &mut Vec<u8>) {
+    out.append(pending);
+    push_quoted_printable(pending, byte, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use TransferEncoding::{Base64, Identity, QuotedPrintable, Unknown};
+
+    fn decoded(encoding: TransferEncoding, input: &[u8]) -> Vec<u8> {
+        let mut whole = Vec::new();
+        let mut decoder = Decoder::new(encoding);
+        decoder.push(input, &mut whole);
+        decoder.finish(&mut whole);
+        let mut pieces = Vec::new();
+        let mut decoder = Decoder::new(encoding);
+        for byte in input {
+            decoder.push(&[*byte], &mut pieces);
+        }
+        decoder.finish(&mut pieces);
+        assert_eq!(whole, pieces);
+        whole
+    }
+
+    #[test]
+    fn base64_with_line_ends_dirt_missing_and_inner_padding() {
+        assert_eq!(decoded(Base64, b"aGVs\r\nbG8="), b"hello");
+        assert_eq!(decoded(Base64, b"aGVsbG8"), b"hello");
+        assert_eq!(decoded(Base64, b"a G-V*s\0bG8="), b"hello");
+        assert_eq!(decoded(Base64, b"aGVsbG8=IHlvdQ=="), b"hello you");
+        assert_eq!(decoded(Base64, b"===="), b"");
+    }
+
+    #[test]
+    fn quoted_printable_by_its_rules() {
+        assert_eq!(decoded(QuotedPrintable, b"gr=C3=BCn=3d"), "gr\u{fc}n=".as_bytes());
+        assert_eq!(decoded(QuotedPrintable, b"soft=\r\nbreak= \t\r\nagain=\nand"), b"softbreakagainand");
+        assert_eq!(decoded(QuotedPrintable, b"trail \t\r\nnext  "), b"trail\r\nnext");
+        assert_eq!(decoded(QuotedPrintable, b"a  b\rc"), b"a  b\rc");
+        assert_eq!(decoded(QuotedPrintable, b"end="), b"end");
+    }
+
+    #[test]
+    fn broken_quoted_printable_stands_for_itself() {
+        assert_eq!(decoded(QuotedPrintable, b"a=ZZ b=4 c==41"), b"a=ZZ b=4 c=A");
+        assert_eq!(decoded(QuotedPrintable, b"a= b"), b"a= b");
+        assert_eq!(decoded(QuotedPrintable, b"x=4"), b"x=4");
+        let spaces = vec![b' '; 3 * QP_PENDING_BYTES_MAX];
+        assert!(decoded(QuotedPrintable, &spaces).len() < spaces.len());
+    }
+
+    #[test]
+    fn other_encodings_pass_through() {
+        assert_eq!(decoded(Identity, b"=41"), b"=41");
+        assert_eq!(decoded(Unknown, b"begin 644 x"), b"begin 644 x");
+    }
+}

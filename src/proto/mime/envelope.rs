@@ -1,0 +1,196 @@
+//! ENVELOPE.
+//!
+//! *Owns*: the ten fields of an envelope in wire form (rfc3501#7.4.2). *Promises*: grammatically valid whatever the
+//! header; one pass over it. *Assumes*: a header slice within its bound. *Never*: decodes encoded words.
+
+use std::borrow::Cow;
+
+use super::address::{self, Address, Mailbox};
+use super::header::{self, Field};
+use super::wire::Writer;
+
+/// The fields as found.
+#[derive(Default)]
+struct Found<'a> {
+    date: Option<Cow<'a, [u8]>>,
+    subject: Option<Cow<'a, [u8]>>,
+    from: Option<Cow<'a, [u8]>>,
+    sender: Option<Cow<'a, [u8]>>,
+    reply_to: Option<Cow<'a, [u8]>>,
+    to: Option<Cow<'a, [u8]>>,
+    cc: Option<Cow<'a, [u8]>>,
+    bcc: Option<Cow<'a, [u8]>>,
+    in_reply_to: Option<Cow<'a, [u8]>>,
+    message_id: Option<Cow<'a, [u8]>>,
+}
+
+impl<'a> Found<'a> {
+    /// Repeated destination fields are one list (rfc5322#4.5.3); of all others the first counts.
+    fn take(&mut self, field: &Field<'a>) {
+        let name = field.name;
+        let (slot, is_list) = match name.len() {
+            2 if field.is(b"to") => (&mut self.to, true),
+            2 if field.is(b"cc") => (&mut self.cc, true),
+            3 if field.is(b"bcc") => (&mut self.bcc, true),
+            4 if field.is(b"date") => (&mut self.date, false),
+            4 if field.is(b"from") => (&mut self.from, false),
+            6 if field.is(b"sender") => (&mut self.sender, false),
+            7 if field.is(b"subject") => (&mut self.subject, false),
+            8 if field.is(b"reply-to") => (&mut self.reply_to, false),
+            10 if field.is(b"message-id") => (&mut self.message_id, false),
+            11 if field.is(b"in-reply-to") => (&mut self.in_reply_to, false),
+            _ => return,
+        };
+        let value = header::unfold(field.value);
+        match slot {
+            None => *slot = Some(value),
+            Some(before) if is_list => {
+                let before = before.to_mut();
+                before.extend_from_slice(b", ");
+                before.extend_from_slice(&value);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Writes the envelope of `message_header`; lists hold at most `addresses_max` members. Returns whether some were
+/// left out.
+pub(super) fn write(message_header: &[u8], addresses_max: usize, out: &mut Writer) -> bool {
+    let mut found = Found::default();
+    for field in header::fields(message_header) {
+        found.take(&field);
+    }
+    let mut cut = false;
+    let mut list = |value: &Option<Cow<'_, [u8]>>| {
+        let (list, list_cut) =
+            value.as_ref().map_or((Vec::new(), false), |text| address::parse(text, addresses_max));
+        cut |= list_cut;
+        list
+    };
+    let from = list(&found.from);
+    // A missing or empty Sender or Reply-To is the From (rfc3501#7.4.2).
+    let mut or_from = |value| match list(value) {
+        empty if empty.is_empty() => from.clone(),
+        own => own,
+    };
+    let lists = [
+        or_from(&found.sender),
+        or_from(&found.reply_to),
+        list(&found.to),
+        list(&found.cc),
+        list(&found.bcc),
+    ];
+    out.raw(b"(");
+    out.nstring(found.date.as_deref());
+    out.raw(b" ");
+    out.nstring(found.subject.as_deref());
+    for addresses in std::iter::once(&from).chain(&lists) {
+        out.raw(b" ");
+        write_list(addresses, out);
+    }
+    out.raw(b" ");
+    out.nstring(found.in_reply_to.as_deref());
+    out.raw(b" ");
+    out.nstring(found.message_id.as_deref());
+    out.raw(b")");
+    cut
+}
+
+/// `"(" 1*address ")" / nil`, without spaces between (rfc3501#9 env-from).
+fn write_list(addresses: &[Address], out: &mut Writer) {
+    if addresses.is_empty() {
+        return out.raw(b"NIL");
+    }
+    out.raw(b"(");
+    for address in addresses {
+        match address {
+            Address::Mailbox(mailbox) => write_mailbox(mailbox, out),
+            Address::GroupStart(name) => {
+                out.raw(b"(NIL NIL ");
+                out.string(name);
+                out.raw(b" NIL)");
+            }
+            Address::GroupEnd => out.raw(b"(NIL NIL NIL NIL)"),
+        }
+        if out.is_full() {
+            return;
+        }
+    }
+    out.raw(b")");
+}
+
+/// Host is never NIL here: that would begin a group.
+fn write_mailbox(mailbox: &Mailbox, out: &mut Writer) {
+    out.raw(b"(");
+    out.nstring(mailbox.name.as_deref());
+    out.raw(b" ");
+    out.nstring(mailbox.route.as_deref());
+    out.raw(b" ");
+    out.string(&mailbox.local);
+    out.raw(b" ");
+    out.string(&mailbox.domain);
+    out.raw(b")");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(header: &str) -> String {
+        let mut out = Writer::new(100_000, 1_000);
+        write(header.as_bytes(), 100, &mut out);
+        String::from_utf8(out.finish().unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn the_example_of_rfc3501_8() {
+        let header = "Date: Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\r\nFrom: Terry Gray <gray@cac.washington.edu>\r\n\
+            Subject: IMAP4rev1 WG mtg summary and minutes\r\nTo: imap@cac.washington.edu\r\n\
+            cc: minutes@CNRI.Reston.VA.US, John Klensin <KLENSIN@MIT.EDU>\r\n\
+            Message-Id: <B27397-0100000@cac.washington.edu>\r\nMIME-Version: 1.0\r\n\
+            Content-Type: TEXT/PLAIN; CHARSET=US-ASCII\r\n\r\n";
+        assert_eq!(
+            envelope(header),
+            "(\"Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\" \"IMAP4rev1 WG mtg summary and minutes\" \
+             ((\"Terry Gray\" NIL \"gray\" \"cac.washington.edu\")) \
+             ((\"Terry Gray\" NIL \"gray\" \"cac.washington.edu\")) \
+             ((\"Terry Gray\" NIL \"gray\" \"cac.washington.edu\")) \
+             ((NIL NIL \"imap\" \"cac.washington.edu\")) \
+             ((NIL NIL \"minutes\" \"CNRI.Reston.VA.US\")(\"John Klensin\" NIL \"KLENSIN\" \"MIT.EDU\")) \
+             NIL NIL \"<B27397-0100000@cac.washington.edu>\")"
+        );
+    }
+
+    #[test]
+    fn missing_is_nil_and_empty_is_empty() {
+        assert_eq!(envelope("\r\n"), "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)");
+        assert_eq!(
+            envelope("Subject:\r\nFrom: \r\nSender: \r\nIn-Reply-To:\r\n\r\n"),
+            "(NIL \"\" NIL NIL NIL NIL NIL NIL \"\" NIL)"
+        );
+    }
+
+    #[test]
+    fn repeated_destinations_are_one_list() {
+        assert_eq!(
+            envelope("To: a@b\r\nTo: c@d\r\nSubject: x\r\nSubject: y\r\n"),
+            "(NIL \"x\" NIL NIL NIL ((NIL NIL \"a\" \"b\")(NIL NIL \"c\" \"d\")) NIL NIL NIL NIL)"
+        );
+    }
+
+    #[test]
+    fn groups_have_their_markers() {
+        assert_eq!(
+            envelope("To: team: a@b;, root\r\n"),
+            "(NIL NIL NIL NIL NIL ((NIL NIL \"team\" NIL)(NIL NIL \"a\" \"b\")(NIL NIL NIL NIL)\
+             (NIL NIL \"root\" \"\")) NIL NIL NIL NIL)"
+        );
+    }
+
+    #[test]
+    fn raw_8bit_goes_in_literals() {
+        let envelope = envelope("Subject: gr\u{fc}n\r\n");
+        assert_eq!(envelope, "(NIL {5}\r\ngr\u{fc}n NIL NIL NIL NIL NIL NIL NIL NIL)");
+    }
+}
