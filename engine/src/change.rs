@@ -129,7 +129,7 @@ pub struct NewBody {
 /// One mutation, as asked for. What the store decides (identifiers, mod-sequence, time) is in the [`Stamp`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A new account with INBOX and `mailboxes`; the account id is in the stamped entry.
+    /// A new account with INBOX and `mailboxes`, all subscribed; the account id is in the stamped entry.
     AccountCreate {
         /// Normalised address; must be free.
         address: String,

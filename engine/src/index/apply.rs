@@ -131,6 +131,8 @@ fn create_account(
         let name = names::checked(name).ok_or(Refusal::Limit)?;
         account.create(&name, *special_use, &mut birth)?;
     }
+    // Clients that list subscribed names only would else show a new user nothing (rfc3501#6.3.9).
+    account.subscriptions = account.names.keys().cloned().collect();
     index.next_account = id.counter() + 1;
     index.mailboxes += account.mailboxes.len() as u64;
     index.addresses.insert(account.address.clone(), id);
