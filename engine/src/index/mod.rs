@@ -40,20 +40,20 @@ pub use view::{AccountRef, MailboxRef, Message};
 
 /// How much of everything there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub struct Counts {
     /// Accounts, those in quarantine included.
-    pub(crate) accounts: u64,
+    pub accounts: u64,
     /// Mailboxes of all of them.
-    pub(crate) mailboxes: u64,
+    pub mailboxes: u64,
     /// Messages shown (a copy counts).
-    pub(crate) messages: u64,
+    pub messages: u64,
     /// Octets of the bodies that some mailbox shows, each once.
-    pub(crate) body_bytes: u64,
+    pub body_bytes: u64,
 }
 
-/// See the module's head.
+/// All that a shard knows, to be read. Only [`apply`] changes it.
 #[derive(Debug)]
-pub(crate) struct Index {
+pub struct Index {
     shard: ShardId,
     accounts: BTreeMap<AccountId, Account>,
     addresses: BTreeMap<String, AccountId>,
@@ -88,54 +88,59 @@ impl Index {
     }
 
     /// The account of a normalised address; none when there is none or it is quarantined.
-    pub(crate) fn account_by_address(&self, address: &str) -> Option<AccountId> {
+    pub fn account_by_address(&self, address: &str) -> Option<AccountId> {
         self.addresses.get(address).copied().filter(|id| !self.accounts[id].quarantined)
     }
 
     /// Whether this address has an account in quarantine.
-    pub(crate) fn is_quarantined(&self, address: &str) -> bool {
+    pub fn is_quarantined(&self, address: &str) -> bool {
         self.addresses.get(address).is_some_and(|id| self.accounts[id].quarantined)
     }
 
     /// An account; none when deleted or quarantined.
-    pub(crate) fn account(&self, id: AccountId) -> Option<AccountRef<'_>> {
+    pub fn account(&self, id: AccountId) -> Option<AccountRef<'_>> {
         self.accounts.get(&id).filter(|account| !account.quarantined).map(AccountRef)
     }
 
     /// All accounts that are served whose address is greater than `after`, in order of address.
-    pub(crate) fn accounts_after(&self, after: &str) -> impl Iterator<Item = AccountRef<'_>> {
+    pub fn accounts_after(&self, after: &str) -> impl Iterator<Item = AccountRef<'_>> {
         let from = (Bound::Excluded(after), Bound::Unbounded);
         self.addresses.range::<str, _>(from).filter_map(|(_, &id)| self.account(id))
     }
 
+    /// Every account in order of id, and whether it is in quarantine: for tools that look at damage.
+    pub fn every_account(&self) -> impl Iterator<Item = (AccountRef<'_>, bool)> {
+        self.accounts.values().map(|account| (AccountRef(account), account.quarantined))
+    }
+
     /// A mailbox of an account that is served.
-    pub(crate) fn mailbox(&self, account: AccountId, id: MailboxId) -> Option<MailboxRef<'_>> {
+    pub fn mailbox(&self, account: AccountId, id: MailboxId) -> Option<MailboxRef<'_>> {
         self.account(account)?.0.mailboxes.get(&id).map(MailboxRef)
     }
 
     /// Targets of an alias.
-    pub(crate) fn alias(&self, address: &str) -> Option<&[String]> {
+    pub fn alias(&self, address: &str) -> Option<&[String]> {
         self.aliases.get(address).map(Vec::as_slice)
     }
 
     /// Aliases in order of address, after `after`.
-    pub(crate) fn aliases_after(&self, after: &str) -> impl Iterator<Item = (&str, &[String])> {
+    pub fn aliases_after(&self, after: &str) -> impl Iterator<Item = (&str, &[String])> {
         let from = (Bound::Excluded(after), Bound::Unbounded);
         self.aliases.range::<str, _>(from).map(|(address, targets)| (address.as_str(), targets.as_slice()))
     }
 
     /// Domains in order.
-    pub(crate) fn domains(&self) -> impl Iterator<Item = &str> {
+    pub fn domains(&self) -> impl Iterator<Item = &str> {
         self.domains.iter().map(String::as_str)
     }
 
     /// Where a body's bytes are.
-    pub(crate) fn body(&self, id: BodyId) -> Option<BodyRef> {
+    pub fn body(&self, id: BodyId) -> Option<BodyRef> {
         self.bodies.get(id)
     }
 
     /// How much there is.
-    pub(crate) fn counts(&self) -> Counts {
+    pub fn counts(&self) -> Counts {
         Counts {
             accounts: self.accounts.len() as u64,
             mailboxes: self.mailboxes,
@@ -145,7 +150,7 @@ impl Index {
     }
 
     /// A fingerprint of all of it: two indexes that differ anywhere have different ones, but for a chance of 2^-64.
-    pub(crate) fn digest(&self) -> u64 {
+    pub fn digest(&self) -> u64 {
         let mut digest = Digest::new();
         digest.word(u64::from(self.shard.0));
         digest.word(self.next_account);
