@@ -379,11 +379,7 @@ pub struct SearchReturn {
     pub count: bool,
 }
 
-/// A calendar day as days since 1970-01-01.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day(pub i64);
-
-/// How a day is compared.
+/// How a day is compared. Days are counted from 1970-01-01 (see `mime::date`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DayIs {
     /// `BEFORE`: earlier than.
@@ -422,9 +418,9 @@ pub enum SearchKey {
     /// `RECENT` (true), `OLD` (false)
     Recent(bool),
     /// `BEFORE`, `ON`, `SINCE`: INTERNALDATE without time and zone.
-    Internal(DayIs, Day),
+    Internal(DayIs, i32),
     /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the Date field without time and zone.
-    Sent(DayIs, Day),
+    Sent(DayIs, i32),
     /// `LARGER n`: RFC822.SIZE above.
     Larger(u64),
     /// `SMALLER n`: RFC822.SIZE below.

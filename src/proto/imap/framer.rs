@@ -90,6 +90,9 @@ pub struct Literal {
 }
 
 impl Literal {
+    /// Octets of the longest announcement, `~{`, digits and `+}`.
+    pub const ANNOUNCEMENT_BYTES_MAX: usize = DIGITS_MAX + 4;
+
     /// The announcement at the end of a line (rfc7888#3), and where it begins. More than 20 digits are no number.
     pub fn at_end(line: &[u8]) -> Option<(Literal, usize)> {
         let body = line.strip_suffix(b"}")?;
@@ -110,8 +113,8 @@ impl Literal {
 
 /// Digits of a 64-bit number.
 const DIGITS_MAX: usize = 20;
-/// Octets at the end of a line that can announce a literal: `~{`, digits, `+}` and CR.
-const TAIL_BYTES: usize = DIGITS_MAX + 5;
+/// Octets at the end of a line that can announce a literal, and CR.
+const TAIL_BYTES: usize = Literal::ANNOUNCEMENT_BYTES_MAX + 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

@@ -9,4 +9,5 @@
 
 pub mod command;
 pub mod framer;
+pub mod parse;
 pub mod utf7;

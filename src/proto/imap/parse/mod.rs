@@ -1,0 +1,267 @@
+//! From a framed command to its data.
+//!
+//! *Owns*: the grammar of every command (rfc3501#9 and the extensions' own). *Promises*: never panics, whatever the
+//! octets; linear time; recursion, counts and sizes within `limits`. *Assumes*: the framer's slices.
+//! *Never*: knows the session: a good command may still be out of place.
+//!
+//! One file per family; the table in [`verb`] names them all.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::proto::imap::command::{Append, Command, Verb};
+use crate::proto::imap::framer;
+
+mod append;
+mod auth;
+mod date;
+mod fetch;
+mod lexer;
+mod mailbox;
+mod search;
+mod sequence;
+mod store;
+
+use lexer::Lexer;
+
+/// Why a command was not understood, and how that is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Not the grammar: `BAD`.
+    Bad(&'static str),
+    /// Grammatical, but a bound of `limits` is reached: `NO [LIMIT]` (rfc5530#3).
+    Limit(&'static str),
+    /// A name that no mailbox can have: `NO [CANNOT]` (rfc5530#3).
+    Cannot(&'static str),
+}
+
+/// What every reading function returns.
+type Parsed<T> = Result<T, Fault>;
+
+/// A command that was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// Its tag, if it has one.
+    pub tag: Option<Bytes>,
+    /// Why.
+    pub fault: Fault,
+}
+
+impl ParseError {
+    /// Whether it counts as a bad command.
+    pub fn is_bad(&self) -> bool {
+        matches!(self.fault, Fault::Bad(_))
+    }
+
+    /// Writes the reply: tagged if there is a tag, else an untagged BAD (rfc3501#7.1.3).
+    pub fn write(&self, out: &mut BytesMut) {
+        let (state, text) = match (self.fault, &self.tag) {
+            (Fault::Bad(text), _) => ("BAD ", text),
+            (Fault::Limit(text) | Fault::Cannot(text), None) => ("BAD ", text),
+            (Fault::Limit(text), Some(_)) => ("NO [LIMIT] ", text),
+            (Fault::Cannot(text), Some(_)) => ("NO [CANNOT] ", text),
+        };
+        out.put_slice(self.tag.as_deref().unwrap_or(b"*"));
+        out.put_u8(b' ');
+        out.put_slice(state.as_bytes());
+        out.put_slice(text.as_bytes());
+        out.put_slice(b"\r\n");
+    }
+}
+
+/// Reads a command as framed.
+pub fn command(frame: &Bytes) -> Result<Command, ParseError> {
+    tagged(frame, |lexer, tag| {
+        let verb = verb(lexer)?;
+        lexer.end()?;
+        Ok(Command { tag, verb })
+    })
+}
+
+/// Reads an APPEND up to the announcement of its message.
+pub fn append(head: &Bytes) -> Result<Append, ParseError> {
+    tagged(head, append::append)
+}
+
+fn tagged<T>(frame: &Bytes, read: impl FnOnce(&mut Lexer, Bytes) -> Parsed<T>) -> Result<T, ParseError> {
+    let tag = framer::tag(frame).map(|tag| frame.slice_ref(tag));
+    let Some(tag) = tag else {
+        return Err(ParseError { tag: None, fault: Fault::Bad("A command begins with a tag") });
+    };
+    let mut lexer = Lexer::new(frame.slice(tag.len()..));
+    read(&mut lexer, tag.clone()).map_err(|fault| ParseError { tag: Some(tag), fault })
+}
+
+/// The command's name and arguments.
+fn verb(lexer: &mut Lexer) -> Parsed<Verb> {
+    lexer.space()?;
+    let name = lexer.keyword();
+    match name.as_str() {
+        "CAPABILITY" => Ok(Verb::Capability),
+        "NOOP" => Ok(Verb::Noop),
+        "LOGOUT" => Ok(Verb::Logout),
+        "STARTTLS" => Ok(Verb::StartTls),
+        "NAMESPACE" => Ok(Verb::Namespace),
+        "IDLE" => Ok(Verb::Idle),
+        "CHECK" => Ok(Verb::Check),
+        "CLOSE" => Ok(Verb::Close),
+        "UNSELECT" => Ok(Verb::Unselect),
+        "ID" => auth::id(lexer),
+        "AUTHENTICATE" => auth::authenticate(lexer),
+        "LOGIN" => auth::login(lexer),
+        "ENABLE" => auth::enable(lexer),
+        "SELECT" => mailbox::select(lexer, false),
+        "EXAMINE" => mailbox::select(lexer, true),
+        "CREATE" => mailbox::create(lexer),
+        "DELETE" => mailbox::delete(lexer),
+        "RENAME" => mailbox::rename(lexer),
+        "SUBSCRIBE" => mailbox::subscribe(lexer, true),
+        "UNSUBSCRIBE" => mailbox::subscribe(lexer, false),
+        "LIST" => mailbox::list(lexer),
+        "LSUB" => mailbox::lsub(lexer),
+        "STATUS" => mailbox::status(lexer),
+        "APPEND" => Err(Fault::Bad("APPEND takes its message as a literal")),
+        "EXPUNGE" => Ok(Verb::Expunge { uids: None }),
+        "SEARCH" => search::search(lexer, false),
+        "FETCH" => fetch::fetch(lexer, false),
+        "STORE" => store::store(lexer, false),
+        "COPY" => store::copy(lexer, false, false),
+        "MOVE" => store::copy(lexer, false, true),
+        "UID" => uid(lexer),
+        _ => Err(Fault::Bad("Unknown command")),
+    }
+}
+
+/// rfc3501#6.4.8, rfc4315#2.1, rfc6851#4.1
+fn uid(lexer: &mut Lexer) -> Parsed<Verb> {
+    lexer.space()?;
+    let name = lexer.keyword();
+    match name.as_str() {
+        "EXPUNGE" => store::uid_expunge(lexer),
+        "SEARCH" => search::search(lexer, true),
+        "FETCH" => fetch::fetch(lexer, true),
+        "STORE" => store::store(lexer, true),
+        "COPY" => store::copy(lexer, true, false),
+        "MOVE" => store::copy(lexer, true, true),
+        _ => Err(Fault::Bad("Unknown UID command")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Command, Fault> {
+        command(&Bytes::from(format!("A1 {text}"))).map_err(|error| error.fault)
+    }
+
+    /// What `text` asks; it must be good.
+    pub fn verb(text: &str) -> Verb {
+        read(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}")).verb
+    }
+
+    /// Whether `text` is refused with BAD.
+    pub fn bad(text: &str) -> bool {
+        matches!(read(text), Err(Fault::Bad(_)))
+    }
+
+    /// Whether `text` is refused because a bound is reached.
+    pub fn limit(text: &str) -> bool {
+        matches!(read(text), Err(Fault::Limit(_)))
+    }
+
+    /// Whether `text` is refused because of a mailbox name.
+    pub fn cannot(text: &str) -> bool {
+        matches!(read(text), Err(Fault::Cannot(_)))
+    }
+
+    fn reply(frame: &'static [u8]) -> String {
+        let mut out = BytesMut::new();
+        command(&Bytes::from_static(frame)).unwrap_err().write(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn commands_without_arguments() {
+        for (text, expected) in [
+            ("CAPABILITY", Verb::Capability),
+            ("noop", Verb::Noop),
+            ("Logout", Verb::Logout),
+            ("STARTTLS", Verb::StartTls),
+            ("NAMESPACE", Verb::Namespace),
+            ("IDLE", Verb::Idle),
+            ("CHECK", Verb::Check),
+            ("CLOSE", Verb::Close),
+            ("UNSELECT", Verb::Unselect),
+            (" NOOP  ", Verb::Noop),
+        ] {
+            assert_eq!(verb(text), expected);
+            assert!(bad(&format!("{text} x")), "{text}");
+        }
+    }
+
+    #[test]
+    fn replies_name_the_tag_if_there_is_one() {
+        assert_eq!(reply(b"a1 FOO"), "a1 BAD Unknown command\r\n");
+        assert_eq!(reply(b"a1"), "a1 BAD A space is missing\r\n");
+        assert_eq!(reply(b""), "* BAD A command begins with a tag\r\n");
+        assert_eq!(reply(b"+ NOOP"), "* BAD A command begins with a tag\r\n");
+        assert_eq!(reply(b"\0\xff \r"), "* BAD A command begins with a tag\r\n");
+        assert_eq!(reply(b"a1 SELECT &"), "a1 NO [CANNOT] A mailbox name is not modified UTF-7\r\n");
+        assert_eq!(reply(b"a1 \xff"), "a1 BAD Unknown command\r\n");
+    }
+
+    /// Good commands with every kind of word, for mutations.
+    const SEEDS: [&[u8]; 14] = [
+        b"a LOGIN {4+}\r\nfred \"a \\\"b\\\\\"",
+        b"a AUTHENTICATE PLAIN AGEAYg==",
+        b"a ID (\"name\" \"x\" \"version\" NIL)",
+        b"a ENABLE CONDSTORE QRESYNC",
+        b"a SELECT \"Entw&APw-rfe\" (CONDSTORE)",
+        b"a CREATE x (USE (\\Drafts))",
+        b"a LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (a% \"b*\" {1}\r\nc) RETURN (CHILDREN SPECIAL-USE)",
+        b"a STATUS x (MESSAGES UIDNEXT HIGHESTMODSEQ)",
+        b"a UID FETCH 1:*,7 (FLAGS BODY.PEEK[1.2.HEADER.FIELDS.NOT (a \"b\")]<0.10> UID) (CHANGEDSINCE 9)",
+        b"a UID SEARCH RETURN (MIN ALL) CHARSET UTF-8 OR (NOT SEEN 1:2) HEADER a {2}\r\n\xc3\xa9 SENTON \"1-Feb-1994\"",
+        b"a SEARCH MODSEQ \"/flags/\\\\seen\" all 1 LARGER 5 KEYWORD k",
+        b"a STORE 1,*:3 (UNCHANGEDSINCE 5) -FLAGS.SILENT (\\Seen $k)",
+        b"a UID MOVE 1:5 \"INBOX/x\"",
+        b"a APPEND x (\\Seen k) \"17-Jul-1996 02:44:25 -0700\" ",
+    ];
+
+    #[test]
+    fn mutations_never_panic() {
+        // A small generator with a fixed seed: the same octets at every run.
+        let mut state = 0x9E37_79B9_7F4A_7C15u64;
+        let mut next = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) as usize) % below
+        };
+        const OCTETS: &[u8] = b" ()[]<>{}+-.*%\\\"&~:,0199aAbNOT\r\n\0\x7f\xc3\xff";
+        let (mut good, mut refused) = (0, 0);
+        for _ in 0..60_000 {
+            let mut text = SEEDS[next(SEEDS.len())].to_vec();
+            for _ in 0..1 + next(3) {
+                let at = next(text.len());
+                match next(4) {
+                    0 => text[at] = OCTETS[next(OCTETS.len())],
+                    1 => text.insert(at, OCTETS[next(OCTETS.len())]),
+                    2 if text.len() > 1 => drop(text.remove(at)),
+                    _ => text.truncate(at + 1),
+                }
+            }
+            let frame = Bytes::from(text);
+            for fault in [command(&frame).err(), append(&frame).err()] {
+                *if fault.is_none() { &mut good } else { &mut refused } += 1;
+            }
+        }
+        assert!(good > 5_000 && refused > 60_000, "{good} good, {refused} refused");
+    }
+
+    #[test]
+    fn seeds_are_good() {
+        for seed in SEEDS {
+            let frame = Bytes::from_static(seed);
+            assert!(command(&frame).is_ok() || append(&frame).is_ok(), "{frame:?}");
+        }
+    }
+}
