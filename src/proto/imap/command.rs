@@ -1,15 +1,17 @@
 //! Every IMAP command as plain data.
 //!
-//! *Owns*: the vocabulary between parser and commands. *Promises*: a value of these types is well formed by syntax:
-//! numbers are in range, sets are not empty, mailbox names are decoded UTF-8 with INBOX spelled `INBOX`, nesting and
-//! counts are within `limits`. *Assumes*: nothing of state: whether a command is allowed now is the table's business.
-//! *Never*: holds store types that could go stale; client text is a slice of what was received.
+//! *Owns*: the vocabulary between parser and commands. *Promises*: a value of these types is well formed by
+//! syntax: numbers are in range, sets are not empty, mailbox names are decoded UTF-8 with INBOX spelled
+//! `INBOX`, nesting and counts are within `limits`. *Assumes*: nothing of state: whether a command is allowed
+//! now is the table's business. *Never*: holds store types that could go stale; client text is a slice of
+//! what was received.
 
 use bytes::Bytes;
 use ringpost_engine::change::{FlagBits, FlagOp, Flags, SpecialUse, UidSet};
 use ringpost_engine::ids::{ModSeq, Uid};
 
 use crate::proto::Secret;
+use crate::proto::mime::date::Days;
 
 /// A command with its tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,8 +233,8 @@ pub struct SequenceSet {
 }
 
 impl SequenceSet {
-    /// The numbers meant when `last` is the largest in use (0: none is). Numbers above `last` stay in the set.
-    /// Sequence numbers and UIDs share the type: the caller knows which it asked for.
+    /// The numbers meant when `last` is the largest in use (0: none is). Numbers above `last` stay in the
+    /// set. Sequence numbers and UIDs share the type: the caller knows which it asked for.
     pub fn resolve(&self, last: u32) -> UidSet {
         let value = |bound| match bound {
             Bound::At(number) => number,
@@ -379,7 +381,7 @@ pub struct SearchReturn {
     pub count: bool,
 }
 
-/// How a day is compared. Days are counted from 1970-01-01 (see `mime::date`).
+/// How a day is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DayIs {
     /// `BEFORE`: earlier than.
@@ -390,7 +392,8 @@ pub enum DayIs {
     Since,
 }
 
-/// A search key (rfc3501#6.4.4). Strings are in the command's charset. Nested at most `limits::IMAP_NESTING_MAX`.
+/// A search key (rfc3501#6.4.4). Strings are in the command's charset. Nested at most
+/// `limits::IMAP_NESTING_MAX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SearchKey {
     /// All of these (a list; also `NEW`). Never empty.
@@ -418,9 +421,9 @@ pub enum SearchKey {
     /// `RECENT` (true), `OLD` (false)
     Recent(bool),
     /// `BEFORE`, `ON`, `SINCE`: INTERNALDATE without time and zone.
-    Internal(DayIs, i32),
+    Internal(DayIs, Days),
     /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the Date field without time and zone.
-    Sent(DayIs, i32),
+    Sent(DayIs, Days),
     /// `LARGER n`: RFC822.SIZE above.
     Larger(u64),
     /// `SMALLER n`: RFC822.SIZE below.

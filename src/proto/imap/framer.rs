@@ -1,10 +1,11 @@
 //! Commands out of received bytes: lines, and literals between them.
 //!
 //! *Owns*: where a command ends; which literal is APPEND's message; what happens to over-size input.
-//! *Promises*: the same frames for any chunking; a command is one slice, taken without a copy; of refused input nothing
-//! but a line's last `TAIL_BYTES` octets is left waiting, and only `limits::IMAP_SKIP_BYTES_MAX` of it is read.
-//! *Assumes*: nobody else consumes the input except between two commands (SASL and IDLE lines).
-//! *Never*: judges syntax; literals stand in the slice as they came, `{n}` and all, for the parser to read.
+//! *Promises*: the same frames for any chunking; a command is one slice, taken without a copy; of refused
+//! input nothing but a line's last `TAIL_BYTES` octets is left waiting, and only
+//! `limits::IMAP_SKIP_BYTES_MAX` of it is read. *Assumes*: nobody else consumes the input except between two
+//! commands (SASL and IDLE lines). *Never*: judges syntax; literals stand in the slice as they came, `{n}`
+//! and all, for the parser to read.
 //!
 //! ```text
 //!                 ┌─────────────────────────────────────────────────────────────┐
@@ -93,7 +94,8 @@ impl Literal {
     /// Octets of the longest announcement, `~{`, digits and `+}`.
     pub const ANNOUNCEMENT_BYTES_MAX: usize = DIGITS_MAX + 4;
 
-    /// The announcement at the end of a line (rfc7888#3), and where it begins. More than 20 digits are no number.
+    /// The announcement at the end of a line (rfc7888#3), and where it begins. More than 20 digits are no
+    /// number.
     pub fn at_end(line: &[u8]) -> Option<(Literal, usize)> {
         let body = line.strip_suffix(b"}")?;
         let (body, sync) = body.strip_suffix(b"+").map_or((body, true), |body| (body, false));
@@ -166,7 +168,8 @@ impl CommandFramer {
         }
     }
 
-    /// The next frame. Ask until there is none. `literal_max` bounds the octets of a command's literals together.
+    /// The next frame. Ask until there is none. `literal_max` bounds the octets of a command's literals
+    /// together.
     pub fn next(&mut self, input: &mut Input, literal_max: usize) -> Frame {
         loop {
             let frame = match self.state {
@@ -193,8 +196,8 @@ impl CommandFramer {
         self.state == State::Line && self.line_start == 0 && self.scanned == 0
     }
 
-    /// Takes the announced message: [`Frame::Data`] and [`Frame::Rest`] follow. The caller sends the continuation
-    /// request if the literal is a synchronising one.
+    /// Takes the announced message: [`Frame::Data`] and [`Frame::Rest`] follow. The caller sends the
+    /// continuation request if the literal is a synchronising one.
     pub fn accept(&mut self) {
         if let State::Deciding { literal } = self.state {
             self.state = State::Streaming { left: literal.size };
@@ -383,8 +386,8 @@ fn is_tag_char(octet: u8) -> bool {
     octet.is_ascii_graphic() && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b'+')
 }
 
-/// Whether the literal announced after `head` is the message of an APPEND, and not its mailbox name: that one comes
-/// first and straight after the command's name. `literals` counts those before.
+/// Whether the literal announced after `head` is the message of an APPEND, and not its mailbox name: that one
+/// comes first and straight after the command's name. `literals` counts those before.
 fn announces_message(head: &[u8], literals: u32) -> bool {
     let Some(tag) = tag(head) else { return false };
     let rest = head[tag.len()..].trim_ascii_start();
@@ -572,7 +575,8 @@ mod tests {
     #[test]
     fn every_cut_gives_the_same_frames() {
         let mut bytes = b"A1 LOGIN {4}\r\nfred {3+}\r\n\r\nx\r\n\r\nA2 SELECT {1001}\r\nA3 APPEND {5+}\r\n\
-            INBOX (\\Seen) {7+}\r\nF\r\n\r\nm\r\n\r\nA4 APPEND x {3+}\r\nabc (\\Seen) \"date\" and more of it {7+}\r\n\
+            INBOX (\\Seen) {7+}\r\nF\r\n\r\nm\r\n\r\nA4 APPEND x {3+}\r\nabc \
+            (\\Seen) \"date\" and more of it {7+}\r\n\
             abc\r\n\r\n\r\nA5 APPEND x ~{120+}\r\n"
             .to_vec();
         bytes.extend([b'\n'; 120]);

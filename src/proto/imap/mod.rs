@@ -1,13 +1,14 @@
 //! IMAP4rev1 (RFC 3501), with RFC 9051 in mind.
 //!
-//! *Owns*: the protocol, from framed bytes to outputs. *Promises*: what `proto` promises; EXPUNGE is never sent while a
-//! client's sequence numbers must stand still. *Assumes*: one account per session. *Never*: parses twice, or lets a
-//! command know how another one works.
+//! *Owns*: the protocol, from framed bytes to outputs. *Promises*: what `proto` promises; EXPUNGE is never
+//! sent while a client's sequence numbers must stand still. *Assumes*: one account per session. *Never*:
+//! parses twice, or lets a command know how another one works.
 //!
-//! Read `command` (what can be asked), `framer` and `parse` (how it is written), `table` (when it is allowed),
-//! `view` (what the client has been told), then any file of `cmd`.
+//! Read `command` (what can be asked), `framer` and `parse` (how it is written), `table` (when it is
+//! allowed), `view` (what the client has been told), then any file of `cmd`.
 
 pub mod command;
 pub mod framer;
 pub mod parse;
 pub mod utf7;
+pub mod write;

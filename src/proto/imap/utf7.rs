@@ -1,7 +1,8 @@
 //! Modified UTF-7: mailbox names on an IMAP4rev1 wire (rfc3501#5.1.3).
 //!
-//! *Owns*: the encoding, both ways. *Promises*: `decode` takes exactly what `encode` makes, so a name has one spelling;
-//! each way is one pass. *Assumes*: names are UTF-8 inside. *Never*: judges a name beyond its encoding.
+//! *Owns*: the encoding, both ways. *Promises*: `decode` takes exactly what `encode` makes, so a name has one
+//! spelling; each way is one pass. *Assumes*: names are UTF-8 inside. *Never*: judges a name beyond its
+//! encoding.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! APPEND up to its message.
 //!
-//! *Owns*: its grammar. *Promises*: what `parse` promises. *Assumes*: the framer cut the announcement of the message
-//! off. *Never*: sees the message.
+//! *Owns*: its grammar. *Promises*: what `parse` promises. *Assumes*: the framer cut the announcement of the
+//! message off. *Never*: sees the message.
 
 use bytes::Bytes;
 

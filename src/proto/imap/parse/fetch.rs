@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(items("FULL"), [I::Flags, I::InternalDate, I::Rfc822Size, I::Envelope, I::Body]);
         assert_eq!(
             items(
-                "(BODY BODYSTRUCTURE ENVELOPE FLAGS INTERNALDATE RFC822 RFC822.HEADER RFC822.SIZE RFC822.TEXT UID MODSEQ uid)"
+                "(BODY BODYSTRUCTURE ENVELOPE FLAGS INTERNALDATE RFC822 RFC822.HEADER RFC822.SIZE \
+                RFC822.TEXT UID MODSEQ uid)"
             ),
             [
                 I::Body,

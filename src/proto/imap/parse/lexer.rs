@@ -1,11 +1,13 @@
 //! The words of a command.
 //!
-//! *Owns*: reading atoms, strings, numbers and lists off a framed command (rfc3501#9). *Promises*: what it hands out
-//! is a slice of the command, copied only to take `\` out of a quoted string; every octet is looked at once or twice.
-//! *Assumes*: the framer let every literal in with the octets it announced. *Never*: goes back behind a word.
+//! *Owns*: reading atoms, strings, numbers and lists off a framed command (rfc3501#9). *Promises*: what it
+//! hands out is a slice of the command, copied only to take `\` out of a quoted string; every octet is looked
+//! at once or twice. *Assumes*: the framer let every literal in with the octets it announced. *Never*: goes
+//! back behind a word.
 //!
-//! Taken beyond the grammar, because clients send it: several spaces for one, spaces at the end of a line and inside
-//! parentheses, 8-bit octets in quoted strings (rfc9051#9 allows UTF-8 there). All else is as strict as the RFC.
+//! Taken beyond the grammar, because clients send it: several spaces for one, spaces at the end of a line and
+//! inside parentheses, 8-bit octets in quoted strings (rfc9051#9 allows UTF-8 there). All else is as strict
+//! as the RFC.
 
 use bytes::Bytes;
 use ringpost_engine::ids::ModSeq;

@@ -1,7 +1,8 @@
 //! Commands about mailboxes: SELECT, CREATE, RENAME, LIST, STATUS and their kin.
 //!
-//! *Owns*: their grammar; how a mailbox name is read. *Promises*: names are UTF-8 without control characters, INBOX
-//! spelled `INBOX`. *Assumes*: nothing. *Never*: knows which mailboxes exist, or whether a name may be created.
+//! *Owns*: their grammar; how a mailbox name is read. *Promises*: names are UTF-8 without control characters,
+//! INBOX spelled `INBOX`. *Assumes*: nothing. *Never*: knows which mailboxes exist, or whether a name may be
+//! created.
 
 use ringpost_engine::change::SpecialUse;
 
@@ -16,7 +17,8 @@ pub fn mailbox(lexer: &mut Lexer) -> Parsed<String> {
     name_of(&name)
 }
 
-/// The name that `wire` spells (rfc3501#5.1.3). INBOX is the same in any case (rfc3501#5.1), also above other levels.
+/// The name that `wire` spells (rfc3501#5.1.3). INBOX is the same in any case (rfc3501#5.1), also above other
+/// levels.
 fn name_of(wire: &[u8]) -> Parsed<String> {
     let mut name = utf7::decode(wire).map_err(|_| Fault::Cannot("A mailbox name is not modified UTF-7"))?;
     if name.chars().any(char::is_control) {
@@ -269,7 +271,8 @@ mod tests {
             verb("CREATE MySpecial (USE (\\Drafts \\Sent))"),
             create("MySpecial", UseArgument::Unsupported)
         );
-        assert_eq!(verb("CREATE All (use (\\All))"), create("All", UseArgument::One(SpecialUse::All))); // rfc6154#5.2
+        // rfc6154#5.2
+        assert_eq!(verb("CREATE All (use (\\All))"), create("All", UseArgument::One(SpecialUse::All)));
         assert_eq!(verb("CREATE x (USE ())"), create("x", UseArgument::None));
         assert_eq!(verb("CREATE x (USE (\\Other))"), create("x", UseArgument::Unsupported));
         for text in [

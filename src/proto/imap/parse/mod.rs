@@ -1,8 +1,8 @@
 //! From a framed command to its data.
 //!
-//! *Owns*: the grammar of every command (rfc3501#9 and the extensions' own). *Promises*: never panics, whatever the
-//! octets; linear time; recursion, counts and sizes within `limits`. *Assumes*: the framer's slices.
-//! *Never*: knows the session: a good command may still be out of place.
+//! *Owns*: the grammar of every command (rfc3501#9 and the extensions' own). *Promises*: never panics,
+//! whatever the octets; linear time; recursion, counts and sizes within `limits`. *Assumes*: the framer's
+//! slices. *Never*: knows the session: a good command may still be out of place.
 //!
 //! One file per family; the table in [`verb`] names them all.
 
@@ -15,7 +15,7 @@ mod append;
 mod auth;
 mod date;
 mod fetch;
-mod lexer;
+pub(in crate::proto::imap) mod lexer;
 mod mailbox;
 mod search;
 mod sequence;
@@ -221,7 +221,8 @@ mod tests {
         b"a LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (a% \"b*\" {1}\r\nc) RETURN (CHILDREN SPECIAL-USE)",
         b"a STATUS x (MESSAGES UIDNEXT HIGHESTMODSEQ)",
         b"a UID FETCH 1:*,7 (FLAGS BODY.PEEK[1.2.HEADER.FIELDS.NOT (a \"b\")]<0.10> UID) (CHANGEDSINCE 9)",
-        b"a UID SEARCH RETURN (MIN ALL) CHARSET UTF-8 OR (NOT SEEN 1:2) HEADER a {2}\r\n\xc3\xa9 SENTON \"1-Feb-1994\"",
+        b"a UID SEARCH RETURN (MIN ALL) CHARSET UTF-8 OR (NOT SEEN 1:2) HEADER a {2}\r\n\xc3\xa9 \
+          SENTON \"1-Feb-1994\"",
         b"a SEARCH MODSEQ \"/flags/\\\\seen\" all 1 LARGER 5 KEYWORD k",
         b"a STORE 1,*:3 (UNCHANGEDSINCE 5) -FLAGS.SILENT (\\Seen $k)",
         b"a UID MOVE 1:5 \"INBOX/x\"",

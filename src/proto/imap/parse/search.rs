@@ -1,7 +1,8 @@
 //! SEARCH.
 //!
-//! *Owns*: its grammar. *Promises*: what `parse` promises; keys nest at most `limits::IMAP_NESTING_MAX` deep and are at
-//! most `limits::IMAP_SEARCH_KEYS_MAX`. *Assumes*: nothing. *Never*: knows a charset; strings stay octets.
+//! *Owns*: its grammar. *Promises*: what `parse` promises; keys nest at most `limits::IMAP_NESTING_MAX` deep
+//! and are at most `limits::IMAP_SEARCH_KEYS_MAX`. *Assumes*: nothing. *Never*: knows a charset; strings stay
+//! octets.
 
 use bytes::Bytes;
 use ringpost_engine::change::FlagBits;
@@ -186,8 +187,8 @@ fn text(lexer: &mut Lexer) -> Parsed<Bytes> {
     lexer.astring()
 }
 
-/// `search-modsequence` (rfc7162#7). All metadata of a message share one mod-sequence here, so the entry does not
-/// matter (rfc7162#3.1.5).
+/// `search-modsequence` (rfc7162#7). All metadata of a message share one mod-sequence here, so the entry does
+/// not matter (rfc7162#3.1.5).
 fn modseq(lexer: &mut Lexer) -> Parsed<SearchKey> {
     lexer.space()?;
     if lexer.peek() == Some(b'"') {

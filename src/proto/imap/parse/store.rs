@@ -78,8 +78,8 @@ fn bare_flags(lexer: &mut Lexer) -> Parsed<Flags> {
     Err(Fault::Limit("Too many flags"))
 }
 
-/// Adds one `flag`. `\Recent`, which no client can change, and other flags that do not exist here are passed over
-/// (rfc3501#7.1: a change to what is not in PERMANENTFLAGS is ignored).
+/// Adds one `flag`. `\Recent`, which no client can change, and other flags that do not exist here are passed
+/// over (rfc3501#7.1: a change to what is not in PERMANENTFLAGS is ignored).
 fn flag(lexer: &mut Lexer, flags: &mut Flags) -> Parsed<()> {
     if lexer.eat(b'\\') {
         let name = lexer.atom()?;
@@ -213,7 +213,8 @@ mod tests {
         assert_eq!(verb("MOVE 2:4 MEETING"), copy(false, true));
         assert_eq!(verb("UID MOVE 2:4 MEETING"), copy(true, true));
         assert_eq!(verb("EXPUNGE"), Verb::Expunge { uids: None });
-        assert_eq!(verb("UID EXPUNGE 3000:3002"), Verb::Expunge { uids: Some(set(3000, 3002)) }); // rfc4315#2.1
+        // rfc4315#2.1
+        assert_eq!(verb("UID EXPUNGE 3000:3002"), Verb::Expunge { uids: Some(set(3000, 3002)) });
         for text in
             ["COPY 2:4", "COPY MEETING", "COPY 2:4 a b", "EXPUNGE 1", "UID EXPUNGE", "UID NOOP", "UID"]
         {
