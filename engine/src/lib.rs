@@ -13,10 +13,14 @@ pub mod change;
 pub mod codec;
 pub mod error;
 pub mod ids;
-#[cfg_attr(not(test), expect(dead_code, reason = "the store comes to use all of it"))]
 pub mod index;
 pub mod io;
 pub mod layout;
 pub mod limits;
+pub mod log;
+pub mod recovery;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod uid_set;
+pub mod verify;

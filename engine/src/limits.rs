@@ -50,3 +50,24 @@ pub const DOT_LINES_STORED_MAX: usize = 4_096;
 pub const PARTS_STORED_MAX: usize = 10_000;
 /// Numbers in one stored IMAP part number.
 pub const PART_DEPTH_STORED_MAX: usize = 128;
+/// Slices of one gathered write; a body in more of them is joined first.
+pub const BATCH_PARTS_MAX: usize = 512;
+/// Bytes of one encoded change.
+pub const CHANGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Accounts that a batch names as those of the batch before it; more are written as "any".
+pub const WITNESS_ACCOUNTS_MAX: usize = 4096;
+/// Bytes at the end of every segment that only changes which need no space may use, and only while the disk is full:
+/// flags, expunges, deletions. At most an eighth of a segment.
+pub const HEADROOM_BYTES: u64 = 4 * 1024 * 1024;
+/// Smallest segment; room for headers, headroom and a few small batches.
+pub const SEGMENT_BYTES_MIN: u64 = 32 * 1024;
+/// Largest segment; offsets and lengths within one fit 32 bits.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Milliseconds without an append after which an empty batch vouches for the last one.
+pub const IDLE_BATCH_MS: u64 = 500;
+/// Milliseconds between attempts to make a segment on a full disk.
+pub const DISK_FULL_RETRY_MS: u64 = 1_000;
+/// Bytes that a scan reads ahead; a larger batch makes it read the batch whole.
+pub const SCAN_CHUNK_BYTES: usize = 1024 * 1024;
+/// Damages that a recovery describes one by one; the rest is counted.
+pub const DAMAGES_TOLD_MAX: usize = 1_000;

@@ -7,12 +7,19 @@
 
 use bytes::Bytes;
 
-use crate::change::{Change, Entry, NewBody, Outcome};
+use crate::change::{Change, Entry, NewBody, Outcome, Refusal};
+use crate::codec;
 use crate::error::{Error, Refused};
 use crate::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
-use crate::index::{AccountRef, MailboxRef};
+use crate::index::apply::{apply, apply_body};
+use crate::index::plan::Planner;
+use crate::index::{AccountRef, Index, MailboxRef};
 use crate::io::{Disk, Extent, IoId, IoRequest, IoResult};
 use crate::limits;
+use crate::log::BLOCK;
+use crate::log::build::{Batch, Item};
+use crate::log::writer::{Completed, Writer};
+use crate::recovery;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -121,96 +128,188 @@ pub struct StoreStats {
 
 /// One shard's mail store.
 pub struct Store {
-    _private: (),
+    shard: ShardId,
+    index: Index,
+    planner: Planner,
+    writer: Writer,
+    message_bytes_max: usize,
+    scratch: Vec<u8>,
+    mono_ms: u64,
+    batches: u64,
+    entries: u64,
 }
 
 impl Store {
     /// Recovers what is there (or begins anew) and opens a fresh segment. Blocking; for the start only.
     pub fn open(disk: &mut dyn Disk, options: Options, now: Now) -> Result<(Store, RecoveryReport), Error> {
-        let _ = (disk, options, now);
-        todo!()
+        let segment_bytes = options.segment_bytes.clamp(limits::SEGMENT_BYTES_MIN, limits::SEGMENT_BYTES_MAX);
+        let options = Options { segment_bytes: segment_bytes / BLOCK * BLOCK, ..options };
+        let (index, start, report) = recovery::open(disk, &options, now)?;
+        let store = Store {
+            shard: options.shard,
+            planner: Planner::new(&index),
+            index,
+            writer: Writer::new(start),
+            message_bytes_max: options.message_bytes_max.min(limits::BODY_BYTES_MAX),
+            scratch: Vec::new(),
+            mono_ms: now.mono_ms,
+            batches: 0,
+            entries: 0,
+        };
+        Ok((store, report))
+    }
+
+    /// Plants a bug, for a test to see that it is found.
+    #[cfg(feature = "testing")]
+    pub fn plant(&mut self, plant: crate::log::writer::Plant) {
+        self.writer.plant(plant);
     }
 
     /// Queues a message body. Nothing shows it until a [`Change::Deliver`] names it. The id is good at once.
     pub fn append_body(&mut self, account: AccountId, body: NewBody, now: Now) -> Result<BodyId, Refused> {
-        let _ = (account, body, now);
-        todo!()
+        let octets: usize = body.parts.iter().map(Bytes::len).sum();
+        if octets > self.message_bytes_max || body.summary.len() > limits::SUMMARY_BYTES_MAX {
+            return Err(Refused::TooLarge);
+        }
+        self.clock(now);
+        self.writer.append_body(account, body)
     }
 
     /// Queues a change of `account` (0 for domains and aliases; [`Change::AccountCreate`] ignores it and gets a new one).
     /// Returns its position; [`Progress::applied`] names the same position when it is durable and visible.
     pub fn append(&mut self, account: AccountId, change: Change, now: Now) -> Result<Lsn, Refused> {
-        let _ = (account, change, now);
-        todo!()
+        if !codec::fits(&change) {
+            return Err(Refused::TooLarge);
+        }
+        let now = self.clock(now);
+        let (account, stamp) = self.planner.stamp(&self.index, account, &change, now);
+        self.scratch.clear();
+        codec::encode(&change, &stamp, &mut self.scratch);
+        let reserved = self.writer.reserve(self.scratch.len(), needs_no_space(&change));
+        let kind = codec::kind(&change);
+        let entry = Entry { lsn: reserved.unwrap_or_default(), account, stamp, change };
+        match reserved {
+            Ok(_) => self.writer.push(kind, &self.scratch, entry),
+            Err(_) => self.planner.settle(&entry),
+        }
+        reserved
+    }
+
+    fn clock(&mut self, now: Now) -> Now {
+        self.mono_ms = self.mono_ms.max(now.mono_ms);
+        self.writer.clock(now)
     }
 
     /// The next piece of disk work, if there is any. At most one batch is in flight.
     pub fn poll_io(&mut self) -> Option<(IoId, IoRequest)> {
-        todo!()
+        self.writer.poll()
     }
 
     /// Tells how a piece of disk work ended.
     pub fn complete(&mut self, id: IoId, result: IoResult) -> Progress {
-        let _ = (id, result);
-        todo!()
+        let completed = self.writer.complete(id, result, self.mono_ms);
+        let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
+        match completed {
+            Completed::Step => {}
+            Completed::Committed(batch) => self.commit(batch, &mut progress),
+            Completed::Dropped(batches) => {
+                for batch in batches {
+                    self.discard(batch, &mut progress);
+                }
+            }
+            Completed::Fatal(error) => progress.fatal = Some(error),
+        }
+        progress
     }
 
-    /// A bounded step of upkeep: closes the idle window of recovery, readies the next segment, retries a full disk.
+    fn commit(&mut self, batch: Batch, progress: &mut Progress) {
+        self.batches += 1;
+        for item in batch.items {
+            match item {
+                Item::Body { id, account, body } => apply_body(&mut self.index, id, account, body),
+                Item::Entry(entry) => {
+                    let outcome = apply(&mut self.index, &entry);
+                    self.planner.settle(&entry);
+                    self.entries += 1;
+                    progress.applied.push(Applied { lsn: entry.lsn, account: entry.account, outcome });
+                }
+            }
+        }
+    }
+
+    fn discard(&mut self, batch: Batch, progress: &mut Progress) {
+        for item in batch.items {
+            if let Item::Entry(entry) = item {
+                self.planner.settle(&entry);
+                let outcome = Outcome::Refused(Refusal::DiskFull);
+                progress.applied.push(Applied { lsn: entry.lsn, account: entry.account, outcome });
+            }
+        }
+    }
+
+    /// A bounded step of upkeep: closes the idle window of recovery, retries a full disk.
     pub fn tick(&mut self, now: Now) {
-        let _ = now;
-        todo!()
+        self.mono_ms = self.mono_ms.max(now.mono_ms);
+        self.writer.tick(now);
     }
 
     /// Whether nothing is queued or in flight.
     pub fn is_quiet(&self) -> bool {
-        todo!()
+        self.writer.is_quiet()
     }
 
     /// Everything below is durable and visible.
     pub fn durable(&self) -> Lsn {
-        todo!()
+        self.writer.durable()
     }
 
     /// Figures.
     pub fn stats(&self) -> StoreStats {
-        todo!()
+        let counts = self.index.counts();
+        StoreStats {
+            accounts: counts.accounts,
+            mailboxes: counts.mailboxes,
+            messages: counts.messages,
+            body_bytes: counts.body_bytes,
+            log_bytes: self.writer.files().values().map(|file| file.end).sum(),
+            segments: self.writer.files().len() as u64,
+            batches: self.batches,
+            entries: self.entries,
+            next: self.writer.next(),
+            durable: self.writer.durable(),
+            disk_full: self.writer.is_full(),
+        }
     }
 
     /// The account of a normalised address.
     pub fn account_by_address(&self, address: &str) -> Option<AccountId> {
-        let _ = address;
-        todo!()
+        self.index.account_by_address(address)
     }
 
     /// Whether this address has an account that is not served because its records are damaged. To others this is a
     /// temporary failure, never an unknown user.
     pub fn is_quarantined(&self, address: &str) -> bool {
-        let _ = address;
-        todo!()
+        self.index.is_quarantined(address)
     }
 
     /// An account; none when deleted or quarantined.
     pub fn account(&self, account: AccountId) -> Option<AccountRef<'_>> {
-        let _ = account;
-        todo!()
+        self.index.account(account)
     }
 
     /// All accounts whose address is greater than `after`, in order of address.
     pub fn accounts_after<'a>(&'a self, after: &str) -> Box<dyn Iterator<Item = AccountRef<'a>> + 'a> {
-        let _ = after;
-        todo!()
+        Box::new(self.index.accounts_after(after))
     }
 
     /// A mailbox.
     pub fn mailbox(&self, account: AccountId, mailbox: MailboxId) -> Option<MailboxRef<'_>> {
-        let _ = (account, mailbox);
-        todo!()
+        self.index.mailbox(account, mailbox)
     }
 
     /// Targets of an alias of this shard's slots.
     pub fn alias(&self, address: &str) -> Option<&[String]> {
-        let _ = address;
-        todo!()
+        self.index.alias(address)
     }
 
     /// Aliases in order of address, after `after`.
@@ -218,41 +317,75 @@ impl Store {
         &'a self,
         after: &str,
     ) -> Box<dyn Iterator<Item = (&'a str, &'a [String])> + 'a> {
-        let _ = after;
-        todo!()
+        Box::new(self.index.aliases_after(after))
     }
 
     /// Domains in order (shard 0 only has them).
     pub fn domains(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        todo!()
+        Box::new(self.index.domains())
     }
 
     /// Where a message's bytes are.
     pub fn body(&self, body: BodyId) -> Option<BodyRef> {
-        let _ = body;
-        todo!()
+        self.index.body(body)
     }
 
     /// The bytes of an extent, as a slice of the segment's view: no copy. The slice pins the view; whoever looks at
     /// the bytes (instead of handing them to the kernel) first has them brought in (see `Output::Warm`).
     pub fn bytes(&self, extent: Extent) -> Option<Bytes> {
-        let _ = extent;
-        todo!()
+        let file = self.writer.files().get(&extent.segment)?;
+        let end = extent.offset.checked_add(u64::from(extent.len))?;
+        if end > file.end { None } else { file.view.slice(extent.offset, extent.len) }
     }
 
-    /// The changes of `account` after `since` cannot be told one by one below this mod-sequence (history was cut).
+    /// Expunges of a mailbox at or below this mod-sequence cannot be told one by one: history was cut.
     pub fn history_floor(&self, account: AccountId, mailbox: MailboxId) -> ModSeq {
-        let _ = (account, mailbox);
-        todo!()
+        self.mailbox(account, mailbox).map_or(ModSeq(0), |mailbox| mailbox.expunged_floor())
     }
 
     /// Segment files and their bytes, ascending.
     pub fn segments(&self) -> Vec<(SegmentId, u64)> {
-        todo!()
+        self.writer.files().iter().map(|(segment, file)| (*segment, file.size)).collect()
     }
 
     /// Entries that wait to become durable, oldest first (for the simulation's oracle).
     pub fn pending(&self) -> Box<dyn Iterator<Item = &Entry> + '_> {
-        todo!()
+        Box::new(self.writer.pending().filter_map(|item| match item {
+            Item::Entry(entry) => Some(entry),
+            Item::Body { .. } => None,
+        }))
+    }
+
+    /// Which shard this is.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// A fingerprint of everything visible, the same for the same state, however it came about.
+    pub fn digest(&self) -> u64 {
+        self.index.digest()
+    }
+}
+
+/// Whether a change is taken from the headroom of a full disk: it adds no message, account or name.
+fn needs_no_space(change: &Change) -> bool {
+    match change {
+        Change::AccountPassword { .. }
+        | Change::AccountServices { .. }
+        | Change::AccountDelete
+        | Change::DomainDelete { .. }
+        | Change::AliasDelete { .. }
+        | Change::MailboxDelete { .. }
+        | Change::FlagsStore { .. }
+        | Change::Expunge { .. }
+        | Change::RecentSeen { .. } => true,
+        Change::Subscribe { on, .. } => !on,
+        Change::AccountCreate { .. }
+        | Change::DomainAdd { .. }
+        | Change::AliasSet { .. }
+        | Change::MailboxCreate { .. }
+        | Change::MailboxRename { .. }
+        | Change::Deliver { .. }
+        | Change::Copy { .. } => false,
     }
 }

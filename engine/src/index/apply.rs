@@ -42,7 +42,11 @@ pub(crate) fn apply_body(index: &mut Index, id: BodyId, account: AccountId, body
 }
 
 /// The account's records are damaged: it is not served from now on, and keeps its address and ids.
+/// One that is not even there was created by a record that is lost; its id is not given out again.
 pub(crate) fn quarantine(index: &mut Index, account: AccountId) {
+    if account == AccountId::new(index.shard, account.counter()) {
+        index.next_account = index.next_account.max(account.counter() + 1);
+    }
     if let Some(account) = index.accounts.get_mut(&account) {
         account.quarantined = true;
     }

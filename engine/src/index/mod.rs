@@ -103,7 +103,7 @@ impl Index {
     }
 
     /// All accounts that are served whose address is greater than `after`, in order of address.
-    pub fn accounts_after(&self, after: &str) -> impl Iterator<Item = AccountRef<'_>> {
+    pub fn accounts_after<'a>(&'a self, after: &str) -> impl Iterator<Item = AccountRef<'a>> + use<'a> {
         let from = (Bound::Excluded(after), Bound::Unbounded);
         self.addresses.range::<str, _>(from).filter_map(|(_, &id)| self.account(id))
     }
@@ -124,7 +124,10 @@ impl Index {
     }
 
     /// Aliases in order of address, after `after`.
-    pub fn aliases_after(&self, after: &str) -> impl Iterator<Item = (&str, &[String])> {
+    pub fn aliases_after<'a>(
+        &'a self,
+        after: &str,
+    ) -> impl Iterator<Item = (&'a str, &'a [String])> + use<'a> {
         let from = (Bound::Excluded(after), Bound::Unbounded);
         self.aliases.range::<str, _>(from).map(|(address, targets)| (address.as_str(), targets.as_slice()))
     }

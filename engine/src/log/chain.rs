@@ -1,0 +1,216 @@
+//! Which segment files make up the log, before any batch is read.
+//!
+//! *Owns*: the reading of headers and of the links between segments. *Promises*: writes nothing; a file that is
+//! not in the chain holds nothing that anybody was told of.
+//! *Assumes*: names of files are true. *Never*: reads records.
+
+use super::batch::{BatchMeta, LogIdentity};
+use super::segment::{HEAD_BYTES, LogPoint, SegmentMeta};
+use super::{BLOCK, batch};
+use crate::error::Error;
+use crate::ids::{Lsn, SegmentId, ShardId};
+use crate::io::{Disk, FileId};
+use crate::limits::SCAN_CHUNK_BYTES;
+
+/// A segment file and what its header says.
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentInfo {
+    /// Which.
+    pub segment: SegmentId,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Its header; none when it is damaged and nothing else tells.
+    pub meta: Option<SegmentMeta>,
+    /// Whether the header is damaged. `meta` is then what the first batch tells: all but where the log before ends.
+    pub rotten: bool,
+}
+
+/// The files of a log.
+#[derive(Clone, Debug, Default)]
+pub struct Chain {
+    /// Which log; none when there is none yet.
+    pub log: Option<LogIdentity>,
+    /// The segments that hold the log, in order.
+    pub segments: Vec<SegmentInfo>,
+    /// Segments that were prepared and never used, or begun and never acknowledged, or stepped over when empty.
+    pub stale: Vec<SegmentId>,
+    /// Files that were to become segments.
+    pub fresh: Vec<SegmentId>,
+    /// The highest number of any file.
+    pub highest: SegmentId,
+}
+
+impl Chain {
+    /// Reads every segment's header and follows the links back from the newest.
+    pub fn read(disk: &mut dyn Disk, shard: Option<ShardId>) -> Result<Chain, Error> {
+        let files = disk.list().map_err(|error| Error::Io { doing: "listing the log".to_owned(), error })?;
+        let mut chain = Chain::default();
+        let mut infos = Vec::new();
+        for (file, bytes) in files {
+            match file {
+                FileId::Segment(segment) => {
+                    infos.push(SegmentInfo { segment, bytes, meta: None, rotten: true })
+                }
+                FileId::Fresh(segment) => chain.fresh.push(segment),
+            }
+            let (FileId::Segment(number) | FileId::Fresh(number)) = file;
+            chain.highest = chain.highest.max(number);
+        }
+        infos.sort_by_key(|info| info.segment);
+        for info in &mut infos {
+            chain.read_header(disk, info, shard)?;
+        }
+        chain.link(disk, infos)?;
+        Ok(chain)
+    }
+
+    fn read_header(
+        &mut self,
+        disk: &mut dyn Disk,
+        info: &mut SegmentInfo,
+        shard: Option<ShardId>,
+    ) -> Result<(), Error> {
+        let mut reader = Reader::new(disk, info);
+        let Some(bytes) = reader.at(0, HEAD_BYTES as u64)? else { return Ok(()) };
+        if let Some((meta, log)) = SegmentMeta::decode(bytes, info.segment)? {
+            self.identify(info.segment, log, shard)?;
+            info.meta = Some(meta);
+            info.rotten = false;
+        }
+        Ok(())
+    }
+
+    /// What the first batch tells of a header that is gone: it follows the same batch.
+    fn guess_header(&self, disk: &mut dyn Disk, info: &mut SegmentInfo) -> Result<(), Error> {
+        let mut reader = Reader::new(disk, info);
+        let Some(bytes) = reader.at(BLOCK, batch::HEAD_BYTES as u64)? else { return Ok(()) };
+        let Some((first, ..)) = BatchMeta::decode(bytes, self.log) else { return Ok(()) };
+        if first.segment == info.segment && first.lsn.0 >= BLOCK && first.sequence > 0 {
+            let (sequence, crc) = (first.sequence - 1, first.prev_crc);
+            let prev = LogPoint { segment: SegmentId(0), end: Lsn(u64::MAX), sequence, crc };
+            let (base, created_ms) = (Lsn(first.lsn.0 - BLOCK), first.time_ms);
+            info.meta = Some(SegmentMeta { segment: info.segment, base, prev, created_ms });
+        }
+        Ok(())
+    }
+
+    fn identify(
+        &mut self,
+        segment: SegmentId,
+        log: LogIdentity,
+        shard: Option<ShardId>,
+    ) -> Result<(), Error> {
+        let ours = shard.is_none_or(|shard| shard == log.shard);
+        if !ours || self.log.is_some_and(|known| known != log) {
+            let what = format!("it belongs to another log, of shard {}", log.shard);
+            return Err(Error::Corrupt { segment, offset: 0, what });
+        }
+        self.log = Some(log);
+        Ok(())
+    }
+
+    /// Newest first: each header names the segment before it; what lies between was empty and is stale.
+    fn link(&mut self, disk: &mut dyn Disk, infos: Vec<SegmentInfo>) -> Result<(), Error> {
+        let mut wanted = None;
+        for mut info in infos.into_iter().rev() {
+            if wanted.is_some_and(|wanted| info.segment < wanted) {
+                break;
+            }
+            let passed_over = wanted.is_some_and(|wanted| info.segment != wanted);
+            // Without header and named by nobody: in use only if something was durable in it, which a second batch
+            // proves. The first is written together with the header.
+            let unused = wanted.is_none() && info.rotten && !self.has_second_batch(disk, &info)?;
+            if passed_over || unused {
+                self.stale.push(info.segment);
+                continue;
+            }
+            wanted = info.meta.map(|meta| meta.prev.segment);
+            if info.rotten {
+                self.guess_header(disk, &mut info)?;
+            }
+            self.segments.push(info);
+        }
+        self.segments.reverse();
+        match wanted {
+            None | Some(SegmentId(0)) => Ok(()),
+            Some(segment) => {
+                let what = "the file is missing; put it back".to_owned();
+                Err(Error::Corrupt { segment, offset: 0, what })
+            }
+        }
+    }
+
+    fn has_second_batch(&mut self, disk: &mut dyn Disk, info: &SegmentInfo) -> Result<bool, Error> {
+        let mut reader = Reader::new(disk, info);
+        let known = self.log;
+        let found = reader.find_batch(BLOCK * 2, info.bytes, |bytes, _| {
+            BatchMeta::decode(bytes, known).filter(|(meta, ..)| meta.segment == info.segment)
+        })?;
+        let Some((_, (_, log, _))) = found.batch else { return Ok(false) };
+        self.log = Some(log);
+        Ok(true)
+    }
+}
+
+/// What a search for a batch brought.
+pub(crate) struct Search<T> {
+    /// Where it is, and what was made of it.
+    pub batch: Option<(u64, T)>,
+    /// Where the last block before it ends that is not all zeroes; the start of the search if there is none.
+    pub written_end: u64,
+}
+
+/// Reads one segment file through a buffer.
+pub(crate) struct Reader<'d> {
+    disk: &'d mut dyn Disk,
+    segment: SegmentId,
+    bytes: u64,
+    buffer: Vec<u8>,
+    start: u64,
+}
+
+impl<'d> Reader<'d> {
+    /// Of this segment.
+    pub fn new(disk: &'d mut dyn Disk, info: &SegmentInfo) -> Reader<'d> {
+        Reader { disk, segment: info.segment, bytes: info.bytes, buffer: Vec::new(), start: 0 }
+    }
+
+    /// These bytes; none when they are not all in the file. What is allocated is bounded by the file's size.
+    pub fn at(&mut self, offset: u64, len: u64) -> Result<Option<&[u8]>, Error> {
+        let Some(end) = offset.checked_add(len).filter(|&end| end <= self.bytes) else { return Ok(None) };
+        if offset < self.start || end > self.start + self.buffer.len() as u64 {
+            let ahead = len.max(SCAN_CHUNK_BYTES as u64).min(self.bytes - offset);
+            self.buffer.resize(ahead as usize, 0);
+            let read = self.disk.read(FileId::Segment(self.segment), offset, &mut self.buffer);
+            let read = read
+                .map_err(|error| Error::Io { doing: format!("reading segment {}", self.segment), error })?;
+            self.buffer.truncate(read);
+            self.start = offset;
+        }
+        let from = (offset - self.start) as usize;
+        Ok(self.buffer.get(from..from + len as usize))
+    }
+
+    /// The first block from `from` on, below `limit`, that `accept` makes something of.
+    pub fn find_batch<T>(
+        &mut self,
+        from: u64,
+        limit: u64,
+        accept: impl Fn(&[u8], u64) -> Option<T>,
+    ) -> Result<Search<T>, Error> {
+        let mut written_end = from;
+        let mut offset = from;
+        while offset + batch::HEAD_BYTES as u64 <= limit {
+            let len = BLOCK.min(limit - offset);
+            let Some(block) = self.at(offset, len)? else { break };
+            if block != &super::ZEROES[..block.len()] {
+                if let Some(found) = accept(block, offset) {
+                    return Ok(Search { batch: Some((offset, found)), written_end });
+                }
+                written_end = offset + len;
+            }
+            offset += BLOCK;
+        }
+        Ok(Search { batch: None, written_end })
+    }
+}

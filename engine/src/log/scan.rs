@@ -1,0 +1,400 @@
+//! Reading a log back, tolerantly, and telling a torn tail from damage.
+//!
+//! *Owns*: the rule of recovery (README §4): which batches count, where the log ends, what had been durable.
+//! *Promises*: writes nothing; tells each record and each damage once, in order of the log; panics on no input.
+//! *Assumes*: nothing of the bytes. *Never*: knows what a change means.
+
+use super::batch::{self, BatchMeta, LogIdentity, Slot};
+use super::build::Witness;
+pub use super::chain::SegmentInfo;
+use super::chain::{Chain, Reader};
+use super::record::{self, FLAG_ANY_ACCOUNT, KIND_WITNESS, RecordMeta};
+use super::segment::LogPoint;
+use super::{BLOCK, padded};
+use crate::error::Error;
+use crate::ids::{AccountId, Lsn, SegmentId, ShardId};
+use crate::io::Disk;
+
+/// A batch that counts.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchInfo {
+    /// What its header says.
+    pub meta: BatchMeta,
+    /// Where in its segment it begins.
+    pub offset: u64,
+}
+
+/// A record that counts.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordInfo {
+    /// In which segment.
+    pub segment: SegmentId,
+    /// Where in it its payload begins.
+    pub payload_offset: u64,
+    /// Its position.
+    pub lsn: Lsn,
+    /// What its header says.
+    pub meta: RecordMeta,
+}
+
+/// What damage cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing that is not known from elsewhere.
+    Nothing,
+    /// One record of this account.
+    Record(AccountId),
+    /// Batches of this number; the accounts they concerned if the batch behind them tells.
+    Batches {
+        /// How many.
+        count: u64,
+        /// Whose; none when it may be anybody.
+        accounts: Option<Vec<AccountId>>,
+    },
+}
+
+/// Bytes that had been durable and are not what was written.
+#[derive(Clone, Debug)]
+pub struct Damage {
+    /// In which segment.
+    pub segment: SegmentId,
+    /// From which byte.
+    pub offset: u64,
+    /// How many bytes at most.
+    pub len: u64,
+    /// What is wrong.
+    pub what: &'static str,
+    /// What it cost.
+    pub loss: Loss,
+}
+
+/// Is told what a scan finds.
+pub trait Visitor {
+    /// A segment begins.
+    fn segment(&mut self, segment: &SegmentInfo);
+    /// A batch begins.
+    fn batch(&mut self, batch: &BatchInfo);
+    /// A record of it, witnesses included.
+    fn record(&mut self, record: &RecordInfo, payload: &[u8]);
+    /// Something durable is damaged.
+    fn damage(&mut self, damage: &Damage);
+}
+
+/// The part of a segment that holds log.
+#[derive(Clone, Copy, Debug)]
+pub struct Filled {
+    /// Which segment.
+    pub segment: SegmentId,
+    /// Position of its byte 0.
+    pub base: Lsn,
+    /// Where its last batch ends.
+    pub end: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+/// Where and how a log ends.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Which files there are.
+    pub chain: Chain,
+    /// Where the log ends; a new segment links to this.
+    pub tail: LogPoint,
+    /// The accounts of the last batch; `None` means any.
+    pub tail_accounts: Option<Vec<AccountId>>,
+    /// The last segment, if it holds nothing but empty batches. `tail` is then before it, and it may go.
+    pub empty_last: Option<SegmentId>,
+    /// The segments that hold the log.
+    pub filled: Vec<Filled>,
+    /// No position at or above this was ever durable.
+    pub high: Lsn,
+    /// Latest time in a batch's header.
+    pub time_ms: u64,
+    /// Batches that count.
+    pub batches: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Bytes behind the end that were written and nobody was told of.
+    pub torn_bytes: u64,
+}
+
+/// Reads the log from its first record to its end. With `shard`, refuses another shard's log.
+pub fn scan(disk: &mut dyn Disk, shard: Option<ShardId>, visitor: &mut dyn Visitor) -> Result<End, Error> {
+    let chain = Chain::read(disk, shard)?;
+    let mut scan = Scan {
+        visitor,
+        log: chain.log,
+        state: State::default(),
+        entry: State::default(),
+        content: false,
+        lost: None,
+        filled: Vec::new(),
+        time_ms: 0,
+        batches: 0,
+        bytes: 0,
+        torn_bytes: 0,
+    };
+    for (at, info) in chain.segments.iter().enumerate() {
+        scan.segment(disk, info, chain.segments.get(at + 1))?;
+    }
+    scan.settle_loss(None);
+    let empty_last = chain.segments.last().filter(|_| !scan.content).map(|info| info.segment);
+    let state = if empty_last.is_some() { scan.entry } else { scan.state };
+    let high = scan.filled.iter().map(|part| part.base.0 + part.bytes.max(part.end)).max().unwrap_or(0);
+    let tail_accounts = match state.witness {
+        Witness::Accounts(accounts) => Some(accounts),
+        Witness::Any => None,
+    };
+    Ok(End {
+        tail: state.tail,
+        tail_accounts,
+        empty_last,
+        filled: scan.filled,
+        high: Lsn(high.max(state.tail.end.0)),
+        time_ms: scan.time_ms,
+        batches: scan.batches,
+        bytes: scan.bytes,
+        torn_bytes: scan.torn_bytes,
+        chain,
+    })
+}
+
+/// Between two batches.
+#[derive(Clone)]
+struct State {
+    tail: LogPoint,
+    witness: Witness,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { tail: LogPoint::default(), witness: Witness::NONE }
+    }
+}
+
+struct Scan<'v> {
+    visitor: &'v mut dyn Visitor,
+    log: Option<LogIdentity>,
+    state: State,
+    /// As it was before the current segment.
+    entry: State,
+    /// Whether the current segment holds anything but empty batches.
+    content: bool,
+    /// Lost batches whose accounts the next batch may name.
+    lost: Option<Damage>,
+    filled: Vec<Filled>,
+    time_ms: u64,
+    batches: u64,
+    bytes: u64,
+    torn_bytes: u64,
+}
+
+/// The segment under the scan.
+struct Frame<'d> {
+    reader: Reader<'d>,
+    segment: SegmentId,
+    base: Lsn,
+    /// Where it ends at the latest.
+    limit: u64,
+    /// Number of its last batch, where a later segment tells.
+    last: u64,
+    /// Whether a later segment proves that everything up to `limit` and `last` had been durable.
+    sealed: bool,
+}
+
+impl Frame<'_> {
+    /// A batch's header at `offset` that can follow `tail`, and its checksum.
+    fn accept(
+        &self,
+        log: Option<LogIdentity>,
+        tail: LogPoint,
+    ) -> impl Fn(&[u8], u64) -> Option<(BatchMeta, u32)> + use<> {
+        let (segment, base, limit, last) = (self.segment, self.base, self.limit, self.last);
+        move |bytes, offset| {
+            let (meta, _, crc) = BatchMeta::decode(bytes, log)?;
+            let next = meta.sequence == tail.sequence + 1;
+            let here = meta.segment == segment && meta.lsn.0 == base.0 + offset;
+            let follows = meta.sequence > tail.sequence && (!next || meta.prev_crc == tail.crc);
+            (here && follows && meta.sequence <= last && offset + meta.bytes() <= limit)
+                .then_some((meta, crc))
+        }
+    }
+}
+
+impl Scan<'_> {
+    fn segment(
+        &mut self,
+        disk: &mut dyn Disk,
+        info: &SegmentInfo,
+        next: Option<&SegmentInfo>,
+    ) -> Result<(), Error> {
+        self.visitor.segment(info);
+        self.content = false;
+        if let Some(meta) = info.meta {
+            self.state.tail = meta.prev;
+        }
+        self.entry = self.state.clone();
+        let successor = next.and_then(|next| next.meta).map(|meta| meta.prev);
+        let mut reader = Reader::new(disk, info);
+        if info.rotten {
+            self.rotten_header(info.segment);
+        }
+        let base = match info.meta {
+            Some(meta) => Some(meta.base),
+            None => self.find_base(&mut reader, info)?,
+        };
+        if let Some(base) = base {
+            let end = successor.map(|point| point.end.0.saturating_sub(base.0));
+            let limit = end.unwrap_or(info.bytes).min(info.bytes);
+            let last = successor.map_or(u64::MAX, |point| point.sequence);
+            let sealed = next.is_some();
+            let mut frame = Frame { reader, segment: info.segment, base, limit, last, sealed };
+            let end = self.batches(&mut frame)?;
+            self.filled.push(Filled { segment: info.segment, base, end, bytes: info.bytes });
+        }
+        let tail = self.state.tail;
+        if let Some(point) =
+            successor.filter(|point| (point.sequence, point.crc) != (tail.sequence, tail.crc))
+        {
+            let offset = self.filled.last().map_or(0, |part| part.end);
+            let count = point.sequence.saturating_sub(tail.sequence);
+            let len = info.bytes.saturating_sub(offset);
+            self.lose(info.segment, offset, len, "batches before the end are gone", count);
+            self.state = State { tail: point, witness: Witness::Any };
+        }
+        Ok(())
+    }
+
+    fn rotten_header(&mut self, segment: SegmentId) {
+        self.content = true;
+        let what = "the header is unreadable";
+        self.visitor.damage(&Damage { segment, offset: 0, len: BLOCK, what, loss: Loss::Nothing });
+    }
+
+    /// The base of a segment whose header and first batch are gone, by its other batches.
+    fn find_base(&mut self, reader: &mut Reader<'_>, info: &SegmentInfo) -> Result<Option<Lsn>, Error> {
+        let log = self.log;
+        let found = reader.find_batch(BLOCK, info.bytes, |bytes, offset| {
+            let (meta, ..) = BatchMeta::decode(bytes, log)?;
+            (meta.segment == info.segment && meta.lsn.0 >= offset).then(|| Lsn(meta.lsn.0 - offset))
+        })?;
+        Ok(found.batch.map(|(_, base)| base))
+    }
+
+    /// Walks the batches of a segment; returns where the last one ends.
+    fn batches(&mut self, frame: &mut Frame<'_>) -> Result<u64, Error> {
+        let mut end = BLOCK;
+        let mut offset = BLOCK;
+        loop {
+            let accept = frame.accept(self.log, self.state.tail);
+            let search = frame.reader.find_batch(offset, frame.limit, &accept)?;
+            let Some((at, (meta, crc))) = search.batch else {
+                if !frame.sealed {
+                    self.torn_bytes += search.written_end - offset;
+                }
+                return Ok(end);
+            };
+            // A header that verifies at a later place proves that all before it had been durable: `meta.durable`
+            // says so, and with one batch in flight it is the batch's own position. I5
+            if at != offset && meta.durable.0 <= frame.base.0 + offset {
+                return Ok(end);
+            }
+            let missing = meta.sequence - self.state.tail.sequence - 1;
+            if at != offset || missing > 0 {
+                self.lose(frame.segment, offset, at - offset, "unreadable batches", missing);
+            }
+            if !self.batch(frame, at, &meta, crc)? {
+                self.torn_bytes += padded(meta.bytes());
+                return Ok(end);
+            }
+            offset = at + padded(meta.bytes());
+            end = offset.min(frame.limit);
+        }
+    }
+
+    /// Tells the records of a batch whose header verifies. False: torn, the log ends before it.
+    fn batch(&mut self, frame: &mut Frame<'_>, at: u64, meta: &BatchMeta, crc: u32) -> Result<bool, Error> {
+        let start = at + batch::HEAD_BYTES as u64;
+        let payload = frame.reader.at(start, u64::from(meta.len))?;
+        let slots = payload.and_then(|payload| batch::open(meta, payload));
+        let whole = slots.as_ref().is_some_and(|slots| slots.iter().all(|slot| slot.sound));
+        let behind = at + padded(meta.bytes());
+        let tail =
+            LogPoint { segment: meta.segment, end: Lsn(frame.base.0 + behind), sequence: meta.sequence, crc };
+        if !whole && !frame.sealed {
+            let accept = frame.accept(self.log, tail);
+            let later = frame.reader.find_batch(behind, frame.limit, accept)?.batch;
+            if later.is_none_or(|(_, (later, _))| later.durable.0 <= meta.lsn.0) {
+                return Ok(false);
+            }
+        }
+        self.time_ms = self.time_ms.max(meta.time_ms);
+        self.bytes += meta.bytes();
+        self.state.tail = tail;
+        let Some(slots) = slots else {
+            self.lose(frame.segment, at, padded(meta.bytes()), "a batch is unreadable", 1);
+            self.state.witness = Witness::Any;
+            return Ok(true);
+        };
+        self.batches += 1;
+        let payload = frame.reader.at(start, u64::from(meta.len))?.unwrap_or_default();
+        self.settle_loss(slots.first().filter(|slot| slot.sound).map(|slot| (slot, payload)));
+        self.visitor.batch(&BatchInfo { meta: *meta, offset: at });
+        let mut accounts = Vec::new();
+        for slot in &slots {
+            let record = RecordInfo {
+                segment: frame.segment,
+                payload_offset: start + (slot.at + record::HEAD_BYTES) as u64,
+                lsn: Lsn(frame.base.0 + start + slot.at as u64),
+                meta: slot.head.meta(),
+            };
+            self.content |= record.meta.kind != KIND_WITNESS || !slot.sound;
+            if record.meta.kind != KIND_WITNESS {
+                accounts.push(record.meta.account);
+            }
+            if slot.sound {
+                self.visitor.record(&record, slot.payload(payload));
+            } else {
+                self.visitor.damage(&rotten_record(&record));
+            }
+        }
+        self.state.witness = Witness::of(accounts);
+        Ok(true)
+    }
+
+    /// Batches are lost; the next batch that can be read may tell whose.
+    fn lose(&mut self, segment: SegmentId, offset: u64, len: u64, what: &'static str, count: u64) {
+        self.content = true;
+        if let Some(Damage { loss: Loss::Batches { count: before, .. }, .. }) = &mut self.lost {
+            *before += count;
+            return;
+        }
+        let loss = Loss::Batches { count, accounts: None };
+        self.lost = Some(Damage { segment, offset, len, what, loss });
+    }
+
+    /// Tells of lost batches, with what the batch behind them witnesses.
+    fn settle_loss(&mut self, witness: Option<(&Slot, &[u8])>) {
+        let Some(mut damage) = self.lost.take() else { return };
+        if let Loss::Batches { count, accounts } = &mut damage.loss {
+            let named = witness.filter(|(slot, _)| slot.head.flags & FLAG_ANY_ACCOUNT == 0 && *count == 1);
+            *accounts =
+                named.map(|(slot, payload)| record::witness_accounts(slot.payload(payload)).collect());
+            if *count == 0 {
+                damage.loss = Loss::Nothing;
+            }
+        }
+        self.visitor.damage(&damage);
+    }
+}
+
+fn rotten_record(record: &RecordInfo) -> Damage {
+    let witness = record.meta.kind == KIND_WITNESS;
+    Damage {
+        segment: record.segment,
+        offset: record.payload_offset,
+        len: u64::from(record.meta.len),
+        what: if witness { "the list of the accounts before" } else { "a record's checksum does not match" },
+        loss: if witness { Loss::Nothing } else { Loss::Record(record.meta.account) },
+    }
+}

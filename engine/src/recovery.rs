@@ -1,0 +1,276 @@
+//! From files to a store.
+//!
+//! *Owns*: replay, quarantine, the fresh segment that a start begins with. *Promises*: everything acknowledged is
+//! there or told as damage; the same files give the same index. README §4 has the proof by cases.
+//! *Assumes*: one process has the folder. *Never*: writes into a file that an earlier process made.
+//!
+//! ```text
+//!  list ─► scan + apply ─► sync the last segment ─► Fresh + header + opening batch ─► rename ─► remove, trim old
+//!  (read only; replay_read_only ends here)
+//! ```
+
+use std::collections::BTreeMap;
+
+use crate::change::{Entry, Outcome, Refusal};
+use crate::codec;
+use crate::error::Error;
+use crate::ids::{AccountId, BodyId, Lsn, Now, SegmentId, ShardId};
+use crate::index::apply::{apply, apply_body, fits, quarantine};
+use crate::index::{AccountRef, Index};
+use crate::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
+use crate::limits::DAMAGES_TOLD_MAX;
+use crate::log::BLOCK;
+use crate::log::batch::LogIdentity;
+use crate::log::build::{Building, Place, Witness, body_ref};
+use crate::log::record::{KIND_BODY, KIND_WITNESS};
+use crate::log::scan::{self, BatchInfo, Damage, End, Filled, Loss, RecordInfo, SegmentInfo, Visitor};
+use crate::log::segment::{LogPoint, SegmentMeta};
+use crate::log::writer::{SegmentFile, Start, header_block, meta_of};
+use crate::log::{ZEROES, padded};
+use crate::store::{BodyRef, Options, RecoveryReport};
+
+/// The state that the files hold, without a store around it: for tools and for `verify`.
+pub struct Replayed {
+    /// The index.
+    pub(crate) index: Index,
+    /// What was found.
+    pub report: RecoveryReport,
+}
+
+impl Replayed {
+    /// Its accounts that are served, in order of address, after `after`.
+    pub fn accounts_after<'a>(&'a self, after: &str) -> impl Iterator<Item = AccountRef<'a>> + use<'a> {
+        self.index.accounts_after(after)
+    }
+
+    /// An account.
+    pub fn account(&self, account: AccountId) -> Option<AccountRef<'_>> {
+        self.index.account(account)
+    }
+
+    /// The account of a normalised address.
+    pub fn account_by_address(&self, address: &str) -> Option<AccountId> {
+        self.index.account_by_address(address)
+    }
+
+    /// Where a message's bytes are.
+    pub fn body(&self, body: BodyId) -> Option<BodyRef> {
+        self.index.body(body)
+    }
+
+    /// A fingerprint of the state.
+    pub fn digest(&self) -> u64 {
+        self.index.digest()
+    }
+}
+
+/// Replays the log and writes nothing, so that a running server's folder may be read. `until` leaves out what lies
+/// at or above it; `shard` refuses another shard's log.
+pub fn replay_read_only(
+    disk: &mut dyn Disk,
+    shard: Option<ShardId>,
+    until: Option<Lsn>,
+) -> Result<Replayed, Error> {
+    replay(disk, shard, until).map(|(replayed, _)| replayed)
+}
+
+fn replay(disk: &mut dyn Disk, shard: Option<ShardId>, until: Option<Lsn>) -> Result<(Replayed, End), Error> {
+    let mut replay = Replay {
+        index: Index::new(shard.unwrap_or_default()),
+        report: RecoveryReport::default(),
+        until: until.unwrap_or(Lsn(u64::MAX)),
+        segment: SegmentId(0),
+    };
+    let end = scan::scan(disk, shard, &mut replay)?;
+    let Replay { index, mut report, .. } = replay;
+    report.batches = end.batches;
+    report.bytes = end.bytes;
+    report.torn_bytes = end.torn_bytes;
+    report.next = end.tail.end;
+    report.quarantined.sort_unstable();
+    report.quarantined.dedup();
+    Ok((Replayed { index, report }, end))
+}
+
+struct Replay {
+    index: Index,
+    report: RecoveryReport,
+    until: Lsn,
+    segment: SegmentId,
+}
+
+impl Replay {
+    fn distrust(&mut self, account: AccountId) {
+        // Domains and aliases are nobody's account: their loss is told, the rest of them goes on.
+        if account != AccountId(0) {
+            quarantine(&mut self.index, account);
+            self.report.quarantined.push(account);
+        }
+    }
+
+    fn tell(&mut self, offset: u64, what: String) {
+        if self.report.damage.len() < DAMAGES_TOLD_MAX {
+            self.report.damage.push(Error::Corrupt { segment: self.segment, offset, what });
+        }
+    }
+}
+
+impl Visitor for Replay {
+    fn segment(&mut self, segment: &SegmentInfo) {
+        self.segment = segment.segment;
+        self.report.segments += 1;
+    }
+
+    fn batch(&mut self, _batch: &BatchInfo) {}
+
+    fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
+        if record.lsn >= self.until || record.meta.kind == KIND_WITNESS {
+            return;
+        }
+        let account = record.meta.account;
+        if record.meta.kind == KIND_BODY {
+            let body = body_ref(record.segment, record.payload_offset, record.meta);
+            return apply_body(&mut self.index, BodyId(record.lsn.0), account, body);
+        }
+        let Some((change, stamp)) = codec::decode(record.meta.kind, payload) else {
+            self.tell(
+                record.payload_offset,
+                format!("a record of account {account} that nobody understands"),
+            );
+            return self.distrust(account);
+        };
+        let entry = Entry { lsn: record.lsn, account, stamp, change };
+        if let Err(broken) = fits(&self.index, &entry) {
+            self.tell(
+                record.payload_offset,
+                format!("a record of account {account} does not follow: {broken}"),
+            );
+            return self.distrust(account);
+        }
+        self.report.entries += 1;
+        let outcome = apply(&mut self.index, &entry);
+        // A body is missing where it was there when this was lived: it went with a damaged record.
+        if outcome == Outcome::Refused(Refusal::NoBody) && !self.report.damage.is_empty() {
+            self.tell(record.payload_offset, format!("a message of account {account} has lost its body"));
+            self.distrust(account);
+        }
+    }
+
+    fn damage(&mut self, damage: &Damage) {
+        let loss = match &damage.loss {
+            Loss::Nothing => "nothing is lost".to_owned(),
+            Loss::Record(account) => format!("a record of account {account} is lost"),
+            Loss::Batches { count, accounts: Some(accounts) } => {
+                format!("{count} batch is lost, of {} accounts", accounts.len())
+            }
+            Loss::Batches { count, accounts: None } => format!("{count} batches are lost, of any account"),
+        };
+        self.segment = damage.segment;
+        self.tell(damage.offset, format!("{} ({} bytes); {loss}", damage.what, damage.len));
+        match &damage.loss {
+            Loss::Nothing => {}
+            Loss::Record(account) => self.distrust(*account),
+            Loss::Batches { accounts: Some(accounts), .. } => {
+                accounts.iter().for_each(|account| self.distrust(*account));
+            }
+            Loss::Batches { accounts: None, .. } => {
+                let all: Vec<AccountId> = self.index.accounts_after("").map(|account| account.id()).collect();
+                all.into_iter().for_each(|account| self.distrust(account));
+            }
+        }
+    }
+}
+
+/// Recovers and opens a fresh segment.
+pub(crate) fn open(
+    disk: &mut dyn Disk,
+    options: &Options,
+    now: Now,
+) -> Result<(Index, Start, RecoveryReport), Error> {
+    let (Replayed { index, mut report }, end) = replay(disk, Some(options.shard), None)?;
+    for fresh in &end.chain.fresh {
+        remove(disk, FileId::Fresh(*fresh))?;
+    }
+    // What was read may be in the page cache only. Before anybody hears of it, it must be on the disk.
+    if let Some(last) = end.chain.segments.last() {
+        let sync = IoRequest::Sync { file: FileId::Segment(last.segment) };
+        perform(disk, "syncing the last segment", &sync)?;
+    }
+    let log = end.chain.log.unwrap_or(LogIdentity { shard: options.shard, log_key: options.log_key });
+    let mut start = begin_segment(disk, options, log, &end, now)?;
+    tidy(disk, &end, &mut start)?;
+    report.next = start.tail.end;
+    Ok((index, start, report))
+}
+
+/// Makes the segment that this process writes, complete with header and opening batch, and only then names it.
+fn begin_segment(
+    disk: &mut dyn Disk,
+    options: &Options,
+    log: LogIdentity,
+    end: &End,
+    now: Now,
+) -> Result<Start, Error> {
+    let segment = SegmentId(end.chain.highest.0 + 1);
+    let base = Lsn(padded(end.high.0));
+    let time_ms = end.time_ms.max(now.unix_ms);
+    let meta = SegmentMeta { segment, base, prev: end.tail, created_ms: time_ms };
+    let witness = end.tail_accounts.clone().map_or(Witness::Any, Witness::Accounts);
+    let place = Place { segment, base, offset: BLOCK };
+    let batch = Building::new(place, &witness).close();
+    let (head, crc) = meta_of(&batch, end.tail, time_ms).encode(log);
+    let zeroes = &ZEROES[crate::log::segment::HEAD_BYTES..];
+    let mut parts = vec![header_block(&meta, log), bytes::Bytes::from_static(zeroes)];
+    parts.push(bytes::Bytes::copy_from_slice(&head));
+    let filled = BLOCK + batch.bytes();
+    parts.extend(batch.parts);
+    let file = FileId::Fresh(segment);
+    let doing = "making a segment";
+    let create = IoRequest::Create { file, size: options.segment_bytes };
+    let view = match disk.perform(&create) {
+        IoResult::Created(view) => view,
+        IoResult::Done => disk.map(file).map_err(|error| io(doing, error))?,
+        IoResult::Failed(error) => return Err(io(doing, error)),
+    };
+    perform(disk, doing, &IoRequest::Write { file, offset: 0, parts, durable: true })?;
+    perform(disk, doing, &IoRequest::Rename { from: file, to: FileId::Segment(segment) })?;
+    let tail = LogPoint { segment, end: Lsn(base.0 + filled), sequence: end.tail.sequence + 1, crc };
+    let size = options.segment_bytes;
+    let files = BTreeMap::from([(segment, SegmentFile { view, end: filled, size })]);
+    Ok(Start { log, segment_bytes: options.segment_bytes, segment, base, tail, files, time_ms })
+}
+
+/// Removes what holds nothing, cuts the unused rest off the last segment, and takes views of all that stay.
+fn tidy(disk: &mut dyn Disk, end: &End, start: &mut Start) -> Result<(), Error> {
+    for segment in end.chain.stale.iter().chain(&end.empty_last) {
+        remove(disk, FileId::Segment(*segment))?;
+    }
+    for part in &end.filled {
+        if Some(part.segment) == end.empty_last {
+            continue;
+        }
+        let Filled { segment, end: len, bytes, .. } = *part;
+        let file = FileId::Segment(segment);
+        if bytes > len {
+            perform(disk, "trimming a segment", &IoRequest::Trim { file, len })?;
+        }
+        let view: Box<dyn View> = disk.map(file).map_err(|error| io("mapping a segment", error))?;
+        start.files.insert(segment, SegmentFile { view, end: len, size: len });
+    }
+    Ok(())
+}
+
+fn remove(disk: &mut dyn Disk, file: FileId) -> Result<(), Error> {
+    perform(disk, "removing an unused segment", &IoRequest::Unlink { file })
+}
+
+fn perform(disk: &mut dyn Disk, doing: &str, request: &IoRequest) -> Result<(), Error> {
+    match disk.perform(request) {
+        IoResult::Failed(error) => Err(io(doing, error)),
+        IoResult::Done | IoResult::Created(_) => Ok(()),
+    }
+}
+
+fn io(doing: &str, error: IoError) -> Error {
+    Error::Io { doing: doing.to_owned(), error }
+}

@@ -1,0 +1,143 @@
+//! The store on a disk that works: what goes in comes out, before and after a restart.
+
+use bytes::Bytes;
+use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Services};
+use ringpost_engine::ids::{AccountId, MailboxId, Now, ShardId, Uid};
+use ringpost_engine::io::Disk;
+use ringpost_engine::store::{Applied, Options, Store};
+use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
+use ringpost_engine::testing::seed::Seed;
+use ringpost_engine::verify::verify;
+
+const SEGMENT_BYTES: u64 = 128 * 1024;
+
+fn open(disk: &mut FakeDisk) -> Store {
+    let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::new(ShardId(0), 77) };
+    let (store, report) = Store::open(disk, options, Now::default()).expect("opens");
+    assert!(report.damage.is_empty(), "{:?}", report.damage);
+    store
+}
+
+fn drive(store: &mut Store, disk: &mut FakeDisk) -> Vec<Applied> {
+    let mut applied = Vec::new();
+    while let Some((id, request)) = store.poll_io() {
+        let progress = store.complete(id, disk.perform(&request));
+        assert_eq!(progress.fatal, None);
+        applied.extend(progress.applied);
+    }
+    applied
+}
+
+fn account(store: &mut Store, disk: &mut FakeDisk) -> (AccountId, MailboxId) {
+    let create = Change::AccountCreate {
+        address: "alice@example.test".to_owned(),
+        password_hash: "hash".to_owned(),
+        services: Services::ALL,
+        mailboxes: Vec::new(),
+    };
+    store.append(AccountId(0), create, Now::default()).expect("room");
+    let applied = drive(store, disk);
+    let Outcome::AccountCreated(account) = applied[0].outcome else { panic!("{applied:?}") };
+    (account, store.account(account).expect("there").inbox().id())
+}
+
+fn deliver(store: &mut Store, account: AccountId, mailbox: MailboxId, octets: &[u8]) {
+    let parts = vec![Bytes::copy_from_slice(octets)];
+    let body = NewBody { parts, summary: Bytes::from_static(b"summary") };
+    let body = store.append_body(account, body, Now::default()).expect("room");
+    let change = Change::Deliver { mailbox, body, flags: Flags::default(), internal_ms: 5 };
+    store.append(account, change, Now::default()).expect("room");
+}
+
+#[test]
+fn a_message_is_there_when_durable_and_after_a_restart() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let mut store = open(&mut disk);
+    let (account, inbox) = account(&mut store, &mut disk);
+    deliver(&mut store, account, inbox, b"hello\r\n");
+    assert!(store.mailbox(account, inbox).expect("there").is_empty(), "not before it is durable");
+    drive(&mut store, &mut disk);
+    for _ in 0..3 {
+        let message = store.mailbox(account, inbox).expect("there").message(0);
+        assert_eq!(message.uid, Uid(1));
+        let body = store.body(message.body).expect("stored");
+        assert_eq!(store.bytes(body.bytes).expect("mapped"), &b"hello\r\n"[..]);
+        assert_eq!(store.bytes(body.summary).expect("mapped"), &b"summary"[..]);
+        assert!(verify(&store, &mut disk).expect("readable").is_sound());
+        store = open(&mut disk);
+    }
+}
+
+#[test]
+fn restarts_leave_no_pile_of_files() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    for _ in 0..20 {
+        drop(open(&mut disk));
+    }
+    assert_eq!(disk.sizes().len(), 1);
+    let mut store = open(&mut disk);
+    account(&mut store, &mut disk);
+    for _ in 0..20 {
+        drop(open(&mut disk));
+    }
+    assert_eq!(disk.sizes().len(), 2, "{:?}", disk.sizes());
+}
+
+#[test]
+fn segments_follow_one_another_and_are_trimmed() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let mut store = open(&mut disk);
+    let (account, inbox) = account(&mut store, &mut disk);
+    for round in 0..40u8 {
+        deliver(&mut store, account, inbox, &[round; 20_000]);
+        if round % 3 == 0 {
+            drive(&mut store, &mut disk);
+        }
+    }
+    drive(&mut store, &mut disk);
+    assert!(store.is_quiet());
+    assert!(store.segments().len() > 5);
+    let mut store = open(&mut disk);
+    assert_eq!(store.mailbox(account, inbox).expect("there").len(), 40);
+    assert!(verify(&store, &mut disk).expect("readable").is_sound());
+    drive(&mut store, &mut disk);
+}
+
+#[test]
+fn a_full_disk_refuses_mail_and_takes_flags_until_there_is_room_again() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let mut store = open(&mut disk);
+    let (account, inbox) = account(&mut store, &mut disk);
+    disk.faults = Faults { capacity: SEGMENT_BYTES + 10, ..Faults::NONE };
+    let mut refused = 0;
+    for _ in 0..20 {
+        let body = NewBody { parts: vec![Bytes::from(vec![1; 20_000])], summary: Bytes::new() };
+        match store.append_body(account, body, Now::default()) {
+            Ok(body) => {
+                let change =
+                    Change::Deliver { mailbox: inbox, body, flags: Flags::default(), internal_ms: 5 };
+                match store.append(account, change, Now::default()) {
+                    Ok(_) => {}
+                    Err(_) => refused += 1,
+                }
+            }
+            Err(_) => refused += 1,
+        }
+        let dropped = drive(&mut store, &mut disk);
+        refused += dropped.iter().filter(|a| matches!(a.outcome, Outcome::Refused(_))).count();
+    }
+    assert!(store.stats().disk_full);
+    assert!(refused > 10, "{refused}");
+    let expunge =
+        Change::Expunge { mailbox: inbox, uids: [Uid(1)].into_iter().collect(), only_deleted: false };
+    store.append(account, expunge, Now::default()).expect("headroom");
+    assert_eq!(drive(&mut store, &mut disk).len(), 1);
+    assert!(verify(&store, &mut disk).expect("readable").is_sound());
+    disk.faults = Faults::NONE;
+    store.tick(Now { unix_ms: 0, mono_ms: 10_000 });
+    drive(&mut store, &mut disk);
+    assert!(!store.stats().disk_full);
+    deliver(&mut store, account, inbox, &[2; 20_000]);
+    let applied = drive(&mut store, &mut disk);
+    assert!(matches!(applied[0].outcome, Outcome::Delivered { .. }));
+}
