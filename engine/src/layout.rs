@@ -2,8 +2,8 @@
 //!
 //! *Owns*: the encoded summary that stands before each body in the log, and how it is read.
 //! *Promises*: reading checks every length and never panics, whatever the bytes.
-//! *Assumes*: `proto::mime` made it from exactly these octets; offsets are hints, whoever slices a message by them
-//! still asks with `get`. *Never*: parses a message itself.
+//! *Assumes*: `proto::mime` made it from exactly these octets; offsets are hints, whoever slices a message by
+//! them still asks with `get`. *Never*: parses a message itself.
 //!
 //! ```text
 //! Fixed (36 octets) │ dot lines (4 each) │ envelope │ body │ bodystructure │ parts
@@ -63,7 +63,8 @@ pub struct Part {
     pub body_end: u32,
     /// Lines in the body.
     pub lines: u32,
-    /// For [`PartKind::Message`]: where the enclosed message's own header ends (its text begins); else `body_start`.
+    /// For [`PartKind::Message`]: where the enclosed message's own header ends (its text begins); else
+    /// `body_start`.
     pub nested_text_start: u32,
 }
 
@@ -138,9 +139,10 @@ struct PartFixed {
 }
 
 impl Summary {
-    /// The form that is stored. The maker keeps within the bounds; what exceeds them is left out here as well, so
-    /// that what is written can always be read: dot lines beyond `DOT_LINES_STORED_MAX` set the overflow flag,
-    /// parts beyond `PARTS_STORED_MAX` or deeper than `PART_DEPTH_STORED_MAX` set `flag::STRUCTURE_CUT`.
+    /// The form that is stored. The maker keeps within the bounds; what exceeds them is left out here as
+    /// well, so that what is written can always be read: dot lines beyond `DOT_LINES_STORED_MAX` set the
+    /// overflow flag, parts beyond `PARTS_STORED_MAX` or deeper than `PART_DEPTH_STORED_MAX` set
+    /// `flag::STRUCTURE_CUT`.
     pub fn encode(&self) -> Bytes {
         let mut flags = self.flags;
         let dots = &self.dot_lines[..self.dot_lines.len().min(DOT_LINES_STORED_MAX)];
@@ -314,8 +316,8 @@ impl<'a> SummaryView<'a> {
     pub fn bodystructure(&self) -> &'a [u8] {
         self.bodystructure
     }
-    /// The part with this IMAP number; the empty path is the top level. A message that is not multipart has its
-    /// body as part 1 as well (rfc3501#6.4.5), so the path `[1]` gives its top level there.
+    /// The part with this IMAP number; the empty path is the top level. A message that is not multipart has
+    /// its body as part 1 as well (rfc3501#6.4.5), so the path `[1]` gives its top level there.
     pub fn part(&self, path: &[u32]) -> Option<Part> {
         let mut walk = self.walk();
         while let Some(part) = walk.advance() {

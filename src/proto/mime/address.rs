@@ -1,6 +1,7 @@
 //! Addresses in header fields.
 //!
-//! *Owns*: reading address lists (rfc5322#3.4 and the obsolete forms of #4.4): groups, routes, comments, quoting.
+//! *Owns*: reading address lists (rfc5322#3.4 and the obsolete forms of #4.4): groups, routes, comments,
+//! quoting.
 //! *Promises*: one pass without going back, whatever the octets; something readable for what is no address.
 //! *Assumes*: an unfolded value. *Never*: decodes encoded words (rfc3501#7.4.2 wants them as they stand).
 
@@ -351,7 +352,8 @@ mod tests {
         assert_eq!(shown("John Doe <jdoe@machine.example>"), ["John Doe|-|jdoe|machine.example"]);
         assert_eq!(
             shown(
-                "\"Joe Q. Public\" <john.q.public@example.com>, <boss@nil.test>, \"Giant; \\\"Big\\\" Box\" <s@x>"
+                "\"Joe Q. Public\" <john.q.public@example.com>, <boss@nil.test>, \
+                 \"Giant; \\\"Big\\\" Box\" <s@x>"
             ),
             ["Joe Q. Public|-|john.q.public|example.com", "-|-|boss|nil.test", "Giant; \"Big\" Box|-|s|x"]
         );

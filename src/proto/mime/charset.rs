@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use encoding_rs::{CoderResult, Encoding, UTF_8};
 
-/// The charset called `name`, case and surrounding space ignored; none when it is unknown. US-ASCII and the empty
-/// name are read as UTF-8, whose first half they are.
+/// The charset called `name`, case and surrounding space ignored; none when it is unknown. US-ASCII and the
+/// empty name are read as UTF-8, whose first half they are.
 pub fn by_name(name: &[u8]) -> Option<&'static Encoding> {
     let name = name.trim_ascii();
     if name.is_empty() || name.eq_ignore_ascii_case(b"us-ascii") || name.eq_ignore_ascii_case(b"ascii") {
@@ -63,8 +63,8 @@ impl TextDecoder {
     }
 }
 
-/// Text as searches compare it: each character through its upper case to lower case, so that `ß` is `ss` and both
-/// sigmas are one (a superset of i;ascii-casemap, rfc4790#9.2, that rfc3501#6.4.4 asks for).
+/// Text as searches compare it: each character through its upper case to lower case, so that `ß` is `ss` and
+/// both sigmas are one (a superset of i;ascii-casemap, rfc4790#9.2, that rfc3501#6.4.4 asks for).
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     fold_into(text, &mut folded);

@@ -1,7 +1,8 @@
 //! What a part's own header says about its content.
 //!
 //! *Owns*: the Content-* fields (rfc2045, rfc2183) and their parameters. *Promises*: one pass; at most
-//! `MIME_PARAMETERS_MAX` parameters a field; defaults where a field is missing or makes no sense (rfc2045#5.2).
+//! `MIME_PARAMETERS_MAX` parameters a field; defaults where a field is missing or makes no sense
+//! (rfc2045#5.2).
 //! *Assumes*: a header slice within its bound. *Never*: looks at the body.
 
 use std::borrow::Cow;
@@ -49,7 +50,8 @@ pub(super) struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// Reads a header. `in_digest` tells the default type: message/rfc822 in multipart/digest (rfc2046#5.1.5).
+    /// Reads a header. `in_digest` tells the default type: message/rfc822 in multipart/digest
+    /// (rfc2046#5.1.5).
     pub fn parse(part_header: &'a [u8], in_digest: bool) -> Content<'a> {
         let mut content = Content { encoding_name: b"7bit".to_vec(), ..Content::default() };
         let mut seen = Vec::new();
@@ -213,8 +215,8 @@ fn is_readable_message(subtype: &[u8]) -> bool {
     READABLE.iter().any(|known| subtype.eq_ignore_ascii_case(known))
 }
 
-/// Reads `; name=value …`; at most `count_max`, the rest is left out and the flag set. Unquoted values may hold
-/// spaces, as mailers write file names.
+/// Reads `; name=value …`; at most `count_max`, the rest is left out and the flag set. Unquoted values may
+/// hold spaces, as mailers write file names.
 pub(super) fn parameters(text: &[u8], count_max: usize) -> (Vec<Parameter>, bool) {
     let mut lexer = Lexer::new(text);
     let mut list = Vec::new();
@@ -381,7 +383,8 @@ mod tests {
     fn broken_parameters_lose_no_others() {
         assert_eq!(
             shown(
-                "Content-Type: application/pdf; ; name=my file.pdf; =x; lone; \"q;\"; a=\"b;\\\"c\" junk; d=\r\n"
+                "Content-Type: application/pdf; ; name=my file.pdf; =x; lone; \"q;\"; \
+                 a=\"b;\\\"c\" junk; d=\r\n"
             ),
             "application/pdf; name=my file.pdf; a=b;\"c; d="
         );

@@ -1,6 +1,7 @@
 //! Dates: those of message headers and those of IMAP.
 //!
-//! *Owns*: reading rfc5322#3.3 dates with the obsolete forms, reading and writing IMAP `date` and `date-time`.
+//! *Owns*: reading rfc5322#3.3 dates with the obsolete forms, reading and writing IMAP `date` and
+//! `date-time`.
 //! *Promises*: exact for every day from year 1 to 9999; what is no date is none.
 //! *Assumes*: the caller brings the time; here is no clock. *Never*: guesses a local time zone.
 
@@ -87,8 +88,8 @@ fn month_number(name: &str) -> Option<u32> {
     Some(known as u32 + 1)
 }
 
-/// Reads the value of a Date field (rfc5322#3.3, #4.3). Comments are skipped, the weekday is not checked, a missing
-/// or unknown zone counts as UTC (rfc5322#4.3: as `-0000`).
+/// Reads the value of a Date field (rfc5322#3.3, #4.3). Comments are skipped, the weekday is not checked, a
+/// missing or unknown zone counts as UTC (rfc5322#4.3: as `-0000`).
 pub fn parse_rfc5322(value: &[u8]) -> Option<DateTime> {
     let text = without_comments(value)?;
     let mut words = text.split([' ', '\t', '\r', '\n', ',']).filter(|word| !word.is_empty()).peekable();
@@ -181,7 +182,8 @@ fn numeric_zone(text: &str) -> Option<i32> {
     (number % 100 < 60).then_some(sign * (number / 100 * 60 + number % 100))
 }
 
-/// The day in the Date field of a header, as written (rfc3501#6.4.4: SENTON and its kin disregard time and zone).
+/// The day in the Date field of a header, as written (rfc3501#6.4.4: SENTON and its kin disregard time and
+/// zone).
 pub fn sent_date(header: &[u8]) -> Option<Days> {
     let field = super::header::find(header, b"Date")?;
     parse_rfc5322(field.value).map(|date| date.days)
@@ -199,8 +201,8 @@ pub fn parse_imap_date(text: &str) -> Option<Days> {
     days_from_civil(number(year, 4)? as i32, month, day)
 }
 
-/// Reads an IMAP `date-time`, `17-Jul-1996 02:44:25 -0700` with a space or digit first (rfc3501#9); quotes are the
-/// caller's.
+/// Reads an IMAP `date-time`, `17-Jul-1996 02:44:25 -0700` with a space or digit first (rfc3501#9); quotes
+/// are the caller's.
 pub fn parse_imap_date_time(text: &str) -> Option<DateTime> {
     let (day, time) = text.split_at_checked(11)?;
     let time = time.strip_prefix(' ')?;

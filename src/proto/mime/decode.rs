@@ -1,8 +1,8 @@
 //! Content transfer encodings, decoded piece by piece.
 //!
-//! *Owns*: base64 and quoted-printable (rfc2045#6.7, #6.8). *Promises*: takes any octets and decodes what can be
-//! decoded; memory stays within a line's worth beside the caller's buffer; the same input in any pieces gives the same
-//! output. *Assumes*: nothing. *Never*: reports an error; damaged mail is still searched.
+//! *Owns*: base64 and quoted-printable (rfc2045#6.7, #6.8). *Promises*: takes any octets and decodes what can
+//! be decoded; memory stays within a line's worth beside the caller's buffer; the same input in any pieces
+//! gives the same output. *Assumes*: nothing. *Never*: reports an error; damaged mail is still searched.
 
 use ringpost_engine::layout::TransferEncoding;
 

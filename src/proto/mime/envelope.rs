@@ -1,7 +1,8 @@
 //! ENVELOPE.
 //!
-//! *Owns*: the ten fields of an envelope in wire form (rfc3501#7.4.2). *Promises*: grammatically valid whatever the
-//! header; one pass over it. *Assumes*: a header slice within its bound. *Never*: decodes encoded words.
+//! *Owns*: the ten fields of an envelope in wire form (rfc3501#7.4.2). *Promises*: grammatically valid
+//! whatever the header; one pass over it. *Assumes*: a header slice within its bound. *Never*: decodes
+//! encoded words.
 
 use std::borrow::Cow;
 
@@ -54,8 +55,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Writes the envelope of `message_header`; lists hold at most `addresses_max` members. Returns whether some were
-/// left out.
+/// Writes the envelope of `message_header`; lists hold at most `addresses_max` members. Returns whether some
+/// were left out.
 pub(super) fn write(message_header: &[u8], addresses_max: usize, out: &mut Writer) -> bool {
     let mut found = Found::default();
     for field in header::fields(message_header) {
@@ -145,7 +146,8 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc3501_8() {
-        let header = "Date: Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\r\nFrom: Terry Gray <gray@cac.washington.edu>\r\n\
+        let header = "Date: Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\r\n\
+            From: Terry Gray <gray@cac.washington.edu>\r\n\
             Subject: IMAP4rev1 WG mtg summary and minutes\r\nTo: imap@cac.washington.edu\r\n\
             cc: minutes@CNRI.Reston.VA.US, John Klensin <KLENSIN@MIT.EDU>\r\n\
             Message-Id: <B27397-0100000@cac.washington.edu>\r\nMIME-Version: 1.0\r\n\

@@ -1,8 +1,8 @@
 //! Header fields: where each begins and ends.
 //!
 //! *Owns*: splitting a header into fields, finding them by name, unfolding their values (rfc5322#2.2).
-//! *Promises*: every octet up to the empty line belongs to exactly one field, so concatenating [`Field::raw`] gives
-//! the header back; one pass. *Assumes*: nothing; lines may end by LF alone.
+//! *Promises*: every octet up to the empty line belongs to exactly one field, so concatenating [`Field::raw`]
+//! gives the header back; one pass. *Assumes*: nothing; lines may end by LF alone.
 //! *Never*: looks into a value.
 
 use std::borrow::Cow;
@@ -109,8 +109,8 @@ pub(super) fn trim(value: &[u8]) -> &[u8] {
     &value[start..end]
 }
 
-/// A value without its folds (rfc5322#2.2.3: only the line ends go, the white space stays), trimmed. A CR or LF that
-/// folds nothing becomes a space; a NUL becomes `?` (rfc3501#9: NUL must not be used at any time).
+/// A value without its folds (rfc5322#2.2.3: only the line ends go, the white space stays), trimmed. A CR or
+/// LF that folds nothing becomes a space; a NUL becomes `?` (rfc3501#9: NUL must not be used at any time).
 pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     let value = trim(value);
     if !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {

@@ -1,7 +1,7 @@
 //! Messages as text: structure, header fields, addresses, dates, charsets, search.
 //!
-//! *Owns*: everything that looks into a message. *Promises*: takes any octets without a panic, in linear time, within
-//! the `MIME_*` bounds of `limits`; a summary never exceeds the engine's bound.
+//! *Owns*: everything that looks into a message. *Promises*: takes any octets without a panic, in linear
+//! time, within the `MIME_*` bounds of `limits`; a summary never exceeds the engine's bound.
 //! *Assumes*: lines end by CRLF; a bare LF ends one as well, a bare CR does not. *Never*: changes a message.
 //!
 //! Reading order: [`header`], `scan`, `content`, `structure`, `envelope`, [`address`], [`search`].
@@ -22,6 +22,8 @@ pub mod header;
 mod scan;
 pub mod search;
 mod structure;
+#[cfg(test)]
+mod tests;
 mod wire;
 pub mod words;
 
@@ -45,8 +47,8 @@ const DETAILS: [Detail; 4] = [
     Detail { parts_max: 1, string_bytes_max: 100, addresses_max: 100 },
 ];
 
-/// Scans a stored message and prepares what FETCH, RETR and SEARCH will ask. Offsets are 32-bit: octets beyond
-/// 4 GiB, which no configuration admits, are not looked at.
+/// Scans a stored message and prepares what FETCH, RETR and SEARCH will ask. Offsets are 32-bit: octets
+/// beyond 4 GiB, which no configuration admits, are not looked at.
 pub fn summarise(message: &[u8]) -> Summary {
     let message = &message[..message.len().min(u32::MAX as usize)];
     DETAILS

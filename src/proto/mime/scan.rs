@@ -1,8 +1,9 @@
 //! The structure scan: one pass over a message's lines builds the tree of its parts.
 //!
 //! *Owns*: where headers, bodies and parts begin and end (rfc2046#5.1), line counts, dot lines.
-//! *Promises*: linear time whatever the octets: each line is looked at once, and only a line that begins with `--` is
-//! compared, at most with `MIME_DEPTH_MAX` open boundaries of its own length; parts and depth are bounded.
+//! *Promises*: linear time whatever the octets: each line is looked at once, and only a line that begins with
+//! `--` is compared, at most with `MIME_DEPTH_MAX` open boundaries of its own length; parts and depth are
+//! bounded.
 //! *Assumes*: nothing. *Never*: decodes, recurses.
 //!
 //! ```text
@@ -130,8 +131,8 @@ impl Scanner<'_> {
         self.lines += u32::from(line.ends_with(b"\n"));
     }
 
-    /// A line begins behind any LF, a bare one included: readers that split at LF would otherwise take a lone dot for
-    /// the end of a POP3 answer.
+    /// A line begins behind any LF, a bare one included: readers that split at LF would otherwise take a lone
+    /// dot for the end of a POP3 answer.
     fn dot_line(&mut self, start: usize) {
         if self.tree.dot_lines.len() == DOT_LINES_MAX {
             self.tree.dots_overflow = true;
@@ -140,9 +141,9 @@ impl Scanner<'_> {
         }
     }
 
-    /// A line that begins with `--`: if it is an open boundary, ends and begins parts. The whole line must be the
-    /// boundary, `--` for the last and padding (rfc2046#5.1.1), so that one boundary may begin with another. The
-    /// innermost wins.
+    /// A line that begins with `--`: if it is an open boundary, ends and begins parts. The whole line must be
+    /// the boundary, `--` for the last and padding (rfc2046#5.1.1), so that one boundary may begin with
+    /// another. The innermost wins.
     fn boundary_line(&mut self, start: usize, end: usize) -> bool {
         let text = self.message[start + 2..end].trim_ascii_end();
         let Some((depth, is_last)) = self.find_boundary(text) else { return false };
@@ -249,12 +250,13 @@ impl Scanner<'_> {
         }
     }
 
-    /// Ends all entities from the outermost inwards `depth` on, at `at`; their bodies end at `body_end`, before the
-    /// line end that belongs to the boundary.
+    /// Ends all entities from the outermost inwards `depth` on, at `at`; their bodies end at `body_end`,
+    /// before the line end that belongs to the boundary.
     fn close_down_to(&mut self, depth: usize, at: usize, body_end: usize) {
         while self.open.len() > depth {
             if self.open.last().is_some_and(|open| open.in_header) {
-                // A header without its empty line; message/* opens an empty child, which the next turn closes.
+                // A header without its empty line; message/* opens an empty child, which the next turn
+                // closes.
                 self.end_header(at, self.lines);
                 continue;
             }
@@ -273,7 +275,8 @@ impl Scanner<'_> {
     }
 
     /// A multipart without parts gets an empty text part, because the grammar knows no multipart without one
-    /// (rfc3501#9 body-type-mpart). Nothing was added since it was opened, so there is room and the order stays.
+    /// (rfc3501#9 body-type-mpart). Nothing was added since it was opened, so there is room and the order
+    /// stays.
     fn add_empty_part(&mut self, multipart: usize) {
         let at = self.tree.nodes[multipart].body_start;
         self.open_entity(Some(multipart), at);

@@ -51,8 +51,8 @@ pub fn contains_text(message: &[u8], summary: &SummaryView<'_>, needle_folded: &
     false
 }
 
-/// Whether a field of this name holds the folded needle in its decoded value. An empty needle asks only whether the
-/// field is there (rfc3501#6.4.4 HEADER).
+/// Whether a field of this name holds the folded needle in its decoded value. An empty needle asks only
+/// whether the field is there (rfc3501#6.4.4 HEADER).
 pub fn header_contains(message_header: &[u8], field: &str, needle_folded: &str) -> bool {
     let finder = Finder::new(needle_folded);
     header::fields(message_header)
@@ -136,8 +136,10 @@ mod tests {
         contains_text(message, &SummaryView::new(&encoded).unwrap(), &fold(needle), scope)
     }
 
-    const MIXED: &[u8] = b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
-        preamble\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+    const MIXED: &[u8] = b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\
+        Content-Type: multipart/mixed; boundary=b\r\n\r\n\
+        preamble\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Content-Transfer-Encoding: base64\r\n\r\n\
         U3RyYcOfZSBuYWNoIFdpZW4=\r\n--b\r\nContent-Type: text/html; charset=iso-8859-1\r\n\
         Content-Transfer-Encoding: quoted-printable\r\n\r\nCaf=E9 au=\r\n lait\r\n--b\r\n\
         Content-Type: application/pdf; name*=utf-8''r%C3%A9sum%C3%A9.pdf\r\n\r\nsecret\r\n--b\r\n\

@@ -1,8 +1,9 @@
 //! BODY and BODYSTRUCTURE.
 //!
 //! *Owns*: the structure of a message in wire form (rfc3501#7.4.2), and the part list with its IMAP numbers.
-//! *Promises*: grammatically valid whatever the tree: a multipart has at least one part, a parameter list is never
-//! empty. *Assumes*: a [`Tree`] of the same message, no deeper than `MIME_DEPTH_MAX`: that bounds the recursion.
+//! *Promises*: grammatically valid whatever the tree: a multipart has at least one part, a parameter list is
+//! never empty. *Assumes*: a [`Tree`] of the same message, no deeper than `MIME_DEPTH_MAX`: that bounds the
+//! recursion.
 //! *Never*: looks at a body.
 
 use ringpost_engine::layout::{Part, PartKind};
@@ -143,8 +144,8 @@ fn write_spaced<'a>(strings: impl Iterator<Item = &'a [u8]>, out: &mut Writer) {
     out.raw(if before == b"(" { b"NIL" } else { b")" });
 }
 
-/// The parts that have an IMAP number, and the top level (rfc3501#6.4.5). An enclosed message that is multipart has
-/// no number of its own: its parts count on from the part that encloses it.
+/// The parts that have an IMAP number, and the top level (rfc3501#6.4.5). An enclosed message that is
+/// multipart has no number of its own: its parts count on from the part that encloses it.
 pub(super) fn parts(tree: &Tree) -> Vec<Part> {
     let mut list = Vec::with_capacity(tree.nodes.len());
     // The number under which each entity's children are counted.

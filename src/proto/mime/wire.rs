@@ -1,7 +1,8 @@
 //! IMAP's wire form of strings and lists.
 //!
 //! *Owns*: NIL, quoted strings and literals as ENVELOPE and BODYSTRUCTURE use them (rfc3501#4.3, #9).
-//! *Promises*: no NUL, no CR, LF or 8-bit octet inside quotes; never more octets than its budget, and says so.
+//! *Promises*: no NUL, no CR, LF or 8-bit octet inside quotes; never more octets than its budget, and says
+//! so.
 //! *Assumes*: the reader takes synchronising-form literals `{n}`, as every client must from a server.
 //! *Never*: sends anything.
 

@@ -1,7 +1,7 @@
 //! Encoded words and encoded parameters: text in headers beyond ASCII.
 //!
-//! *Owns*: rfc2047 words and rfc2231 parameter values as text. *Promises*: what is not well formed stays as it
-//! stands; one pass. *Assumes*: unfolded values. *Never*: encodes.
+//! *Owns*: rfc2047 words and rfc2231 parameter values as text. *Promises*: what is not well formed stays as
+//! it stands; one pass. *Assumes*: unfolded values. *Never*: encodes.
 
 use ringpost_engine::layout::TransferEncoding;
 
@@ -9,8 +9,8 @@ use super::charset;
 use super::content::Parameter;
 use super::decode::Decoder;
 
-/// A header field's value as text: encoded words decoded wherever they stand (rfc2047#6.2), the white space between
-/// two of them dropped, raw 8-bit octets read as UTF-8 or windows-1252.
+/// A header field's value as text: encoded words decoded wherever they stand (rfc2047#6.2), the white space
+/// between two of them dropped, raw 8-bit octets read as UTF-8 or windows-1252.
 pub fn decode_words(value: &[u8]) -> String {
     let mut text = String::with_capacity(value.len());
     let mut run = Run::default();
@@ -73,8 +73,8 @@ impl<'a> EncodedWord<'a> {
     }
 }
 
-/// Adjacent words of one charset: their octets are joined before they are decoded, because mailers cut characters in
-/// two (against rfc2047#5).
+/// Adjacent words of one charset: their octets are joined before they are decoded, because mailers cut
+/// characters in two (against rfc2047#5).
 #[derive(Default)]
 struct Run<'a> {
     charset: Option<&'a [u8]>,
@@ -210,7 +210,8 @@ mod tests {
         assert_eq!(words("=?ISO-8859-1?Q?Andr=E9?= Pirard"), "Andr\u{e9} Pirard");
         assert_eq!(
             words(
-                "=?ISO-8859-1?B?SWYgeW91IGNhbiByZWFkIHRoaXMgeW8=?= =?ISO-8859-2?B?dSB1bmRlcnN0YW5kIHRoZSBleGFtcGxlLg==?="
+                "=?ISO-8859-1?B?SWYgeW91IGNhbiByZWFkIHRoaXMgeW8=?= \
+                 =?ISO-8859-2?B?dSB1bmRlcnN0YW5kIHRoZSBleGFtcGxlLg==?="
             ),
             "If you can read this you understand the example."
         );
