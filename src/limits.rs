@@ -22,6 +22,12 @@ pub const SASL_LINE_BYTES_MAX: usize = 12_288;
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Octets of an SMTP command line, extensions included (rfc5321#4.5.3.1.4 asks for 512, SMTPUTF8 and others add).
 pub const SMTP_LINE_BYTES_MAX: usize = 4_096;
+/// Octets of a domain, or of the name a client gives itself (rfc5321#4.5.3.1.2).
+pub const SMTP_DOMAIN_BYTES_MAX: usize = 255;
+/// Octets reserved at once for a message on the word of its `SIZE=`.
+pub const SMTP_RESERVE_BYTES_MAX: u64 = 1024 * 1024;
+/// Octets of a Message-ID that are kept for the log line.
+pub const SMTP_MESSAGE_ID_BYTES_MAX: usize = 998;
 /// Octets of an IMAP command line without its literals (rfc7162#4 advises 8192; long UID sets need more).
 pub const IMAP_LINE_BYTES_MAX: usize = 65_536;
 /// Octets of all literals of one IMAP command other than APPEND's message.

@@ -133,6 +133,14 @@ impl Pop3Session {
         self.bad("line too long");
     }
 
+    /// Between two commands nothing is half done.
+    fn drain(&mut self) {
+        if self.draining && self.listens() {
+            self.err("[SYS/TEMP] the server is stopping, try again later");
+            self.close();
+        }
+    }
+
     /// Whether the session listens to the client now.
     fn listens(&self) -> bool {
         matches!(self.state, State::Authorization { .. } | State::Sasl(_) | State::Transaction(_))
@@ -299,15 +307,12 @@ impl Session for Pop3Session {
 
     fn feed(&mut self, input: &mut Input, cx: &mut Cx<'_>) {
         while self.listens() && !self.out.is_full() {
-            if self.draining {
-                self.err("[SYS/TEMP] the server is stopping, try again later");
-                return self.close();
-            }
             match self.lines.next(input) {
                 Framed::Need => return,
                 Framed::Line(line) => self.line(&line, input, cx),
                 Framed::TooLong | Framed::BareLf => self.too_long(),
             }
+            self.drain();
         }
     }
 
@@ -332,6 +337,7 @@ impl Session for Pop3Session {
             (State::Verifying { account }, Reply::Verified(good)) => self.verified(good, account, cx),
             (state, _) => self.state = state,
         }
+        self.drain();
     }
 
     fn on_push(&mut self, _cx: &mut Cx<'_>) {}
@@ -339,6 +345,7 @@ impl Session for Pop3Session {
     fn resume(&mut self, room: usize, cx: &mut Cx<'_>) {
         self.out.room(room);
         self.go_on(cx);
+        self.drain();
     }
 
     fn on_timeout(&mut self, _cx: &mut Cx<'_>) {
@@ -346,9 +353,9 @@ impl Session for Pop3Session {
         self.close();
     }
 
-    fn on_drain(&mut self, cx: &mut Cx<'_>) {
+    fn on_drain(&mut self, _cx: &mut Cx<'_>) {
         self.draining = true;
-        self.feed(&mut Input::new(), cx);
+        self.drain();
     }
 
     fn poll_output(&mut self) -> Option<Output> {

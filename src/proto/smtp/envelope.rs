@@ -1,0 +1,152 @@
+//! The mail transaction: who sends to whom.
+//!
+//! *Owns*: MAIL, RCPT, RSET and the policy of who may send what (rfc5321#3.3, rfc6409#6.1). *Promises*: a recipient is
+//! accepted only when its owner would take mail for it now. *Assumes*: commands are well-formed. *Never*: reads a message.
+//!
+//! ```text
+//!  none ── MAIL ──► Transaction ── RCPT ──► Asking(recipient) ── answer ──► Transaction
+//! ```
+
+use super::bdat::LineEnds;
+use super::body::Body;
+use super::command::Mail;
+use super::path::{Mailbox, Path};
+use super::reply;
+use super::session::{SmtpSession, State};
+use crate::proto::{Answer, Ask, Cx, DeliveryRecipient, Output, RecipientAnswer, Server, Service};
+use ringpost_engine::ids::normalise_address;
+
+/// A transaction between MAIL and its end.
+#[derive(Debug)]
+pub struct Transaction {
+    /// The reverse-path's text; empty for `<>`.
+    pub sender: String,
+    /// `SIZE=`, for a first reservation.
+    pub size: Option<u64>,
+    /// `BODY=BINARYMIME`.
+    pub binary: bool,
+    /// `SMTPUTF8`.
+    pub smtputf8: bool,
+    /// Accepted recipients, in order, repeated as they were: each is answered, the shard stores once an account.
+    pub recipients: Vec<DeliveryRecipient>,
+    /// The message, from DATA or the first BDAT on.
+    pub message: Option<Message>,
+}
+
+/// A message of a transaction that is arriving or on its way.
+#[derive(Debug)]
+pub struct Message {
+    /// Its octets.
+    pub body: Body,
+    /// For chunks.
+    pub line_ends: LineEnds,
+    /// Its queue id.
+    pub queue_id: String,
+    /// A chunk of it was refused: what else comes of it is only counted.
+    pub refused: bool,
+}
+
+impl SmtpSession {
+    pub(super) fn mail(&mut self, mail: Mail, cx: &mut Cx<'_>) {
+        if let Err(refusal) = self.may_send(&mail, cx) {
+            return self.refuse(refusal);
+        }
+        self.transaction = Some(Transaction {
+            sender: mail.sender.text().to_owned(),
+            size: mail.size,
+            binary: mail.binary,
+            smtputf8: mail.smtputf8,
+            recipients: Vec::new(),
+            message: None,
+        });
+        self.reply(reply::SENDER_OK);
+    }
+
+    fn may_send(&self, mail: &Mail, cx: &Cx<'_>) -> Result<(), &'static str> {
+        let server = cx.server;
+        if self.hello.is_none() || self.transaction.is_some() {
+            return Err(reply::BAD_SEQUENCE);
+        }
+        if self.peer.service == Service::Submission {
+            match &self.user {
+                None if !self.private(server) => return Err(reply::TLS_REQUIRED),
+                None => return Err(reply::AUTH_REQUIRED),
+                Some(user) if !is_own(user, &mail.sender, server) => return Err(reply::NOT_YOUR_ADDRESS),
+                Some(_) => {}
+            }
+        } else if mail.auth {
+            return Err(reply::BAD_PARAMETER);
+        }
+        if !mail.smtputf8 && !mail.sender.is_ascii() {
+            return Err(reply::NEEDS_SMTPUTF8);
+        }
+        // rfc1870#6.1: as early as the client tells.
+        if mail.size.is_some_and(|size| size > server.message_bytes_max as u64) {
+            return Err(reply::TOO_LARGE);
+        }
+        if cx.crowded { Err(reply::NO_ROOM) } else { Ok(()) }
+    }
+
+    pub(super) fn rcpt(&mut self, path: Path, cx: &mut Cx<'_>) {
+        match self.may_receive(&path, cx.server) {
+            Ok(address) => {
+                self.state = State::AskingRecipient { named: path.text().to_owned() };
+                self.out.push(Output::Ask(Ask::Recipient { address }));
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// The address to ask about.
+    fn may_receive(&self, path: &Path, server: &Server) -> Result<String, &'static str> {
+        let transaction = match &self.transaction {
+            Some(transaction) if transaction.message.is_none() => transaction,
+            _ => return Err(reply::BAD_SEQUENCE),
+        };
+        if !transaction.smtputf8 && !path.is_ascii() {
+            return Err(reply::NEEDS_SMTPUTF8);
+        }
+        if transaction.recipients.len() >= server.recipients_max {
+            return Err(reply::TOO_MANY_RECIPIENTS);
+        }
+        match path {
+            Path::Null => Err(reply::BAD_RECIPIENT),
+            // rfc5321#4.5.1: taken without a domain; whoever reads it is the postmaster of the first domain, an account
+            // or an alias that the operator makes. Mail that nobody reads is refused rather than swallowed.
+            Path::Postmaster => match server.domains.first() {
+                Some(domain) => Ok(format!("postmaster@{domain}")),
+                None => Err(reply::NO_SUCH_USER),
+            },
+            Path::Mailbox(mailbox) if is_ours(mailbox, server) => Ok(mailbox.address()),
+            Path::Mailbox(_) => Err(reply::NO_RELAYING),
+        }
+    }
+
+    pub(super) fn recipient_answered(&mut self, named: String, answer: Answer) {
+        let Some(transaction) = &mut self.transaction else { return self.reply(reply::BAD_SEQUENCE) };
+        let reply = match answer {
+            Answer::Recipient(RecipientAnswer::Accepted(accounts)) => {
+                transaction.recipients.push(DeliveryRecipient { named, accounts });
+                reply::RECIPIENT_OK
+            }
+            Answer::Recipient(RecipientAnswer::Unknown) => reply::NO_SUCH_USER,
+            Answer::Recipient(RecipientAnswer::Loop) => reply::ALIAS_LOOP,
+            Answer::Recipient(RecipientAnswer::Full) => reply::NO_ROOM,
+            Answer::Unavailable | Answer::Authenticated(_) => reply::TRY_LATER,
+        };
+        self.reply(reply);
+    }
+}
+
+/// Whether mail for this domain is ours.
+fn is_ours(mailbox: &Mailbox, server: &Server) -> bool {
+    server.domains.binary_search(&mailbox.domain.to_lowercase()).is_ok()
+}
+
+/// Whether an authenticated user may send under this address: its own, a sub-address of it, or none (a message
+/// disposition notification has `<>`, rfc8098#2.1).
+fn is_own(user: &str, sender: &Path, server: &Server) -> bool {
+    let Path::Mailbox(mailbox) = sender else { return *sender == Path::Null };
+    let base = mailbox.local.split(server.subaddress_separator).next().unwrap_or_default();
+    mailbox.address() == user || normalise_address(&format!("{base}@{}", mailbox.domain)) == user
+}

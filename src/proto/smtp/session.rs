@@ -1,0 +1,297 @@
+//! One client's conversation.
+//!
+//! *Owns*: the states, and which command goes to whom. *Promises*: replies in the order of the commands, one question to
+//! the shard at a time (rfc2920#3.2). *Assumes*: what [`crate::proto`] says of the shard. *Never*: leaves its shard;
+//! only the finished message travels.
+//!
+//! ```text
+//!              STARTTLS ─► StartingTls ──┐
+//!                  │                     ▼        RCPT ─► AskingRecipient ─ answer ─┐
+//!  greeting ─► Command ◄─────────────────┴────────────────────────────────────────┤
+//!                  │  AUTH ─► Sasl ─► Authenticating ──────────── answer ──────────┤
+//!                  │  DATA ─► Data ──┐                                             │
+//!                  │  BDAT ─► Chunk ─┴─► Delivering ───────────── results ─────────┘
+//!                  └─ QUIT, too many errors, silence, drain ─► Closed
+//! ```
+
+use ringpost_engine::ids::AccountId;
+
+use super::bdat::Chunk;
+use super::command::{Bad, Command, parse};
+use super::data::DataReader;
+use super::envelope::Transaction;
+use super::hello::Greeted;
+use super::reply;
+use crate::limits::{BAD_COMMANDS_BEFORE_LOGIN_MAX, SMTP_LINE_BYTES_MAX};
+use crate::proto::framer::{Framed, LineEnd, LineFramer};
+use crate::proto::output::Outbox;
+use crate::proto::sasl::Exchange;
+use crate::proto::{Committed, Cx, Input, Output, Patience, Peer, Reply, Server, Service, Session};
+
+/// An SMTP, submission or LMTP session: `peer.service` says which.
+#[derive(Debug)]
+pub struct SmtpSession {
+    pub(super) peer: Peer,
+    pub(super) lines: LineFramer,
+    pub(super) state: State,
+    pub(super) out: Outbox,
+    /// How the client greeted; none before it has.
+    pub(super) hello: Option<Greeted>,
+    /// Who has logged in.
+    pub(super) user: Option<String>,
+    pub(super) transaction: Option<Transaction>,
+    /// Messages begun, for queue ids.
+    pub(super) transactions: u64,
+    /// Since the last login or stored message.
+    pub(super) bad_commands: u32,
+    pub(super) login_failures: u32,
+    pub(super) tally: Tally,
+    draining: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// Listening for a command.
+    Command,
+    /// AUTH is under way.
+    Sasl(Exchange),
+    /// The handshake is under way.
+    StartingTls,
+    /// The owner of the user is asked.
+    Authenticating { address: String },
+    /// The owner of a recipient is asked.
+    AskingRecipient { named: String },
+    /// Receiving lines.
+    Data(DataReader),
+    /// Receiving counted octets.
+    Chunk(Chunk),
+    /// The message is on its way to the disk.
+    Delivering { queue_id: String, named: Vec<String>, bytes: u64 },
+    /// Over.
+    Closed,
+}
+
+/// For the log line.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) commands: u64,
+    pub(super) messages: u64,
+    pub(super) recipients: u64,
+    pub(super) bytes: u64,
+}
+
+impl SmtpSession {
+    /// A session for a connection.
+    pub fn new(peer: Peer) -> SmtpSession {
+        SmtpSession {
+            peer,
+            lines: LineFramer::new(SMTP_LINE_BYTES_MAX, LineEnd::CrLf),
+            state: State::Command,
+            out: Outbox::default(),
+            hello: None,
+            user: None,
+            transaction: None,
+            transactions: 0,
+            bad_commands: 0,
+            login_failures: 0,
+            tally: Tally::default(),
+            draining: false,
+        }
+    }
+
+    pub(super) fn reply(&mut self, reply: impl AsRef<str>) {
+        self.out.text(reply.as_ref());
+        self.out.text("\r\n");
+    }
+
+    /// A line that is no command, or not one that is allowed here.
+    pub(super) fn bad(&mut self, reply: &str) {
+        self.reply(reply);
+        self.bad_commands += 1;
+        if self.bad_commands >= BAD_COMMANDS_BEFORE_LOGIN_MAX {
+            self.reply(reply::GIVE_UP);
+            self.close();
+        }
+    }
+
+    /// A command refused for its place or for lack of a login counts as bad; one refused for what it asked does not:
+    /// a queue may hold many messages that are too large or for users long gone.
+    pub(super) fn refuse(&mut self, reply: &str) {
+        match &reply[..3] {
+            "503" | "530" | "555" if reply != reply::NO_RECIPIENTS => self.bad(reply),
+            _ => self.reply(reply),
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.out.push(Output::Close);
+        self.transaction = None;
+        self.state = State::Closed;
+    }
+
+    fn line(&mut self, line: &[u8], input: &Input, cx: &mut Cx<'_>) {
+        if let State::Sasl(exchange) = &mut self.state {
+            let step = exchange.line(line);
+            return self.sasl(step);
+        }
+        self.tally.commands += 1;
+        match parse(line) {
+            Ok(command) => self.command(command, input, cx),
+            Err(Bad::Reply(reply)) => self.bad(reply),
+            Err(Bad::Chunk) => {
+                // What follows may be a message; none of it must be taken for commands.
+                self.reply(reply::BAD_ARGUMENTS);
+                self.close();
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command<'_>, input: &Input, cx: &mut Cx<'_>) {
+        match command {
+            Command::Hello(which, name) => self.hello(which, name, cx.server),
+            Command::StartTls => self.starttls(input, cx.server),
+            Command::Auth(mechanism, initial) => self.auth(mechanism, initial, cx),
+            Command::Mail(mail) => self.mail(mail, cx),
+            Command::Rcpt(recipient) => self.rcpt(recipient, cx),
+            Command::Data => self.data(cx),
+            Command::Bdat { size, last } => self.bdat(size, last, cx),
+            Command::Rset => {
+                self.transaction = None;
+                self.reply(reply::OK);
+            }
+            Command::Noop => self.reply(reply::OK),
+            Command::Vrfy => self.reply(reply::CANNOT_VRFY),
+            Command::Expn => self.bad(reply::NOT_IMPLEMENTED),
+            Command::Help => self.reply(reply::HELP),
+            Command::Quit => {
+                self.reply(reply::BYE);
+                self.close();
+            }
+        }
+    }
+
+    /// The next line, if the session listens for one and it is there. Whether to go on.
+    fn next_line(&mut self, input: &mut Input, cx: &mut Cx<'_>) -> bool {
+        match self.lines.next(input) {
+            Framed::Need => return false,
+            Framed::Line(line) => self.line(&line, input, cx),
+            Framed::BareLf => {
+                // rfc5321#2.3.8; a client that says this has been fed by somebody else's message, or does not
+                // speak SMTP.
+                self.reply(reply::BARE_LF);
+                self.close();
+            }
+            Framed::TooLong if matches!(self.state, State::Sasl(_)) => {
+                self.state = State::Command;
+                self.lines.limit(SMTP_LINE_BYTES_MAX);
+                self.bad(reply::AUTH_LINE_TOO_LONG);
+            }
+            Framed::TooLong => self.bad(reply::LINE_TOO_LONG),
+        }
+        true
+    }
+
+    /// Between two commands nothing is half done.
+    fn drain(&mut self, server: &Server) {
+        if self.draining && matches!(self.state, State::Command | State::Sasl(_)) {
+            self.reply(format!("421 4.3.2 {} is stopping, try again later", server.hostname));
+            self.close();
+        }
+    }
+}
+
+impl Session for SmtpSession {
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        let dialect = if self.peer.service == Service::Lmtp { "LMTP" } else { "ESMTP" };
+        self.reply(format!("220 {} {dialect} Ringpost", cx.server.hostname));
+    }
+
+    fn feed(&mut self, input: &mut Input, cx: &mut Cx<'_>) {
+        while !self.out.is_full() {
+            match self.state {
+                // An empty chunk is complete without any input.
+                State::Data(_) | State::Chunk(_) => {
+                    self.receive(input, cx);
+                    if matches!(self.state, State::Data(_) | State::Chunk(_)) {
+                        return;
+                    }
+                }
+                State::Command | State::Sasl(_) => {
+                    if !self.next_line(input, cx) {
+                        return;
+                    }
+                }
+                _ => return,
+            }
+            self.drain(cx.server);
+        }
+    }
+
+    fn on_commit(&mut self, _commit: Committed, _cx: &mut Cx<'_>) {}
+
+    fn on_reply(&mut self, reply: Reply, cx: &mut Cx<'_>) {
+        match (std::mem::replace(&mut self.state, State::Command), reply) {
+            (State::StartingTls, Reply::TlsStarted) => self.tls_started(),
+            (State::Authenticating { address }, Reply::Answer(answer)) => self.authenticated(address, answer),
+            (State::AskingRecipient { named }, Reply::Answer(answer)) => {
+                self.recipient_answered(named, answer)
+            }
+            (State::Delivering { queue_id, named, bytes }, Reply::Delivered(results)) => {
+                self.delivered(&queue_id, &named, bytes, &results);
+            }
+            (state, _) => self.state = state,
+        }
+        self.drain(cx.server);
+    }
+
+    fn on_push(&mut self, _cx: &mut Cx<'_>) {}
+
+    fn resume(&mut self, room: usize, _cx: &mut Cx<'_>) {
+        self.out.room(room);
+    }
+
+    fn on_timeout(&mut self, cx: &mut Cx<'_>) {
+        self.reply(format!("421 4.4.2 {} heard nothing for too long", cx.server.hostname));
+        self.close();
+    }
+
+    fn on_drain(&mut self, cx: &mut Cx<'_>) {
+        self.draining = true;
+        self.drain(cx.server);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.out.poll()
+    }
+
+    fn patience(&self, server: &Server) -> Patience {
+        match self.state {
+            State::Command | State::Sasl(_) | State::StartingTls | State::Data(_) | State::Chunk(_) => {
+                Patience::Ms(server.smtp_idle_timeout_ms)
+            }
+            _ => Patience::Waiting,
+        }
+    }
+
+    fn watches(&self) -> Option<AccountId> {
+        None
+    }
+
+    fn account(&self) -> Option<AccountId> {
+        None
+    }
+
+    fn buffered(&self) -> usize {
+        let message = self.transaction.as_ref().and_then(|transaction| transaction.message.as_ref());
+        message.map_or(0, |message| message.body.held())
+    }
+
+    fn describe(&self) -> String {
+        let Tally { commands, messages, recipients, bytes } = &self.tally;
+        let helo = self.hello.as_ref().map_or("", |hello| &hello.name);
+        let user = self.user.as_deref().unwrap_or_default();
+        format!(
+            "helo={helo} user={user:?} commands={commands} messages={messages} recipients={recipients} bytes={bytes}"
+        )
+    }
+}
