@@ -6,6 +6,7 @@
 use ringpost_engine::ids::{AccountId, Now, ShardId};
 
 use crate::proto::pop3::session::Pop3Session;
+use crate::proto::smtp::SmtpSession;
 use crate::proto::{Input, Peer, Service, Session};
 use crate::shard::event::CloseReason;
 use crate::shard::outbox::Outbox;
@@ -14,7 +15,8 @@ use crate::shard::outbox::Outbox;
 pub fn open(peer: Peer) -> Box<dyn Session> {
     match peer.service {
         Service::Pop3 => Box::new(Pop3Session::new(peer)),
-        _ => todo!(),
+        Service::Smtp | Service::Submission | Service::Lmtp => Box::new(SmtpSession::new(peer)),
+        Service::Imap => todo!(),
     }
 }
 

@@ -39,12 +39,14 @@ pub struct DataReader {
     at: At,
 }
 
-impl DataReader {
+impl Default for DataReader {
     /// At the start of the message.
-    pub fn new() -> DataReader {
+    fn default() -> DataReader {
         DataReader { at: At::LineStart }
     }
+}
 
+impl DataReader {
     /// Takes octets into the body until they are used up or the message ends. Returns how many were taken and whether
     /// it has ended.
     pub fn read(&mut self, octets: &[u8], body: &mut Body) -> (usize, bool) {
@@ -104,7 +106,7 @@ mod tests {
     /// Message, flaw and what was left behind the end, fed in chunks of `size`.
     fn run(octets: &[u8], size: usize) -> (Vec<u8>, Option<Flaw>, Option<usize>) {
         let mut body = Body::begin(Vec::new(), 1 << 20, None);
-        let mut reader = DataReader::new();
+        let mut reader = DataReader::default();
         let mut taken = 0;
         for chunk in octets.chunks(size) {
             let (read, ended) = reader.read(chunk, &mut body);

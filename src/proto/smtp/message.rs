@@ -42,7 +42,7 @@ impl SmtpSession {
             None => {
                 self.begin_message(cx);
                 self.reply(reply::SEND_MESSAGE);
-                self.state = State::Data(DataReader::new());
+                self.state = State::Data(DataReader::default());
             }
         }
     }
