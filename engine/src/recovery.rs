@@ -32,7 +32,7 @@ use crate::store::{BodyRef, Options, RecoveryReport};
 /// The state that the files hold, without a store around it: for tools and for `verify`.
 pub struct Replayed {
     /// The index.
-    pub(crate) index: Index,
+    pub index: Index,
     /// What was found.
     pub report: RecoveryReport,
 }

@@ -1,0 +1,58 @@
+//! Where the shards are.
+//!
+//! *Owns*: the layout of a data folder as far as the log goes: `shard-NNN/NNNNNNNNNN.seg`.
+//! *Promises*: shards in order of number. *Assumes*: the server's layout. *Never*: opens a segment.
+
+use std::path::{Path, PathBuf};
+
+use ringpost_engine::ids::ShardId;
+
+use crate::Failure;
+
+/// One shard's folder.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its number; none when a folder was given that does not tell.
+    pub id: Option<ShardId>,
+    /// Its files.
+    pub folder: PathBuf,
+}
+
+/// The shards in a data folder, or the one that is meant by its own folder. `only` picks one.
+pub fn shards(data: &Path, only: Option<u16>) -> Result<Vec<Shard>, Failure> {
+    let entries = std::fs::read_dir(data)
+        .map_err(|error| format!("{}: {error}; give the server's data folder with --data", data.display()))?;
+    let mut shards = Vec::new();
+    let mut holds_segments = false;
+    for entry in entries {
+        let path = entry.map_err(|error| format!("{}: {error}", data.display()))?.path();
+        holds_segments |= path.extension().is_some_and(|extension| extension == "seg");
+        if let Some(id) = number(&path) {
+            shards.push(Shard { id: Some(id), folder: path });
+        }
+    }
+    if shards.is_empty() && holds_segments {
+        let folder = data.to_owned();
+        let id = data.canonicalize().ok().as_deref().and_then(number);
+        shards.push(Shard { id, folder });
+    }
+    if shards.is_empty() {
+        return Err(format!(
+            "{} holds no shard-NNN folder; give the server's data folder with --data",
+            data.display()
+        ));
+    }
+    shards.sort_by_key(|shard| shard.id);
+    if let Some(only) = only {
+        shards.retain(|shard| shard.id == Some(ShardId(only)));
+        if shards.is_empty() {
+            return Err(format!("{} has no shard {only}", data.display()));
+        }
+    }
+    Ok(shards)
+}
+
+/// The number in `shard-NNN`.
+fn number(folder: &Path) -> Option<ShardId> {
+    folder.file_name()?.to_str()?.strip_prefix("shard-")?.parse().ok().map(ShardId)
+}

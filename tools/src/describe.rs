@@ -1,0 +1,136 @@
+//! Changes in words.
+//!
+//! *Owns*: the name and the fields of each change, the same in text and JSON. *Promises*: everything a change says is
+//! there, but for password hashes. *Assumes*: nothing. *Never*: prints.
+
+use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Services, SpecialUse, Stamp, UidSet};
+use serde_json::{Map, Value, json};
+
+use crate::output::plain;
+
+/// The kind of a change.
+pub fn kind(change: &Change) -> &'static str {
+    match change {
+        Change::AccountCreate { .. } => "AccountCreate",
+        Change::AccountPassword { .. } => "AccountPassword",
+        Change::AccountServices { .. } => "AccountServices",
+        Change::AccountDelete => "AccountDelete",
+        Change::DomainAdd { .. } => "DomainAdd",
+        Change::DomainDelete { .. } => "DomainDelete",
+        Change::AliasSet { .. } => "AliasSet",
+        Change::AliasDelete { .. } => "AliasDelete",
+        Change::MailboxCreate { .. } => "MailboxCreate",
+        Change::MailboxRename { .. } => "MailboxRename",
+        Change::MailboxDelete { .. } => "MailboxDelete",
+        Change::Subscribe { .. } => "Subscribe",
+        Change::Deliver { .. } => "Deliver",
+        Change::FlagsStore { .. } => "FlagsStore",
+        Change::Copy { .. } => "Copy",
+        Change::Expunge { .. } => "Expunge",
+        Change::RecentSeen { .. } => "RecentSeen",
+    }
+}
+
+/// What a change says, and what the store decided for it.
+pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
+    let value = match change {
+        Change::AccountCreate { address, services: allowed, mailboxes, .. } => json!({
+            "address": address, "services": services(*allowed), "mailbox_first": stamp.mailbox_first.0,
+            "mailboxes": mailboxes.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        }),
+        Change::AccountServices { services: allowed } => json!({"services": services(*allowed)}),
+        Change::AccountPassword { .. } | Change::AccountDelete => json!({}),
+        Change::DomainAdd { name } | Change::DomainDelete { name } => json!({"name": name}),
+        Change::AliasSet { address, targets } => json!({"alias": address, "targets": targets}),
+        Change::AliasDelete { address } => json!({"alias": address}),
+        Change::MailboxCreate { name, special_use: used_as } => {
+            json!({"name": name, "special_use": special_use(*used_as), "mailbox_first": stamp.mailbox_first.0})
+        }
+        Change::MailboxRename { mailbox, to } => {
+            json!({"mailbox": mailbox.0, "to": to, "mailbox_first": stamp.mailbox_first.0})
+        }
+        Change::MailboxDelete { mailbox } => json!({"mailbox": mailbox.0}),
+        Change::Subscribe { name, on } => json!({"name": name, "on": on}),
+        Change::Deliver { mailbox, body, flags: set, internal_ms } => json!({
+            "mailbox": mailbox.0, "uid": stamp.uid_first.0, "body": body.0, "flags": flags(set),
+            "internal_ms": internal_ms,
+        }),
+        Change::FlagsStore { mailbox, uids: set, op, flags: named, unchanged_since } => json!({
+            "mailbox": mailbox.0, "uids": uids(set), "op": flag_op(*op), "flags": flags(named),
+            "unchanged_since": unchanged_since.map(|since| since.0),
+        }),
+        Change::Copy { from, to, uids: set, expunge } => json!({
+            "from": from.0, "to": to.0, "uids": uids(set), "uid_first": stamp.uid_first.0, "move": expunge,
+        }),
+        Change::Expunge { mailbox, uids: set, only_deleted } => {
+            json!({"mailbox": mailbox.0, "uids": uids(set), "only_deleted": only_deleted})
+        }
+        Change::RecentSeen { mailbox, below } => json!({"mailbox": mailbox.0, "below": below.0}),
+    };
+    match value {
+        Value::Object(fields) => fields,
+        other => Map::from_iter([("value".to_owned(), other)]),
+    }
+}
+
+/// Fields as `key=value`, what is absent left out.
+pub fn text(fields: &Map<String, Value>) -> String {
+    let shown = fields.iter().filter(|(_, value)| !value.is_null());
+    shown.map(|(key, value)| format!("{key}={}", word(value))).collect::<Vec<_>>().join(" ")
+}
+
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() || text.contains([' ', '"', '=']) => {
+            plain(&Value::from(text.as_str()).to_string())
+        }
+        Value::String(text) => plain(text),
+        Value::Array(items) => format!("({})", items.iter().map(word).collect::<Vec<_>>().join(" ")),
+        other => other.to_string(),
+    }
+}
+
+/// Names of the flags that are set.
+pub fn flags(flags: &Flags) -> Vec<String> {
+    let mut names = system_flags(flags.system);
+    names.extend(flags.keywords.iter().cloned());
+    names
+}
+
+/// Names of system flags.
+pub fn system_flags(bits: FlagBits) -> Vec<String> {
+    let all = [
+        (FlagBits::SEEN, "\\Seen"),
+        (FlagBits::ANSWERED, "\\Answered"),
+        (FlagBits::FLAGGED, "\\Flagged"),
+        (FlagBits::DELETED, "\\Deleted"),
+        (FlagBits::DRAFT, "\\Draft"),
+    ];
+    all.iter().filter(|(bit, _)| bits.contains(*bit)).map(|&(_, name)| name.to_owned()).collect()
+}
+
+/// A set as IMAP writes it.
+fn uids(set: &UidSet) -> String {
+    let range = |&(first, last): &(u32, u32)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}:{last}"),
+    };
+    set.ranges().iter().map(range).collect::<Vec<_>>().join(",")
+}
+
+fn flag_op(op: FlagOp) -> &'static str {
+    match op {
+        FlagOp::Replace => "replace",
+        FlagOp::Add => "add",
+        FlagOp::Remove => "remove",
+    }
+}
+
+fn special_use(special_use: Option<SpecialUse>) -> Option<String> {
+    special_use.map(|special_use| format!("\\{special_use:?}"))
+}
+
+fn services(services: Services) -> Vec<&'static str> {
+    let all = [(Services::POP3, "pop3"), (Services::IMAP, "imap"), (Services::SUBMISSION, "submission")];
+    all.iter().filter(|(service, _)| services.allows(*service)).map(|&(_, name)| name).collect()
+}

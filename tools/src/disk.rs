@@ -1,0 +1,133 @@
+//! A shard's folder, to be read only.
+//!
+//! *Owns*: names and bytes of segment files. *Promises*: opens files for reading and nothing else; refuses every
+//! request to change something. *Assumes*: a server may append to the newest file meanwhile.
+//! *Never*: locks, creates or writes.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use indicatif::ProgressBar;
+use ringpost_engine::ids::SegmentId;
+use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
+
+/// See the module's head.
+pub struct ReadOnlyDisk {
+    folder: PathBuf,
+    /// Counts the bytes that were read.
+    progress: ProgressBar,
+    open: Option<(FileId, File)>,
+}
+
+impl ReadOnlyDisk {
+    /// The files of this folder.
+    pub fn new(folder: &Path, progress: ProgressBar) -> ReadOnlyDisk {
+        ReadOnlyDisk { folder: folder.to_owned(), progress, open: None }
+    }
+
+    /// Bytes of all segment files.
+    pub fn bytes(&mut self) -> u64 {
+        self.list().map_or(0, |files| files.iter().map(|&(_, bytes)| bytes).sum())
+    }
+
+    /// These bytes of a segment, all of them.
+    pub fn read_exact(&mut self, segment: SegmentId, offset: u64, len: u32) -> Result<Vec<u8>, String> {
+        let mut buffer = vec![0; len as usize];
+        match self.read(FileId::Segment(segment), offset, &mut buffer) {
+            Ok(read) if read == buffer.len() => Ok(buffer),
+            Ok(read) => Err(format!("segment {segment} ends {} bytes too early", buffer.len() - read)),
+            Err(IoError::Failed(why)) => Err(why),
+            Err(IoError::NoSpace) => Err("no space".to_owned()),
+        }
+    }
+
+    fn path(&self, file: FileId) -> PathBuf {
+        self.folder.join(file_name(file))
+    }
+
+    fn open(&mut self, file: FileId) -> Result<&File, IoError> {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != file) {
+            let path = self.path(file);
+            let opened = File::open(&path).map_err(|error| failed(&path, &error))?;
+            self.open = Some((file, opened));
+        }
+        self.open.as_ref().map(|(_, file)| file).ok_or_else(|| IoError::Failed("not open".to_owned()))
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> IoError {
+    IoError::Failed(format!("{}: {error}", path.display()))
+}
+
+fn file_name(file: FileId) -> String {
+    match file {
+        FileId::Segment(segment) => format!("{:010}.seg", segment.0),
+        FileId::Fresh(segment) => format!("{:010}.new", segment.0),
+    }
+}
+
+/// The file that a name stands for.
+fn file_id(name: &str) -> Option<FileId> {
+    let segment = SegmentId(name.split('.').next()?.parse().ok()?);
+    [FileId::Segment(segment), FileId::Fresh(segment)].into_iter().find(|&file| file_name(file) == name)
+}
+
+/// Reads until the buffer is full or the file ends.
+fn read_at(file: &File, mut offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset) {
+            Ok(0) => break,
+            Ok(read) => (filled, offset) = (filled + read, offset + read as u64),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+impl Disk for ReadOnlyDisk {
+    fn list(&mut self) -> Result<Vec<(FileId, u64)>, IoError> {
+        let mut files = Vec::new();
+        let entries = std::fs::read_dir(&self.folder).map_err(|error| failed(&self.folder, &error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| failed(&self.folder, &error))?;
+            if let Some(file) = entry.file_name().to_str().and_then(file_id) {
+                let data = entry.metadata().map_err(|error| failed(&entry.path(), &error))?;
+                files.push((file, data.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn read(&mut self, file: FileId, offset: u64, buffer: &mut [u8]) -> Result<usize, IoError> {
+        let path = self.path(file);
+        let read = read_at(self.open(file)?, offset, buffer).map_err(|error| failed(&path, &error))?;
+        self.progress.inc(read as u64);
+        Ok(read)
+    }
+
+    fn map(&mut self, file: FileId) -> Result<Box<dyn View>, IoError> {
+        let path = self.path(file);
+        let opened = File::open(&path).map_err(|error| failed(&path, &error))?;
+        Ok(Box::new(FileView(opened)))
+    }
+
+    fn perform(&mut self, request: &IoRequest) -> IoResult {
+        IoResult::Failed(IoError::Failed(format!("this folder is only read, so {request:?} is refused")))
+    }
+}
+
+/// Slices are read when they are asked for.
+#[derive(Debug)]
+struct FileView(File);
+
+impl View for FileView {
+    fn slice(&self, offset: u64, len: u32) -> Option<Bytes> {
+        let mut buffer = vec![0; len as usize];
+        let read = read_at(&self.0, offset, &mut buffer).ok()?;
+        (read == buffer.len()).then(|| Bytes::from(buffer))
+    }
+}

@@ -1,0 +1,239 @@
+//! `ringpost-log message`: one message, by where it is or by its UID.
+//!
+//! *Owns*: finding a body, and saying who shows it. *Promises*: `--eml` writes the stored octets and nothing else.
+//! *Assumes*: nothing of the mailbox: it finds what was delivered even when it was expunged since.
+//! *Never*: changes a flag.
+
+use base64::Engine;
+use ringpost_engine::change::Change;
+use ringpost_engine::codec;
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Uid};
+use ringpost_engine::index::MailboxRef;
+use ringpost_engine::layout::SummaryView;
+use ringpost_engine::log::scan::{self, BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
+use ringpost_engine::recovery::{self, Replayed};
+use ringpost_engine::store::BodyRef;
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::cli::{self, Cli};
+use crate::data::{self, Shard};
+use crate::describe;
+use crate::disk::ReadOnlyDisk;
+use crate::dump::Wanted;
+use crate::output::{Output, moment, name, number, plain, progress};
+
+/// Shows or writes a message.
+pub fn run(cli: &Cli, what: &cli::Message, output: &mut Output) -> Result<u64, Failure> {
+    let mut found = Vec::new();
+    let mut damages = 0;
+    for shard in data::shards(&cli.data, cli.shard)? {
+        match find(&shard, what) {
+            Ok(Some(message)) => found.push((shard, message)),
+            Ok(None) => {}
+            // On standard error: standard output may be the message's.
+            Err(failure) => {
+                damages += 1;
+                eprintln!("ringpost-log: {}: {failure}", name(&shard));
+            }
+        }
+    }
+    match found.as_mut_slice() {
+        [] => Err(match what.mailbox {
+            Some(_) => format!("no such message: UID {}", what.number),
+            None => format!("no message begins or is delivered at position {}", what.number),
+        }),
+        [(shard, message)] => {
+            show(shard, message, what.eml, output)?;
+            Ok(damages)
+        }
+        several => {
+            let names: Vec<String> = several.iter().map(|(shard, _)| name(shard)).collect();
+            Err(format!("{} have a message there; choose one with --shard", names.join(" and ")))
+        }
+    }
+}
+
+struct Found {
+    disk: ReadOnlyDisk,
+    id: BodyId,
+    body: BodyRef,
+    /// Who shows it.
+    shown: Vec<Shown>,
+}
+
+struct Shown {
+    account: AccountId,
+    address: String,
+    mailbox: String,
+    uid: Uid,
+    flags: Vec<String>,
+    internal_ms: u64,
+}
+
+fn find(shard: &Shard, what: &cli::Message) -> Result<Option<Found>, Failure> {
+    let bytes = ReadOnlyDisk::new(&shard.folder, indicatif::ProgressBar::hidden()).bytes();
+    let bar = progress(bytes, "searching", false);
+    let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
+    let replayed =
+        recovery::replay_read_only(&mut disk, shard.id, None).map_err(|error| error.to_string())?;
+    let id = match (&what.account, &what.mailbox) {
+        (Some(account), Some(mailbox)) => {
+            by_uid(&replayed, &mut disk, shard, &Wanted::parse(account), mailbox, what.number)?
+        }
+        _ => by_position(&replayed, &mut disk, shard, Lsn(what.number))?,
+    };
+    bar.finish_and_clear();
+    let Some(id) = id else { return Ok(None) };
+    let Some(body) = replayed.index.body(id) else {
+        return Err(format!("the message's octets, at position {id}, are damaged"));
+    };
+    Ok(Some(Found { disk, id, body, shown: shown(&replayed, id) }))
+}
+
+/// By the position of a body, or of a delivery of it.
+fn by_position(
+    replayed: &Replayed,
+    disk: &mut ReadOnlyDisk,
+    shard: &Shard,
+    lsn: Lsn,
+) -> Result<Option<BodyId>, Failure> {
+    if replayed.index.body(BodyId(lsn.0)).is_some() {
+        return Ok(Some(BodyId(lsn.0)));
+    }
+    delivery(disk, shard, &|record, _, _| record.lsn == lsn)
+}
+
+/// By UID: what the mailbox shows, or what was once delivered under that UID and is expunged now.
+fn by_uid(
+    replayed: &Replayed,
+    disk: &mut ReadOnlyDisk,
+    shard: &Shard,
+    account: &Wanted,
+    mailbox: &str,
+    uid: u64,
+) -> Result<Option<BodyId>, Failure> {
+    let Ok(uid) = u32::try_from(uid).map(Uid) else { return Ok(None) };
+    let mut accounts = replayed.index.every_account().map(|(account, _)| account);
+    let Some(account) = accounts.find(|known| account.is(known.id(), Some(known.address()))) else {
+        return Ok(None);
+    };
+    let Some(mailbox) = account.mailbox_by_name(mailbox) else { return Ok(None) };
+    if let Some(place) = mailbox.place(uid) {
+        return Ok(Some(mailbox.message(place).body));
+    }
+    let (account, mailbox) = (account.id(), mailbox.id());
+    delivery(disk, shard, &|record, to, first| (record.meta.account, to, first) == (account, mailbox, uid))
+}
+
+type IsDelivery<'a> = &'a dyn Fn(&RecordInfo, MailboxId, Uid) -> bool;
+
+/// The body of the first delivery of which `wanted` is true.
+fn delivery(
+    disk: &mut ReadOnlyDisk,
+    shard: &Shard,
+    wanted: IsDelivery<'_>,
+) -> Result<Option<BodyId>, Failure> {
+    let mut search = Search { wanted, found: None };
+    scan::scan(disk, shard.id, &mut search).map_err(|error| error.to_string())?;
+    Ok(search.found)
+}
+
+struct Search<'a> {
+    wanted: IsDelivery<'a>,
+    found: Option<BodyId>,
+}
+
+impl Visitor for Search<'_> {
+    fn segment(&mut self, _segment: &SegmentInfo) {}
+
+    fn batch(&mut self, _batch: &BatchInfo) {}
+
+    fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
+        if let Some((Change::Deliver { mailbox, body, .. }, stamp)) = codec::decode(record.meta.kind, payload)
+            && (self.wanted)(record, mailbox, stamp.uid_first)
+        {
+            self.found.get_or_insert(body);
+        }
+    }
+
+    fn damage(&mut self, _damage: &Damage) {}
+}
+
+/// All mailboxes that show a body.
+fn shown(replayed: &Replayed, id: BodyId) -> Vec<Shown> {
+    let mut shown = Vec::new();
+    for (account, _) in replayed.index.every_account() {
+        for mailbox in account.mailboxes() {
+            let messages = (0..mailbox.len()).map(|place| mailbox.message(place));
+            for message in messages.filter(|message| message.body == id) {
+                shown.push(Shown {
+                    account: account.id(),
+                    address: account.address().to_owned(),
+                    mailbox: mailbox.name().to_owned(),
+                    uid: message.uid,
+                    flags: flag_names(&mailbox, message.flags),
+                    internal_ms: message.internal_ms,
+                });
+            }
+        }
+    }
+    shown
+}
+
+fn flag_names(mailbox: &MailboxRef<'_>, flags: ringpost_engine::change::FlagBits) -> Vec<String> {
+    let mut names = describe::system_flags(flags);
+    let keywords = mailbox.keywords().iter().enumerate();
+    let set = keywords.filter(|&(bit, _)| flags.contains(ringpost_engine::change::FlagBits::keyword(bit)));
+    names.extend(set.map(|(_, name)| name.clone()));
+    names
+}
+
+fn show(shard: &Shard, found: &mut Found, eml: bool, output: &mut Output) -> Result<(), Failure> {
+    let bytes = found.body.bytes;
+    let summary = found.body.summary;
+    let octets =
+        if eml { Some(found.disk.read_exact(bytes.segment, bytes.offset, bytes.len)?) } else { None };
+    if let Some(octets) = octets.as_deref().filter(|_| !output.is_json()) {
+        output.raw(octets);
+        return Ok(());
+    }
+    let summary = found.disk.read_exact(summary.segment, summary.offset, summary.len)?;
+    let view = SummaryView::new(&summary);
+    let part = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let envelope = view.as_ref().map(|view| part(view.envelope()));
+    let structure = view.as_ref().map(|view| part(view.bodystructure()));
+    let places: Vec<Value> = found.shown.iter().map(place).collect();
+    let object = json!({
+        "type": "message", "shard": number(shard), "lsn": found.id.0, "segment": bytes.segment.0,
+        "offset": bytes.offset, "octets": bytes.len, "shown": places, "envelope": envelope,
+        "bodystructure": structure,
+        "eml": octets.map(|octets| base64::engine::general_purpose::STANDARD.encode(octets)),
+    });
+    output.line(&object, || {
+        let (segment, offset, len) = (bytes.segment, bytes.offset, bytes.len);
+        let mut text = format!("message at {} of {}\n", found.id, name(shard));
+        text += &format!("  octets     {len}, from byte {offset} of segment {segment}\n");
+        for place in &found.shown {
+            let (address, mailbox, uid) = (plain(&place.address), plain(&place.mailbox), place.uid);
+            let (flags, when) = (plain(&place.flags.join(" ")), moment(place.internal_ms));
+            text += &format!(
+                "  shown to   {address} in {mailbox} as UID {uid}, received {when}, flags ({flags})\n"
+            );
+        }
+        if found.shown.is_empty() {
+            text += "  shown to   nobody (any more)\n";
+        }
+        text += &format!("  envelope   {}\n", plain(envelope.as_deref().unwrap_or("damaged")));
+        text += &format!("  structure  {}", plain(structure.as_deref().unwrap_or("damaged")));
+        text
+    });
+    Ok(())
+}
+
+fn place(shown: &Shown) -> Value {
+    json!({
+        "account": shown.account.0, "address": shown.address, "mailbox": shown.mailbox, "uid": shown.uid.0,
+        "flags": shown.flags, "internal": moment(shown.internal_ms),
+    })
+}

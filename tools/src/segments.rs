@@ -1,0 +1,113 @@
+//! `ringpost-log segments`: what files there are and what is in them.
+//!
+//! *Owns*: the table. *Promises*: a line for every segment file of the log. *Assumes*: nothing.
+//! *Never*: looks at what changes mean.
+
+use ringpost_engine::ids::SegmentId;
+use ringpost_engine::log::scan::{self, BatchInfo, Damage, End, RecordInfo, SegmentInfo, Visitor};
+use serde_json::json;
+
+use crate::Failure;
+use crate::data::Shard;
+use crate::disk::ReadOnlyDisk;
+use crate::output::{Output, moment, name, number, progress};
+
+/// Lists a shard's segments.
+pub fn run(shard: &Shard, output: &mut Output) -> Result<u64, Failure> {
+    let bytes = ReadOnlyDisk::new(&shard.folder, indicatif::ProgressBar::hidden()).bytes();
+    let bar = progress(bytes, "reading", false);
+    let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
+    let mut count = Count::default();
+    let end = scan::scan(&mut disk, shard.id, &mut count).map_err(|error| error.to_string())?;
+    bar.finish_and_clear();
+    print(shard, &count, &end, output);
+    count.damages.iter().for_each(|damage| output.damage(shard, damage));
+    Ok(count.damages.len() as u64)
+}
+
+#[derive(Default)]
+struct Count {
+    rows: Vec<Row>,
+    damages: Vec<Damage>,
+}
+
+struct Row {
+    info: SegmentInfo,
+    batches: u64,
+    records: u64,
+    first_ms: Option<u64>,
+    last_ms: Option<u64>,
+}
+
+impl Visitor for Count {
+    fn segment(&mut self, segment: &SegmentInfo) {
+        self.rows.push(Row { info: *segment, batches: 0, records: 0, first_ms: None, last_ms: None });
+    }
+
+    fn batch(&mut self, batch: &BatchInfo) {
+        if let Some(row) = self.rows.last_mut() {
+            row.batches += 1;
+            row.first_ms.get_or_insert(batch.meta.time_ms);
+            row.last_ms = Some(batch.meta.time_ms);
+        }
+    }
+
+    fn record(&mut self, _record: &RecordInfo, _payload: &[u8]) {
+        if let Some(row) = self.rows.last_mut() {
+            row.records += 1;
+        }
+    }
+
+    fn damage(&mut self, damage: &Damage) {
+        self.damages.push(damage.clone());
+    }
+}
+
+fn print(shard: &Shard, count: &Count, end: &End, output: &mut Output) {
+    output.heading(&format!("{} in {}", name(shard), shard.folder.display()));
+    output.heading(
+        "   segment          base           end        bytes  batches   records  state     from … to",
+    );
+    let newest = count.rows.last().map_or(SegmentId(0), |row| row.info.segment);
+    for row in &count.rows {
+        let segment = row.info.segment;
+        let filled = end.filled.iter().find(|part| part.segment == segment);
+        let base = filled.map(|part| part.base.0);
+        let end = filled.map(|part| part.base.0 + part.end);
+        let state = match (row.info.rotten, segment == newest) {
+            (true, _) => "damaged",
+            (false, true) => "newest",
+            (false, false) => "sealed",
+        };
+        let times = [row.first_ms, row.last_ms].map(|ms| ms.map(moment));
+        let object = json!({
+            "type": "segment", "shard": number(shard), "segment": segment.0, "base": base, "end": end,
+            "bytes": row.info.bytes, "batches": row.batches, "records": row.records, "state": state,
+            "from": times[0], "to": times[1],
+        });
+        output.line(&object, || {
+            let [base, end] = [base, end].map(|at| at.map_or("?".to_owned(), |at| at.to_string()));
+            let [from, to] = times.map(|time| time.unwrap_or_default());
+            let (bytes, batches, records) = (row.info.bytes, row.batches, row.records);
+            format!("{segment:>10} {base:>13} {end:>13} {bytes:>12} {batches:>8} {records:>9}  {state:<8}  {from} … {to}")
+        });
+    }
+    let stale =
+        end.chain.stale.iter().map(|&segment| (segment, if segment > newest { "ready" } else { "unused" }));
+    let fresh = end.chain.fresh.iter().map(|&segment| (segment, "in making"));
+    for (segment, state) in stale.chain(fresh) {
+        let object = json!({"type": "segment", "shard": number(shard), "segment": segment.0, "state": state});
+        output.line(&object, || format!("{segment:>10} {:>62}{state}", ""));
+    }
+    let object = json!({
+        "type": "end", "shard": number(shard), "next": end.tail.end.0, "batches": end.batches,
+        "bytes": end.bytes, "torn_bytes": end.torn_bytes,
+    });
+    output.line(&object, || {
+        let torn = match end.torn_bytes {
+            0 => String::new(),
+            bytes => format!("; {bytes} bytes behind it were being written when the server stopped"),
+        };
+        format!("the log ends at {} with {} batches{torn}", end.tail.end, end.batches)
+    });
+}
