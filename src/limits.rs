@@ -120,3 +120,43 @@ pub const ALIAS_LOOKUPS_MAX: usize = 2_000;
 pub const ADMIN_ENTRIES_MAX: usize = 10_000;
 /// Milliseconds after which a line in the log would repeat a refusal of the same kind.
 pub const REFUSAL_LOG_MS: u64 = 10_000;
+/// Entries of a ring's submission queue.
+pub const RING_SUBMISSIONS: u32 = 4_096;
+/// Entries of a ring's completion queue.
+pub const RING_COMPLETIONS: u32 = 32_768;
+/// Milliseconds that the operations of a ring have to complete when its shard ends.
+pub const RING_END_MS: u64 = 5_000;
+/// Events handled before their effects are carried out.
+pub const TURN_EVENTS_MAX: usize = 256;
+/// Messages to one full inbox that a shard keeps; beyond it what can be refused is refused.
+pub const OUTBOX_MESSAGES_MAX: usize = 4_096;
+/// Milliseconds after which a full inbox is tried again.
+pub const OUTBOX_RETRY_MS: u64 = 1;
+/// Log lines that may wait for the sink; beyond it they are counted and dropped.
+pub const LOG_LINES_MAX: usize = 8_192;
+/// Receive buffers a shard keeps for the next receive.
+pub const RECEIVE_BUFFERS_POOLED_MAX: usize = 64;
+/// Bytes of an incomplete TLS record or handshake message (rfc8446#4 allows 16 MiB; nobody needs more than this).
+pub const TLS_INCOMING_BYTES_MAX: usize = 80 * 1024;
+/// Ciphertext that is gathered before it is sent.
+pub const TLS_SEND_BYTES: usize = 64 * 1024;
+/// Pieces of output up to this size share a TLS record.
+pub const TLS_JOIN_BYTES_MAX: usize = 2 * 1024;
+/// Milliseconds a closed connection waits for its client's end, so that the last answer is not lost.
+pub const LINGER_MS: u64 = 2_000;
+/// Milliseconds without accepting after accepting failed (for want of descriptors, mostly).
+pub const ACCEPT_BACKOFF_MS: u64 = 100;
+/// Connections that may wait to be accepted, per listener and shard.
+pub const LISTEN_BACKLOG: i32 = 4_096;
+/// Milliseconds a control thread waits for a shard's answer.
+pub const CONTROL_MS: u64 = 30_000;
+/// Good password checks that are remembered.
+pub const VERIFY_CACHE_ENTRIES_MAX: usize = 65_536;
+/// Milliseconds for which one is remembered.
+pub const VERIFY_CACHE_MS: u64 = 5 * 60 * 1_000;
+/// Bytes that one read brings into memory.
+pub const WARM_BYTES: usize = 256 * 1024;
+/// Bytes of zeroes that one write puts into a new segment.
+pub const CREATE_CHUNK_BYTES: usize = 1024 * 1024;
+/// Clients let in before those who are in get their turn.
+pub const ACCEPTS_PER_TURN_MAX: usize = 64;

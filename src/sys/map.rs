@@ -89,6 +89,19 @@ pub fn is_resident(bytes: &[u8]) -> io::Result<bool> {
     Ok(pages[..len.div_ceil(page)].iter().all(|page| page & 1 == 1))
 }
 
+/// Asks the kernel to drop a file's clean pages from memory.
+///
+/// # Errors
+/// What the kernel says.
+#[cfg(test)]
+pub fn evict(file: &File) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// Pages that one look at residency covers.
 pub const RESIDENT_PAGES_MAX: usize = 1024;
 

@@ -3,6 +3,7 @@
 //! *Owns*: every `unsafe` of the server. *Promises*: safe functions over memory and descriptors that they own.
 //! *Assumes*: Linux. *Never*: decides anything, names anything of ours.
 
+pub mod buf;
 pub mod cpu;
 pub mod map;
 pub mod process;

@@ -5,15 +5,12 @@
 //! *Assumes*: whoever submits keeps the data until the completion (`UnsubmittedOneshot` does, also when its future is
 //! dropped). *Never*: submits.
 
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
-
-use super::socket::SocketName;
 
 /// A descriptor that operations keep open.
 pub type Descriptor = Arc<OwnedFd>;
@@ -49,9 +46,11 @@ fn target(descriptor: &Descriptor) -> types::Fd {
     types::Fd(descriptor.as_raw_fd())
 }
 
-/// Receives up to `buffer.len()` bytes.
+/// Receives what is there, up to `buffer.len()` bytes; never waits (`WouldBlock`).
 pub fn receive(socket: &Descriptor, mut buffer: Box<[u8]>) -> Request<Box<[u8]>> {
-    let entry = opcode::Recv::new(target(socket), buffer.as_mut_ptr(), bounded(buffer.len())).build();
+    let entry = opcode::Recv::new(target(socket), buffer.as_mut_ptr(), bounded(buffer.len()))
+        .flags(libc::MSG_DONTWAIT)
+        .build();
     Request::new(entry, socket, buffer)
 }
 
@@ -92,23 +91,6 @@ pub fn read(file: &Descriptor, mut buffer: Box<[u8]>, offset: u64) -> Request<Bo
     let entry =
         opcode::Read::new(target(file), buffer.as_mut_ptr(), bounded(buffer.len())).offset(offset).build();
     Request::new(entry, file, buffer)
-}
-
-/// Accepts one connection and learns who it is; the completion's result is its descriptor.
-pub fn accept(listener: &Descriptor) -> Request<Box<SocketName>> {
-    let mut name = Box::new(SocketName::empty());
-    let (address, len) = name.pointers();
-    let entry = opcode::Accept::new(target(listener), address, len).flags(libc::SOCK_CLOEXEC).build();
-    Request::new(entry, listener, name)
-}
-
-/// Takes ownership of the descriptor that [`accept`] completed with.
-///
-/// # Errors
-/// The operation's error.
-pub fn accepted(result: io::Result<RawFd>) -> io::Result<OwnedFd> {
-    // SAFETY: the kernel made the descriptor for this completion, which is consumed once.
-    result.map(|descriptor| unsafe { std::os::fd::FromRawFd::from_raw_fd(descriptor) })
 }
 
 /// Cancels every operation under way on a descriptor.

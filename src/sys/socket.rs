@@ -5,15 +5,15 @@
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// A listening socket at `address`. With `shared`, others of the same user may listen there as well and the kernel
-/// spreads connections over them (SO_REUSEPORT).
+/// A socket bound to `address`, not yet listening. With `shared`, others of the same user may listen there as well
+/// and the kernel spreads connections over them (SO_REUSEPORT).
 ///
 /// # Errors
 /// What the kernel says: `AddrInUse`, `PermissionDenied`, `AddrNotAvailable`.
-pub fn listen(address: SocketAddr, shared: bool, backlog: i32) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // SAFETY: no memory is involved.
     let descriptor = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
@@ -30,12 +30,19 @@ pub fn listen(address: SocketAddr, shared: bool, backlog: i32) -> io::Result<Tcp
         // An IPv6 listener takes IPv6 only, so that it never depends on a system setting.
         set(&socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
     }
-    let (storage, len) = SocketName::from(address).into_raw();
+    let (storage, len) = name_of(address);
     // SAFETY: `storage` holds `len` valid bytes of a socket address.
     checked(unsafe { libc::bind(socket.as_raw_fd(), (&raw const storage).cast(), len) })?;
-    // SAFETY: no memory is involved.
-    checked(unsafe { libc::listen(socket.as_raw_fd(), backlog) })?;
     Ok(TcpListener::from(socket))
+}
+
+/// From now on clients are let in, `backlog` of them may wait to be accepted.
+///
+/// # Errors
+/// `AddrInUse` when somebody else listens there without sharing.
+pub fn listen(socket: &TcpListener, backlog: i32) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    checked(unsafe { libc::listen(socket.as_raw_fd(), backlog) })
 }
 
 /// Options of an accepted connection: answers leave at once, and a peer that vanished is noticed some day.
@@ -66,77 +73,36 @@ pub fn shut(socket: &impl AsRawFd, direction: Direction) {
     unsafe { libc::shutdown(socket.as_raw_fd(), how) };
 }
 
-/// Room for a socket's name that the kernel fills in.
-pub struct SocketName {
-    storage: libc::sockaddr_storage,
-    len: libc::socklen_t,
-}
-
-impl SocketName {
-    /// Empty room.
-    pub fn empty() -> SocketName {
-        // SAFETY: all zeroes is valid for this plain struct.
-        let storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
-        SocketName { storage, len: mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t }
-    }
-
-    /// Pointers for the kernel, good as long as this value stays where it is.
-    pub(super) fn pointers(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
-        ((&raw mut self.storage).cast(), &raw mut self.len)
-    }
-
-    /// The address without port; none if the kernel filled in neither IPv4 nor IPv6.
-    pub fn ip(&self) -> Option<IpAddr> {
-        match i32::from(self.storage.ss_family) {
-            libc::AF_INET => {
-                // SAFETY: the family says that this is what the storage holds; it is large and aligned enough.
-                let name = unsafe { *(&raw const self.storage).cast::<libc::sockaddr_in>() };
-                Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr))))
-            }
-            libc::AF_INET6 => {
-                // SAFETY: as above.
-                let name = unsafe { *(&raw const self.storage).cast::<libc::sockaddr_in6>() };
-                Some(IpAddr::V6(Ipv6Addr::from(name.sin6_addr.s6_addr)))
-            }
-            _ => None,
+/// An address as the kernel reads it.
+fn name_of(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: all zeroes is valid for this plain struct.
+    let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let len = match address {
+        SocketAddr::V4(v4) => {
+            let raw = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from(*v4.ip()).to_be() },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: the storage is made for every kind of socket address.
+            unsafe { *(&raw mut storage).cast() = raw };
+            mem::size_of_val(&raw)
         }
-    }
-
-    fn into_raw(self) -> (libc::sockaddr_storage, libc::socklen_t) {
-        (self.storage, self.len)
-    }
-}
-
-impl From<SocketAddr> for SocketName {
-    fn from(address: SocketAddr) -> SocketName {
-        let mut name = SocketName::empty();
-        match address {
-            SocketAddr::V4(v4) => {
-                let raw = libc::sockaddr_in {
-                    sin_family: libc::AF_INET as libc::sa_family_t,
-                    sin_port: v4.port().to_be(),
-                    sin_addr: libc::in_addr { s_addr: u32::from(*v4.ip()).to_be() },
-                    sin_zero: [0; 8],
-                };
-                // SAFETY: the storage is made for every kind of socket address.
-                unsafe { *(&raw mut name.storage).cast() = raw };
-                name.len = mem::size_of_val(&raw) as libc::socklen_t;
-            }
-            SocketAddr::V6(v6) => {
-                let raw = libc::sockaddr_in6 {
-                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                    sin6_port: v6.port().to_be(),
-                    sin6_flowinfo: v6.flowinfo(),
-                    sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
-                    sin6_scope_id: v6.scope_id(),
-                };
-                // SAFETY: the storage is made for every kind of socket address.
-                unsafe { *(&raw mut name.storage).cast() = raw };
-                name.len = mem::size_of_val(&raw) as libc::socklen_t;
-            }
+        SocketAddr::V6(v6) => {
+            let raw = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_scope_id: v6.scope_id(),
+            };
+            // SAFETY: the storage is made for every kind of socket address.
+            unsafe { *(&raw mut storage).cast() = raw };
+            mem::size_of_val(&raw)
         }
-        name
-    }
+    };
+    (storage, len as libc::socklen_t)
 }
 
 fn set(socket: &impl AsRawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
@@ -163,18 +129,12 @@ mod tests {
     #[test]
     fn shared_listeners_share_and_others_do_not() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let first = listen(address.parse().expect("an address"), true, 16).expect("bind");
+            let first = bind(address.parse().expect("an address"), true).expect("bind");
             let bound = first.local_addr().expect("bound");
-            listen(bound, true, 16).expect("a second one beside it");
-            assert_eq!(listen(bound, false, 16).expect_err("taken").kind(), io::ErrorKind::AddrInUse);
-        }
-    }
-
-    #[test]
-    fn names_survive_the_way_there_and_back() {
-        for address in ["192.0.2.7:25", "[2001:db8::7]:143"] {
-            let address: SocketAddr = address.parse().expect("an address");
-            assert_eq!(SocketName::from(address).ip(), Some(address.ip()));
+            assert_eq!(bound.ip(), address.parse::<SocketAddr>().expect("an address").ip());
+            let second = bind(bound, true).expect("a second one beside it");
+            listen(&first, 16).and_then(|()| listen(&second, 16)).expect("listen");
+            assert_eq!(bind(bound, false).expect_err("taken").kind(), io::ErrorKind::AddrInUse);
         }
     }
 }

@@ -1,0 +1,424 @@
+//! The loop around one shard: events in, effects out.
+//!
+//! *Owns*: the shard value, the events that wait for it, its connections' links. *Promises*: events of a connection are
+//! handled in order; every effect is carried out or refused in the shard's own words; a panic in a session ends that
+//! connection, any other ends the process (DESIGN, failure policy). *Assumes*: it runs on the shard's thread.
+//! *Never*: waits while an event is at hand.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use ringpost_engine::ids::ShardId;
+use ringpost_engine::io::{IoId, IoRequest};
+use rustls::server::ServerConfig;
+use tokio::sync::watch;
+
+use super::clock::Clock;
+use super::control::Replies;
+use super::disk::Files;
+use super::inbox::{Inbox, Moved, Outbox, Parcel, refusal};
+use super::lines::Lines;
+use super::link::{Link, Order};
+use super::pump::{Pump, Start};
+use super::thread::Milestone;
+use super::verify::{Asked, Verifier};
+use crate::limits::{LINGER_MS, OUTBOX_RETRY_MS, TICK_MS, TURN_EVENTS_MAX};
+use crate::log::{Level, Line};
+use crate::shard::Shard;
+use crate::shard::event::{CONTROL, CloseReason, ConnId, Effect, Event, Message};
+use crate::sys::buf::Buffers;
+use crate::sys::socket::{Direction, shut};
+
+/// One shard at work.
+pub struct Core {
+    /// Which shard.
+    pub id: ShardId,
+    /// Its folder.
+    pub files: Files,
+    /// Its receive buffers.
+    pub buffers: Buffers,
+    /// TLS settings, if TLS is set up.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The process's clock.
+    pub clock: Clock,
+    /// The log.
+    pub lines: Lines,
+    pub(super) shard: RefCell<Shard>,
+    pub(super) inbox: Inbox,
+    pub(super) outbox: RefCell<Outbox>,
+    pub(super) verifier: Verifier,
+    pub(super) replies: Replies,
+    /// Tells the starting thread how far this shard is.
+    pub(super) milestones: std::sync::mpsc::Sender<(ShardId, Milestone)>,
+    pub(super) life: Life,
+}
+
+/// Whether clients may come. Only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not yet: other shards recover.
+    #[default]
+    Starting,
+    /// Yes.
+    Open,
+    /// Never again.
+    Closed,
+}
+
+/// What changes while a core runs.
+#[derive(Default)]
+pub struct Life {
+    events: RefCell<VecDeque<Event>>,
+    waker: RefCell<Option<Waker>>,
+    links: RefCell<HashMap<ConnId, Rc<Link>>>,
+    /// Pumps that have not ended, lingering ones included.
+    pumps: Cell<usize>,
+    phase: watch::Sender<Phase>,
+    /// The loop stops.
+    ended: Cell<bool>,
+    outbox_waits: Cell<bool>,
+}
+
+impl Core {
+    /// Runs until [`Parcel::End`].
+    pub async fn run(self: &Rc<Core>) {
+        self.carry_out_effects();
+        self.spawn(Core::take_parcels(self.clone()));
+        self.spawn(Core::tick(self.clone()));
+        while !self.life.ended.get() {
+            if self.turn() {
+                // Through the ring, so that what has been submitted leaves before the next turn.
+                if let Err(error) = tokio_uring::no_op().await {
+                    die(&format!("shard {}: the ring does not answer: {error}", self.id));
+                }
+            } else {
+                self.next_event().await;
+            }
+        }
+        self.end().await;
+    }
+
+    /// One batch of events and their effects. Says whether there is more to do at once.
+    fn turn(self: &Rc<Core>) -> bool {
+        let mut batch: VecDeque<Event> = {
+            let mut events = self.life.events.borrow_mut();
+            let count = events.len().min(TURN_EVENTS_MAX);
+            events.drain(..count).collect()
+        };
+        if batch.is_empty() && self.shard.borrow().has_work() {
+            batch.push_back(Event::Turn);
+        }
+        let mut handled = Vec::with_capacity(batch.len());
+        for event in batch {
+            handled.extend(connection_of(&event));
+            self.handle(event);
+        }
+        self.carry_out_effects();
+        let links = self.life.links.borrow();
+        for conn in handled {
+            if let Some(link) = links.get(&conn) {
+                link.handled();
+            }
+        }
+        !self.life.events.borrow().is_empty() || self.shard.borrow().has_work()
+    }
+
+    /// Hands one event to the shard. A panic in a session costs that connection only.
+    fn handle(&self, event: Event) {
+        let now = self.clock.now();
+        let mut shard = self.shard.borrow_mut();
+        // The shard's contract: `running` tells whether its own state is whole after an unwind.
+        if catch_unwind(AssertUnwindSafe(|| shard.handle(now, event))).is_ok() {
+            return;
+        }
+        let Some(conn) = shard.running() else {
+            die(&format!("shard {}: a panic outside a session, see above", self.id));
+        };
+        let line = Line::new(Level::Error, "session").with("conn", conn.0.to_string());
+        self.lines.put(line.with("why", "a panic, see the error output; the connection is closed"));
+        let why = CloseReason::Error("a panic in its session".to_owned());
+        let told = catch_unwind(AssertUnwindSafe(|| shard.handle(now, Event::Closed { conn, why })));
+        if told.is_err() {
+            die(&format!("shard {}: a second panic while closing connection {}", self.id, conn.0));
+        }
+        if let Some(link) = self.life.links.borrow_mut().remove(&conn) {
+            link.order(Order::Close);
+        }
+    }
+
+    fn carry_out_effects(self: &Rc<Core>) {
+        loop {
+            let effect = self.shard.borrow_mut().poll_effect();
+            match effect {
+                Some(effect) => self.carry_out(effect),
+                None => return,
+            }
+        }
+    }
+
+    fn carry_out(self: &Rc<Core>, effect: Effect) {
+        match effect {
+            Effect::Send { conn, pieces } => self.order(conn, Order::Send(pieces)),
+            Effect::StartTls { conn } => self.order(conn, Order::StartTls),
+            Effect::Warm { conn, extents } => self.order(conn, Order::Warm(extents)),
+            Effect::Close { conn, why: _ } => self.last_order(conn, Order::Close),
+            Effect::Move { conn, to, session } => self.last_order(conn, Order::Move { to, session }),
+            Effect::Receive { conn, on } => {
+                if let Some(link) = self.life.links.borrow().get(&conn) {
+                    link.set_receiving(on);
+                }
+            }
+            Effect::Io { id, request } => self.spawn(Core::perform(self.clone(), id, request)),
+            Effect::Verify { ticket, hash, password } => {
+                let good = match self.verifier.ask(hash, password, ticket, &self.inbox) {
+                    Asked::Queued => return,
+                    Asked::Good => Some(true),
+                    Asked::Full => None,
+                };
+                self.post(Event::Verified { ticket, good });
+            }
+            Effect::Peer { to, message } => self.send_message(to, message),
+            Effect::Log(line) => self.lines.put(line),
+            Effect::Ready => self.reached(Milestone::Ready),
+            Effect::Drained => self.reached(Milestone::Drained),
+            Effect::Fatal(why) => die(&format!("shard {}: {why}", self.id)),
+        }
+    }
+
+    fn order(&self, conn: ConnId, order: Order) {
+        if let Some(link) = self.life.links.borrow().get(&conn) {
+            link.order(order);
+        }
+    }
+
+    /// The shard does not know the connection any more.
+    fn last_order(&self, conn: ConnId, order: Order) {
+        if let Some(link) = self.life.links.borrow_mut().remove(&conn) {
+            link.order(order);
+        }
+    }
+
+    fn send_message(&self, to: ShardId, message: Message) {
+        match message {
+            Message::AdminReply { ticket, reply } if to == CONTROL => self.replies.answer(ticket, reply),
+            message if to == self.id => self.post(Event::Peer { from: to, message }),
+            message => self.send_parcel(to, Parcel::Peer { from: self.id, message }),
+        }
+    }
+
+    /// Sends a parcel, or refuses it where its bound is reached.
+    pub fn send_parcel(&self, to: ShardId, parcel: Parcel) {
+        let sent = self.outbox.borrow_mut().send(to, parcel);
+        self.life.outbox_waits.set(true);
+        let Err(parcel) = sent else { return };
+        let line = Line::new(Level::Warn, "inbox").with("full", to.to_string());
+        match *parcel {
+            Parcel::Peer { message, .. } => {
+                if let Some(answer) = refusal(&message) {
+                    self.post(Event::Peer { from: to, message: answer });
+                }
+            }
+            Parcel::Moved(moved) => {
+                self.lines.put(line.with("lost_connection", moved.conn.0.to_string()));
+                shut(&moved.socket, Direction::Both);
+            }
+            _ => self.lines.put(line),
+        }
+    }
+
+    /// An event without a connection.
+    pub fn post(&self, event: Event) {
+        self.life.events.borrow_mut().push_back(event);
+        self.wake();
+    }
+
+    /// An event of a connection, unless the shard has let go of it.
+    pub fn post_for(&self, link: &Rc<Link>, event: Event) {
+        if self.life.links.borrow().contains_key(&link.conn) {
+            link.posted();
+            self.post(event);
+        }
+    }
+
+    /// A connection begins here.
+    pub fn attach(&self, link: &Rc<Link>, event: Event) {
+        self.life.links.borrow_mut().insert(link.conn, link.clone());
+        self.post_for(link, event);
+    }
+
+    /// A connection broke: the shard is told unless it has let go of it.
+    pub fn broken(&self, link: &Link, why: CloseReason) {
+        if self.life.links.borrow_mut().remove(&link.conn).is_some() {
+            self.post(Event::Closed { conn: link.conn, why });
+        }
+    }
+
+    /// A client that never came to a session.
+    pub fn never_accepted(&self, conn: ConnId, address: &str, why: &CloseReason) {
+        let line = Line::new(Level::Warn, "connection")
+            .with("conn", conn.0.to_string())
+            .with("client", address.to_owned());
+        self.lines.put(line.with("end", why.to_string()));
+    }
+
+    /// Runs a connection's pump.
+    pub fn spawn_pump(self: &Rc<Core>, link: Link, tls: Option<Box<super::tls::Secured>>, start: Start) {
+        if self.life.ended.get() {
+            shut(&link.socket, Direction::Both);
+            return;
+        }
+        self.life.pumps.set(self.life.pumps.get() + 1);
+        let pump = Pump::new(self.clone(), Rc::new(link), tls);
+        let core = self.clone();
+        self.spawn(async move {
+            pump.run(start).await;
+            core.life.pumps.set(core.life.pumps.get() - 1);
+        });
+    }
+
+    /// Runs a task on this thread. A panic in it is a fault of the runtime: it ends the process.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        tokio_uring::spawn(async move {
+            let alarm = Alarm;
+            task.await;
+            std::mem::forget(alarm);
+        });
+    }
+
+    /// Waits until the core has come to `phase` or beyond, and says where it is.
+    pub async fn reached_phase(&self, phase: Phase) -> Phase {
+        let mut watched = self.life.phase.subscribe();
+        let reached = watched.wait_for(|now| *now >= phase).await;
+        reached.map_or(Phase::Closed, |now| *now)
+    }
+
+    async fn perform(self: Rc<Core>, id: IoId, request: IoRequest) {
+        let result = self.files.perform(request).await;
+        self.post(Event::Io { id, result });
+    }
+
+    async fn tick(self: Rc<Core>) {
+        while !self.life.ended.get() {
+            tokio::time::sleep(Duration::from_millis(TICK_MS)).await;
+            self.post(Event::Tick);
+        }
+    }
+
+    async fn take_parcels(self: Rc<Core>) {
+        while !self.life.ended.get() {
+            self.take_parcel(*self.inbox.next().await);
+        }
+    }
+
+    fn take_parcel(self: &Rc<Core>, parcel: Parcel) {
+        match parcel {
+            Parcel::Peer { from, message } => self.post(Event::Peer { from, message }),
+            Parcel::Verified { ticket, good } => self.post(Event::Verified { ticket, good: Some(good) }),
+            Parcel::Moved(moved) => {
+                let Moved { conn, socket, tls, session } = *moved;
+                self.spawn_pump(Link::new(conn, socket), tls, Start::Arrived(session));
+            }
+            Parcel::Open => self.enter(Phase::Open),
+            Parcel::Drain => {
+                self.enter(Phase::Closed);
+                self.post(Event::Drain);
+            }
+            Parcel::End => {
+                self.enter(Phase::Closed);
+                self.life.ended.set(true);
+                self.wake();
+            }
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.life.phase.send_modify(|now| *now = phase.max(*now));
+    }
+
+    /// Waits for an event, and for a full inbox of another shard to have room again.
+    async fn next_event(&self) {
+        let waiting = poll_fn(|context| {
+            if !self.life.events.borrow().is_empty() || self.life.ended.get() {
+                return Poll::Ready(());
+            }
+            *self.life.waker.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        });
+        if self.life.outbox_waits.get() && self.outbox.borrow_mut().retry() {
+            // Elapsing is the point: the next turn tries again.
+            tokio::time::timeout(Duration::from_millis(OUTBOX_RETRY_MS), waiting).await.unwrap_or_default();
+        } else {
+            self.life.outbox_waits.set(false);
+            waiting.await;
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.life.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    fn reached(&self, milestone: Milestone) {
+        // Nobody listens any more only when the process is leaving.
+        if self.milestones.send((self.id, milestone)).is_err() {
+            self.life.ended.set(true);
+        }
+    }
+
+    /// Ends every connection and waits for the pumps.
+    async fn end(&self) {
+        for (_, link) in self.life.links.borrow_mut().drain() {
+            shut(&link.socket, Direction::Both);
+            link.order(Order::Close);
+        }
+        let steps = LINGER_MS.div_ceil(TICK_MS) + 5;
+        for _ in 0..steps {
+            if self.life.pumps.get() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(TICK_MS)).await;
+        }
+    }
+}
+
+/// Ends the process when a task unwinds past it.
+struct Alarm;
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            die("a panic in the runtime, see above");
+        }
+    }
+}
+
+/// Ends the process at once; recovery is the tested way back.
+pub fn die(why: &str) -> ! {
+    eprintln!("ringpost: {why}: stopping at once; start again to recover");
+    std::process::abort();
+}
+
+fn connection_of(event: &Event) -> Option<ConnId> {
+    match event {
+        Event::Accepted { conn, .. }
+        | Event::Received { conn, .. }
+        | Event::Sent { conn }
+        | Event::TlsStarted { conn }
+        | Event::Warmed { conn } => Some(*conn),
+        Event::Arrived(moved) => Some(ConnId(moved.peer.conn)),
+        Event::Closed { .. }
+        | Event::Io { .. }
+        | Event::Verified { .. }
+        | Event::Peer { .. }
+        | Event::Tick
+        | Event::Turn
+        | Event::Drain => None,
+    }
+}

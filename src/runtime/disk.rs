@@ -1,0 +1,467 @@
+//! A shard's folder on a real file system.
+//!
+//! *Owns*: the open files of one shard and how each disk request is carried out. *Promises*: `durable` and every
+//! request that says so complete only when a power cut could not undo them; a full disk is told apart from a failure.
+//! *Assumes*: nobody else writes in the folder (the data folder is locked). *Never*: decides what to write.
+//!
+//! Writes and reads go through the ring. Making, renaming, cutting and removing files are rare and slow: they run on a
+//! helper thread, so that serving goes on.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ringpost_engine::ids::{SegmentId, ShardId};
+use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
+
+use super::ring;
+use crate::limits::{CREATE_CHUNK_BYTES, WARM_BYTES};
+use crate::sys::cpu::Cores;
+use crate::sys::map::{Mapping, RESIDENT_PAGES_MAX, is_resident, page_bytes};
+use crate::sys::request::{self, Descriptor, GATHER_SLICES_MAX, Gather};
+
+/// The files of one shard.
+pub struct Files {
+    folder: Arc<Path>,
+    open: RefCell<BTreeMap<FileId, Descriptor>>,
+    /// Where helper threads may run: a pinned thread would hand its own core down to them.
+    cores: Cores,
+}
+
+/// A mapped file.
+#[derive(Debug)]
+struct Mapped(Bytes);
+
+impl View for Mapped {
+    fn slice(&self, offset: u64, len: u32) -> Option<Bytes> {
+        let start = usize::try_from(offset).ok()?;
+        let end = start.checked_add(len as usize)?;
+        (end <= self.0.len()).then(|| self.0.slice(start..end))
+    }
+}
+
+impl Files {
+    /// Opens the folder of `shard` in `data`; makes it if it is missing.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn new(data: &Path, shard: ShardId, cores: Cores) -> io::Result<Files> {
+        let folder = data.join(format!("shard-{:03}", shard.0));
+        if !folder.is_dir() {
+            fs::create_dir_all(&folder)?;
+            File::open(data)?.sync_all()?;
+        }
+        Ok(Files { folder: folder.into(), open: RefCell::default(), cores })
+    }
+
+    /// Carries a request out while the shard serves.
+    pub async fn perform(&self, request: IoRequest) -> IoResult {
+        let result = match request {
+            IoRequest::Write { file, offset, parts, durable } => {
+                self.write(file, offset, parts, durable).await.map(|()| IoResult::Done)
+            }
+            IoRequest::Sync { file } => self.sync(file).await.map(|()| IoResult::Done),
+            slow => self.perform_on_helper(slow).await,
+        };
+        result.unwrap_or_else(|error| IoResult::Failed(io_error(&error)))
+    }
+
+    async fn perform_on_helper(&self, request: IoRequest) -> io::Result<IoResult> {
+        let (folder, cores) = (self.folder.clone(), self.cores.clone());
+        let slow = request.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            cores.bind()?;
+            perform_slowly(&folder, &slow)
+        });
+        let made = done.await.map_err(io::Error::other)??;
+        self.note(&request, made.file);
+        Ok(made.result)
+    }
+
+    /// Keeps the table of open files in step with what was done.
+    fn note(&self, request: &IoRequest, made: Option<File>) {
+        let mut open = self.open.borrow_mut();
+        match request {
+            IoRequest::Create { file, .. } => {
+                if let Some(made) = made {
+                    open.insert(*file, Arc::new(OwnedFd::from(made)));
+                }
+            }
+            IoRequest::Rename { from, to } => {
+                if let Some(descriptor) = open.remove(from) {
+                    open.insert(*to, descriptor);
+                }
+            }
+            IoRequest::Unlink { file } => {
+                open.remove(file);
+            }
+            IoRequest::Write { .. } | IoRequest::Sync { .. } | IoRequest::Trim { .. } => {}
+        }
+    }
+
+    async fn write(&self, file: FileId, offset: u64, parts: Vec<Bytes>, durable: bool) -> io::Result<()> {
+        let descriptor = self.descriptor(file)?;
+        let mut gather = Gather::new(parts);
+        let mut offset = offset;
+        // RWF_DSYNC makes durable what its own write wrote; several writes are cheaper with one sync behind them.
+        let at_once = gather.parts() <= GATHER_SLICES_MAX;
+        while !gather.is_empty() {
+            let done = ring::submit(request::write(&descriptor, gather, offset, durable && at_once)).await;
+            gather = done.data;
+            match done.result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    gather.advance(written);
+                    offset += written as u64;
+                }
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if durable && !at_once { self.sync(file).await } else { Ok(()) }
+    }
+
+    async fn sync(&self, file: FileId) -> io::Result<()> {
+        // Never repeated after an error: the kernel may have dropped the pages that it could not write.
+        ring::submit(request::sync_data(&self.descriptor(file)?)).await.result.map(drop)
+    }
+
+    /// Brings what is not in memory in, so that whoever looks at it does not wait in a page fault.
+    ///
+    /// # Errors
+    /// The medium cannot be read.
+    pub async fn warm(&self, extents: &[(Extent, Bytes)]) -> io::Result<()> {
+        let step = (RESIDENT_PAGES_MAX - 1) * page_bytes();
+        for (extent, bytes) in extents {
+            for (number, chunk) in bytes.chunks(step).enumerate() {
+                if !is_resident(chunk)? {
+                    let offset = extent.offset + (number * step) as u64;
+                    self.read_through(extent.segment, offset, chunk.len()).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_through(&self, segment: SegmentId, offset: u64, len: usize) -> io::Result<()> {
+        // A file that is gone already lives on in its mapping only.
+        let Ok(descriptor) = self.descriptor(FileId::Segment(segment)) else { return Ok(()) };
+        let mut scratch = vec![0; len.min(WARM_BYTES)].into_boxed_slice();
+        let mut done = 0;
+        while done < len {
+            let read = ring::submit(request::read(&descriptor, scratch, offset + done as u64)).await;
+            scratch = read.data;
+            match read.result {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn descriptor(&self, file: FileId) -> io::Result<Descriptor> {
+        let open = self.open.borrow();
+        open.get(&file).cloned().ok_or_else(|| io::Error::other(format!("{file:?} is not open")))
+    }
+
+    fn open_file(&self, file: FileId) -> io::Result<File> {
+        if let Ok(descriptor) = self.descriptor(file) {
+            return descriptor.try_clone().map(File::from);
+        }
+        let opened = OpenOptions::new().read(true).write(true).open(path(&self.folder, file))?;
+        self.open.borrow_mut().insert(file, Arc::new(OwnedFd::from(opened.try_clone()?)));
+        Ok(opened)
+    }
+}
+
+impl Disk for Files {
+    fn list(&mut self) -> Result<Vec<(FileId, u64)>, IoError> {
+        let list = || -> io::Result<Vec<(FileId, u64)>> {
+            let mut files = Vec::new();
+            for entry in fs::read_dir(&self.folder)? {
+                let entry = entry?;
+                if let Some(file) = entry.file_name().to_str().and_then(file_id) {
+                    files.push((file, entry.metadata()?.len()));
+                }
+            }
+            Ok(files)
+        };
+        list().map_err(|error| io_error(&error))
+    }
+
+    fn read(&mut self, file: FileId, offset: u64, buffer: &mut [u8]) -> Result<usize, IoError> {
+        let mut read = || -> io::Result<usize> {
+            let opened = self.open_file(file)?;
+            let mut done = 0;
+            while done < buffer.len() {
+                match opened.read_at(&mut buffer[done..], offset + done as u64) {
+                    Ok(0) => break,
+                    Ok(count) => done += count,
+                    Err(error) if is_passing(&error) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(done)
+        };
+        read().map_err(|error| io_error(&error))
+    }
+
+    fn map(&mut self, file: FileId) -> Result<Box<dyn View>, IoError> {
+        self.open_file(file).and_then(|opened| view(&opened)).map_err(|error| io_error(&error))
+    }
+
+    fn perform(&mut self, request: &IoRequest) -> IoResult {
+        let done = match request {
+            IoRequest::Write { file, offset, parts, durable } => self.open_file(*file).and_then(|opened| {
+                let mut offset = *offset;
+                for part in parts {
+                    opened.write_all_at(part, offset)?;
+                    offset += part.len() as u64;
+                }
+                if *durable { opened.sync_data() } else { Ok(()) }.map(|()| IoResult::Done)
+            }),
+            IoRequest::Sync { file } => {
+                self.open_file(*file).and_then(|opened| opened.sync_data()).map(|()| IoResult::Done)
+            }
+            slow => perform_slowly(&self.folder, slow).map(|made| {
+                self.note(slow, made.file);
+                made.result
+            }),
+        };
+        done.unwrap_or_else(|error| IoResult::Failed(io_error(&error)))
+    }
+}
+
+/// What a slow request left behind.
+struct Made {
+    result: IoResult,
+    /// The file that `Create` made.
+    file: Option<File>,
+}
+
+/// Carries out what is rare and slow: create, rename, trim, unlink. Blocking.
+fn perform_slowly(folder: &Path, request: &IoRequest) -> io::Result<Made> {
+    let mut made = Made { result: IoResult::Done, file: None };
+    match request {
+        IoRequest::Create { file, size } => {
+            let path = path(folder, *file);
+            let created = create(&path, *size).and_then(|created| {
+                File::open(folder)?.sync_all()?;
+                Ok((view(&created)?, created))
+            });
+            match created {
+                Ok((view, created)) => {
+                    made.result = IoResult::Created(view);
+                    made.file = Some(created);
+                }
+                Err(error) => {
+                    // What a full disk left half made must not stand in the way of the next attempt.
+                    if error.kind() != io::ErrorKind::AlreadyExists {
+                        fs::remove_file(&path).or_else(unless_missing)?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        IoRequest::Rename { from, to } => {
+            let target = path(folder, *to);
+            if target.exists() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(path(folder, *from), target)?;
+            File::open(folder)?.sync_all()?;
+        }
+        IoRequest::Trim { file, len } => {
+            let opened = OpenOptions::new().write(true).open(path(folder, *file))?;
+            opened.set_len(*len)?;
+            opened.sync_all()?;
+        }
+        IoRequest::Unlink { file } => {
+            fs::remove_file(path(folder, *file))?;
+            File::open(folder)?.sync_all()?;
+        }
+        IoRequest::Write { .. } | IoRequest::Sync { .. } => {
+            return Err(io::Error::other("a write or sync does not belong on the helper thread"));
+        }
+    }
+    Ok(made)
+}
+
+/// Zeroes are really written, so that later writes change no metadata and cost one flush (DESIGN §10).
+fn create(path: &Path, size: u64) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    let zeroes = vec![0; CREATE_CHUNK_BYTES];
+    let mut offset = 0;
+    while offset < size {
+        let len = (size - offset).min(zeroes.len() as u64);
+        file.write_all_at(&zeroes[..len as usize], offset)?;
+        offset += len;
+    }
+    file.sync_all()?;
+    Ok(file)
+}
+
+fn view(file: &File) -> io::Result<Box<dyn View>> {
+    let len = file.metadata()?.len();
+    if len == 0 {
+        return Ok(Box::new(Mapped(Bytes::new())));
+    }
+    Ok(Box::new(Mapped(Bytes::from_owner(Mapping::new(file, len)?))))
+}
+
+fn path(folder: &Path, file: FileId) -> PathBuf {
+    match file {
+        FileId::Segment(segment) => folder.join(format!("{:010}.seg", segment.0)),
+        FileId::Fresh(segment) => folder.join(format!("{:010}.new", segment.0)),
+    }
+}
+
+/// The file that a name stands for; none for what is not ours.
+fn file_id(name: &str) -> Option<FileId> {
+    let (number, kind) = name.split_once('.')?;
+    if number.len() < 10 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let segment = SegmentId(number.parse().ok()?);
+    match kind {
+        "seg" => Some(FileId::Segment(segment)),
+        "new" => Some(FileId::Fresh(segment)),
+        _ => None,
+    }
+}
+
+fn io_error(error: &io::Error) -> IoError {
+    match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EDQUOT) => IoError::NoSpace,
+        _ => IoError::Failed(error.to_string()),
+    }
+}
+
+/// Whether the same call may simply be made again.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+}
+
+fn unless_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRESH: FileId = FileId::Fresh(SegmentId(7));
+    const SEGMENT: FileId = FileId::Segment(SegmentId(7));
+
+    fn files(data: &Path) -> Files {
+        Files::new(data, ShardId(3), Cores::of_this_thread().expect("affinity")).expect("a folder")
+    }
+
+    async fn must(files: &Files, request: IoRequest) -> IoResult {
+        match files.perform(request).await {
+            IoResult::Failed(error) => panic!("{error:?}"),
+            done => done,
+        }
+    }
+
+    #[test]
+    fn a_segment_lives_through_everything_and_its_view_stays_current() {
+        let data = tempfile::tempdir().expect("a folder");
+        let ran = ring::run(async {
+            let files = files(data.path());
+            let created = must(&files, IoRequest::Create { file: FRESH, size: 3 << 20 }).await;
+            let IoResult::Created(view) = created else { panic!("a view comes with it") };
+            must(&files, IoRequest::Rename { from: FRESH, to: SEGMENT }).await;
+            // More parts than one gathered write takes.
+            let parts: Vec<_> = (0..3000u32).map(|n| Bytes::from(n.to_le_bytes().to_vec())).collect();
+            let all: Vec<u8> = parts.iter().flatten().copied().collect();
+            let write = IoRequest::Write { file: SEGMENT, offset: 4096, parts, durable: true };
+            must(&files, write).await;
+            assert_eq!(view.slice(4096, 12_000).expect("in the file"), all);
+            let one = IoRequest::Write {
+                file: SEGMENT,
+                offset: 0,
+                parts: vec![Bytes::from_static(b"head")],
+                durable: true,
+            };
+            must(&files, one).await;
+            must(&files, IoRequest::Sync { file: SEGMENT }).await;
+            assert_eq!(view.slice(0, 4).expect("in the file"), "head");
+            assert!(view.slice(3 << 20, 1).is_none());
+            assert!(view.slice(u64::MAX, 2).is_none());
+            let extent = Extent { segment: SegmentId(7), offset: 4096, len: 12_000 };
+            files.warm(&[(extent, view.slice(4096, 12_000).expect("in the file"))]).await.expect("warm");
+            must(&files, IoRequest::Trim { file: SEGMENT, len: 16_384 }).await;
+            all
+        });
+        let all = ran.expect("nothing is left under way");
+        let mut again = files(data.path());
+        assert_eq!(again.list().expect("a list"), [(SEGMENT, 16_384)]);
+        let mut buffer = vec![0; 20_000];
+        assert_eq!(again.read(SEGMENT, 4096, &mut buffer).expect("read"), 16_384 - 4096);
+        assert_eq!(buffer[..all.len()], all);
+        assert_eq!(again.map(SEGMENT).expect("map").slice(0, 4).expect("in the file"), "head");
+        assert!(matches!(Disk::perform(&mut again, &IoRequest::Unlink { file: SEGMENT }), IoResult::Done));
+        assert!(again.list().expect("a list").is_empty());
+    }
+
+    #[test]
+    fn what_exists_is_not_overwritten_and_what_is_missing_fails() {
+        let data = tempfile::tempdir().expect("a folder");
+        let mut files = files(data.path());
+        let create = |file| IoRequest::Create { file, size: 4096 };
+        assert!(matches!(Disk::perform(&mut files, &create(FRESH)), IoResult::Created(_)));
+        assert!(matches!(Disk::perform(&mut files, &create(SEGMENT)), IoResult::Created(_)));
+        for refused in [create(FRESH), IoRequest::Rename { from: FRESH, to: SEGMENT }] {
+            assert!(matches!(Disk::perform(&mut files, &refused), IoResult::Failed(IoError::Failed(_))));
+        }
+        assert_eq!(files.list().expect("a list").len(), 2);
+        let missing = IoRequest::Sync { file: FileId::Segment(SegmentId(9)) };
+        assert!(matches!(Disk::perform(&mut files, &missing), IoResult::Failed(IoError::Failed(_))));
+    }
+
+    #[test]
+    fn cold_bytes_are_brought_in() {
+        let data = tempfile::tempdir().expect("a folder");
+        let mut files = files(data.path());
+        let create = IoRequest::Create { file: SEGMENT, size: 8 << 20 };
+        let IoResult::Created(view) = Disk::perform(&mut files, &create) else { panic!("created") };
+        let bytes = view.slice(0, 8 << 20).expect("in the file");
+        let file = files.open_file(SEGMENT).expect("open");
+        crate::sys::map::evict(&file).expect("evict");
+        if is_resident(&bytes[..4096]).expect("mincore") {
+            eprintln!("this file system keeps its pages; only the path is tested");
+        }
+        let extent = Extent { segment: SegmentId(7), offset: 0, len: 8 << 20 };
+        ring::run(async { files.warm(&[(extent, bytes.clone())]).await.expect("warm") }).expect("done");
+        assert!(bytes.chunks(4 << 10).all(|page| is_resident(page).expect("mincore")));
+    }
+
+    #[test]
+    fn names_are_read_back_and_others_are_left_alone() {
+        for file in [FRESH, SEGMENT] {
+            let name = path(Path::new(""), file);
+            assert_eq!(name.to_str().and_then(file_id), Some(file));
+        }
+        for other in ["lock", "7.seg", "0000000007.tmp", "00000000x7.seg", "-000000007.seg"] {
+            assert_eq!(file_id(other), None);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_not_a_failure() {
+        for full in [libc::ENOSPC, libc::EDQUOT] {
+            assert_eq!(io_error(&io::Error::from_raw_os_error(full)), IoError::NoSpace);
+        }
+        let failed = io_error(&io::Error::from_raw_os_error(libc::EIO));
+        assert!(matches!(failed, IoError::Failed(_)));
+    }
+}

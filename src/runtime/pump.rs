@@ -1,0 +1,300 @@
+//! One connection: moves its bytes, carries out its orders.
+//!
+//! *Owns*: the socket, the TLS state, the wait for input. *Promises*: an idle connection waits without a buffer; every
+//! operation on the socket has completed when the connection moves; the client's last answer is not cut off.
+//! *Assumes*: the shard orders one thing at a time (see [`Link`]). *Never*: looks at what it moves.
+//!
+//! ```text
+//!              ┌──────── order: send, warm, handshake ──► event ────────┐
+//!              ▼                                                        │
+//!  Accepted ─► wait ──readable──► receive ──► Received ──► handled ─────┤
+//!              │ └───order: move──► cancel the wait ──► inbox           │
+//!              └─────order: close─► close_notify, end sending, linger   │
+//!              ▲────────────────────────────────────────────────────────┘
+//! ```
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::core::Core;
+use super::inbox::{Moved, Parcel};
+use super::link::{Link, Next, Order};
+use super::ring::{self, Operation};
+use super::send;
+use super::tls::{Secured, Standing};
+use crate::limits::{LINGER_MS, TLS_HANDSHAKE_MS};
+use crate::proto::Service;
+use crate::shard::event::{CloseReason, Event};
+use crate::shard::session::MovedSession;
+use crate::sys::buf::Filled;
+use crate::sys::request;
+use crate::sys::socket::{Direction, shut};
+
+/// A connection's pump.
+pub struct Pump {
+    core: Rc<Core>,
+    link: Rc<Link>,
+    tls: Option<Box<Secured>>,
+    /// The wait for input; stays under way while orders are carried out.
+    readable: Option<Operation<()>>,
+    /// The last receive said that there is more.
+    more: bool,
+}
+
+/// How a connection begins on this shard.
+pub enum Start {
+    /// A client connected.
+    Accepted {
+        /// To what.
+        service: Service,
+        /// From where.
+        address: String,
+        /// Whether TLS comes first.
+        implicit_tls: bool,
+    },
+    /// A session came with it.
+    Arrived(Box<MovedSession>),
+}
+
+/// Why a pump stops.
+enum Stop {
+    /// The shard said so and knows.
+    Ordered,
+    /// The shard must be told.
+    Broken(CloseReason),
+}
+
+impl From<CloseReason> for Stop {
+    fn from(why: CloseReason) -> Stop {
+        Stop::Broken(why)
+    }
+}
+
+impl Pump {
+    /// A pump for `link`'s connection.
+    pub fn new(core: Rc<Core>, link: Rc<Link>, tls: Option<Box<Secured>>) -> Pump {
+        Pump { core, link, tls, readable: None, more: false }
+    }
+
+    /// Runs until the connection ends or moves away.
+    pub async fn run(mut self, start: Start) {
+        match self.serve(start).await {
+            Ok(never) => match never {},
+            Err(Stop::Ordered) => {}
+            Err(Stop::Broken(why)) => {
+                shut(&self.link.socket, Direction::Both);
+                self.core.broken(&self.link, why);
+            }
+        }
+    }
+
+    async fn serve(&mut self, start: Start) -> Result<std::convert::Infallible, Stop> {
+        match start {
+            Start::Accepted { service, address, implicit_tls } => {
+                let early = if implicit_tls { Some(self.first_handshake(&address).await?) } else { None };
+                let event = Event::Accepted { conn: self.link.conn, service, address, tls: implicit_tls };
+                self.core.attach(&self.link, event);
+                self.post_received(early.unwrap_or_default());
+            }
+            Start::Arrived(session) => self.core.attach(&self.link, Event::Arrived(session)),
+        }
+        loop {
+            match self.next().await {
+                Next::Order(order) => self.carry_out(order).await?,
+                Next::Receive => self.receive().await?,
+            }
+        }
+    }
+
+    /// The next order, or input. The wait for input is begun when there is nothing else, and then goes on.
+    async fn next(&mut self) -> Next {
+        let Pump { link, readable, more, .. } = self;
+        poll_fn(|context| match link.poll_next(context) {
+            Poll::Ready(Next::Receive) => {
+                if *more {
+                    return Poll::Ready(Next::Receive);
+                }
+                let wait = readable.get_or_insert_with(|| ring::submit(request::poll_readable(&link.socket)));
+                match Pin::new(wait).poll(context) {
+                    Poll::Ready(_) => {
+                        *readable = None;
+                        Poll::Ready(Next::Receive)
+                    }
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+            other => other,
+        })
+        .await
+    }
+
+    /// Receives what is there and hands it over as plaintext.
+    async fn receive(&mut self) -> Result<(), Stop> {
+        let Some(mut filled) = self.receive_now().await? else { return Ok(()) };
+        let bytes = match &mut self.tls {
+            None => Bytes::from_owner(filled),
+            Some(secured) => {
+                let mut plaintext = Vec::new();
+                let standing = secured.receive(filled.bytes_mut(), &mut plaintext);
+                drop(filled);
+                // Also after an error: the alert tells the client.
+                send::flush(&self.link.socket, secured).await?;
+                let ended = standing.map_err(CloseReason::Tls)? == Standing::PeerClosed;
+                if ended && plaintext.is_empty() {
+                    return Err(CloseReason::Peer.into());
+                }
+                // What came with close_notify is handled first; the end of the stream follows it.
+                Bytes::from(plaintext)
+            }
+        };
+        self.post_received(bytes);
+        Ok(())
+    }
+
+    /// What is there now, up to one buffer; none if there was nothing after all.
+    async fn receive_now(&mut self) -> Result<Option<Filled>, CloseReason> {
+        let buffer = self.core.buffers.take();
+        let room = buffer.len();
+        let done = ring::submit(request::receive(&self.link.socket, buffer)).await;
+        let filled = self.core.buffers.filled(done.data, done.result.as_ref().copied().unwrap_or(0));
+        self.more = false;
+        match done.result {
+            Ok(0) => Err(CloseReason::Peer),
+            Ok(count) => {
+                self.more = done.more || count == room;
+                Ok(Some(filled))
+            }
+            Err(error) => match error.kind() {
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => Ok(None),
+                std::io::ErrorKind::ConnectionReset => Err(CloseReason::Peer),
+                _ => Err(CloseReason::Error(format!("receiving: {error}"))),
+            },
+        }
+    }
+
+    /// Waits for input and receives it.
+    async fn receive_next(&mut self) -> Result<Filled, CloseReason> {
+        loop {
+            if !self.more {
+                match self.readable.take() {
+                    Some(wait) => wait.await,
+                    None => ring::submit(request::poll_readable(&self.link.socket)).await,
+                };
+            }
+            if let Some(filled) = self.receive_now().await? {
+                return Ok(filled);
+            }
+        }
+    }
+
+    fn post_received(&self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.core.post_for(&self.link, Event::Received { conn: self.link.conn, bytes });
+        }
+    }
+
+    async fn carry_out(&mut self, order: Order) -> Result<(), Stop> {
+        let (socket, conn) = (&self.link.socket, self.link.conn);
+        match order {
+            Order::Send(pieces) => {
+                send::send(socket, pieces, self.tls.as_deref_mut(), &self.core.files).await?;
+                self.core.post_for(&self.link, Event::Sent { conn });
+            }
+            Order::Warm(extents) => {
+                self.core.files.warm(&extents).await.map_err(send::unreadable)?;
+                self.core.post_for(&self.link, Event::Warmed { conn });
+            }
+            Order::StartTls => {
+                let early = self.handshake().await?;
+                self.core.post_for(&self.link, Event::TlsStarted { conn });
+                self.post_received(early);
+            }
+            Order::Close => {
+                self.close().await;
+                return Err(Stop::Ordered);
+            }
+            Order::Move { to, session } => {
+                self.move_away(to, session).await;
+                return Err(Stop::Ordered);
+            }
+        }
+        Ok(())
+    }
+
+    /// Implicit TLS: the shard does not know of the client yet, so the failure is told here.
+    async fn first_handshake(&mut self, address: &str) -> Result<Bytes, Stop> {
+        match self.handshake().await {
+            Ok(early) => Ok(early),
+            Err(why) => {
+                self.core.never_accepted(self.link.conn, address, &why);
+                shut(&self.link.socket, Direction::Both);
+                Err(Stop::Ordered)
+            }
+        }
+    }
+
+    /// The server's side of a handshake. Gives the plaintext that came right behind it.
+    async fn handshake(&mut self) -> Result<Bytes, CloseReason> {
+        let Some(settings) = self.core.tls.clone() else {
+            return Err(CloseReason::Tls("no certificate is set up".to_owned()));
+        };
+        let mut secured = Box::new(Secured::new(&settings).map_err(CloseReason::Tls)?);
+        let mut plaintext = Vec::new();
+        let shaking = async {
+            loop {
+                let mut filled = self.receive_next().await?;
+                let standing = secured.receive(filled.bytes_mut(), &mut plaintext);
+                drop(filled);
+                send::flush(&self.link.socket, &mut secured).await?;
+                match standing.map_err(CloseReason::Tls)? {
+                    Standing::Handshaking => {}
+                    Standing::Open => return Ok(()),
+                    Standing::PeerClosed => return Err(CloseReason::Peer),
+                }
+            }
+        };
+        match timeout(Duration::from_millis(TLS_HANDSHAKE_MS), shaking).await {
+            Ok(done) => done?,
+            Err(_) => return Err(CloseReason::Tls("the handshake took too long".to_owned())),
+        }
+        self.tls = Some(secured);
+        Ok(Bytes::from(plaintext))
+    }
+
+    /// Ends the connection so that the client gets all that was sent: closing a socket with unread input would tell
+    /// the client's kernel to drop what it has not delivered yet.
+    async fn close(&mut self) {
+        let linger = async {
+            if let Some(secured) = &mut self.tls
+                && secured.close().is_ok()
+                && send::flush(&self.link.socket, secured).await.is_err()
+            {
+                return;
+            }
+            shut(&self.link.socket, Direction::Send);
+            // Ends with the client's end of file, or its error.
+            while self.receive_next().await.is_ok() {}
+        };
+        // Elapsing is no error: a client that goes on sending, or does nothing, is cut off.
+        timeout(Duration::from_millis(LINGER_MS), linger).await.unwrap_or_default();
+        shut(&self.link.socket, Direction::Both);
+    }
+
+    /// Hands the connection over, with no operation under way.
+    async fn move_away(&mut self, to: ringpost_engine::ids::ShardId, session: Box<MovedSession>) {
+        if let Some(wait) = self.readable.take() {
+            // Completes either way: cancelled, or readable in the meantime; the new shard will see the latter.
+            ring::submit(request::cancel(&self.link.socket)).await;
+            wait.await;
+        }
+        let socket = self.link.socket.clone();
+        let moved = Moved { conn: self.link.conn, socket, tls: self.tls.take(), session };
+        self.core.send_parcel(to, Parcel::Moved(Box::new(moved)));
+    }
+}
