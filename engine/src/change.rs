@@ -1,7 +1,7 @@
 //! Every mutation that exists.
 //!
-//! *Owns*: the vocabulary of the log. *Promises*: a change plus its [`Stamp`] determines its effect on a given
-//! index completely, so replay is the same as living it. *Assumes*: the store stamps, nobody else.
+//! *Owns*: the vocabulary of the log. *Promises*: a change plus its [`Stamp`] determines its effect on a
+//! given index completely, so replay is the same as living it. *Assumes*: the store stamps, nobody else.
 //! *Never*: holds message bytes; bodies are [`NewBody`], stored once and named by [`BodyId`].
 //!
 //! ```text
@@ -57,7 +57,8 @@ impl FlagBits {
     }
 }
 
-/// Flags by meaning, as a client names them: system bits and keywords by name (keywords compare without case).
+/// Flags by meaning, as a client names them: system bits and keywords by name (keywords compare without
+/// case).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     /// System flags only; bits above [`FlagBits::SYSTEM`] are ignored.
@@ -120,7 +121,8 @@ impl Services {
 /// A message's bytes on their way into the log. Stored once per shard, whatever number of mailboxes show it.
 #[derive(Clone, Debug)]
 pub struct NewBody {
-    /// The octets as they are sent: CRLF line ends, trace fields first. In slices, so that nobody has to join them.
+    /// The octets as they are sent: CRLF line ends, trace fields first. In slices, so that nobody has to join
+    /// them.
     pub parts: Vec<Bytes>,
     /// The encoded [`crate::layout::Summary`] of exactly these octets.
     pub summary: Bytes,
@@ -174,24 +176,24 @@ pub enum Change {
         /// Normalised address.
         address: String,
     },
-    /// A new mailbox, and those of its superior levels that do not exist (rfc3501#6.3.3). A name that is only kept
-    /// for its inferiors becomes a mailbox again. Subscribes nothing.
+    /// A new mailbox, and those of its superior levels that do not exist (rfc3501#6.3.3). A name that is only
+    /// kept for its inferiors becomes a mailbox again. Subscribes nothing.
     MailboxCreate {
         /// Full name in UTF-8, levels split by `/`.
         name: String,
         /// Its special use, if any.
         special_use: Option<SpecialUse>,
     },
-    /// Renames a mailbox and everything below it; superior levels of `to` are made where missing. For INBOX: its
-    /// messages move to a new mailbox `to` and INBOX stays, empty, with its inferiors (rfc3501#6.3.5).
+    /// Renames a mailbox and everything below it; superior levels of `to` are made where missing. For INBOX:
+    /// its messages move to a new mailbox `to` and INBOX stays, empty, with its inferiors (rfc3501#6.3.5).
     MailboxRename {
         /// Which.
         mailbox: MailboxId,
         /// The new full name.
         to: String,
     },
-    /// The mailbox and its messages are gone; names below it stay, and as long as there are any its own name stays
-    /// too, as one that cannot be selected (rfc3501#6.3.4).
+    /// The mailbox and its messages are gone; names below it stay, and as long as there are any its own name
+    /// stays too, as one that cannot be selected (rfc3501#6.3.4).
     MailboxDelete {
         /// Which; never INBOX.
         mailbox: MailboxId,
@@ -227,8 +229,8 @@ pub enum Change {
         /// Leave messages alone (and report them) whose mod-sequence is greater than this.
         unchanged_since: Option<ModSeq>,
     },
-    /// Copies (or moves) messages within the account; they share their bodies. The stamp holds the first new UID,
-    /// the copies of those that are still there get consecutive ones from it on, in order of `uids`.
+    /// Copies (or moves) messages within the account; they share their bodies. The stamp holds the first new
+    /// UID, the copies of those that are still there get consecutive ones from it on, in order of `uids`.
     Copy {
         /// From where.
         from: MailboxId,
@@ -266,8 +268,8 @@ pub struct Stamp {
     pub modseq: ModSeq,
     /// First of the UIDs reserved by Deliver and Copy (and by a rename of INBOX); else 0.
     pub uid_first: Uid,
-    /// First of the mailbox ids reserved: one for each level of a name that is created or renamed to, one for the
-    /// name that a deletion may leave behind; else 0.
+    /// First of the mailbox ids reserved: one for each level of a name that is created or renamed to, one for
+    /// the name that a deletion may leave behind; else 0.
     pub mailbox_first: MailboxId,
 }
 

@@ -1,13 +1,14 @@
 //! Changes as bytes.
 //!
-//! *Owns*: the payload of a change record, byte by byte. *Promises*: `decode(kind, encode(c))` is `c` for whatever
-//! [`fits`]; every length is checked against what is there before anything is allocated for it.
+//! *Owns*: the payload of a change record, byte by byte. *Promises*: `decode(kind, encode(c))` is `c` for
+//! whatever [`fits`]; every length is checked against what is there before anything is allocated for it.
 //! *Assumes*: the log frames and checksums the payload. *Never*: judges a change; that is `apply`'s work.
 //!
 //! ```text
 //!  payload = time_ms u64 | modseq u64 | uid_first u32 | mailbox_first u32 | fields of the kind, in order
-//!  string  = length u16 | UTF-8      list = count u32 | items      uids = count u32 | (first u32 | last u32)*
-//!  flags   = system u64 | list of string                           option = 0 u8, or 1 u8 | value
+//!  string  = length u16 | UTF-8                  list  = count u32 | items
+//!  uids    = count u32 | (first u32 | last u32)* flags = system u64 | list of string
+//!  special use = u8, 0 is none                   unchanged since = 0 or 1 u8 | u64, 0 if none
 //! ```
 //! All integers are little-endian.
 

@@ -36,7 +36,8 @@ id! {
     Uid(u32)
 }
 id! {
-    /// A mod-sequence, counted per account, so that it grows across all its mailboxes (rfc7162#3.1); 0 is none.
+    /// A mod-sequence, counted per account, so that it grows across all its mailboxes (rfc7162#3.1); 0 is
+    /// none.
     ModSeq(u64)
 }
 id! {

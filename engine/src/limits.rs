@@ -26,7 +26,8 @@ pub const ADDRESS_BYTES_MAX: usize = 512;
 pub const PASSWORD_HASH_BYTES_MAX: usize = 512;
 /// Bytes of a domain name (rfc1035#2.3.4; U-labels may take more than their A-labels).
 pub const DOMAIN_BYTES_MAX: usize = 512;
-/// Bytes of any string in a record: its length has two bytes. The bounds above are narrower, and `apply` judges them.
+/// Bytes of any string in a record: its length has two bytes. The bounds above are narrower, and `apply`
+/// judges them.
 pub const RECORD_STRING_BYTES_MAX: usize = 65_535;
 /// Ranges of a set of UIDs in one record (8 bytes each).
 pub const RECORD_UID_RANGES_MAX: usize = 524_288;
@@ -56,8 +57,8 @@ pub const BATCH_PARTS_MAX: usize = 512;
 pub const CHANGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Accounts that a batch names as those of the batch before it; more are written as "any".
 pub const WITNESS_ACCOUNTS_MAX: usize = 4096;
-/// Bytes at the end of every segment that only changes which need no space may use, and only while the disk is full:
-/// flags, expunges, deletions. At most an eighth of a segment.
+/// Bytes at the end of every segment that only changes which need no space may use, and only while the disk
+/// is full: flags, expunges, deletions. At most an eighth of a segment.
 pub const HEADROOM_BYTES: u64 = 4 * 1024 * 1024;
 /// Smallest segment; room for headers, headroom and a few small batches.
 pub const SEGMENT_BYTES_MIN: u64 = 32 * 1024;

@@ -1,7 +1,8 @@
 //! Sets of UIDs.
 //!
-//! *Owns*: [`UidSet`]. *Promises*: ranges stay ascending, disjoint and not adjacent, so equal sets are equal values.
-//! *Assumes*: most sets are built in ascending order. *Never*: costs more than its ranges, however wide they are.
+//! *Owns*: [`UidSet`]. *Promises*: ranges stay ascending, disjoint and not adjacent, so equal sets are equal
+//! values. *Assumes*: most sets are built in ascending order. *Never*: costs more than its ranges, however
+//! wide they are.
 
 use crate::ids::Uid;
 
@@ -35,8 +36,8 @@ impl UidSet {
         }
     }
 
-    /// The set of these ranges, when they are what [`UidSet::ranges`] gives: ascending, disjoint, not adjacent,
-    /// without UID 0. None otherwise.
+    /// The set of these ranges, when they are what [`UidSet::ranges`] gives: ascending, disjoint, not
+    /// adjacent, without UID 0. None otherwise.
     pub fn from_ranges(ranges: Vec<(u32, u32)>) -> Option<UidSet> {
         let mut free_from = 1u64;
         for &(first, last) in &ranges {

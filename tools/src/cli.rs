@@ -12,12 +12,12 @@ use crate::output::Output;
 
 /// Reads the log of a Ringpost server: segments, records, messages, damage.
 ///
-/// No server is needed, and a running one is not disturbed: files are only read, and nothing is locked. While a server
-/// writes, you see the log as it was at some moment of the reading.
+/// No server is needed, and a running one is not disturbed: files are only read, and nothing is locked. While
+/// a server writes, you see the log as it was at some moment of the reading.
 ///
-/// Every change of a mail store is a record of a shard's log, at a position (LSN, in bytes since the log began).
-/// A record belongs to an account; a message is one record with its octets, and one record for each mailbox that it
-/// was delivered or copied to.
+/// Every change of a mail store is a record of a shard's log, at a position (LSN, in bytes since the log
+/// began). A record belongs to an account; a message is one record with its octets, and one record for each
+/// mailbox that it was delivered or copied to.
 #[derive(Debug, Parser)]
 #[command(version, name = "ringpost-log", after_long_help = EXAMPLES)]
 pub struct Cli {

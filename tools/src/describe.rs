@@ -1,7 +1,7 @@
 //! Changes in words.
 //!
-//! *Owns*: the name and the fields of each change, the same in text and JSON. *Promises*: everything a change says is
-//! there, but for password hashes. *Assumes*: nothing. *Never*: prints.
+//! *Owns*: the name and the fields of each change, the same in text and JSON. *Promises*: everything a change
+//! says is there, but for password hashes. *Assumes*: nothing. *Never*: prints.
 
 use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Services, SpecialUse, Stamp, UidSet};
 use serde_json::{Map, Value, json};
@@ -43,9 +43,9 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
         Change::DomainAdd { name } | Change::DomainDelete { name } => json!({"name": name}),
         Change::AliasSet { address, targets } => json!({"alias": address, "targets": targets}),
         Change::AliasDelete { address } => json!({"alias": address}),
-        Change::MailboxCreate { name, special_use: used_as } => {
-            json!({"name": name, "special_use": special_use(*used_as), "mailbox_first": stamp.mailbox_first.0})
-        }
+        Change::MailboxCreate { name, special_use: used_as } => json!({
+            "name": name, "special_use": special_use(*used_as), "mailbox_first": stamp.mailbox_first.0,
+        }),
         Change::MailboxRename { mailbox, to } => {
             json!({"mailbox": mailbox.0, "to": to, "mailbox_first": stamp.mailbox_first.0})
         }

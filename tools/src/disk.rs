@@ -1,7 +1,7 @@
 //! A shard's folder, to be read only.
 //!
-//! *Owns*: names and bytes of segment files. *Promises*: opens files for reading and nothing else; refuses every
-//! request to change something. *Assumes*: a server may append to the newest file meanwhile.
+//! *Owns*: names and bytes of segment files. *Promises*: opens files for reading and nothing else; refuses
+//! every request to change something. *Assumes*: a server may append to the newest file meanwhile.
 //! *Never*: locks, creates or writes.
 
 use std::fs::File;

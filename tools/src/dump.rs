@@ -1,7 +1,8 @@
 //! `ringpost-log dump`: the records of the log in order.
 //!
 //! *Owns*: the choice of records and their lines. *Promises*: a line for every record chosen, as it is read.
-//! *Assumes*: an account's creation stands before its other records. *Never*: prints password hashes or octets.
+//! *Assumes*: an account's creation stands before its other records. *Never*: prints password hashes or
+//! octets.
 
 use std::collections::BTreeMap;
 

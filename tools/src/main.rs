@@ -1,8 +1,8 @@
 //! `ringpost-log`: reads a Ringpost data folder without a server, and without changing it.
 //!
-//! *Owns*: which subcommand runs, and the exit code. *Promises*: nothing in the folder is written, locked or created;
-//! damage is told and passed over, and makes the exit code 1. *Assumes*: read access; a server may be running.
-//! *Never*: stops at the first thing it cannot read.
+//! *Owns*: which subcommand runs, and the exit code. *Promises*: nothing in the folder is written, locked or
+//! created; damage is told and passed over, and makes the exit code 1. *Assumes*: read access; a server may
+//! be running. *Never*: stops at the first thing it cannot read.
 
 mod cli;
 mod data;
@@ -50,8 +50,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a command on every shard that was asked for; one that cannot be read does not keep the others from it.
-/// Returns how much damage was found.
+/// Runs a command on every shard that was asked for; one that cannot be read does not keep the others from
+/// it. Returns how much damage was found.
 fn each_shard(
     cli: &Cli,
     output: &mut Output,

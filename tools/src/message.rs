@@ -1,7 +1,7 @@
 //! `ringpost-log message`: one message, by where it is or by its UID.
 //!
-//! *Owns*: finding a body, and saying who shows it. *Promises*: `--eml` writes the stored octets and nothing else.
-//! *Assumes*: nothing of the mailbox: it finds what was delivered even when it was expunged since.
+//! *Owns*: finding a body, and saying who shows it. *Promises*: `--eml` writes the stored octets and nothing
+//! else. *Assumes*: nothing of the mailbox: it finds what was delivered even when it was expunged since.
 //! *Never*: changes a flag.
 
 use base64::Engine;

@@ -1,8 +1,8 @@
 //! What is printed.
 //!
-//! *Owns*: standard output, text or JSON, and the progress bar on standard error. *Promises*: one line a fact; what
-//! comes from the log cannot send control characters to a terminal. *Assumes*: whoever closes the pipe has seen
-//! enough. *Never*: decides what is worth telling.
+//! *Owns*: standard output, text or JSON, and the progress bar on standard error. *Promises*: one line a
+//! fact; what comes from the log cannot send control characters to a terminal. *Assumes*: whoever closes the
+//! pipe has seen enough. *Never*: decides what is worth telling.
 
 use std::io::{BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 
@@ -119,7 +119,8 @@ pub fn name(shard: &Shard) -> String {
     shard.id.map_or_else(|| shard.folder.display().to_string(), |id| format!("shard {id}"))
 }
 
-/// A bar that counts bytes on standard error; hidden unless a person watches and nothing else is printed there.
+/// A bar that counts bytes on standard error; hidden unless a person watches and nothing else is printed
+/// there.
 pub fn progress(bytes: u64, doing: &'static str, prints_lines: bool) -> ProgressBar {
     if !std::io::stderr().is_terminal() || (prints_lines && std::io::stdout().is_terminal()) {
         return ProgressBar::hidden();

@@ -89,7 +89,8 @@ fn print(shard: &Shard, count: &Count, end: &End, output: &mut Output) {
             let [base, end] = [base, end].map(|at| at.map_or("?".to_owned(), |at| at.to_string()));
             let [from, to] = times.map(|time| time.unwrap_or_default());
             let (bytes, batches, records) = (row.info.bytes, row.batches, row.records);
-            format!("{segment:>10} {base:>13} {end:>13} {bytes:>12} {batches:>8} {records:>9}  {state:<8}  {from} … {to}")
+            let places = format!("{segment:>10} {base:>13} {end:>13} {bytes:>12}");
+            format!("{places} {batches:>8} {records:>9}  {state:<8}  {from} … {to}")
         });
     }
     let stale =

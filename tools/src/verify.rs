@@ -1,7 +1,8 @@
 //! `ringpost-log verify`: reads everything that was ever written and builds the mail store from it.
 //!
-//! *Owns*: the two passes, over the bytes and over their meaning. *Promises*: exit code 0 means that every checksum,
-//! every record and every message's body was read and found good. *Assumes*: nothing. *Never*: repairs.
+//! *Owns*: the two passes, over the bytes and over their meaning. *Promises*: exit code 0 means that every
+//! checksum, every record and every message's body was read and found good. *Assumes*: nothing. *Never*:
+//! repairs.
 
 use ringpost_engine::codec;
 use ringpost_engine::layout::SummaryView;
@@ -40,8 +41,8 @@ pub fn run(shard: &Shard, output: &mut Output) -> Result<u64, Failure> {
     output.line(&object, || {
         let verdict = if damages == 0 { "sound".to_owned() } else { format!("DAMAGED in {damages} places") };
         let mut text = format!(
-            "{}: {verdict}\n  segments {}, batches {}, bytes {}, records {records}, {bodies} of them bodies\n  \
-             accounts {}, mailboxes {}, messages {}\n  the log ends at {}",
+            "{}: {verdict}\n  segments {}, batches {}, bytes {}\n  \
+             records {records}, {bodies} of them bodies\n  accounts {}, mailboxes {}, messages {}\n  the log ends at {}",
             name(shard),
             end.chain.segments.len(),
             end.batches,

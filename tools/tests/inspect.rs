@@ -19,7 +19,8 @@ struct Sample {
     first: BodyId,
 }
 
-/// Alice with three messages, the second of them expunged, and enough mail to fill a segment; Bob on another shard.
+/// Alice with three messages, the second of them expunged, and enough mail to fill a segment; Bob on another
+/// shard.
 fn sample() -> Sample {
     let data = TempDir::new().expect("a folder can be made");
     let mut host = Host::open(data.path(), 0);

@@ -1,7 +1,7 @@
 //! One account: its head and its tree of mailboxes.
 //!
-//! *Owns*: names, ids and totals of an account's mailboxes. *Promises*: INBOX is there; every superior level of a name
-//! is there (I17); a mailbox that cannot be selected has inferiors; totals equal a recount (I15).
+//! *Owns*: names, ids and totals of an account's mailboxes. *Promises*: INBOX is there; every superior level
+//! of a name is there (I17); a mailbox that cannot be selected has inferiors; totals equal a recount (I15).
 //! *Assumes*: names come in canonical form. *Never*: looks at messages beyond their totals.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,7 +164,8 @@ impl Account {
         Ok(())
     }
 
-    /// Removes a mailbox other than INBOX; with inferiors, its name stays (rfc3501#6.3.4). Returns its bodies.
+    /// Removes a mailbox other than INBOX; with inferiors, its name stays (rfc3501#6.3.4). Returns its
+    /// bodies.
     pub(super) fn delete(&mut self, id: MailboxId, birth: &mut Birth) -> Result<Vec<BodyId>, Refusal> {
         if id == INBOX_ID {
             return Err(Refusal::NoMailbox);

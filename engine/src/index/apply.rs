@@ -1,8 +1,9 @@
 //! The only function that changes the index.
 //!
-//! *Owns*: what each change does. *Promises*: the same entries give the same index and the same outcomes; a change is
-//! carried out whole or refused with nothing done. *Assumes*: entries come in log order, each stamped by the planner.
-//! *Never*: fails on what a client asked for; that is a refusal, and a refusal is an outcome.
+//! *Owns*: what each change does. *Promises*: the same entries give the same index and the same outcomes; a
+//! change is carried out whole or refused with nothing done. *Assumes*: entries come in log order, each
+//! stamped by the planner. *Never*: fails on what a client asked for; that is a refusal, and a refusal is an
+//! outcome.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +53,8 @@ pub(crate) fn quarantine(index: &mut Index, account: AccountId) {
     }
 }
 
-/// Whether an entry goes on from what is there. [`apply`] insists on it; who reads entries from a disk asks before.
+/// Whether an entry goes on from what is there. [`apply`] insists on it; who reads entries from a disk asks
+/// before.
 pub(crate) fn fits(index: &Index, entry: &Entry) -> Result<(), &'static str> {
     let stamp = &entry.stamp;
     if stamp.time_ms < index.last_time_ms {
@@ -277,7 +279,8 @@ fn deliver(
     Ok(Outcome::Delivered { uid_validity, uid })
 }
 
-/// COPY and MOVE: flags, keywords and INTERNALDATE go along (rfc3501#6.4.7), keywords as far as there is room.
+/// COPY and MOVE: flags, keywords and INTERNALDATE go along (rfc3501#6.4.7), keywords as far as there is
+/// room.
 fn copy(
     account: &mut Account,
     bodies: &mut Bodies,
@@ -320,7 +323,8 @@ fn renumber(messages: &mut [Message], first: Uid, modseq: ModSeq) -> UidSet {
     messages.iter().map(|message| message.uid).collect()
 }
 
-/// RENAME of INBOX: its messages go to a new mailbox, it stays (rfc3501#6.3.5). Its inferiors are not touched.
+/// RENAME of INBOX: its messages go to a new mailbox, it stays (rfc3501#6.3.5). Its inferiors are not
+/// touched.
 fn empty_inbox_into(account: &mut Account, to: &str, stamp: &Stamp) -> Applied {
     let inbox = account.selectable(INBOX_ID)?;
     let all = inbox.all_uids();

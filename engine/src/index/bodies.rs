@@ -1,8 +1,9 @@
 //! Where the bodies are.
 //!
-//! *Owns*: body id → extents, references, bringer. *Promises*: a body is known as long as its bytes are in the log;
-//! its references equal the messages that show it (I16); 48 bytes a body, none of them moved when another arrives.
-//! *Assumes*: bodies become known in order of their ids, for ids are log positions. *Never*: touches the bytes.
+//! *Owns*: body id → extents, references, bringer. *Promises*: a body is known as long as its bytes are in
+//! the log; its references equal the messages that show it (I16); 48 bytes a body, none of them moved when
+//! another arrives. *Assumes*: bodies become known in order of their ids, for ids are log positions. *Never*:
+//! touches the bytes.
 
 use super::digest::Digest;
 use crate::ids::{AccountId, BodyId, SegmentId};

@@ -1,7 +1,7 @@
 //! A fingerprint of state.
 //!
-//! *Owns*: how words and strings are mixed into 64 bits. *Promises*: the same sequence gives the same value on every
-//! machine; every string is fenced by its length. *Assumes*: nobody looks for collisions on purpose.
+//! *Owns*: how words and strings are mixed into 64 bits. *Promises*: the same sequence gives the same value
+//! on every machine; every string is fenced by its length. *Assumes*: nobody looks for collisions on purpose.
 //! *Never*: stored on disk; it only compares two indexes of one process.
 
 /// See the module's head.

@@ -1,7 +1,8 @@
 //! The keywords of a mailbox and the bits they stand for.
 //!
-//! *Owns*: the table name → bit. *Promises*: a keyword keeps its bit and its first spelling as long as the mailbox
-//! lives; names compare without case. *Assumes*: keywords are atoms. *Never*: holds more than 59, or long names.
+//! *Owns*: the table name → bit. *Promises*: a keyword keeps its bit and its first spelling as long as the
+//! mailbox lives; names compare without case. *Assumes*: keywords are atoms. *Never*: holds more than 59, or
+//! long names.
 
 use super::digest::Digest;
 use crate::change::{FlagBits, Flags};

@@ -1,7 +1,7 @@
 //! An index with its planner, driven as the store drives them, for the tests of this folder.
 //!
-//! *Owns*: stamping, applying and settling one change after the other. *Promises*: every entry passes the planner.
-//! *Assumes*: tests only. *Never*: writes a log.
+//! *Owns*: stamping, applying and settling one change after the other. *Promises*: every entry passes the
+//! planner. *Assumes*: tests only. *Never*: writes a log.
 
 use super::account::INBOX_ID;
 use super::plan::Planner;

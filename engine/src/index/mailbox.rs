@@ -1,8 +1,9 @@
 //! One mailbox: its head, its messages, its history.
 //!
-//! *Owns*: everything a mailbox is, and how a change works on its messages. *Promises*: the counters equal a recount
-//! (I15); `highest_modseq` grows with whatever happens to a message, expunge included (rfc7162#3.1.2.1).
-//! *Assumes*: `apply` calls with stamps that grow. *Never*: knows of bodies' places or of other mailboxes.
+//! *Owns*: everything a mailbox is, and how a change works on its messages. *Promises*: the counters equal a
+//! recount (I15); `highest_modseq` grows with whatever happens to a message, expunge included
+//! (rfc7162#3.1.2.1). *Assumes*: `apply` calls with stamps that grow. *Never*: knows of bodies' places or of
+//! other mailboxes.
 
 use super::Message;
 use super::columns::Columns;
@@ -199,7 +200,8 @@ impl Mailbox {
         all
     }
 
-    /// `\Recent` of the UIDs below has been given out. No mod-sequence: the flag is a session's, not a message's.
+    /// `\Recent` of the UIDs below has been given out. No mod-sequence: the flag is a session's, not a
+    /// message's.
     pub(super) fn seen_recent(&mut self, below: Uid) {
         self.recent_from = self.recent_from.max(below.min(self.uid_next));
     }
@@ -217,7 +219,8 @@ impl Mailbox {
         self.deleted -= usize::from(flags.contains(FlagBits::DELETED));
     }
 
-    /// `first_unseen` is at or below the first unseen message. Usually it is the one, or it is a few places on.
+    /// `first_unseen` is at or below the first unseen message. Usually it is the one, or it is a few places
+    /// on.
     fn find_first_unseen(&mut self) {
         self.first_unseen = if self.unseen == 0 {
             NOBODY

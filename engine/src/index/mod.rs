@@ -152,7 +152,8 @@ impl Index {
         }
     }
 
-    /// A fingerprint of all of it: two indexes that differ anywhere have different ones, but for a chance of 2^-64.
+    /// A fingerprint of all of it: two indexes that differ anywhere have different ones, but for a chance of
+    /// 2^-64.
     pub fn digest(&self) -> u64 {
         let mut digest = Digest::new();
         digest.word(u64::from(self.shard.0));

@@ -1,7 +1,8 @@
 //! Names of mailboxes.
 //!
-//! *Owns*: levels, the canonical INBOX, the bounds of a name. *Promises*: two names of the same mailbox have one
-//! canonical form. *Assumes*: UTF-8; the wire's encodings are the protocol's affair. *Never*: looks at an account.
+//! *Owns*: levels, the canonical INBOX, the bounds of a name. *Promises*: two names of the same mailbox have
+//! one canonical form. *Assumes*: UTF-8; the wire's encodings are the protocol's affair. *Never*: looks at an
+//! account.
 
 use std::borrow::Cow;
 
@@ -21,7 +22,8 @@ pub fn canonical(name: &str) -> Cow<'_, str> {
     Cow::Borrowed(name)
 }
 
-/// The canonical form of a name that a mailbox may have: within its bounds, no level empty, no control characters.
+/// The canonical form of a name that a mailbox may have: within its bounds, no level empty, no control
+/// characters.
 pub fn checked(name: &str) -> Option<Cow<'_, str>> {
     let levels_fit = name.split(SEPARATOR).count() <= limits::MAILBOX_LEVELS_MAX;
     let levels_good =

@@ -1,9 +1,9 @@
 //! What the next change will get: UIDs, mod-sequence, ids, time.
 //!
-//! *Owns*: the counters as they will be when everything that waits is applied. *Promises*: every stamp goes on from
-//! the one before, so that `apply` finds I10, I11, I12 and I14 kept, whatever of the waiting changes is refused.
-//! *Assumes*: every stamped entry is settled once, applied or dropped. *Never*: outlives what waits: an account's
-//! overlay goes when its last waiting change is settled, and the index alone counts.
+//! *Owns*: the counters as they will be when everything that waits is applied. *Promises*: every stamp goes
+//! on from the one before, so that `apply` finds I10, I11, I12 and I14 kept, whatever of the waiting changes
+//! is refused. *Assumes*: every stamped entry is settled once, applied or dropped. *Never*: outlives what
+//! waits: an account's overlay goes when its last waiting change is settled, and the index alone counts.
 
 use std::collections::BTreeMap;
 
@@ -102,7 +102,8 @@ impl Plan {
                 let levels = names::levels(to);
                 stamp.mailbox_first = self.reserve_mailboxes(levels);
                 if *mailbox == INBOX_ID {
-                    // Which of the ids the new mailbox gets depends on the superiors that are missing by then.
+                    // Which of the ids the new mailbox gets depends on the superiors that are missing by
+                    // then.
                     let uid_next = self.uid_next(index, account, INBOX_ID);
                     let ids = stamp.mailbox_first.0..stamp.mailbox_first.0.saturating_add(levels);
                     self.uid_next.extend(ids.map(|id| (MailboxId(id), uid_next)));
@@ -140,7 +141,8 @@ impl Plan {
         planned.unwrap_or_else(|| known().map_or(1, |mailbox| mailbox.uid_next.0))
     }
 
-    /// How many of a set can be there when all that waits is applied: those that are there, and all that may arrive.
+    /// How many of a set can be there when all that waits is applied: those that are there, and all that may
+    /// arrive.
     fn present_at_most(&self, index: &Index, account: AccountId, mailbox: MailboxId, uids: &UidSet) -> u64 {
         let planned = u64::from(self.uid_next(index, account, mailbox));
         let known = index.accounts.get(&account).and_then(|account| account.mailboxes.get(&mailbox));

@@ -1,7 +1,7 @@
 //! What readers see.
 //!
-//! *Owns*: [`AccountRef`], [`MailboxRef`], [`Message`]. *Promises*: durable state only; places are valid as long as the
-//! borrow. *Assumes*: nothing. *Never*: mutates.
+//! *Owns*: [`AccountRef`], [`MailboxRef`], [`Message`]. *Promises*: durable state only; places are valid as
+//! long as the borrow. *Assumes*: nothing. *Never*: mutates.
 
 use super::account::{Account, INBOX_ID};
 use super::mailbox::Mailbox;
@@ -90,7 +90,8 @@ impl<'a> AccountRef<'a> {
     }
 }
 
-/// Read access to a mailbox. Positions (`usize`) are 0-based places in UID order, valid until the next mutation.
+/// Read access to a mailbox. Positions (`usize`) are 0-based places in UID order, valid until the next
+/// mutation.
 #[derive(Clone, Copy, Debug)]
 pub struct MailboxRef<'a>(pub(super) &'a Mailbox);
 
@@ -107,8 +108,8 @@ impl<'a> MailboxRef<'a> {
     pub fn special_use(&self) -> Option<SpecialUse> {
         self.0.special_use
     }
-    /// Whether it is only a name that holds its inferiors together (`\Noselect`, rfc3501#6.3.4): it has no messages,
-    /// and changes of its messages are refused.
+    /// Whether it is only a name that holds its inferiors together (`\Noselect`, rfc3501#6.3.4): it has no
+    /// messages, and changes of its messages are refused.
     pub fn no_select(&self) -> bool {
         self.0.no_select
     }
@@ -178,7 +179,8 @@ impl<'a> MailboxRef<'a> {
     pub fn expunged_floor(&self) -> ModSeq {
         self.0.expunges.floor()
     }
-    /// UIDs of present messages whose mod-sequence is greater, ascending, each once. Cheap when the answer is small.
+    /// UIDs of present messages whose mod-sequence is greater, ascending, each once. Cheap when the answer is
+    /// small.
     pub fn changed_since(&self, since: ModSeq) -> Vec<Uid> {
         self.0.changed_since(since)
     }

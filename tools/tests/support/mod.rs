@@ -1,7 +1,7 @@
 //! A store in a real folder, for tests of the tool.
 //!
-//! *Owns*: a blocking disk over `std::fs`, and the loop that drives a store on it. *Promises*: what `settle` returns is
-//! in the files. *Assumes*: one store a folder. *Never*: maps a file; tests are small.
+//! *Owns*: a blocking disk over `std::fs`, and the loop that drives a store on it. *Promises*: what `settle`
+//! returns is in the files. *Assumes*: one store a folder. *Never*: maps a file; tests are small.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
