@@ -232,6 +232,24 @@ fn a_damaged_body_costs_that_message_and_is_told_with_its_place() {
 }
 
 #[test]
+fn a_write_that_a_crash_cut_short_is_no_damage() {
+    let data = TempDir::new().expect("a folder can be made");
+    let mut host = Host::open(data.path(), 0);
+    let alice = host.account("alice@example.test");
+    host.deliver(alice, b"kept\r\n");
+    host.deliver(alice, OCTETS);
+    let file = first_segment(data.path());
+    let at = octets_at(&file);
+    let mut bytes = std::fs::read(&file).expect("it can be read");
+    bytes[at..at + 512].fill(0);
+    std::fs::write(&file, bytes).expect("it can be written");
+    let verdict = &json(data.path(), &["verify"])[0];
+    assert_eq!((&verdict["sound"], &verdict["messages"]), (&true.into(), &1.into()));
+    assert!(verdict["torn_bytes"].as_u64() > Some(0), "{verdict}");
+    assert!(text(data.path(), &["verify"]).contains("were never acknowledged"));
+}
+
+#[test]
 fn a_missing_segment_keeps_no_other_shard_from_being_read() {
     let sample = sample();
     std::fs::remove_file(first_segment(sample.data.path())).expect("it can be removed");
