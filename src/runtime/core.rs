@@ -248,6 +248,9 @@ impl Core {
 
     /// A connection begins here.
     pub fn attach(&self, link: &Rc<Link>, event: Event) {
+        if self.life.ended.get() {
+            return link.order(Order::Close);
+        }
         self.life.links.borrow_mut().insert(link.conn, link.clone());
         self.post_for(link, event);
     }

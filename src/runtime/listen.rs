@@ -15,7 +15,7 @@ use super::core::{Core, Phase};
 use super::link::Link;
 use super::pump::Start;
 use super::{Listener, ring};
-use crate::limits::{ACCEPT_BACKOFF_MS, ACCEPTS_PER_TURN_MAX, LISTEN_BACKLOG};
+use crate::limits::{ACCEPT_BACKOFF_MS, ACCEPTS_PER_TURN_MAX};
 use crate::log::{Level, Line};
 use crate::shard::event::{CloseReason, ConnId};
 use crate::sys::request::{self, Descriptor};
@@ -25,7 +25,7 @@ use crate::sys::socket;
 pub struct Door {
     /// What it is for.
     pub listener: Listener,
-    /// The socket, bound, not yet listening.
+    /// The socket, bound; it listens when the core opens.
     pub socket: TcpListener,
 }
 
@@ -45,10 +45,9 @@ pub async fn serve(core: Rc<Core>, door: Door, numbers: Numbers) {
         return;
     }
     let Door { listener, socket } = door;
-    let ready = socket.set_nonblocking(true).and_then(|()| socket::listen(&socket, LISTEN_BACKLOG));
-    let polled = match ready.and_then(|()| socket.try_clone()) {
+    let polled = match socket.set_nonblocking(true).and_then(|()| socket.try_clone()) {
         Ok(polled) => Descriptor::new(OwnedFd::from(polled)),
-        Err(error) => super::core::die(&format!("cannot listen on {}: {error}", listener.address)),
+        Err(error) => super::core::die(&format!("cannot serve {}: {error}", listener.address)),
     };
     loop {
         let mut arrival = ring::submit(request::poll_readable(&polled));

@@ -10,7 +10,7 @@
 //!               └──────────────Effect──────────────────┴──► disk · verify · inbox of another shard · lines
 //! ```
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use ringpost_engine::ids::ShardId;
 use ringpost_engine::store::Options;
 
-use crate::limits::{DRAIN_MS, DRAIN_STORE_MS, LINGER_MS};
+use crate::limits::{DRAIN_MS, DRAIN_STORE_MS, LINGER_MS, LISTEN_BACKLOG};
 use crate::log::Line;
 use crate::proto::{Server, Service};
 use crate::sys::cpu::Cores;
@@ -127,6 +127,7 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
     preflight::settle_shards(&plan.data, plan.shards)?;
     raise_descriptor_limit().map_err(|error| format!("cannot raise the limit of descriptors: {error}"))?;
     let (addresses, mut doors) = bind(&plan)?;
+    let sockets: Vec<_> = doors.iter().flatten().map(|door| door.socket.try_clone()).collect();
     let (lines, writer) = Lines::start(lines)?;
     let mut running = Running::begin(&plan, lock, addresses, writer)?;
     let (told, milestones) = channel();
@@ -161,7 +162,7 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
     }
     drop((told, lines));
     running.milestones = Some(milestones);
-    running.open()?;
+    running.open(sockets)?;
     Ok(running)
 }
 
@@ -221,9 +222,14 @@ impl Running {
         Ok(())
     }
 
-    /// Waits until every shard is ready, then opens the doors. Recovery may take as long as it takes.
-    fn open(&self) -> Result<(), String> {
+    /// Waits until every shard is ready, then lets clients in. Recovery may take as long as it takes.
+    fn open(&self, sockets: Vec<std::io::Result<TcpListener>>) -> Result<(), String> {
         self.await_all(&Milestone::Ready, None)?;
+        for socket in sockets {
+            socket
+                .and_then(|socket| socket::listen(&socket, LISTEN_BACKLOG))
+                .map_err(|error| format!("cannot listen: {error}"))?;
+        }
         self.tell_all(|| Parcel::Open);
         Ok(())
     }

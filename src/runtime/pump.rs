@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::core::Core;
+use super::core::{Core, Phase};
 use super::inbox::{Moved, Parcel};
 use super::link::{Link, Next, Order};
 use super::ring::{self, Operation};
@@ -227,16 +227,18 @@ impl Pump {
         Ok(())
     }
 
-    /// Implicit TLS: the shard does not know of the client yet, so the failure is told here.
+    /// Implicit TLS: the shard does not know of the client yet, so a failure is told here, and a drain ends it.
     async fn first_handshake(&mut self, address: &str) -> Result<Bytes, Stop> {
-        match self.handshake().await {
-            Ok(early) => Ok(early),
-            Err(why) => {
-                self.core.never_accepted(self.link.conn, address, &why);
-                shut(&self.link.socket, Direction::Both);
-                Err(Stop::Ordered)
-            }
-        }
+        let core = self.core.clone();
+        let shaken = tokio::select! {
+            shaken = self.handshake() => shaken,
+            _ = core.reached_phase(Phase::Closed) => Err(CloseReason::Stopping),
+        };
+        shaken.map_err(|why| {
+            core.never_accepted(self.link.conn, address, &why);
+            shut(&self.link.socket, Direction::Both);
+            Stop::Ordered
+        })
     }
 
     /// The server's side of a handshake. Gives the plaintext that came right behind it.

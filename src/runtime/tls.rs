@@ -133,7 +133,9 @@ impl Secured {
         let mut used = 0;
         let mut failed = None;
         loop {
-            let status = self.connection.process_tls_records(&mut incoming[used..]);
+            // After an error nothing more is read; what is left is to encode the alert that answers it.
+            let unread = if failed.is_none() { &mut incoming[used..] } else { &mut [] };
+            let status = self.connection.process_tls_records(unread);
             let mut discard = status.discard;
             let standing = match status.state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -169,7 +171,6 @@ impl Secured {
                     failed = Some(format!("unexpected state {other:?}"));
                     Some(Standing::PeerClosed)
                 }
-                // Once more: the alert that answers the first error is still to be encoded.
                 Err(error) if failed.is_none() => {
                     failed = Some(error.to_string());
                     None
@@ -179,7 +180,10 @@ impl Secured {
             used += discard;
             if let Some(standing) = standing {
                 let standing = if self.peer_closed { Standing::PeerClosed } else { standing };
-                return (used, failed.map_or(Ok(standing), Err));
+                return match failed {
+                    None => (used, Ok(standing)),
+                    Some(why) => (incoming.len(), Err(why)),
+                };
             }
         }
     }
