@@ -50,6 +50,16 @@ pub const IMAP_NESTING_MAX: usize = 64;
 pub const IMAP_SEARCH_KEYS_MAX: usize = 1_024;
 /// Ranges in one sequence set.
 pub const IMAP_SEQUENCE_RANGES_MAX: usize = 65_536;
+/// Expunges an IMAP session may owe its client; one that never lets them be told is disconnected.
+pub const IMAP_UNTOLD_EXPUNGES_MAX: usize = 262_144;
+/// Messages one change of a long IMAP command touches (STORE, EXPUNGE, `\Seen` of a FETCH).
+pub const IMAP_CHANGE_MESSAGES_MAX: usize = 4_096;
+/// Messages one call of an IMAP command looks at where the index alone decides.
+pub const IMAP_SCAN_MESSAGES_MAX: usize = 16_384;
+/// Messages whose header or summary an IMAP command looks at together, so that one warming serves them all.
+pub const IMAP_WARM_MESSAGES_MAX: usize = 64;
+/// Octets at the start of a message that are brought in with its summary, in the hope that they hold its header.
+pub const IMAP_WARM_HEADER_BYTES: u32 = 16 * 1024;
 /// Messages a POP3 session shows; older ones first, the rest after the next login.
 pub const POP3_MESSAGES_MAX: usize = 1_000_000;
 /// Octets of a message that one step of TOP (or of a RETR that must look) goes through.
