@@ -5,6 +5,7 @@
 
 use ringpost_engine::ids::{AccountId, Now, ShardId};
 
+use crate::proto::imap::ImapSession;
 use crate::proto::pop3::session::Pop3Session;
 use crate::proto::smtp::SmtpSession;
 use crate::proto::{Input, Peer, Service, Session};
@@ -16,7 +17,7 @@ pub fn open(peer: Peer) -> Box<dyn Session> {
     match peer.service {
         Service::Pop3 => Box::new(Pop3Session::new(peer)),
         Service::Smtp | Service::Submission | Service::Lmtp => Box::new(SmtpSession::new(peer)),
-        Service::Imap => todo!(),
+        Service::Imap => Box::new(ImapSession::new(peer)),
     }
 }
 

@@ -7,8 +7,17 @@
 //! Read `command` (what can be asked), `framer` and `parse` (how it is written), `table` (when it is
 //! allowed), `view` (what the client has been told), then any file of `cmd`.
 
+mod cmd;
 pub mod command;
 pub mod framer;
+mod out;
 pub mod parse;
+mod reply;
+mod session;
+mod state;
+mod table;
 pub mod utf7;
+mod view;
 pub mod write;
+
+pub use session::ImapSession;

@@ -1,0 +1,83 @@
+//! Commands about the connection: CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, NAMESPACE, STARTTLS.
+//!
+//! *Owns*: what is answered at once. *Promises*: nothing that a client sent in clear survives STARTTLS.
+//! *Assumes*: the session tells the view's news at the end of NOOP as of any command. *Never*: touches a mailbox.
+
+use crate::proto::Cx;
+use crate::proto::imap::reply::Reply;
+use crate::proto::imap::state::{Core, Step};
+use crate::proto::imap::table;
+
+/// What is complete within one step.
+#[derive(Debug)]
+pub enum Plain {
+    /// rfc3501#6.1.1
+    Capability,
+    /// NOOP and CHECK: there is nothing that a checkpoint would add (rfc3501#6.4.1).
+    Noop,
+    /// rfc3501#6.1.3
+    Logout,
+    /// rfc2971#3.1
+    Id,
+    /// rfc5161#3.1
+    Enable(Vec<String>),
+    /// rfc2342#5
+    Namespace,
+    /// rfc3501#6.2.1
+    StartTls,
+}
+
+impl Plain {
+    /// Does it.
+    pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        match self {
+            Plain::Capability => {
+                core.out.put(b"* CAPABILITY ");
+                table::capabilities(core.out.text(), &core.peer, core.user.is_some(), cx.server);
+                core.out.line("");
+                Reply::done().into()
+            }
+            Plain::Noop => Reply::done().into(),
+            Plain::Logout => {
+                core.out.line("* BYE Logging out");
+                Step::Leave(Reply::done())
+            }
+            Plain::Id => {
+                core.out.put(b"* ID (\"name\" \"ringpost\" \"version\" \"");
+                core.out.put(env!("CARGO_PKG_VERSION").as_bytes());
+                core.out.line("\")");
+                Reply::done().into()
+            }
+            Plain::Enable(names) => {
+                // rfc5161#3.1: what is not known, or cannot be enabled, is passed over.
+                let condstore = names.iter().any(|name| name == "CONDSTORE");
+                core.out.line(if condstore { "* ENABLED CONDSTORE" } else { "* ENABLED" });
+                if condstore {
+                    core.enable_condstore(cx);
+                }
+                Reply::done().into()
+            }
+            Plain::Namespace => {
+                core.out.line("* NAMESPACE ((\"\" \"/\")) NIL NIL");
+                Reply::done().into()
+            }
+            Plain::StartTls => starttls(core, cx),
+        }
+    }
+}
+
+/// STARTTLS (rfc3501#6.2.1): what is said before the handshake.
+fn starttls(core: &Core, cx: &Cx<'_>) -> Step {
+    if core.peer.tls {
+        return Reply::bad("TLS is on already").into();
+    }
+    if !cx.server.tls {
+        return Reply::no("[CANNOT] TLS is not available").into();
+    }
+    if core.pipelined {
+        // Bytes sent in clear must not be taken for bytes of the protected client (rfc3501#6.2.1); who sends
+        // them is broken or not the client (CVE-2011-0411). There is nothing to go on with.
+        return Step::Leave(Reply::bad("Nothing may follow STARTTLS before the handshake"));
+    }
+    Step::Handshake(Reply::ok("Begin TLS negotiation now"))
+}

@@ -1,0 +1,118 @@
+//! EXPUNGE and UID EXPUNGE (rfc3501#6.4.3, rfc4315#2.1).
+//!
+//! *Owns*: which messages go. *Promises*: works in chunks, so that no change is larger than what is remembered for
+//! other sessions. *Assumes*: the view writes the EXPUNGE replies from what the store remembers. *Never*: removes a
+//! message that the client has not been told of.
+
+use ringpost_engine::change::{Change, FlagBits, Outcome, UidSet};
+use ringpost_engine::ids::Uid;
+use ringpost_engine::index::MailboxRef;
+
+use crate::limits::{IMAP_CHANGE_MESSAGES_MAX, IMAP_SCAN_MESSAGES_MAX};
+use crate::proto::Cx;
+use crate::proto::imap::command::SequenceSet;
+use crate::proto::imap::reply::Reply;
+use crate::proto::imap::state::{Core, Step, Wake};
+use crate::proto::imap::view::View;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Expunge {
+    uids: Option<SequenceSet>,
+    sweep: Option<Sweep>,
+}
+
+impl Expunge {
+    /// Everything that is `\Deleted`, or only what is also in a set of UIDs.
+    pub fn new(uids: Option<SequenceSet>) -> Expunge {
+        Expunge { uids, sweep: None }
+    }
+
+    /// Goes on.
+    pub fn step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        if let Wake::Committed(Outcome::Refused(refusal)) = wake {
+            return Reply::from(refusal).into();
+        }
+        if !core.tell(cx, true) {
+            return Step::Room;
+        }
+        self.next(core, cx).unwrap_or_else(Step::Done)
+    }
+
+    fn next(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        let (view, mailbox) = core.selected_for_writing(cx)?;
+        let sweep = match &mut self.sweep {
+            Some(sweep) => sweep,
+            None => {
+                let within = match &self.uids {
+                    Some(set) => view.resolve(mailbox, set, true)?,
+                    None => everything(),
+                };
+                self.sweep.insert(Sweep::new(within))
+            }
+        };
+        match sweep.next(view, mailbox) {
+            Swept::Done => Ok(Reply::done().into()),
+            Swept::More => Ok(Step::Yield),
+            Swept::Found(uids) => {
+                let change = Change::Expunge { mailbox: view.mailbox_id(), uids, only_deleted: true };
+                Ok(Step::Commit(core.append(cx, change)?))
+            }
+        }
+    }
+}
+
+/// Finds `\Deleted` messages that the client knows of, chunk by chunk.
+#[derive(Debug)]
+pub struct Sweep {
+    within: UidSet,
+    next: Uid,
+}
+
+/// What a part of a sweep found.
+#[derive(Debug)]
+pub enum Swept {
+    /// These, and there may be more.
+    Found(UidSet),
+    /// Nothing yet.
+    More,
+    /// No more.
+    Done,
+}
+
+/// Every UID there can be.
+pub fn everything() -> UidSet {
+    let mut all = UidSet::new();
+    all.push_range(Uid(1), Uid(u32::MAX));
+    all
+}
+
+impl Sweep {
+    /// A sweep of a set.
+    pub fn new(within: UidSet) -> Sweep {
+        Sweep { within, next: Uid(1) }
+    }
+
+    /// The next chunk.
+    pub fn next(&mut self, view: &View, mailbox: MailboxRef<'_>) -> Swept {
+        if mailbox.deleted() == 0 {
+            return Swept::Done;
+        }
+        let mut uids = UidSet::new();
+        let mut found = 0;
+        let mut looked = 0;
+        for (_, message) in view.walk(mailbox, &self.within, self.next) {
+            if looked == IMAP_SCAN_MESSAGES_MAX || found == IMAP_CHANGE_MESSAGES_MAX {
+                return if found > 0 { Swept::Found(uids) } else { Swept::More };
+            }
+            looked += 1;
+            self.next = Uid(message.uid.0.saturating_add(1));
+            if message.flags.contains(FlagBits::DELETED) {
+                uids.push(message.uid);
+                found += 1;
+            }
+        }
+        // The end was reached; the next call finds nothing behind it.
+        if found > 0 { Swept::Found(uids) } else { Swept::Done }
+    }
+}

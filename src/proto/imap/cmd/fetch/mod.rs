@@ -1,0 +1,267 @@
+//! FETCH (rfc3501#6.4.5) with CHANGEDSINCE (rfc7162#3.1.4).
+//!
+//! *Owns*: the walk through the messages, `\Seen`, and what has to be in memory before it is looked at.
+//! *Promises*: bodies leave as runs of the log, never looked at; what comes from the index touches no segment; one
+//! message more than the output holds at most. Where `\Seen` is set, it is durable before the message is sent, and
+//! FLAGS is part of that message's reply. *Assumes*: the view keeps numbers still. *Never*: sends EXPUNGE.
+//!
+//! ```text
+//!            ┌───────────────────── next window ─────────────────────┐
+//!            ▼                                                       │
+//!  Choose ─► mark \Seen ──FlagsStore──► commit ─► warm ──Warm──► resume ─► write … room, budget
+//!            └── nothing to mark ──────────────► └── index only ────────►
+//! ```
+//!
+//! A message is sent as it is stored: octets that rev1 does not allow in a literal (NUL) included.
+
+use bytes::Bytes;
+use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Outcome, UidSet};
+use ringpost_engine::ids::Uid;
+use ringpost_engine::io::Extent;
+use ringpost_engine::store::Store;
+
+use crate::limits::{IMAP_WARM_HEADER_BYTES, IMAP_WARM_MESSAGES_MAX, STEP_MESSAGES_MAX};
+use crate::proto::Cx;
+use crate::proto::imap::command;
+use crate::proto::imap::reply::Reply;
+use crate::proto::imap::state::{Core, Step, Wake};
+
+mod plan;
+mod section;
+mod write;
+
+use plan::Plan;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Fetch {
+    command: command::Fetch,
+    plan: Plan,
+    begun: bool,
+    uids: UidSet,
+    /// The first UID not yet written.
+    next: Uid,
+    /// `\Seen` is dealt with for UIDs below.
+    marked: Uid,
+    /// Those that this command gave `\Seen`, in the window under way.
+    newly_seen: UidSet,
+    /// What has to be in memory is there for UIDs below.
+    warmed: Uid,
+    /// The one message whose long header was brought in on its own.
+    warmed_alone: Uid,
+    /// Some messages could not be read.
+    damaged: bool,
+}
+
+/// How writing went on.
+enum Progress {
+    /// All messages are written.
+    End,
+    /// The next window has to be prepared.
+    Window,
+    /// The output is full.
+    Full,
+    /// Enough for one call.
+    Budget,
+    /// This has to be in memory first.
+    Warm(Extent),
+}
+
+impl Fetch {
+    /// A FETCH that has not begun.
+    pub fn new(command: command::Fetch) -> Fetch {
+        let plan = Plan::new(&command);
+        Fetch {
+            command,
+            plan,
+            begun: false,
+            uids: UidSet::new(),
+            next: Uid(1),
+            marked: Uid(1),
+            newly_seen: UidSet::new(),
+            warmed: Uid(1),
+            warmed_alone: Uid(0),
+            damaged: false,
+        }
+    }
+
+    /// Goes on.
+    pub fn step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        self.try_step(wake, core, cx).unwrap_or_else(Step::Done)
+    }
+
+    fn try_step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        if !self.begun {
+            self.begun = true;
+            self.begin(core, cx)?;
+        }
+        if let Wake::Committed(Outcome::Stored { done, .. }) = wake {
+            self.seen_applied(done, core, cx);
+        }
+        loop {
+            if self.plan.marks_seen
+                && self.next >= self.marked
+                && let Some(step) = self.mark_seen(core, cx)?
+            {
+                return Ok(step);
+            }
+            if self.plan.needs_summary
+                && self.next >= self.warmed
+                && let Some(step) = self.warm(core, cx)?
+            {
+                return Ok(step);
+            }
+            match self.write(core, cx)? {
+                Progress::Window => {}
+                Progress::End => return Ok(self.finish(core)),
+                Progress::Full => return Ok(Step::Room),
+                Progress::Budget => return Ok(Step::Yield),
+                Progress::Warm(extent) => return Ok(Step::Warm(vec![extent])),
+            }
+        }
+    }
+
+    fn begin(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<(), Reply> {
+        if self.plan.modseq {
+            core.enable_condstore(cx);
+        }
+        let (view, mailbox) = core.selected(cx)?;
+        self.uids = view.resolve(mailbox, &self.command.set, self.command.uid)?;
+        if let Some(since) = self.command.changed_since {
+            let changed: UidSet = mailbox.changed_since(since).into_iter().collect();
+            self.uids = self.uids.intersection(&changed);
+        }
+        self.plan.marks_seen &= !view.read_only();
+        Ok(())
+    }
+
+    /// Gives `\Seen` to those of the next messages that lack it, as one change.
+    fn mark_seen(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (view, mailbox) = core.selected(cx)?;
+        let mut unseen = UidSet::new();
+        self.newly_seen = UidSet::new();
+        self.marked = Uid(u32::MAX);
+        for (count, (_, message)) in view.walk(mailbox, &self.uids, self.next).enumerate() {
+            if count == STEP_MESSAGES_MAX {
+                self.marked = message.uid;
+                break;
+            }
+            if !message.flags.contains(FlagBits::SEEN) {
+                unseen.push(message.uid);
+            }
+        }
+        if unseen.is_empty() {
+            return Ok(None);
+        }
+        let change = Change::FlagsStore {
+            mailbox: view.mailbox_id(),
+            uids: unseen,
+            op: FlagOp::Add,
+            flags: Flags { system: FlagBits::SEEN, keywords: Vec::new() },
+            unchanged_since: None,
+        };
+        // Where the store takes no change at the moment (a full disk), reading goes on without the mark.
+        Ok(core.append(cx, change).ok().map(Step::Commit))
+    }
+
+    fn seen_applied(&mut self, done: UidSet, core: &mut Core, cx: &Cx<'_>) {
+        if let Some(view) = &mut core.view
+            && let Some(mailbox) = view.mailbox(cx.store)
+        {
+            view.collect(mailbox, &done);
+        }
+        self.newly_seen = done;
+    }
+
+    /// Brings in what the next messages' items are made of.
+    fn warm(&mut self, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (view, mailbox) = core.selected(cx)?;
+        let mut extents = Vec::new();
+        self.warmed = Uid(u32::MAX);
+        for (count, (_, message)) in view.walk(mailbox, &self.uids, self.next).enumerate() {
+            if count == IMAP_WARM_MESSAGES_MAX {
+                self.warmed = message.uid;
+                break;
+            }
+            if let Some(body) = cx.store.body(message.body) {
+                extents.push(body.summary);
+                if self.plan.picks_fields {
+                    extents.push(body.bytes.slice(0, IMAP_WARM_HEADER_BYTES));
+                }
+            }
+        }
+        Ok((!extents.is_empty()).then_some(Step::Warm(extents)))
+    }
+
+    /// Writes messages of the prepared window.
+    fn write(&mut self, core: &mut Core, cx: &Cx<'_>) -> Result<Progress, Reply> {
+        core.selected(cx)?;
+        let Core { view: Some(view), out, condstore, fetched, .. } = core else { return Ok(Progress::End) };
+        let Some(mailbox) = view.mailbox(cx.store) else { return Ok(Progress::End) };
+        view.tell_keywords(mailbox, out);
+        for (count, (number, message)) in view.walk(mailbox, &self.uids, self.next).enumerate() {
+            let marked = !self.plan.marks_seen || message.uid < self.marked;
+            let warmed = !self.plan.needs_summary || message.uid < self.warmed;
+            if !marked || !warmed {
+                self.next = message.uid;
+                return Ok(Progress::Window);
+            }
+            if !out.has_room() {
+                return Ok(Progress::Full);
+            }
+            if count == STEP_MESSAGES_MAX {
+                return Ok(Progress::Budget);
+            }
+            let stored = self.read(&message.body, cx.store);
+            if let Some(stored) = &stored
+                && self.warmed_alone != message.uid
+                && let Some(extent) = write::cold_header(&self.plan, stored)
+            {
+                self.warmed_alone = message.uid;
+                return Ok(Progress::Warm(extent));
+            }
+            self.next = Uid(message.uid.0.saturating_add(1));
+            let Some(stored) = stored else {
+                self.damaged = true;
+                continue;
+            };
+            *fetched += 1;
+            let seen_now = self.newly_seen.contains(message.uid);
+            let facts = write::Facts {
+                number,
+                message: &message,
+                recent: view.is_recent(message.uid),
+                keywords: mailbox.keywords(),
+                add_flags: seen_now && !self.plan.flags,
+                add_modseq: seen_now && *condstore && !self.plan.modseq,
+            };
+            write::message(&self.plan, &facts, &stored, cx.store, out);
+        }
+        Ok(Progress::End)
+    }
+
+    /// What a message's items need: its place, and its summary if the plan asks for it.
+    fn read(&self, body: &ringpost_engine::ids::BodyId, store: &Store) -> Option<write::Stored> {
+        if !self.plan.needs_body {
+            return Some(write::Stored { bytes: None, summary: Bytes::new() });
+        }
+        let body = store.body(*body)?;
+        let summary = match self.plan.needs_summary {
+            true => store.bytes(body.summary)?,
+            false => Bytes::new(),
+        };
+        let stored = write::Stored { bytes: Some(body.bytes), summary };
+        (!self.plan.needs_summary || stored.view().is_some()).then_some(stored)
+    }
+
+    fn finish(&self, core: &Core) -> Step {
+        let gone = !self.command.uid && core.view.as_ref().is_some_and(|view| view.names_gone(&self.uids));
+        match (self.damaged, gone) {
+            (true, _) => Reply::no("[CORRUPTION] Some of the messages cannot be read"),
+            // rfc2180#4.1.2
+            (false, true) => Reply::no("[EXPUNGEISSUED] Some of the messages no longer exist"),
+            (false, false) => Reply::done(),
+        }
+        .into()
+    }
+}

@@ -1,0 +1,164 @@
+//! What a FETCH command needs, worked out once for all its messages.
+//!
+//! *Owns*: the items in wire order with their labels. *Promises*: the same plan for every message, so that nothing is
+//! decided or formatted twice. *Assumes*: the parser expanded macros. *Never*: sees a message.
+
+use bytes::{Bytes, BytesMut};
+
+use super::section::{is_whole_message, picks_fields};
+use crate::proto::imap::command::{Fetch, FetchItem, Partial, Section, SectionText};
+use crate::proto::imap::write;
+
+/// One item, ready to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// `FLAGS`
+    Flags,
+    /// `UID`
+    Uid,
+    /// `MODSEQ`
+    ModSeq,
+    /// `INTERNALDATE`
+    InternalDate,
+    /// `RFC822.SIZE`
+    Size,
+    /// `ENVELOPE`
+    Envelope,
+    /// `BODY`
+    Body,
+    /// `BODYSTRUCTURE`
+    BodyStructure,
+    /// Octets, under the label that the client used.
+    Octets {
+        /// `BODY[…]<…>` or `RFC822…`
+        label: Bytes,
+        /// Which.
+        section: Section,
+        /// Which of them.
+        partial: Option<Partial>,
+    },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Plan {
+    /// In the order in which they are written.
+    pub items: Vec<Item>,
+    /// FLAGS is among them.
+    pub flags: bool,
+    /// MODSEQ is among them.
+    pub modseq: bool,
+    /// Reading sets `\Seen`.
+    pub marks_seen: bool,
+    /// Something of the stored message is sent.
+    pub needs_body: bool,
+    /// The summary has to be looked at.
+    pub needs_summary: bool,
+    /// A header has to be looked at.
+    pub picks_fields: bool,
+}
+
+impl Plan {
+    /// The plan of a command.
+    pub fn new(fetch: &Fetch) -> Plan {
+        let mut plan = Plan {
+            items: Vec::with_capacity(fetch.items.len() + 2),
+            flags: false,
+            modseq: false,
+            marks_seen: false,
+            needs_body: false,
+            needs_summary: false,
+            picks_fields: false,
+        };
+        if fetch.uid {
+            // rfc3501#6.4.8: UID is always part of the reply to UID FETCH.
+            plan.items.push(Item::Uid);
+        }
+        for item in &fetch.items {
+            plan.add(item);
+        }
+        if fetch.changed_since.is_some() && !plan.modseq {
+            // rfc7162#3.1.4.1
+            plan.add(&FetchItem::ModSeq);
+        }
+        plan
+    }
+
+    fn add(&mut self, item: &FetchItem) {
+        let item = match item {
+            FetchItem::Flags => Item::Flags,
+            FetchItem::Uid => Item::Uid,
+            FetchItem::ModSeq => Item::ModSeq,
+            FetchItem::InternalDate => Item::InternalDate,
+            FetchItem::Rfc822Size => Item::Size,
+            FetchItem::Envelope => Item::Envelope,
+            FetchItem::Body => Item::Body,
+            FetchItem::BodyStructure => Item::BodyStructure,
+            FetchItem::Rfc822 => self.old_name(b"RFC822", SectionText::Whole, true),
+            FetchItem::Rfc822Header => self.old_name(b"RFC822.HEADER", SectionText::Header, false),
+            FetchItem::Rfc822Text => self.old_name(b"RFC822.TEXT", SectionText::Text, true),
+            FetchItem::Section { peek, section, partial } => {
+                let mut label = BytesMut::new();
+                write::body_section(&mut label, section, *partial);
+                self.octets(label.freeze(), section.clone(), *partial, !peek)
+            }
+        };
+        if item == Item::Uid && self.items.contains(&Item::Uid) {
+            return;
+        }
+        self.flags |= item == Item::Flags;
+        self.modseq |= item == Item::ModSeq;
+        let from_summary = matches!(item, Item::Envelope | Item::Body | Item::BodyStructure);
+        self.needs_summary |= from_summary;
+        self.needs_body |= from_summary;
+        self.items.push(item);
+    }
+
+    /// The names of rfc822 times for whole, header and text.
+    fn old_name(&mut self, label: &'static [u8], text: SectionText, marks_seen: bool) -> Item {
+        self.octets(Bytes::from_static(label), Section { path: Vec::new(), text }, None, marks_seen)
+    }
+
+    fn octets(&mut self, label: Bytes, section: Section, partial: Option<Partial>, marks_seen: bool) -> Item {
+        self.marks_seen |= marks_seen;
+        self.needs_body = true;
+        self.needs_summary |= !is_whole_message(&section);
+        self.picks_fields |= picks_fields(&section);
+        Item::Octets { label, section, partial }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::imap::command::{Bound, SequenceSet};
+    use ringpost_engine::ids::ModSeq;
+
+    fn plan(items: Vec<FetchItem>, uid: bool, changed_since: Option<ModSeq>) -> Plan {
+        let set = SequenceSet { ranges: vec![(Bound::At(1), Bound::Last)] };
+        Plan::new(&Fetch { uid, set, items, changed_since })
+    }
+
+    #[test]
+    fn index_items_touch_no_message() {
+        let items = vec![FetchItem::Flags, FetchItem::Uid, FetchItem::Rfc822Size, FetchItem::InternalDate];
+        let plan = plan(items, true, Some(ModSeq(3)));
+        assert!(!plan.needs_body && !plan.needs_summary && !plan.marks_seen);
+        let expected = [Item::Uid, Item::Flags, Item::Size, Item::InternalDate, Item::ModSeq];
+        assert_eq!(plan.items, expected, "UID once, MODSEQ by CHANGEDSINCE");
+    }
+
+    #[test]
+    fn the_whole_message_needs_no_summary_and_marks_it_seen() {
+        let whole = |peek| FetchItem::Section {
+            peek,
+            section: Section { path: Vec::new(), text: SectionText::Whole },
+            partial: None,
+        };
+        let seen = plan(vec![whole(false)], false, None);
+        assert!(seen.needs_body && !seen.needs_summary && seen.marks_seen);
+        assert!(!plan(vec![whole(true)], false, None).marks_seen);
+        assert!(!plan(vec![FetchItem::Rfc822Header], false, None).marks_seen, "rfc3501#6.4.5");
+        assert!(plan(vec![FetchItem::Rfc822Text], false, None).marks_seen);
+    }
+}

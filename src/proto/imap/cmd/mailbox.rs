@@ -1,0 +1,162 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (rfc3501#6.3.3 to #6.3.7, rfc6154#5).
+//!
+//! *Owns*: what is said about a name before the store is asked. *Promises*: a name made or removed is durable before the
+//! completion. *Assumes*: the store makes missing superiors, keeps names that hold others, and decides for good when
+//! the change applies. *Never*: subscribes by itself.
+
+use ringpost_engine::change::{Change, Outcome, SpecialUse};
+use ringpost_engine::index::{AccountRef, MailboxRef};
+use ringpost_engine::limits::{MAILBOX_LEVELS_MAX, MAILBOX_NAME_BYTES_MAX, MAILBOXES_PER_ACCOUNT_MAX};
+
+use crate::proto::Cx;
+use crate::proto::imap::command::UseArgument;
+use crate::proto::imap::reply::Reply;
+use crate::proto::imap::state::{Core, Step, Wake};
+
+/// A command that is one change of the account's names.
+#[derive(Debug)]
+pub enum Edit {
+    /// CREATE
+    Create {
+        /// As asked for; may end in a separator.
+        name: String,
+        /// As asked for.
+        special_use: UseArgument,
+    },
+    /// DELETE
+    Delete {
+        /// Which.
+        name: String,
+    },
+    /// RENAME
+    Rename {
+        /// Which.
+        from: String,
+        /// The new name.
+        to: String,
+    },
+    /// SUBSCRIBE, UNSUBSCRIBE
+    Subscribe {
+        /// Which.
+        name: String,
+        /// False to unsubscribe.
+        on: bool,
+    },
+}
+
+impl Edit {
+    /// Goes on.
+    pub fn step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        match wake {
+            Wake::Committed(Outcome::Refused(refusal)) => Reply::from(refusal).into(),
+            Wake::Committed(_) => {
+                self.leave_deleted(core, cx);
+                Reply::done().into()
+            }
+            _ => self.begin(core, cx).unwrap_or_else(Step::Done),
+        }
+    }
+
+    fn begin(&self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        let account = core.account(cx)?;
+        let change = match self {
+            Edit::Create { name, special_use } => create(account, name, *special_use)?,
+            Edit::Delete { name } => delete(account, name)?,
+            Edit::Rename { from, to } => rename(account, from, to)?,
+            Edit::Subscribe { name, on } => subscribe(name, *on)?,
+        };
+        Ok(Step::Commit(core.append(cx, change)?))
+    }
+
+    /// Who deletes the mailbox that is selected has none selected afterwards.
+    fn leave_deleted(&self, core: &mut Core, cx: &Cx<'_>) {
+        let deletes = matches!(self, Edit::Delete { .. });
+        if deletes && core.view.as_ref().is_some_and(|view| view.mailbox(cx.store).is_none()) {
+            core.view = None;
+        }
+    }
+}
+
+/// The name that is meant (rfc3501#6.3.3: a trailing separator announces names below it), if a mailbox can have it.
+fn new_name(name: &str) -> Result<&str, Reply> {
+    let name = name.strip_suffix('/').unwrap_or(name);
+    if name.len() > MAILBOX_NAME_BYTES_MAX || name.split('/').count() > MAILBOX_LEVELS_MAX {
+        return Err(Reply::no("[LIMIT] The name is too long"));
+    }
+    if name.split('/').any(str::is_empty) || name.chars().any(char::is_control) {
+        return Err(Reply::no("[CANNOT] No mailbox can have that name"));
+    }
+    Ok(name)
+}
+
+fn existing<'a>(account: AccountRef<'a>, name: &str) -> Result<MailboxRef<'a>, Reply> {
+    account.mailbox_by_name(name).ok_or_else(|| Reply::no("[NONEXISTENT] No such mailbox"))
+}
+
+fn create(account: AccountRef<'_>, name: &str, special_use: UseArgument) -> Result<Change, Reply> {
+    let name = new_name(name)?;
+    let special_use = match special_use {
+        UseArgument::None => None,
+        UseArgument::One(wanted) if may_carry(account, wanted) => Some(wanted),
+        // rfc6154#3: an attribute that cannot be given.
+        UseArgument::One(_) | UseArgument::Unsupported => {
+            return Err(Reply::no("[USEATTR] That special use cannot be given"));
+        }
+    };
+    if account.mailbox_by_name(name).is_some_and(|mailbox| !mailbox.no_select()) {
+        return Err(Reply::no("[ALREADYEXISTS] That mailbox is there already"));
+    }
+    if account.mailboxes().count() >= MAILBOXES_PER_ACCOUNT_MAX {
+        return Err(Reply::no("[LIMIT] Too many mailboxes"));
+    }
+    Ok(Change::MailboxCreate { name: name.to_owned(), special_use })
+}
+
+/// One mailbox of an account for each use; `\All` and `\Flagged` would be views of others, which there are not.
+fn may_carry(account: AccountRef<'_>, wanted: SpecialUse) -> bool {
+    !matches!(wanted, SpecialUse::All | SpecialUse::Flagged)
+        && account.mailboxes().all(|mailbox| mailbox.special_use() != Some(wanted))
+}
+
+fn delete(account: AccountRef<'_>, name: &str) -> Result<Change, Reply> {
+    if name == "INBOX" {
+        return Err(Reply::no("[CANNOT] INBOX stays"));
+    }
+    let mailbox = existing(account, name)?;
+    if mailbox.no_select() {
+        // rfc3501#6.3.4: an error while names below it exist, and it goes with the last of them.
+        return Err(Reply::no("[CANNOT] That name only holds others"));
+    }
+    Ok(Change::MailboxDelete { mailbox: mailbox.id() })
+}
+
+fn rename(account: AccountRef<'_>, from: &str, to: &str) -> Result<Change, Reply> {
+    let to = new_name(to)?;
+    let mailbox = existing(account, from)?.id();
+    if account.mailbox_by_name(to).is_some() {
+        return Err(Reply::no("[ALREADYEXISTS] That name is taken"));
+    }
+    Ok(Change::MailboxRename { mailbox, to: to.to_owned() })
+}
+
+fn subscribe(name: &str, on: bool) -> Result<Change, Reply> {
+    // rfc3501#6.3.6: the name need not be a mailbox, and stays subscribed when its mailbox goes.
+    let name = if on { new_name(name)? } else { name.strip_suffix('/').unwrap_or(name) };
+    Ok(Change::Subscribe { name: name.to_owned(), on })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_levels_and_no_empty_ones() {
+        assert_eq!(new_name("a/b/c"), Ok("a/b/c"));
+        assert_eq!(new_name("Entwürfe/"), Ok("Entwürfe"));
+        for bad in ["", "/", "/a", "a//b", "a\u{7}b", "a//"] {
+            assert!(new_name(bad).is_err(), "{bad:?}");
+        }
+        assert!(new_name(&"x".repeat(MAILBOX_NAME_BYTES_MAX + 1)).is_err());
+        assert!(new_name(&vec!["x"; MAILBOX_LEVELS_MAX + 1].join("/")).is_err());
+    }
+}

@@ -1,0 +1,141 @@
+//! The commands, one file a family.
+//!
+//! *Owns*: the way from a verb to the state machine that runs it. *Promises*: every command is a value with one entry,
+//! `step`, called until it says [`Step::Done`]; a long one does bounded work a call and keeps a UID as its cursor, so it
+//! does not mind what others do in between. *Assumes*: the table let it pass. *Never*: lets one command call another.
+
+use bytes::Bytes;
+
+use super::command::Verb;
+use super::state::{Core, Step, Wake};
+use crate::proto::Cx;
+
+pub mod append;
+mod connection;
+mod copy;
+mod expunge;
+mod fetch;
+mod idle;
+mod list;
+mod login;
+mod mailbox;
+mod pattern;
+mod search;
+mod select;
+mod status;
+mod store;
+
+/// The command under way.
+#[derive(Debug)]
+pub enum Running {
+    /// CAPABILITY, NOOP, CHECK, LOGOUT, STARTTLS, ID, ENABLE, NAMESPACE
+    Plain(connection::Plain),
+    /// LOGIN, AUTHENTICATE
+    Login(login::Login),
+    /// SELECT, EXAMINE
+    Select(select::Open),
+    /// CLOSE, UNSELECT
+    Close(select::Close),
+    /// CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE
+    Mailbox(mailbox::Edit),
+    /// LIST, LSUB
+    List(list::Listing),
+    /// STATUS
+    Status(status::Status),
+    /// IDLE
+    Idle(idle::Idle),
+    /// APPEND
+    Append(append::Append),
+    /// EXPUNGE, UID EXPUNGE
+    Expunge(expunge::Expunge),
+    /// SEARCH
+    Search(search::Search),
+    /// FETCH
+    Fetch(fetch::Fetch),
+    /// STORE
+    Store(store::Store),
+    /// COPY, MOVE
+    Copy(copy::Copy),
+}
+
+impl Running {
+    /// A command that has not begun.
+    pub fn new(verb: Verb, tag: &Bytes) -> Running {
+        match verb {
+            Verb::Capability => Running::Plain(connection::Plain::Capability),
+            Verb::Noop | Verb::Check => Running::Plain(connection::Plain::Noop),
+            Verb::Logout => Running::Plain(connection::Plain::Logout),
+            Verb::Id(_) => Running::Plain(connection::Plain::Id),
+            Verb::Enable(names) => Running::Plain(connection::Plain::Enable(names)),
+            Verb::Namespace => Running::Plain(connection::Plain::Namespace),
+            Verb::StartTls => Running::Plain(connection::Plain::StartTls),
+            Verb::Authenticate(authenticate) => Running::Login(login::Login::authenticate(authenticate)),
+            Verb::Login { user, password } => Running::Login(login::Login::plain(&user, password)),
+            Verb::Select(select) => Running::Select(select::Open(select)),
+            Verb::Close => Running::Close(select::Close::expunging()),
+            Verb::Unselect => Running::Close(select::Close::keeping()),
+            Verb::Create { mailbox: name, special_use } => {
+                Running::Mailbox(mailbox::Edit::Create { name, special_use })
+            }
+            Verb::Delete { mailbox: name } => Running::Mailbox(mailbox::Edit::Delete { name }),
+            Verb::Rename { from, to } => Running::Mailbox(mailbox::Edit::Rename { from, to }),
+            Verb::Subscribe { mailbox: name, on } => Running::Mailbox(mailbox::Edit::Subscribe { name, on }),
+            Verb::List(list) => Running::List(list::Listing::list(list)),
+            Verb::Lsub { reference, pattern } => Running::List(list::Listing::lsub(&reference, &pattern)),
+            Verb::Status { mailbox, items } => Running::Status(status::Status { mailbox, items }),
+            Verb::Idle => Running::Idle(idle::Idle::default()),
+            Verb::Expunge { uids } => Running::Expunge(expunge::Expunge::new(uids)),
+            Verb::Search(search) => Running::Search(search::Search::new(search, tag.clone())),
+            Verb::Fetch(fetch) => Running::Fetch(fetch::Fetch::new(fetch)),
+            Verb::Store(store) => Running::Store(store::Store::new(store)),
+            Verb::Copy(copy) => Running::Copy(copy::Copy::new(copy)),
+        }
+    }
+
+    /// Goes on as far as it can.
+    pub fn step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        match self {
+            Running::Plain(command) => command.step(core, cx),
+            Running::Login(command) => command.step(wake, core, cx),
+            Running::Select(command) => command.step(core, cx),
+            Running::Close(command) => command.step(core, cx),
+            Running::Mailbox(command) => command.step(wake, core, cx),
+            Running::List(command) => command.step(core, cx),
+            Running::Status(command) => command.step(core, cx),
+            Running::Idle(command) => command.step(wake, core, cx),
+            Running::Append(command) => command.step(wake, core, cx),
+            Running::Expunge(command) => command.step(wake, core, cx),
+            Running::Search(command) => command.step(core, cx),
+            Running::Fetch(command) => command.step(wake, core, cx),
+            Running::Store(command) => command.step(wake, core, cx),
+            Running::Copy(command) => command.step(wake, core, cx),
+        }
+    }
+
+    /// Octets of APPEND's message.
+    pub fn message(&mut self, octets: &[u8]) {
+        if let Running::Append(append) = self {
+            append.message(octets);
+        }
+    }
+
+    /// The end of APPEND's message and what the client wrote behind it.
+    pub fn message_end(&mut self, rest: &[u8]) {
+        if let Running::Append(append) = self {
+            append.message_end(rest);
+        }
+    }
+
+    /// Octets of a message held in memory.
+    pub fn buffered(&self) -> usize {
+        match self {
+            Running::Append(append) => append.buffered(),
+            _ => 0,
+        }
+    }
+
+    /// Whether the client wants news as they come.
+    pub fn is_idle(&self) -> bool {
+        matches!(self, Running::Idle(_))
+    }
+}

@@ -1,0 +1,112 @@
+//! SELECT, EXAMINE, CLOSE, UNSELECT.
+//!
+//! *Owns*: how a view begins and ends. *Promises*: costs the same for ten messages or a million, counting apart.
+//! *Assumes*: the session closes the connection if a view is lost. *Never*: keeps the old view when SELECT fails.
+
+use ringpost_engine::change::Change;
+use ringpost_engine::index::MailboxRef;
+
+use super::expunge::{Sweep, Swept, everything};
+use crate::proto::Cx;
+use crate::proto::imap::command;
+use crate::proto::imap::out::Out;
+use crate::proto::imap::reply::{self, Reply};
+use crate::proto::imap::state::{Core, Step};
+use crate::proto::imap::view::View;
+
+/// SELECT and EXAMINE (rfc3501#6.3.1, #6.3.2).
+#[derive(Debug)]
+pub struct Open(pub command::Select);
+
+impl Open {
+    /// Does it.
+    pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        let select = &self.0;
+        // rfc3501#6.3.1: the old mailbox is left even if the new one cannot be opened.
+        core.view = None;
+        core.condstore |= select.condstore;
+        let account = match core.account(cx) {
+            Ok(account) => account,
+            Err(reply) => return reply.into(),
+        };
+        let Some(mailbox) = account.mailbox_by_name(&select.mailbox) else {
+            return Reply::no("[NONEXISTENT] No such mailbox").into();
+        };
+        if mailbox.no_select() {
+            return Reply::no("[CANNOT] That name only holds others").into();
+        }
+        let view = View::open(account.id(), mailbox, select.read_only);
+        let id = mailbox.id();
+        let Some(mailbox) = cx.store.mailbox(view.account(), id) else {
+            return Reply::no("[NONEXISTENT] No such mailbox").into();
+        };
+        show(&view, mailbox, &mut core.out);
+        core.view = Some(view);
+        Reply::ok(match (select.read_only, select.condstore) {
+            (true, _) => "[READ-ONLY] EXAMINE completed",
+            (false, true) => "[READ-WRITE] SELECT completed, CONDSTORE is on",
+            (false, false) => "[READ-WRITE] SELECT completed",
+        })
+        .into()
+    }
+}
+
+fn show(view: &View, mailbox: MailboxRef<'_>, out: &mut Out) {
+    view.put_flag_lists(mailbox, out);
+    reply::untagged_number(out.text(), u64::from(view.exists(mailbox)), "EXISTS");
+    reply::untagged_number(out.text(), view.recent_count(mailbox) as u64, "RECENT");
+    let mut code = |name: &str, value: u64, words: &str| {
+        out.put(b"* OK [");
+        out.put(name.as_bytes());
+        out.put(b" ");
+        reply::number(out.text(), value);
+        out.put(b"] ");
+        out.line(words);
+    };
+    if let Some(place) = mailbox.first_unseen() {
+        code("UNSEEN", place as u64 + 1, "First unseen message");
+    }
+    code("UIDVALIDITY", u64::from(mailbox.uid_validity()), "UIDs are valid");
+    code("UIDNEXT", u64::from(mailbox.uid_next().0), "Next UID");
+    // rfc7162#3.1.2: allowed before, and asked for after, a CONDSTORE enabling command.
+    code("HIGHESTMODSEQ", mailbox.highest_modseq().0, "Highest");
+}
+
+/// CLOSE (rfc3501#6.4.2) and UNSELECT (rfc3691).
+#[derive(Debug)]
+pub struct Close {
+    sweep: Option<Sweep>,
+}
+
+impl Close {
+    /// CLOSE: expunges without a word.
+    pub fn expunging() -> Close {
+        Close { sweep: Some(Sweep::new(everything())) }
+    }
+
+    /// UNSELECT: expunges nothing.
+    pub fn keeping() -> Close {
+        Close { sweep: None }
+    }
+
+    /// Goes on.
+    pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        let swept = match (core.selected_for_writing(cx), &mut self.sweep) {
+            (Ok((view, mailbox)), Some(sweep)) => sweep.next(view, mailbox),
+            // UNSELECT, opened read-only, or gone: nothing to expunge.
+            _ => Swept::Done,
+        };
+        let (uids, mailbox) = match (swept, &core.view) {
+            (Swept::Found(uids), Some(view)) => (uids, view.mailbox_id()),
+            (Swept::More, _) => return Step::Yield,
+            _ => {
+                core.view = None;
+                return Reply::done().into();
+            }
+        };
+        match core.append(cx, Change::Expunge { mailbox, uids, only_deleted: true }) {
+            Ok(lsn) => Step::Commit(lsn),
+            Err(reply) => reply.into(),
+        }
+    }
+}

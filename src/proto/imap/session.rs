@@ -1,0 +1,429 @@
+//! One IMAP connection.
+//!
+//! *Owns*: the order of commands: frame, parse, check, run, complete. *Promises*: one command at a time; its completion
+//! comes after the view's news and after everything it speaks of is durable. *Assumes*: commands keep to [`Step`].
+//! *Never*: knows what a command does.
+//!
+//! ```text
+//!                    ┌────────────── Step: Commit Warm Yield Room Ask Line ─────────────┐
+//!                    ▼                                                                  │
+//!  Ready ──command──► Running { waiting for } ──commit, reply, resume, line, push──► step
+//!    ▲                    │ Step::Done                                   │ Step::Leave
+//!    │                    ▼                                              ▼
+//!    └──all told────── Ending ──view lost, draining, too many mistakes──► Closed
+//!
+//!  Running ──STARTTLS answered──► Handshake ──TLS is on──► Ready
+//! ```
+
+use bytes::Bytes;
+use ringpost_engine::ids::{AccountId, Lsn};
+
+use super::cmd::{self, Running};
+use super::command::Command;
+use super::framer::{CommandFramer, Frame, Literal};
+use super::parse::{self, Fault, ParseError};
+use super::reply::{Reply, Status};
+use super::state::{Core, Step, Wake};
+use super::table::{self, Rule, States};
+use crate::limits::{
+    BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX,
+    IMAP_LITERAL_BYTES_MAX, LOGIN_FAILURES_MAX, OUTPUT_BYTES_MAX, SASL_LINE_BYTES_MAX,
+};
+use crate::proto::framer::{Framed, LineEnd, LineFramer};
+use crate::proto::{self, Committed, Cx, Input, Output, Patience, Peer, Server, Session};
+
+/// What a running command waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// `resume`: warmed, its turn, or room.
+    Resume,
+    /// `on_commit` of this position.
+    Commit(Lsn),
+    /// `on_reply`.
+    Reply,
+    /// A line of the client.
+    Line,
+    /// APPEND's message.
+    Message,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Between two commands.
+    Ready,
+    /// A command is under way.
+    Running { running: Box<Running>, rule: Rule, wait: Wait },
+    /// A command is complete but not all of the view's news is out.
+    Ending { reply: Reply, rule: Rule },
+    /// STARTTLS is answered, the handshake is under way.
+    Handshake,
+    /// BYE is said.
+    Closed,
+}
+
+/// The protocol's state for one connection.
+#[derive(Debug)]
+pub struct ImapSession {
+    core: Core,
+    framer: CommandFramer,
+    lines: LineFramer,
+    stage: Stage,
+    /// Tag of the command under way.
+    tag: Bytes,
+    /// Bad commands: all of them before login, those in a row after it.
+    bad: u32,
+    commands: u64,
+    draining: bool,
+}
+
+impl ImapSession {
+    /// A session for a connection that was just accepted.
+    pub fn new(peer: Peer) -> ImapSession {
+        ImapSession {
+            core: Core::new(peer),
+            framer: CommandFramer::new(),
+            lines: LineFramer::new(SASL_LINE_BYTES_MAX, LineEnd::Lenient),
+            stage: Stage::Ready,
+            tag: Bytes::new(),
+            bad: 0,
+            commands: 0,
+            draining: false,
+        }
+    }
+
+    fn state(&self) -> States {
+        match (&self.core.user, &self.core.view) {
+            (None, _) => States::NOT_AUTHENTICATED,
+            (Some(_), None) => States::AUTHENTICATED,
+            (Some(_), Some(_)) => States::SELECTED,
+        }
+    }
+
+    /// Takes one unit from the input. Whether to go on.
+    fn feed_one(&mut self, input: &mut Input, cx: &mut Cx<'_>) -> bool {
+        match &self.stage {
+            Stage::Ready => self.feed_frame(input, cx),
+            Stage::Running { wait: Wait::Message, .. } => self.feed_frame(input, cx),
+            Stage::Running { wait: Wait::Line, .. } => match self.lines.next(input) {
+                Framed::Need => false,
+                Framed::Line(line) => {
+                    self.wake(Wake::Line(line), cx);
+                    true
+                }
+                Framed::TooLong | Framed::BareLf => {
+                    self.goodbye("Line too long");
+                    false
+                }
+            },
+            Stage::Closed => {
+                input.clear();
+                false
+            }
+            Stage::Running { .. } | Stage::Ending { .. } | Stage::Handshake => false,
+        }
+    }
+
+    fn feed_frame(&mut self, input: &mut Input, cx: &mut Cx<'_>) -> bool {
+        let literal_max = match self.core.user {
+            None => IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX,
+            Some(_) => IMAP_LITERAL_BYTES_MAX,
+        };
+        match self.framer.next(input, literal_max) {
+            Frame::Need => return false,
+            Frame::Continue => self.core.out.line("+ Go on"),
+            Frame::Command(octets) => match parse::command(&octets) {
+                Ok(command) => self.begin(command, input, cx),
+                Err(error) => self.refuse(error, cx),
+            },
+            Frame::Message { head, literal } => self.begin_append(&head, literal, cx),
+            Frame::Data(octets) => {
+                if let Stage::Running { running, .. } = &mut self.stage {
+                    running.message(&octets);
+                }
+            }
+            Frame::Rest(rest) => {
+                if let Stage::Running { running, .. } = &mut self.stage {
+                    running.message_end(&rest);
+                }
+                self.wake(Wake::Go, cx);
+            }
+            Frame::Refused { tag, why } => {
+                self.refuse(ParseError { tag, fault: Fault::Bad(why.text()) }, cx);
+            }
+            Frame::Close => self.goodbye("Too much input that cannot be used"),
+        }
+        true
+    }
+
+    /// Starts a command, if it is allowed now.
+    fn begin(&mut self, command: Command, input: &Input, cx: &mut Cx<'_>) {
+        let rule = table::of(&command.verb);
+        self.commands += 1;
+        self.tag = command.tag;
+        if !rule.states.allow(self.state()) {
+            return self.end(Reply::bad("Not allowed in this state"), rule, cx);
+        }
+        self.core.pipelined = !input.is_empty();
+        let mut running = Box::new(Running::new(command.verb, &self.tag));
+        if let Some(view) = &mut self.core.view {
+            view.absorb(cx.store);
+        }
+        let step = running.step(Wake::Go, &mut self.core, cx);
+        self.take_step(running, rule, step, cx);
+    }
+
+    /// Starts an APPEND, whose message follows.
+    fn begin_append(&mut self, head: &Bytes, literal: Literal, cx: &mut Cx<'_>) {
+        self.commands += 1;
+        let begun = match parse::append(head) {
+            Err(error) => {
+                self.framer.refuse();
+                return self.refuse(error, cx);
+            }
+            Ok(append) => {
+                self.tag = append.tag.clone();
+                if table::APPEND.states.allow(self.state()) {
+                    cmd::append::begin(append, literal, &self.core, cx)
+                } else {
+                    Err(Reply::bad("Not allowed in this state"))
+                }
+            }
+        };
+        match begun {
+            Ok(running) => {
+                self.framer.accept();
+                if literal.sync {
+                    self.core.out.line("+ Go on");
+                }
+                let running = Box::new(running);
+                self.stage = Stage::Running { running, rule: table::APPEND, wait: Wait::Message };
+            }
+            Err(reply) => {
+                self.framer.refuse();
+                self.end(reply, table::APPEND, cx);
+            }
+        }
+    }
+
+    /// Answers what could not be understood.
+    fn refuse(&mut self, error: ParseError, cx: &mut Cx<'_>) {
+        let reply = match (error.fault, &error.tag) {
+            (Fault::Limit(text), Some(_)) => Reply::no(format!("[LIMIT] {text}")),
+            (Fault::Cannot(text), Some(_)) => Reply::no(format!("[CANNOT] {text}")),
+            // rfc3501#7.1.3: untagged where there is no tag, which is always a BAD.
+            (Fault::Bad(text) | Fault::Limit(text) | Fault::Cannot(text), _) => Reply::bad(text),
+        };
+        self.tag = error.tag.unwrap_or_else(|| Bytes::from_static(b"*"));
+        // It may have been a numbered command, so numbers stand.
+        let rule = Rule { name: "", states: States::ANY, numbers_stand: true };
+        self.end(reply, rule, cx);
+    }
+
+    /// Calls the running command.
+    fn wake(&mut self, wake: Wake, cx: &mut Cx<'_>) {
+        match std::mem::replace(&mut self.stage, Stage::Ready) {
+            Stage::Running { mut running, rule, .. } => {
+                if let Some(view) = &mut self.core.view {
+                    view.absorb(cx.store);
+                }
+                let step = running.step(wake, &mut self.core, cx);
+                self.take_step(running, rule, step, cx);
+            }
+            Stage::Ending { reply, rule } => self.end(reply, rule, cx),
+            other => self.stage = other,
+        }
+    }
+
+    fn take_step(&mut self, running: Box<Running>, rule: Rule, step: Step, cx: &mut Cx<'_>) {
+        let wait = match step {
+            Step::Done(reply) => return self.end(reply, rule, cx),
+            Step::Leave(reply) => {
+                self.complete(&reply, rule);
+                return self.close();
+            }
+            Step::Handshake(reply) => {
+                self.complete(&reply, rule);
+                self.core.out.push(Output::StartTls);
+                self.stage = Stage::Handshake;
+                return;
+            }
+            Step::Commit(lsn) => {
+                self.core.out.push(Output::AwaitCommit(lsn));
+                Wait::Commit(lsn)
+            }
+            Step::Warm(extents) => {
+                self.core.out.push(Output::Warm(extents));
+                Wait::Resume
+            }
+            Step::Yield => {
+                self.core.out.push(Output::Yield);
+                Wait::Resume
+            }
+            Step::Room => Wait::Resume,
+            Step::Ask(output) => {
+                self.core.out.push(output);
+                Wait::Reply
+            }
+            Step::Line => Wait::Line,
+        };
+        self.stage = Stage::Running { running, rule, wait };
+    }
+
+    /// Tells the view's news, then completes the command.
+    fn end(&mut self, reply: Reply, rule: Rule, cx: &mut Cx<'_>) {
+        if !self.core.tell(cx, !rule.numbers_stand) {
+            self.stage = Stage::Ending { reply, rule };
+            return;
+        }
+        self.stage = Stage::Ready;
+        self.complete(&reply, rule);
+        let logged_in = self.core.user.is_some();
+        match reply.status {
+            Status::Bad => self.bad += 1,
+            _ if logged_in => self.bad = 0,
+            _ => {}
+        }
+        let bad_max = if logged_in { BAD_COMMANDS_AFTER_LOGIN_MAX } else { BAD_COMMANDS_BEFORE_LOGIN_MAX };
+        if self.bad >= bad_max {
+            self.goodbye("Too many bad commands");
+        } else if self.core.login_failures >= LOGIN_FAILURES_MAX {
+            self.goodbye("Too many failed logins");
+        } else if self.core.view.as_ref().is_some_and(|view| view.is_lost()) {
+            // rfc2180#3.3, #4.1: a client whose numbers cannot be kept right has to begin anew.
+            self.goodbye("The selected mailbox is gone or has changed too much");
+        } else if self.draining {
+            self.goodbye("Server is stopping");
+        }
+    }
+
+    fn complete(&mut self, reply: &Reply, rule: Rule) {
+        let out = &mut self.core.out;
+        out.put(&self.tag);
+        out.put(b" ");
+        out.put(reply.status.name().as_bytes());
+        out.put(b" ");
+        if reply.text.is_empty() {
+            out.put(rule.name.as_bytes());
+            out.line(" completed");
+        } else {
+            out.line(&reply.text);
+        }
+    }
+
+    fn goodbye(&mut self, why: &str) {
+        self.core.out.put(b"* BYE ");
+        self.core.out.line(why);
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.core.out.push(Output::Close);
+        self.core.view = None;
+        self.stage = Stage::Closed;
+    }
+
+    /// Whether the client may be told things now: IDLE is on, or nobody waits for an answer and BYE would be clean.
+    fn is_interruptible(&self) -> bool {
+        matches!(self.stage, Stage::Ready | Stage::Running { wait: Wait::Line, .. })
+    }
+}
+
+impl Session for ImapSession {
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        let out = &mut self.core.out;
+        out.put(b"* OK [CAPABILITY ");
+        table::capabilities(out.text(), &self.core.peer, false, cx.server);
+        out.put(b"] ");
+        out.put(cx.server.hostname.as_bytes());
+        out.line(" Ringpost ready");
+    }
+
+    fn feed(&mut self, input: &mut Input, cx: &mut Cx<'_>) {
+        self.core.out.allow(OUTPUT_BYTES_MAX);
+        while self.core.out.has_room() && self.feed_one(input, cx) {}
+    }
+
+    fn on_commit(&mut self, commit: Committed, cx: &mut Cx<'_>) {
+        self.core.out.allow(OUTPUT_BYTES_MAX);
+        if matches!(self.stage, Stage::Running { wait: Wait::Commit(lsn), .. } if lsn == commit.lsn) {
+            self.wake(Wake::Committed(commit.outcome), cx);
+        }
+    }
+
+    fn on_reply(&mut self, reply: proto::Reply, cx: &mut Cx<'_>) {
+        self.core.out.allow(OUTPUT_BYTES_MAX);
+        match (&self.stage, reply) {
+            (Stage::Handshake, proto::Reply::TlsStarted) => {
+                self.core.peer.tls = true;
+                self.stage = Stage::Ready;
+            }
+            (Stage::Running { wait: Wait::Reply, .. }, reply) => self.wake(Wake::Replied(reply), cx),
+            _ => {}
+        }
+    }
+
+    fn on_push(&mut self, cx: &mut Cx<'_>) {
+        if let Some(view) = &mut self.core.view {
+            // Expunges are remembered for a while only, so they are noted even where they may not be told.
+            view.absorb(cx.store);
+        }
+        let idle =
+            matches!(&self.stage, Stage::Running { running, wait: Wait::Line, .. } if running.is_idle());
+        if idle {
+            self.wake(Wake::Go, cx);
+        }
+    }
+
+    fn resume(&mut self, room: usize, cx: &mut Cx<'_>) {
+        self.core.out.allow(room);
+        let waits = matches!(self.stage, Stage::Running { wait: Wait::Resume, .. } | Stage::Ending { .. });
+        if waits && self.core.out.has_room() {
+            self.wake(Wake::Go, cx);
+        }
+    }
+
+    fn on_timeout(&mut self, _cx: &mut Cx<'_>) {
+        // rfc3501#5.4
+        self.goodbye("Autologout, idle for too long");
+    }
+
+    fn on_drain(&mut self, _cx: &mut Cx<'_>) {
+        self.draining = true;
+        if self.is_interruptible() {
+            self.goodbye("Server is stopping");
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.core.out.poll()
+    }
+
+    fn patience(&self, server: &Server) -> Patience {
+        match &self.stage {
+            Stage::Running { wait: Wait::Resume | Wait::Commit(_) | Wait::Reply, .. } => Patience::Waiting,
+            Stage::Ending { .. } | Stage::Handshake | Stage::Closed => Patience::Waiting,
+            _ if self.core.user.is_none() => Patience::Ms(server.login_timeout_ms),
+            _ => Patience::Ms(server.imap_idle_timeout_ms),
+        }
+    }
+
+    fn watches(&self) -> Option<AccountId> {
+        self.core.view.as_ref().map(|view| view.account())
+    }
+
+    fn account(&self) -> Option<AccountId> {
+        self.core.user.as_ref().map(|user| user.account)
+    }
+
+    fn buffered(&self) -> usize {
+        match &self.stage {
+            Stage::Running { running, .. } => running.buffered(),
+            _ => 0,
+        }
+    }
+
+    fn describe(&self) -> String {
+        let user = self.core.user.as_ref().map_or("-", |user| user.address.as_str());
+        format!("user={user} commands={} fetched={}", self.commands, self.core.fetched)
+    }
+}

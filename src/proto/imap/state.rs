@@ -1,0 +1,166 @@
+//! What all commands of a session share, and how a command and its session talk.
+//!
+//! *Owns*: who is logged in, what is selected, what is enabled. *Promises*: a command learns of the world by [`Wake`]
+//! and answers by [`Step`], nothing else. *Assumes*: one command at a time. *Never*: keeps store data, ids excepted.
+
+use bytes::Bytes;
+use ringpost_engine::change::{Change, Outcome};
+use ringpost_engine::ids::{AccountId, Lsn};
+use ringpost_engine::index::{AccountRef, MailboxRef};
+use ringpost_engine::io::Extent;
+
+use super::out::Out;
+use super::reply::{self, Reply};
+use super::view::{OutOfRange, Tell, View};
+use crate::proto::{self, Cx, Output, Peer};
+
+/// Why a command is called.
+#[derive(Debug)]
+pub enum Wake {
+    /// For the first time, or what it waited for is there: warmed extents, room for output, its turn.
+    Go,
+    /// The change it awaited is applied.
+    Committed(Outcome),
+    /// The shard's answer to a [`Step::Ask`].
+    Replied(proto::Reply),
+    /// A line of the client, without its end (AUTHENTICATE, IDLE).
+    Line(Bytes),
+}
+
+/// What a command says at the end of a call.
+#[derive(Debug)]
+pub enum Step {
+    /// It is complete: the view's news, then this completion.
+    Done(Reply),
+    /// Call again when this position is applied.
+    Commit(Lsn),
+    /// Call again when these runs are in memory.
+    Warm(Vec<Extent>),
+    /// Call again after other sessions had their turn.
+    Yield,
+    /// Call again when there is room for output.
+    Room,
+    /// Hand this to the shard and call again with its reply.
+    Ask(Output),
+    /// Call again with the client's next line.
+    Line,
+    /// It is complete: this completion, then the TLS handshake.
+    Handshake(Reply),
+    /// The last word is said (BYE included): close after this completion.
+    Leave(Reply),
+}
+
+impl From<Reply> for Step {
+    fn from(reply: Reply) -> Step {
+        Step::Done(reply)
+    }
+}
+
+/// The authenticated user.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The account.
+    pub account: AccountId,
+    /// Its address, for the log line.
+    pub address: String,
+}
+
+/// What all commands share.
+#[derive(Debug)]
+pub struct Core {
+    /// The connection.
+    pub peer: Peer,
+    /// Who is logged in.
+    pub user: Option<User>,
+    /// The selected mailbox.
+    pub view: Option<View>,
+    /// A CONDSTORE enabling command was given (rfc7162#3.1).
+    pub condstore: bool,
+    /// What the client gets.
+    pub out: Out,
+    /// The client sent more behind the command that begins.
+    pub pipelined: bool,
+    /// Logins that failed.
+    pub login_failures: u32,
+    /// Messages sent by FETCH, for the log line.
+    pub fetched: u64,
+}
+
+impl Core {
+    /// At the start of a connection.
+    pub fn new(peer: Peer) -> Core {
+        Core {
+            peer,
+            user: None,
+            view: None,
+            condstore: false,
+            out: Out::default(),
+            pipelined: false,
+            login_failures: 0,
+            fetched: 0,
+        }
+    }
+
+    /// The account, for commands that the table allows only after login.
+    pub fn account<'a>(&self, cx: &'a Cx<'_>) -> Result<AccountRef<'a>, Reply> {
+        let user = self.user.as_ref().ok_or_else(|| Reply::bad("Log in first"))?;
+        cx.store.account(user.account).ok_or_else(|| Reply::no("[UNAVAILABLE] The account is gone"))
+    }
+
+    /// The id of the account that [`Core::account`] shows.
+    pub fn account_id(&self) -> AccountId {
+        self.user.as_ref().map_or(AccountId(0), |user| user.account)
+    }
+
+    /// The view and its mailbox, for commands that the table allows only with a mailbox selected.
+    pub fn selected<'a>(&'a self, cx: &'a Cx<'_>) -> Result<(&'a View, MailboxRef<'a>), Reply> {
+        let view = self.view.as_ref().ok_or_else(|| Reply::bad("Select a mailbox first"))?;
+        let mailbox = view.mailbox(cx.store).filter(|_| !view.is_lost());
+        Ok((view, mailbox.ok_or_else(|| Reply::no("[NONEXISTENT] The selected mailbox is gone"))?))
+    }
+
+    /// The same, for commands that change it.
+    pub fn selected_for_writing<'a>(&'a self, cx: &'a Cx<'_>) -> Result<(&'a View, MailboxRef<'a>), Reply> {
+        let (view, mailbox) = self.selected(cx)?;
+        if view.read_only() {
+            return Err(Reply::no("[CANNOT] The mailbox was opened read-only"));
+        }
+        Ok((view, mailbox))
+    }
+
+    /// Queues a change of the account.
+    pub fn append(&self, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
+        cx.store.append(self.account_id(), change, cx.now).map_err(Reply::from)
+    }
+
+    /// Tells what is new in the view, as far as there is room. Whether all is told.
+    pub fn tell(&mut self, cx: &mut Cx<'_>, expunge: bool) -> bool {
+        let Some(view) = &mut self.view else { return true };
+        let done = view.tell(cx.store, &mut self.out, Tell { expunge, modseq: self.condstore });
+        if let Some(change) = view.claim_recent(cx.store) {
+            // Nobody waits for it: if it is refused, another session sees the same messages as recent, no more.
+            let _refused_is_harmless = cx.store.append(view.account(), change, cx.now);
+        }
+        done
+    }
+
+    /// A CONDSTORE enabling command was given (rfc7162#3.1): the first one shows HIGHESTMODSEQ of what is selected.
+    pub fn enable_condstore(&mut self, cx: &Cx<'_>) {
+        if self.condstore {
+            return;
+        }
+        self.condstore = true;
+        let highest = self.selected(cx).ok().map(|(_, mailbox)| mailbox.highest_modseq());
+        if let Some(highest) = highest {
+            self.out.put(b"* OK [HIGHESTMODSEQ ");
+            reply::number(self.out.text(), highest.0);
+            self.out.put(b"] Highest\r\n");
+        }
+    }
+}
+
+impl From<OutOfRange> for Reply {
+    fn from(_: OutOfRange) -> Reply {
+        Reply::bad("No message has that number")
+    }
+}

@@ -1,0 +1,150 @@
+//! Which command is allowed when, and what the server says it can do.
+//!
+//! *Owns*: the rules of every verb and the list of capabilities, as data. *Promises*: a new verb does not compile until
+//! it has its rule. *Assumes*: the parser knows the names. *Never*: runs anything.
+
+use bytes::BytesMut;
+
+use super::command::Verb;
+use super::reply;
+use crate::proto::{Peer, Server};
+
+/// States of a connection, as a set (rfc3501#3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct States(u8);
+
+impl States {
+    /// Before login.
+    pub const NOT_AUTHENTICATED: States = States(1);
+    /// Logged in, nothing selected.
+    pub const AUTHENTICATED: States = States(2);
+    /// With a mailbox.
+    pub const SELECTED: States = States(4);
+    /// After login, with or without a mailbox.
+    pub const LOGGED_IN: States = States(2 | 4);
+    /// Always.
+    pub const ANY: States = States(1 | 2 | 4);
+
+    /// Whether `state` is in the set.
+    pub fn allow(self, state: States) -> bool {
+        self.0 & state.0 == state.0
+    }
+}
+
+/// What holds for a command before anything is known of its arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its name, for completions.
+    pub name: &'static str,
+    /// When it is allowed.
+    pub states: States,
+    /// Its message numbers must stand still: no EXPUNGE reply before its completion (rfc3501#7.4.1).
+    pub numbers_stand: bool,
+}
+
+const fn rule(name: &'static str, states: States) -> Rule {
+    Rule { name, states, numbers_stand: false }
+}
+
+/// A command with message numbers, or its UID form, during which EXPUNGE may be sent (rfc3501#6.4.8).
+const fn numbered(uid: bool, name: &'static str, uid_name: &'static str) -> Rule {
+    Rule { name: if uid { uid_name } else { name }, states: States::SELECTED, numbers_stand: !uid }
+}
+
+/// The rule of APPEND, whose command is framed on its own.
+pub const APPEND: Rule = rule("APPEND", States::LOGGED_IN);
+
+/// The rule of a verb.
+pub fn of(verb: &Verb) -> Rule {
+    match verb {
+        Verb::Capability => rule("CAPABILITY", States::ANY),
+        Verb::Noop => rule("NOOP", States::ANY),
+        Verb::Logout => rule("LOGOUT", States::ANY),
+        Verb::Id(_) => rule("ID", States::ANY),
+        Verb::StartTls => rule("STARTTLS", States::NOT_AUTHENTICATED),
+        Verb::Authenticate(_) => rule("AUTHENTICATE", States::NOT_AUTHENTICATED),
+        Verb::Login { .. } => rule("LOGIN", States::NOT_AUTHENTICATED),
+        // rfc5161#3.1 asks clients to do it before SELECT; rfc7162#3.1 foresees that they do not.
+        Verb::Enable(_) => rule("ENABLE", States::LOGGED_IN),
+        Verb::Select(select) if select.read_only => rule("EXAMINE", States::LOGGED_IN),
+        Verb::Select(_) => rule("SELECT", States::LOGGED_IN),
+        Verb::Create { .. } => rule("CREATE", States::LOGGED_IN),
+        Verb::Delete { .. } => rule("DELETE", States::LOGGED_IN),
+        Verb::Rename { .. } => rule("RENAME", States::LOGGED_IN),
+        Verb::Subscribe { on: true, .. } => rule("SUBSCRIBE", States::LOGGED_IN),
+        Verb::Subscribe { on: false, .. } => rule("UNSUBSCRIBE", States::LOGGED_IN),
+        Verb::List(_) => rule("LIST", States::LOGGED_IN),
+        Verb::Lsub { .. } => rule("LSUB", States::LOGGED_IN),
+        Verb::Status { .. } => rule("STATUS", States::LOGGED_IN),
+        Verb::Namespace => rule("NAMESPACE", States::LOGGED_IN),
+        Verb::Idle => rule("IDLE", States::LOGGED_IN),
+        Verb::Check => rule("CHECK", States::SELECTED),
+        Verb::Close => rule("CLOSE", States::SELECTED),
+        Verb::Unselect => rule("UNSELECT", States::SELECTED),
+        Verb::Expunge { uids: None } => rule("EXPUNGE", States::SELECTED),
+        Verb::Expunge { uids: Some(_) } => rule("UID EXPUNGE", States::SELECTED),
+        Verb::Search(search) => numbered(search.uid, "SEARCH", "UID SEARCH"),
+        Verb::Fetch(fetch) => numbered(fetch.uid, "FETCH", "UID FETCH"),
+        Verb::Store(store) => numbered(store.uid, "STORE", "UID STORE"),
+        // rfc2180#4.4: the one numbered command after which the client waits, so EXPUNGE may follow.
+        Verb::Copy(copy) if copy.remove => rule(if copy.uid { "UID MOVE" } else { "MOVE" }, States::SELECTED),
+        Verb::Copy(copy) => rule(if copy.uid { "UID COPY" } else { "COPY" }, States::SELECTED),
+    }
+}
+
+/// When a capability is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Always,
+    /// While STARTTLS would be taken.
+    BeforeTls,
+    /// While a login would be refused for want of TLS.
+    LoginDisabled,
+    /// While a login would be taken.
+    LoginEnabled,
+    AfterLogin,
+}
+
+/// In the order in which they are shown.
+const CAPABILITIES: &[(&str, Shown)] = &[
+    ("IMAP4rev1", Shown::Always),
+    ("LITERAL+", Shown::Always),
+    ("SASL-IR", Shown::Always),
+    ("ID", Shown::Always),
+    ("ENABLE", Shown::Always),
+    ("STARTTLS", Shown::BeforeTls),
+    ("LOGINDISABLED", Shown::LoginDisabled),
+    ("AUTH=PLAIN", Shown::LoginEnabled),
+    ("AUTH=LOGIN", Shown::LoginEnabled),
+    ("IDLE", Shown::AfterLogin),
+    ("NAMESPACE", Shown::AfterLogin),
+    ("UIDPLUS", Shown::AfterLogin),
+    ("UNSELECT", Shown::AfterLogin),
+    ("MOVE", Shown::AfterLogin),
+    ("CHILDREN", Shown::AfterLogin),
+    ("LIST-EXTENDED", Shown::AfterLogin),
+    ("SPECIAL-USE", Shown::AfterLogin),
+    ("CREATE-SPECIAL-USE", Shown::AfterLogin),
+    ("ESEARCH", Shown::AfterLogin),
+    ("CONDSTORE", Shown::AfterLogin),
+];
+
+/// The capabilities of this moment, `IMAP4rev1 …`; APPENDLIMIT says the largest message (rfc7889#3).
+pub fn capabilities(text: &mut BytesMut, peer: &Peer, logged_in: bool, server: &Server) {
+    let may_log_in = peer.tls || server.plaintext_login;
+    for &(name, shown) in CAPABILITIES {
+        let now = match shown {
+            Shown::Always => true,
+            Shown::BeforeTls => !logged_in && server.tls && !peer.tls,
+            Shown::LoginDisabled => !logged_in && !may_log_in,
+            Shown::LoginEnabled => !logged_in && may_log_in,
+            Shown::AfterLogin => logged_in,
+        };
+        if now {
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(b" ");
+        }
+    }
+    text.extend_from_slice(b"APPENDLIMIT=");
+    reply::number(text, server.message_bytes_max as u64);
+}

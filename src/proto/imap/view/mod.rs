@@ -1,0 +1,250 @@
+//! What the client has been told of its selected mailbox.
+//!
+//! *Owns*: the numbering of messages as the client knows it, and the cursors of what it was told. *Promises*: a
+//! sequence number means the same message until an EXPUNGE reply says otherwise; costs the same for ten messages or
+//! a million. *Assumes*: [`View::absorb`] ran since the store last changed. *Never*: copies the list of UIDs.
+//!
+//! ```text
+//!  store:        1   2   4   7   8 │ 9  12        present messages, by UID
+//!  gone:           ·   3   5       │              expunged there, still numbered here
+//!  numbers:      1   2 3 4 5   6 7 │              place in the store + untold expunges below
+//!                           horizon┘              the first UID that EXISTS did not count yet
+//! ```
+
+use ringpost_engine::change::{Change, UidSet};
+use ringpost_engine::ids::{AccountId, MailboxId, ModSeq, Uid};
+use ringpost_engine::index::MailboxRef;
+use ringpost_engine::store::Store;
+
+use crate::limits::IMAP_UNTOLD_EXPUNGES_MAX;
+use crate::proto::imap::command::SequenceSet;
+
+mod tell;
+mod walk;
+
+pub use tell::Tell;
+pub use walk::Walk;
+
+/// A selected mailbox as its client knows it.
+#[derive(Debug)]
+pub struct View {
+    account: AccountId,
+    mailbox: MailboxId,
+    read_only: bool,
+    /// The first UID that the client was not told of.
+    horizon: Uid,
+    /// UIDs below the horizon that are expunged and still have a number here, ascending.
+    gone: Vec<Uid>,
+    /// `gone` is complete up to here.
+    absorbed: ModSeq,
+    /// Flag changes up to here are told or in `changed`.
+    told: ModSeq,
+    /// Messages whose flags are still to be told, ascending.
+    changed: Vec<Uid>,
+    /// How many of `changed` are told.
+    changed_told: usize,
+    /// UIDs that are `\Recent` to this session.
+    recent: UidSet,
+    /// `\Recent` below here was taken from other sessions.
+    claimed: Uid,
+    /// How many messages the last RECENT reply counted.
+    recent_told: usize,
+    /// How many keywords the last FLAGS reply named.
+    keywords_told: usize,
+    /// The numbering cannot be kept any more.
+    lost: bool,
+}
+
+/// Why a sequence set means nothing: it names a number above the count of messages, or `*` where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfRange;
+
+impl View {
+    /// A view of all that is in the mailbox now; the caller tells the client.
+    pub fn open(account: AccountId, mailbox: MailboxRef<'_>, read_only: bool) -> View {
+        let mut recent = UidSet::new();
+        let (from, next) = (mailbox.recent_from(), mailbox.uid_next());
+        if from < next {
+            recent.push_range(Uid(from.0.max(1)), Uid(next.0 - 1));
+        }
+        let mut view = View {
+            account,
+            mailbox: mailbox.id(),
+            read_only,
+            horizon: next,
+            gone: Vec::new(),
+            absorbed: mailbox.highest_modseq(),
+            told: mailbox.highest_modseq(),
+            changed: Vec::new(),
+            changed_told: 0,
+            recent,
+            claimed: Uid(0),
+            recent_told: 0,
+            keywords_told: mailbox.keywords().len(),
+            lost: false,
+        };
+        view.recent_told = view.recent_count(mailbox);
+        view
+    }
+
+    /// Whose mailbox this is.
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// Which mailbox is selected.
+    pub fn mailbox_id(&self) -> MailboxId {
+        self.mailbox
+    }
+
+    /// Whether it was opened by EXAMINE.
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Whether the client has to go: its mailbox was deleted, or more happened than is remembered.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// The mailbox; none if it was deleted.
+    pub fn mailbox<'a>(&self, store: &'a Store) -> Option<MailboxRef<'a>> {
+        store.mailbox(self.account, self.mailbox)
+    }
+
+    /// Learns which messages are gone. To be called whenever the store may have changed, before numbers are used.
+    pub fn absorb(&mut self, store: &Store) {
+        let Some(mailbox) = self.mailbox(store) else {
+            self.lost = true;
+            return;
+        };
+        let newest = mailbox.highest_modseq();
+        if newest == self.absorbed || self.lost {
+            return;
+        }
+        if self.absorbed < mailbox.expunged_floor() {
+            self.lost = true;
+            return;
+        }
+        let known = self.gone.len();
+        let below = self.horizon;
+        self.gone
+            .extend(mailbox.expunged_since(self.absorbed).map(|(_, uid)| uid).filter(|&uid| uid < below));
+        if self.gone.len() > known {
+            self.gone.sort_unstable();
+            self.gone.dedup();
+        }
+        self.absorbed = newest;
+        self.lost = self.gone.len() > IMAP_UNTOLD_EXPUNGES_MAX;
+    }
+
+    /// How many messages the client numbers.
+    pub fn exists(&self, mailbox: MailboxRef<'_>) -> u32 {
+        (mailbox.rank(self.horizon) + self.gone.len()) as u32
+    }
+
+    /// The number of a UID that is below the horizon and present, or gone and untold.
+    pub fn number(&self, mailbox: MailboxRef<'_>, uid: Uid) -> u32 {
+        self.number_at(mailbox.rank(uid), uid)
+    }
+
+    /// The same, where the place in the store is known.
+    pub fn number_at(&self, place: usize, uid: Uid) -> u32 {
+        (place + self.gone_below(uid)) as u32 + 1
+    }
+
+    /// Untold expunges below a UID.
+    fn gone_below(&self, uid: Uid) -> usize {
+        self.gone.partition_point(|&gone| gone < uid)
+    }
+
+    /// The first UID that the client does not know of.
+    pub fn horizon(&self) -> Uid {
+        self.horizon
+    }
+
+    /// The highest UID that has a number; 0 if there is none.
+    pub fn last_uid(&self, mailbox: MailboxRef<'_>) -> Uid {
+        let present = mailbox.rank(self.horizon).checked_sub(1).map(|place| mailbox.message(place).uid);
+        present.max(self.gone.last().copied()).unwrap_or(Uid(0))
+    }
+
+    /// The UID behind a number from `1..=exists`.
+    fn uid_at(&self, mailbox: MailboxRef<'_>, number: u32) -> Uid {
+        let index = number as usize - 1;
+        // The gone one with index `g` has number `rank + g`; that grows with `g`, so the split can be searched.
+        let (mut low, mut high) = (0, self.gone.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            if mailbox.rank(self.gone[middle]) + middle < index {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        match self.gone.get(low) {
+            Some(&gone) if mailbox.rank(gone) + low == index => gone,
+            _ => mailbox.message(index - low).uid,
+        }
+    }
+
+    /// The UIDs meant by a set of numbers, as ranges that may also hold UIDs that never were.
+    pub fn resolve(
+        &self,
+        mailbox: MailboxRef<'_>,
+        set: &SequenceSet,
+        uid: bool,
+    ) -> Result<UidSet, OutOfRange> {
+        if uid {
+            // rfc3501#6.4.8: UIDs that are not there are passed over in silence.
+            return Ok(set.resolve(self.last_uid(mailbox).0));
+        }
+        let exists = self.exists(mailbox);
+        // rfc3501#9 seq-number: above the count, or `*` in an empty mailbox, is the client's mistake.
+        if set.largest_named() > exists || (exists == 0 && set.names_last()) {
+            return Err(OutOfRange);
+        }
+        let mut uids = UidSet::new();
+        for &(first, last) in set.resolve(exists).ranges() {
+            uids.push_range(self.uid_at(mailbox, first), self.uid_at(mailbox, last));
+        }
+        Ok(uids)
+    }
+
+    /// Whether a set names messages that are gone and whose EXPUNGE is still owed.
+    pub fn names_gone(&self, uids: &UidSet) -> bool {
+        uids.ranges().iter().any(|&(first, last)| {
+            self.gone.get(self.gone_below(Uid(first))).is_some_and(|gone| gone.0 <= last)
+        })
+    }
+
+    /// Whether a message is `\Recent` to this session.
+    pub fn is_recent(&self, uid: Uid) -> bool {
+        self.recent.contains(uid)
+    }
+
+    /// How many numbered messages are `\Recent`.
+    pub fn recent_count(&self, mailbox: MailboxRef<'_>) -> usize {
+        let ranges = self.recent.ranges().iter();
+        let present: usize = ranges
+            .map(|&(first, last)| mailbox.rank(Uid(last.saturating_add(1))) - mailbox.rank(Uid(first)))
+            .sum();
+        present + self.gone.iter().filter(|&&uid| self.recent.contains(uid)).count()
+    }
+
+    /// The change by which what was shown as `\Recent` stops being so for others; none if there is nothing new.
+    /// EXAMINE never causes it (rfc3501#6.3.2).
+    pub fn claim_recent(&mut self, store: &Store) -> Option<Change> {
+        let mailbox = self.mailbox(store).filter(|_| !self.read_only)?;
+        if mailbox.recent_from() >= self.horizon || self.claimed >= self.horizon {
+            return None;
+        }
+        self.claimed = self.horizon;
+        Some(Change::RecentSeen { mailbox: self.mailbox, below: self.horizon })
+    }
+
+    /// Walks the present messages of a set from `from` on, numbers at hand.
+    pub fn walk<'a>(&'a self, mailbox: MailboxRef<'a>, uids: &'a UidSet, from: Uid) -> Walk<'a> {
+        Walk::new(self, mailbox, uids, from)
+    }
+}
