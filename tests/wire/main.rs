@@ -40,3 +40,8 @@ fn lmtp() {
 fn submission() {
     check("submission-");
 }
+
+#[test]
+fn imap() {
+    check("imap-");
+}

@@ -96,6 +96,8 @@ impl Transcript {
         let conversation = self.conversations.last_mut().expect("connect: before anything is said");
         let steps = &mut conversation.steps;
         match line.split_at(line.len().min(3)) {
+            // An empty line.
+            ("S:", _) => conversation.expected.push((number, String::new())),
             ("S: ", text) => conversation.expected.push((number, text.to_owned())),
             ("C: ", text) => steps.push(Step::Send([octets(text), b"\r\n".to_vec()].concat())),
             ("C> ", text) => steps.push(Step::Send(octets(text))),
