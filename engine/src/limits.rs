@@ -72,3 +72,5 @@ pub const DISK_FULL_RETRY_MS: u64 = 1_000;
 pub const SCAN_CHUNK_BYTES: usize = 1024 * 1024;
 /// Damages that a recovery describes one by one; the rest is counted.
 pub const DAMAGES_TOLD_MAX: usize = 1_000;
+/// Account ids left out after a loss that may have created any: more than a log loses in one place.
+pub const ACCOUNT_IDS_SKIPPED: u64 = 1 << 20;

@@ -15,10 +15,10 @@ use crate::change::{Entry, Outcome, Refusal};
 use crate::codec;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, Lsn, Now, SegmentId, ShardId};
-use crate::index::apply::{apply, apply_body, fits, quarantine};
+use crate::index::apply::{apply, apply_body, fits, quarantine, retire_ids};
 use crate::index::{AccountRef, Index};
 use crate::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
-use crate::limits::DAMAGES_TOLD_MAX;
+use crate::limits::{ACCOUNT_IDS_SKIPPED, DAMAGES_TOLD_MAX};
 use crate::log::BLOCK;
 use crate::log::batch::LogIdentity;
 use crate::log::build::{Building, Place, Witness, body_ref};
@@ -80,13 +80,19 @@ fn replay(disk: &mut dyn Disk, shard: Option<ShardId>, until: Option<Lsn>) -> Re
         report: RecoveryReport::default(),
         until: until.unwrap_or(Lsn(u64::MAX)),
         segment: SegmentId(0),
+        retired: 0,
+        lost_any: false,
     };
     let end = scan::scan(disk, shard, &mut replay)?;
-    let Replay { index, mut report, .. } = replay;
+    let Replay { mut index, mut report, retired, lost_any, .. } = replay;
+    // Only now: what follows a loss in the log may have used ids that the loss names.
+    let skipped = if lost_any { index.next_account() + ACCOUNT_IDS_SKIPPED } else { retired };
+    retire_ids(&mut index, skipped);
     report.batches = end.batches;
     report.bytes = end.bytes;
     report.torn_bytes = end.torn_bytes;
     report.next = end.tail.end;
+    report.quarantined.retain(|account| index.account(*account).is_none());
     report.quarantined.sort_unstable();
     report.quarantined.dedup();
     Ok((Replayed { index, report }, end))
@@ -97,14 +103,29 @@ struct Replay {
     report: RecoveryReport,
     until: Lsn,
     segment: SegmentId,
+    /// Account ids up to this one are not given out again.
+    retired: u64,
+    /// Whether something is lost that may have been anybody's.
+    lost_any: bool,
 }
 
 impl Replay {
     fn distrust(&mut self, account: AccountId) {
-        // Domains and aliases are nobody's account: their loss is told, the rest of them goes on.
-        if account != AccountId(0) {
+        // Domains and aliases are nobody's account: their loss is told, the rest of them goes on. An account that is
+        // not there may have been created by what is lost, so its id is not for a new one.
+        if self.index.account(account).is_some() {
             quarantine(&mut self.index, account);
+        } else {
+            self.retired = self.retired.max(account.counter());
+        }
+        if account != AccountId(0) {
             self.report.quarantined.push(account);
+        }
+    }
+
+    fn distrust_missing(&mut self, account: AccountId) {
+        if self.index.account(account).is_none() {
+            self.distrust(account);
         }
     }
 
@@ -149,10 +170,18 @@ impl Visitor for Replay {
         }
         self.report.entries += 1;
         let outcome = apply(&mut self.index, &entry);
-        // A body is missing where it was there when this was lived: it went with a damaged record.
-        if outcome == Outcome::Refused(Refusal::NoBody) && !self.report.damage.is_empty() {
-            self.tell(record.payload_offset, format!("a message of account {account} has lost its body"));
-            self.distrust(account);
+        if self.report.damage.is_empty() {
+            return;
+        }
+        match outcome {
+            // It was there when this was lived: it went with a damaged record.
+            Outcome::Refused(Refusal::NoBody) => {
+                self.tell(record.payload_offset, format!("a message of account {account} has lost its body"));
+                self.distrust(account);
+            }
+            // Its creation may be lost, or the end of the one that had its address.
+            Outcome::Refused(Refusal::NoAccount | Refusal::Exists) => self.distrust_missing(account),
+            _ => {}
         }
     }
 
@@ -174,6 +203,7 @@ impl Visitor for Replay {
                 accounts.iter().for_each(|account| self.distrust(*account));
             }
             Loss::Batches { accounts: None, .. } => {
+                self.lost_any = true;
                 let all: Vec<AccountId> = self.index.accounts_after("").map(|account| account.id()).collect();
                 all.into_iter().for_each(|account| self.distrust(account));
             }

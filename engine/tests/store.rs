@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Services};
+use ringpost_engine::error::{Error, Refused};
 use ringpost_engine::ids::{AccountId, MailboxId, Now, ShardId, Uid};
-use ringpost_engine::io::Disk;
+use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult};
 use ringpost_engine::store::{Applied, Options, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
 use ringpost_engine::testing::seed::Seed;
@@ -140,4 +141,68 @@ fn a_full_disk_refuses_mail_and_takes_flags_until_there_is_room_again() {
     deliver(&mut store, account, inbox, &[2; 20_000]);
     let applied = drive(&mut store, &mut disk);
     assert!(matches!(applied[0].outcome, Outcome::Delivered { .. }));
+}
+
+#[test]
+fn a_failed_write_is_final_and_loses_nothing_that_was_durable() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let mut store = open(&mut disk);
+    let (account, inbox) = account(&mut store, &mut disk);
+    let before = store.digest();
+    deliver(&mut store, account, inbox, b"hello\r\n");
+    let (id, _) = store.poll_io().expect("a batch");
+    let progress = store.complete(id, IoResult::Failed(IoError::Failed("gone".to_owned())));
+    assert!(matches!(progress.fatal, Some(Error::Io { .. })), "{progress:?}");
+    assert!(progress.applied.is_empty());
+    let refused = store.append(account, Change::AccountDelete, Now::default());
+    assert_eq!(refused, Err(Refused::Failed));
+    assert!(store.poll_io().is_none());
+    assert_eq!(store.digest(), before);
+    assert_eq!(open(&mut disk).digest(), before);
+}
+
+#[test]
+fn an_idle_log_vouches_for_its_last_batch_once() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let mut store = open(&mut disk);
+    account(&mut store, &mut disk);
+    let batches = store.stats().batches;
+    for second in 1..5 {
+        store.tick(Now { unix_ms: 0, mono_ms: second * 1_000 });
+        drive(&mut store, &mut disk);
+    }
+    assert_eq!(store.stats().batches, batches + 1);
+}
+
+#[test]
+fn what_is_too_large_is_refused_and_leaves_no_trace() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let mut store = open(&mut disk);
+    let (account, _) = account(&mut store, &mut disk);
+    let next = store.stats().next;
+    let body = NewBody { parts: vec![Bytes::from(vec![0; SEGMENT_BYTES as usize])], summary: Bytes::new() };
+    assert_eq!(store.append_body(account, body, Now::default()), Err(Refused::TooLarge));
+    let many = vec![Bytes::from_static(b"x"); 5_000];
+    store
+        .append_body(account, NewBody { parts: many, summary: Bytes::new() }, Now::default())
+        .expect("joined");
+    assert!(store.stats().next > next);
+    let Some((_, IoRequest::Write { parts, .. })) = store.poll_io() else { panic!("a write") };
+    assert!(parts.len() < 10, "{}", parts.len());
+}
+
+#[test]
+fn another_shards_folder_and_a_missing_segment_are_refused() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let mut store = open(&mut disk);
+    account(&mut store, &mut disk);
+    let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::new(ShardId(1), 77) };
+    let refused = Store::open(&mut disk, options, Now::default()).map(|_| ()).expect_err("another shard");
+    assert!(refused.to_string().contains("another log"), "{refused}");
+    let first = store.segments()[0].0;
+    drop(open(&mut disk));
+    disk.perform(&IoRequest::Unlink { file: FileId::Segment(first) });
+    let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::new(ShardId(0), 77) };
+    let refused = Store::open(&mut disk, options, Now::default()).map(|_| ()).expect_err("a hole");
+    assert_eq!(refused.to_string(), "segment 1 is damaged at byte 0: the file is missing; put it back");
 }

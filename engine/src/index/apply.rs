@@ -25,6 +25,8 @@ pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
     index.last_time_ms = entry.stamp.time_ms;
     let applied = match &entry.change {
         Change::AccountCreate { address, password_hash, services, mailboxes } => {
+            // Also when it is refused: ids grow along the log, whatever replay makes of a damaged one.
+            retire_ids(index, entry.account.counter());
             create_account(index, entry, address, password_hash, *services, mailboxes)
         }
         Change::AccountDelete => delete_account(index, entry.account),
@@ -43,14 +45,15 @@ pub(crate) fn apply_body(index: &mut Index, id: BodyId, account: AccountId, body
 }
 
 /// The account's records are damaged: it is not served from now on, and keeps its address and ids.
-/// One that is not even there was created by a record that is lost; its id is not given out again.
 pub(crate) fn quarantine(index: &mut Index, account: AccountId) {
-    if account == AccountId::new(index.shard, account.counter()) {
-        index.next_account = index.next_account.max(account.counter() + 1);
-    }
     if let Some(account) = index.accounts.get_mut(&account) {
         account.quarantined = true;
     }
+}
+
+/// Ids up to this one may have been given out by records that are lost: no new account gets one of them.
+pub(crate) fn retire_ids(index: &mut Index, last_counter: u64) {
+    index.next_account = index.next_account.max(last_counter + 1);
 }
 
 /// Whether an entry goes on from what is there. [`apply`] insists on it; who reads entries from a disk asks
@@ -136,7 +139,6 @@ fn create_account(
     }
     // Clients that list subscribed names only would else show a new user nothing (rfc3501#6.3.9).
     account.subscriptions = account.names.keys().cloned().collect();
-    index.next_account = id.counter() + 1;
     index.mailboxes += account.mailboxes.len() as u64;
     index.addresses.insert(account.address.clone(), id);
     index.accounts.insert(id, account);

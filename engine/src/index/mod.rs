@@ -142,6 +142,11 @@ impl Index {
         self.bodies.get(id)
     }
 
+    /// The counter of the next account's id.
+    pub(crate) fn next_account(&self) -> u64 {
+        self.next_account
+    }
+
     /// How much there is.
     pub fn counts(&self) -> Counts {
         Counts {

@@ -8,8 +8,8 @@
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::FORMAT;
 use super::record::{HEAD_BYTES as RECORD_HEAD, KIND_WITNESS, RecordHead};
+use super::{FORMAT, NUMBER_MAX};
 use crate::ids::{Lsn, SegmentId, ShardId};
 
 /// `RPB1`
@@ -106,6 +106,7 @@ impl BatchMeta {
         let ours = head.magic.get() == MAGIC
             && head.version.get() == FORMAT
             && log.is_none_or(|log| log == found)
+            && head.lsn.get().max(head.sequence.get()) < NUMBER_MAX
             && crc32fast::hash(&head.as_bytes()[..HEAD_BYTES - 4]) == head.crc.get();
         let meta = BatchMeta {
             segment: SegmentId(head.segment.get()),

@@ -23,6 +23,9 @@ pub const BLOCK: u64 = 4096;
 /// The format version that this code writes, and the newest that it reads.
 pub const FORMAT: u16 = 1;
 
+/// Positions and batch numbers stay below this: sums with them cannot overflow, and no log gets there.
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
+
 /// One block of zeroes, to pad with.
 pub(crate) static ZEROES: [u8; BLOCK as usize] = [0; BLOCK as usize];
 

@@ -196,6 +196,8 @@ struct Frame<'d> {
     base: Lsn,
     /// Where it ends at the latest.
     limit: u64,
+    /// Where the log had come to before it.
+    reached: Lsn,
     /// Number of its last batch, where a later segment tells.
     last: u64,
     /// Whether a later segment proves that everything up to `limit` and `last` had been durable.
@@ -209,11 +211,12 @@ impl Frame<'_> {
         log: Option<LogIdentity>,
         tail: LogPoint,
     ) -> impl Fn(&[u8], u64) -> Option<(BatchMeta, u32)> + use<> {
-        let (segment, base, limit, last) = (self.segment, self.base, self.limit, self.last);
+        let (segment, base, limit) = (self.segment, self.base, self.limit);
+        let (reached, last) = (self.reached, self.last);
         move |bytes, offset| {
             let (meta, _, crc) = BatchMeta::decode(bytes, log)?;
             let next = meta.sequence == tail.sequence + 1;
-            let here = meta.segment == segment && meta.lsn.0 == base.0 + offset;
+            let here = meta.segment == segment && meta.lsn.0 == base.0 + offset && meta.lsn >= reached;
             let follows = meta.sequence > tail.sequence && (!next || meta.prev_crc == tail.crc);
             (here && follows && meta.sequence <= last && offset + meta.bytes() <= limit)
                 .then_some((meta, crc))
@@ -243,23 +246,28 @@ impl Scan<'_> {
             Some(meta) => Some(meta.base),
             None => self.find_base(&mut reader, info)?,
         };
+        let mut unread = 0;
         if let Some(base) = base {
             let end = successor.map(|point| point.end.0.saturating_sub(base.0));
             let limit = end.unwrap_or(info.bytes).min(info.bytes);
             let last = successor.map_or(u64::MAX, |point| point.sequence);
             let sealed = next.is_some();
-            let mut frame = Frame { reader, segment: info.segment, base, limit, last, sealed };
-            let end = self.batches(&mut frame)?;
+            let reached = Lsn(self.filled.last().map_or(0, |part| part.base.0 + part.end));
+            let segment = info.segment;
+            let mut frame = Frame { reader, segment, base, limit, reached, last, sealed };
+            let read_to = self.batches(&mut frame)?;
+            unread = read_to;
+            // What a later segment vouches for stays, readable or not.
+            let end = if sealed { limit } else { read_to };
             self.filled.push(Filled { segment: info.segment, base, end, bytes: info.bytes });
         }
         let tail = self.state.tail;
         if let Some(point) =
             successor.filter(|point| (point.sequence, point.crc) != (tail.sequence, tail.crc))
         {
-            let offset = self.filled.last().map_or(0, |part| part.end);
             let count = point.sequence.saturating_sub(tail.sequence);
-            let len = info.bytes.saturating_sub(offset);
-            self.lose(info.segment, offset, len, "batches before the end are gone", count);
+            let len = info.bytes.saturating_sub(unread);
+            self.lose(info.segment, unread, len, "batches before the end are gone", count);
             self.state = State { tail: point, witness: Witness::Any };
         }
         Ok(())

@@ -15,7 +15,7 @@ use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::batch::LogIdentity;
-use super::{BLOCK, FORMAT};
+use super::{BLOCK, FORMAT, NUMBER_MAX};
 use crate::error::Error;
 use crate::ids::{Lsn, SegmentId, ShardId};
 use crate::limits;
@@ -118,6 +118,7 @@ impl SegmentMeta {
             && head.segment.get() == segment.0
             && head.prev_segment.get() < segment.0
             && head.base.get().is_multiple_of(BLOCK)
+            && head.base.get().max(head.prev_sequence.get()) < NUMBER_MAX
             && head.prev_end.get() <= head.base.get();
         let log = LogIdentity { shard: ShardId(head.shard.get()), log_key: head.log_key.get() };
         let prev = LogPoint {

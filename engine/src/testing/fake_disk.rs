@@ -114,6 +114,10 @@ impl FakeDisk {
         if self.faults.eio_one_in > 0 && self.seed.one_in(self.faults.eio_one_in) {
             return IoResult::Failed(IoError::Failed("Input/output error (os error 5)".to_owned()));
         }
+        self.carry_out(request)
+    }
+
+    fn carry_out(&mut self, request: &IoRequest) -> IoResult {
         match request {
             IoRequest::Write { file, durable, .. } if *durable => self.sync(*file),
             IoRequest::Write { .. } => IoResult::Done,
@@ -187,6 +191,23 @@ impl FakeDisk {
         IoResult::Done
     }
 
+    /// The end of a request is never seen: a write is as [`FakeDisk::start`] left it, a creation leaves a piece,
+    /// anything else happens or does not.
+    pub fn cut_off(&mut self, request: &IoRequest) {
+        match request {
+            IoRequest::Write { .. } | IoRequest::Sync { .. } => {}
+            IoRequest::Create { file, size } => {
+                let piece = self.seed.below(*size + 1);
+                drop(self.create(*file, piece));
+            }
+            IoRequest::Rename { .. } | IoRequest::Trim { .. } | IoRequest::Unlink { .. } => {
+                if self.seed.one_in(2) {
+                    drop(self.carry_out(request));
+                }
+            }
+        }
+    }
+
     /// Bytes of all files.
     pub fn used(&self) -> u64 {
         self.files.values().map(|file| lock(&file.now).len() as u64).sum()
@@ -230,22 +251,6 @@ impl FakeDisk {
             && let Some(byte) = lock(&entry.now).get_mut(offset as usize)
         {
             *byte ^= 1 << (bit % 8);
-        }
-    }
-
-    /// A copy of the disk as it is, for a look at what a crash would leave.
-    pub fn copy(&self, seed: Seed) -> FakeDisk {
-        let copy = |entry: &File| File {
-            now: Arc::new(Mutex::new(lock(&entry.now).clone())),
-            old: entry.old.clone(),
-            trimmed: entry.trimmed.clone(),
-        };
-        FakeDisk {
-            files: self.files.iter().map(|(file, entry)| (*file, copy(entry))).collect(),
-            unlinked: self.unlinked.iter().map(|(file, entry)| (*file, copy(entry))).collect(),
-            seed,
-            faults: self.faults,
-            power_fails_in: None,
         }
     }
 
@@ -293,25 +298,13 @@ impl Disk for FakeDisk {
         Ok(Box::new(FakeView { data: Arc::clone(&entry.now), size }))
     }
 
-    /// As the runtime does it: begins and ends in one. With the power out in the middle, a write is cut off, a
-    /// creation leaves a piece, anything else happens or not.
+    /// Begins and ends in one, unless the power goes in the middle.
     fn perform(&mut self, request: &IoRequest) -> IoResult {
         self.start(request);
         if !self.power_fails_now() {
             return self.finish(request);
         }
-        match request {
-            IoRequest::Create { file, size } => {
-                let piece = self.seed.below(*size + 1);
-                let _half_made = self.create(*file, piece);
-            }
-            IoRequest::Rename { .. } | IoRequest::Unlink { .. } | IoRequest::Trim { .. }
-                if self.seed.one_in(2) =>
-            {
-                let _unreported = self.finish(request);
-            }
-            _ => {}
-        }
+        self.cut_off(request);
         IoResult::Failed(IoError::Failed(POWER_IS_OUT.to_owned()))
     }
 }

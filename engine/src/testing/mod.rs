@@ -4,6 +4,7 @@
 //! *Assumes*: nothing. *Never*: is part of a server.
 
 pub mod fake_disk;
+pub mod model;
 pub mod seed;
 
 pub use crate::log::writer::Plant;

@@ -1,0 +1,325 @@
+//! What a store must hold, kept as simply as possible.
+//!
+//! *Owns*: accounts, mailboxes and messages as maps, told by changes and their outcomes.
+//! *Promises*: knows nothing of logs, batches or positions; checks what may never happen as it goes.
+//! *Assumes*: outcomes arrive in the order of the log. *Never*: looks into the store except to compare.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use crate::change::{Change, FlagBits, FlagOp, Flags, Outcome, UidSet};
+use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+use crate::index::{AccountRef, MailboxRef};
+use crate::store::Store;
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Message {
+    octets: Bytes,
+    system: FlagBits,
+    keywords: BTreeSet<String>,
+}
+
+impl Message {
+    fn set(&mut self, op: FlagOp, flags: &Flags) {
+        let system = FlagBits(flags.system.0 & FlagBits::SYSTEM.0);
+        let keywords = flags.keywords.iter().map(|keyword| keyword.to_lowercase());
+        match op {
+            FlagOp::Replace => {
+                self.system = system;
+                self.keywords = keywords.collect();
+            }
+            FlagOp::Add => {
+                self.system = self.system.union(system);
+                self.keywords.extend(keywords);
+            }
+            FlagOp::Remove => {
+                self.system = self.system.without(system);
+                keywords.for_each(|keyword| {
+                    self.keywords.remove(&keyword);
+                });
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Mailbox {
+    /// Full name; none until a comparison has told it (superior levels come into being on the way).
+    name: Option<String>,
+    /// Whether somebody asked for it; superior levels and what a deletion leaves of them may go by themselves.
+    asked_for: bool,
+    /// The greatest UID ever seen.
+    last_uid: u32,
+    messages: BTreeMap<Uid, Message>,
+}
+
+impl Mailbox {
+    fn named(name: &str) -> Mailbox {
+        Mailbox { name: Some(name.to_owned()), asked_for: true, ..Mailbox::default() }
+    }
+
+    fn add(&mut self, uid: Uid, message: Message) -> Result<(), String> {
+        if uid.0 <= self.last_uid {
+            return Err(format!("UID {uid} in {:?} after {}", self.name, self.last_uid));
+        }
+        self.last_uid = uid.0;
+        self.messages.insert(uid, message);
+        Ok(())
+    }
+
+    fn remove(&mut self, uids: &UidSet) -> Result<(), String> {
+        for uid in uids.iter() {
+            self.messages
+                .remove(&uid)
+                .ok_or_else(|| format!("UID {uid} of {:?} expunged twice", self.name))?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Account {
+    address: String,
+    modseq: ModSeq,
+    mailboxes: BTreeMap<MailboxId, Mailbox>,
+    subscriptions: BTreeMap<String, bool>,
+}
+
+/// The model.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    accounts: BTreeMap<AccountId, Account>,
+    /// Ids that were accounts and must never be again.
+    gone: BTreeSet<AccountId>,
+    bodies: BTreeMap<BodyId, Bytes>,
+    domains: BTreeSet<String>,
+    aliases: BTreeMap<String, Vec<String>>,
+}
+
+impl Model {
+    /// A body was appended; whether it survives is not known yet.
+    pub fn body(&mut self, id: BodyId, octets: Bytes) {
+        self.bodies.insert(id, octets);
+    }
+
+    /// Accounts there should be.
+    pub fn accounts(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.accounts.keys().copied()
+    }
+
+    /// A change was carried out with this outcome.
+    pub fn apply(&mut self, account: AccountId, change: &Change, outcome: &Outcome) -> Result<(), String> {
+        if let Outcome::Refused(_) = outcome {
+            return Ok(());
+        }
+        match change {
+            Change::AccountCreate { address, mailboxes, .. } => {
+                return self.create(account, address, mailboxes.iter().map(|(name, _)| name.as_str()));
+            }
+            Change::AccountDelete => {
+                self.accounts.remove(&account);
+                self.gone.insert(account);
+            }
+            Change::DomainAdd { name } => drop(self.domains.insert(name.clone())),
+            Change::DomainDelete { name } => drop(self.domains.remove(name)),
+            Change::AliasSet { address, targets } => {
+                drop(self.aliases.insert(address.clone(), targets.clone()))
+            }
+            Change::AliasDelete { address } => drop(self.aliases.remove(address)),
+            _ => {
+                let held = self.accounts.get_mut(&account).ok_or("a change of no account was carried out")?;
+                return held.apply(change, outcome, &self.bodies);
+            }
+        }
+        Ok(())
+    }
+
+    fn create<'n>(
+        &mut self,
+        id: AccountId,
+        address: &str,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Result<(), String> {
+        if self.gone.contains(&id) || self.accounts.contains_key(&id) {
+            return Err(format!("account id {id} was given out twice"));
+        }
+        let names = std::iter::once("INBOX").chain(names).map(str::to_owned);
+        // Without superior levels to be made, mailboxes are numbered as they are named.
+        let mailboxes = (1..).map(MailboxId).zip(names.map(|name| Mailbox::named(&name))).collect();
+        self.accounts.insert(id, Account { address: address.to_owned(), mailboxes, ..Account::default() });
+        Ok(())
+    }
+
+    /// Compares with the store. After damage, `lost` may be missing, and an account whose creation was refused because
+    /// a lost one had its address may be there, empty. `Err` says what differs.
+    pub fn compare(&mut self, store: &Store, lost: Option<&[AccountId]>) -> Result<(), String> {
+        let but = lost.unwrap_or_default();
+        let mut served: BTreeSet<AccountId> = store.accounts_after("").map(|account| account.id()).collect();
+        let expected: BTreeSet<AccountId> = self.accounts().filter(|id| !but.contains(id)).collect();
+        if !but.is_empty() {
+            let empty = |id: &AccountId| store.account(*id).is_some_and(|account| account.messages() == 0);
+            served.retain(|id| expected.contains(id) || self.gone.contains(id) || !empty(id));
+        }
+        if served != expected {
+            return Err(format!("accounts {served:?} instead of {expected:?}"));
+        }
+        for (id, account) in self.accounts.iter_mut().filter(|(id, _)| expected.contains(id)) {
+            let found = store.account(*id).ok_or("a listed account is not there")?;
+            account.compare(store, found).map_err(|differs| format!("account {id}: {differs}"))?;
+        }
+        Ok(())
+    }
+
+    /// Compares domains and aliases.
+    pub fn compare_directory(&self, store: &Store) -> Result<(), String> {
+        let domains: Vec<&str> = store.domains().collect();
+        if !self.domains.iter().eq(domains.iter()) {
+            return Err(format!("domains {domains:?} instead of {:?}", self.domains));
+        }
+        let aliases =
+            store.aliases_after("").map(|(address, targets)| (address.to_owned(), targets.to_vec()));
+        let aliases: BTreeMap<String, Vec<String>> = aliases.collect();
+        if self.aliases != aliases {
+            return Err(format!("aliases {aliases:?} instead of {:?}", self.aliases));
+        }
+        Ok(())
+    }
+}
+
+impl Account {
+    fn mailbox(&mut self, id: MailboxId) -> &mut Mailbox {
+        self.mailboxes.entry(id).or_default()
+    }
+
+    fn apply(
+        &mut self,
+        change: &Change,
+        outcome: &Outcome,
+        bodies: &BTreeMap<BodyId, Bytes>,
+    ) -> Result<(), String> {
+        match (change, outcome) {
+            (Change::MailboxCreate { name, .. }, Outcome::MailboxCreated(id)) => {
+                self.mailboxes.insert(*id, Mailbox::named(name));
+            }
+            (Change::MailboxRename { mailbox, to }, Outcome::MailboxCreated(id)) => {
+                let messages = std::mem::take(&mut self.mailbox(*mailbox).messages);
+                let mut moved = Mailbox::named(to);
+                for (uid, message) in (1..).map(Uid).zip(messages.into_values()) {
+                    moved.add(uid, message)?;
+                }
+                self.mailboxes.insert(*id, moved);
+            }
+            (Change::MailboxRename { mailbox, to }, _) => self.rename(*mailbox, to),
+            (Change::MailboxDelete { mailbox }, _) => drop(self.mailboxes.remove(mailbox)),
+            (Change::Subscribe { name, on }, _) => drop(self.subscriptions.insert(name.clone(), *on)),
+            (Change::Deliver { mailbox, body, flags, .. }, Outcome::Delivered { uid, .. }) => {
+                let octets = bodies.get(body).ok_or("a body that nobody appended")?.clone();
+                let mut message = Message { octets, system: FlagBits::NONE, keywords: BTreeSet::new() };
+                message.set(FlagOp::Replace, flags);
+                self.mailbox(*mailbox).add(*uid, message)?;
+            }
+            (Change::FlagsStore { mailbox, op, flags, .. }, Outcome::Stored { done, .. }) => {
+                let mailbox = self.mailbox(*mailbox);
+                for uid in done.iter() {
+                    let message = mailbox.messages.get_mut(&uid).ok_or("flags of a message that is gone")?;
+                    message.set(*op, flags);
+                }
+            }
+            (Change::Copy { from, to, expunge, .. }, Outcome::Copied { source, target, .. }) => {
+                for (old, new) in source.iter().zip(target.iter()) {
+                    let message = self.mailbox(*from).messages.get(&old).ok_or("a copy of nothing")?.clone();
+                    self.mailbox(*to).add(new, message)?;
+                }
+                if *expunge {
+                    self.mailbox(*from).remove(source)?;
+                }
+            }
+            (Change::Expunge { mailbox, .. }, Outcome::Expunged(uids)) => {
+                self.mailbox(*mailbox).remove(uids)?
+            }
+            (
+                Change::AccountPassword { .. } | Change::AccountServices { .. } | Change::RecentSeen { .. },
+                Outcome::Done,
+            ) => {}
+            (change, outcome) => return Err(format!("{outcome:?} is no outcome of {change:?}")),
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, mailbox: MailboxId, to: &str) {
+        let from = self.mailbox(mailbox).name.clone();
+        for held in self.mailboxes.values_mut() {
+            held.name = match (&from, held.name.take()) {
+                (Some(from), Some(name)) => match name.strip_prefix(from.as_str()) {
+                    Some(rest) if rest.is_empty() || rest.starts_with('/') => Some(format!("{to}{rest}")),
+                    _ => Some(name),
+                },
+                _ => None,
+            };
+        }
+        self.mailbox(mailbox).name = Some(to.to_owned());
+    }
+
+    fn compare(&mut self, store: &Store, found: AccountRef<'_>) -> Result<(), String> {
+        if found.address() != self.address {
+            return Err(format!("address {:?} instead of {:?}", found.address(), self.address));
+        }
+        if found.highest_modseq() < self.modseq {
+            return Err(format!("mod-sequence {} after {}", found.highest_modseq(), self.modseq));
+        }
+        self.modseq = found.highest_modseq();
+        for mailbox in found.mailboxes() {
+            match self.mailboxes.get_mut(&mailbox.id()) {
+                Some(expected) => expected.compare(store, mailbox)?,
+                // A superior level made on the way, or left when it was deleted.
+                None if mailbox.is_empty() => {}
+                None => return Err(format!("mailbox {:?} is invented", mailbox.name())),
+            }
+        }
+        let there: BTreeSet<MailboxId> = found.mailboxes().map(|mailbox| mailbox.id()).collect();
+        self.mailboxes
+            .retain(|id, mailbox| mailbox.asked_for || !mailbox.messages.is_empty() || there.contains(id));
+        if let Some((_, mailbox)) = self.mailboxes.iter().find(|(id, _)| !there.contains(id)) {
+            return Err(format!("mailbox {:?} is lost", mailbox.name));
+        }
+        match self.subscriptions.iter().find(|(name, on)| found.is_subscribed(name) != **on) {
+            Some((name, on)) => Err(format!("subscription of {name:?} is not {on}")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Mailbox {
+    fn compare(&mut self, store: &Store, found: MailboxRef<'_>) -> Result<(), String> {
+        let name = found.name();
+        if *self.name.get_or_insert_with(|| name.to_owned()) != name {
+            return Err(format!("mailbox {name:?} instead of {:?}", self.name));
+        }
+        if found.uid_next().0 <= self.last_uid {
+            return Err(format!("{name:?}: UIDNEXT {} after UID {}", found.uid_next(), self.last_uid));
+        }
+        if found.len() != self.messages.len() {
+            return Err(format!("{name:?}: {} messages instead of {}", found.len(), self.messages.len()));
+        }
+        for (place, (uid, expected)) in self.messages.iter().enumerate() {
+            let message = found.message(place);
+            if message.uid != *uid {
+                return Err(format!("{name:?}: UID {} instead of {uid}", message.uid));
+            }
+            let named = |bit: &usize| message.flags.contains(FlagBits::keyword(*bit));
+            let keywords =
+                (0..found.keywords().len()).filter(named).map(|bit| found.keywords()[bit].to_lowercase());
+            let system = FlagBits(message.flags.0 & FlagBits::SYSTEM.0);
+            if system != expected.system || !keywords.collect::<BTreeSet<_>>().eq(&expected.keywords) {
+                return Err(format!("{name:?}: flags of UID {uid} differ: {:?}", message.flags));
+            }
+            let octets = store.body(message.body).and_then(|body| store.bytes(body.bytes));
+            if octets.as_ref() != Some(&expected.octets) {
+                return Err(format!("{name:?}: the octets of UID {uid} differ"));
+            }
+        }
+        Ok(())
+    }
+}

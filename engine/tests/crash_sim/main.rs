@@ -1,0 +1,77 @@
+//! Seeded crashes of the store: a workload, a disk that fails, and an oracle that forgets nothing.
+//!
+//! `RINGPOST_SIM_SEEDS=n` runs n seeds (300 by default), `RINGPOST_SIM_SEED=n` repeats one.
+
+mod workload;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ringpost_engine::testing::Plant;
+
+/// Seeds of a run without the variable.
+const SEEDS_DEFAULT: u64 = 300;
+/// Within how many seeds a planted bug must be found.
+const PLANT_SEEDS_MAX: u64 = 200;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+}
+
+/// Runs one seed; what went wrong, or the fingerprint of all that happened.
+fn run(seed: u64, plant: Option<Plant>) -> Result<u64, String> {
+    let ran = catch_unwind(AssertUnwindSafe(|| world::run(seed, plant)));
+    ran.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text.or_else(|| panic.downcast_ref::<&str>().map(|&s| s.to_owned())).unwrap_or_default())
+    })
+}
+
+#[test]
+fn nothing_acknowledged_is_ever_lost() {
+    let seeds = match number("RINGPOST_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("RINGPOST_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT),
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let work = &|thread: u64| -> Vec<String> {
+        let part = seeds.clone().filter(|seed| seed % threads == thread);
+        let failed = part.filter_map(|seed| run(seed, None).err().map(|why| (seed, why)));
+        failed.take(5).map(|(seed, why)| format!("RINGPOST_SIM_SEED={seed}: {why}")).collect()
+    };
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        handles.into_iter().flat_map(|handle| handle.join().expect("a thread that catches")).collect()
+    });
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    println!("{} seeds", seeds.end - seeds.start);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        assert_eq!(run(seed, None), run(seed, None), "seed {seed}");
+    }
+}
+
+fn is_found(plant: Plant) {
+    let found = (0..PLANT_SEEDS_MAX).find_map(|seed| run(seed, Some(plant)).err().map(|why| (seed, why)));
+    let (seed, why) = found.unwrap_or_else(|| panic!("{plant:?} was not found in {PLANT_SEEDS_MAX} seeds"));
+    println!("planted {plant:?}: found by seed {seed}: {why}");
+}
+
+#[test]
+fn a_skipped_sync_is_found() {
+    is_found(Plant::SkipSync);
+}
+
+#[test]
+fn an_early_acknowledgement_is_found() {
+    is_found(Plant::EarlyAck);
+}
+
+#[test]
+fn a_dropped_record_is_found() {
+    is_found(Plant::DropRecord);
+}

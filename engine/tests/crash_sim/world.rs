@@ -1,0 +1,342 @@
+//! One seed: a store, its disk, its clients, and what must hold.
+//!
+//! *Owns*: time, the order of completions, crashes, the oracle. *Promises*: the same seed gives the same run.
+//! *Assumes*: the fault model at the head of `fake_disk`. *Never*: lets a difference pass.
+//!
+//! After a crash the store must equal one of two states: A, what was acknowledged; or B, A and the one batch that was
+//! in flight. After rot every account equals the model or is in quarantine, and once the rot is undone all is there.
+
+use std::collections::BTreeMap;
+
+use ringpost_engine::change::{Change, NewBody};
+use ringpost_engine::error::Refused;
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, Now, ShardId};
+use ringpost_engine::io::{FileId, IoError, IoId, IoRequest, IoResult};
+use ringpost_engine::limits;
+use ringpost_engine::log::BLOCK;
+use ringpost_engine::store::{Applied, Options, RecoveryReport, Store};
+use ringpost_engine::testing::Plant;
+use ringpost_engine::testing::fake_disk::{FakeDisk, Faults, SECTOR};
+use ringpost_engine::testing::model::Model;
+use ringpost_engine::testing::seed::Seed;
+use ringpost_engine::verify::verify;
+
+use crate::workload;
+
+const SEGMENT_BYTES: u64 = 64 * 1024;
+const MESSAGE_BYTES_MAX: usize = 40_000;
+
+/// Which faults this seed has: each is on or off for the whole run.
+struct Swarm {
+    steps: u64,
+    crashes_one_in: u64,
+    kills: bool,
+    eio: bool,
+    small_disk: bool,
+    rot: bool,
+    recovery_crashes: bool,
+    idle: bool,
+}
+
+impl Swarm {
+    fn new(seed: &mut Seed) -> Swarm {
+        Swarm {
+            steps: 60 + seed.below(240),
+            crashes_one_in: *seed.pick(&[20, 60, 1_000]).expect("some"),
+            kills: seed.one_in(2),
+            eio: seed.one_in(6),
+            small_disk: seed.one_in(4),
+            rot: seed.one_in(3),
+            recovery_crashes: seed.one_in(2),
+            idle: seed.one_in(2),
+        }
+    }
+}
+
+struct World {
+    seed: Seed,
+    swarm: Swarm,
+    plant: Option<Plant>,
+    disk: FakeDisk,
+    store: Store,
+    now: Now,
+    model: Model,
+    bodies: Vec<BodyId>,
+    waiting: BTreeMap<Lsn, (AccountId, Change)>,
+    running: Vec<(IoId, IoRequest)>,
+    /// How far each segment is written.
+    written: BTreeMap<FileId, u64>,
+    trace: u64,
+}
+
+/// Runs a seed; its fingerprint, or what went wrong.
+pub fn run(number: u64, plant: Option<Plant>) -> Result<u64, String> {
+    let mut seed = Seed::new(number);
+    let swarm = Swarm::new(&mut seed);
+    let mut disk = FakeDisk::new(seed.fork());
+    let now = Now { unix_ms: 1_000_000, mono_ms: 0 };
+    let (store, _) = Store::open(&mut disk, options(), now).map_err(|error| error.to_string())?;
+    let mut world = World {
+        seed,
+        swarm,
+        plant,
+        disk,
+        store,
+        now,
+        model: Model::default(),
+        bodies: Vec::new(),
+        waiting: BTreeMap::new(),
+        running: Vec::new(),
+        written: BTreeMap::new(),
+        trace: 0,
+    };
+    world.opened();
+    for _ in 0..world.swarm.steps {
+        world.step()?;
+    }
+    world.disk.faults = Faults::NONE;
+    world.drain()?;
+    world.check_verify()?;
+    world.crash()?;
+    if world.swarm.rot {
+        world.rot()?;
+    }
+    Ok(world.trace)
+}
+
+fn options() -> Options {
+    Options {
+        segment_bytes: SEGMENT_BYTES,
+        message_bytes_max: MESSAGE_BYTES_MAX,
+        ..Options::new(ShardId(3), 0x1234_5678_9abc_def0)
+    }
+}
+
+impl World {
+    fn step(&mut self) -> Result<(), String> {
+        self.now.mono_ms += self.seed.below(if self.swarm.idle { 400 } else { 20 });
+        self.now.unix_ms = self.now.unix_ms + self.seed.below(50) - self.seed.below(20);
+        match self.seed.below(10) {
+            0..4 => self.append(),
+            4..6 => self.poll()?,
+            6..9 => self.finish()?,
+            _ => self.store.tick(self.now),
+        }
+        if self.seed.one_in(40) && !self.swarm.small_disk {
+            self.check_verify()?;
+        }
+        if self.swarm.small_disk && self.seed.one_in(30) {
+            self.disk.faults.capacity = self.disk.used() + self.seed.below(2 * SEGMENT_BYTES);
+        }
+        self.disk.faults.eio_one_in = if self.swarm.eio { 100 } else { 0 };
+        if self.seed.one_in(self.swarm.crashes_one_in) { self.crash() } else { Ok(()) }
+    }
+
+    fn note(&mut self, what: u64) {
+        self.trace = (self.trace ^ what).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17);
+    }
+
+    fn append(&mut self) {
+        for _ in 0..=self.seed.below(6) {
+            if self.seed.one_in(2) {
+                let octets = workload::octets(&mut self.seed, 60_000);
+                let cut = self.seed.below(octets.len() as u64 + 1) as usize;
+                let parts = vec![octets.slice(..cut), octets.slice(cut..)];
+                let body = NewBody { parts, summary: octets.slice(..octets.len().min(9)) };
+                match self.store.append_body(AccountId(1), body, self.now) {
+                    Ok(id) => {
+                        self.model.body(id, octets);
+                        self.bodies.push(id);
+                    }
+                    Err(refused) => assert_ne!(refused, Refused::Busy, "far from the bound"),
+                }
+            }
+            let recent = &self.bodies[self.bodies.len().saturating_sub(4)..];
+            let (account, change) = workload::change(&mut self.seed, &self.store, recent);
+            if let Ok(lsn) = self.store.append(account, change.clone(), self.now) {
+                let taken = self.waiting.insert(lsn, (account, change));
+                assert!(taken.is_none(), "position {lsn} was given out twice");
+                self.note(lsn.0);
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Result<(), String> {
+        let Some((id, request)) = self.store.poll_io() else { return Ok(()) };
+        if let IoRequest::Write { file, offset, parts, .. } = &request {
+            let in_flight = self.running.iter().any(|(_, other)| matches!(other, IoRequest::Write { .. }));
+            let len: usize = parts.iter().map(|part| part.len()).sum();
+            let before = self.written.insert(*file, offset + len as u64).unwrap_or(0);
+            let aligned = offset.is_multiple_of(BLOCK) && (len as u64).is_multiple_of(BLOCK);
+            if in_flight || !aligned || *offset < before || parts.len() > limits::BATCH_PARTS_MAX + 8 {
+                return Err(format!("a write of {len} at {offset} behind {before}, in flight: {in_flight}"));
+            }
+        }
+        self.disk.start(&request);
+        self.running.push((id, request));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        if self.running.is_empty() {
+            return Ok(());
+        }
+        let at = self.seed.below(self.running.len() as u64) as usize;
+        let (id, request) = self.running.swap_remove(at);
+        let result = self.disk.finish(&request);
+        if let IoResult::Failed(IoError::Failed(_)) = &result {
+            // The server stops at once; what a write left behind may still turn up, as after any other crash.
+            self.running.push((id, request));
+            return self.crash();
+        }
+        self.complete(id, result)
+    }
+
+    fn complete(&mut self, id: IoId, result: IoResult) -> Result<(), String> {
+        let progress = self.store.complete(id, result);
+        self.note(progress.durable.0);
+        self.acknowledge(progress.applied)?;
+        progress.fatal.map_or(Ok(()), |error| Err(format!("fatal without a fault: {error}")))
+    }
+
+    fn acknowledge(&mut self, applied: Vec<Applied>) -> Result<(), String> {
+        for applied in applied {
+            let (_, change) = self.waiting.remove(&applied.lsn).ok_or("a change nobody asked for")?;
+            self.model.apply(applied.account, &change, &applied.outcome)?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), String> {
+        for _ in 0..10_000 {
+            self.poll()?;
+            self.finish()?;
+            // Past every retry and idle time, so that the last batch is vouched for.
+            self.now.mono_ms += 100;
+            self.store.tick(self.now);
+            if self.store.is_quiet() && self.running.is_empty() && self.now.mono_ms > 5_000 {
+                self.now.mono_ms += 2 * limits::IDLE_BATCH_MS;
+                self.store.tick(self.now);
+                if self.store.is_quiet() {
+                    return Ok(());
+                }
+            }
+        }
+        Err("the work never ends".to_owned())
+    }
+
+    fn check_verify(&mut self) -> Result<(), String> {
+        let eio = std::mem::replace(&mut self.disk.faults, Faults::NONE);
+        let verified = verify(&self.store, &mut self.disk).map_err(|error| error.to_string())?;
+        self.disk.faults = eio;
+        match verified.is_sound() {
+            true => Ok(()),
+            false => Err(format!("the index is not the replay of the log: {verified:?}")),
+        }
+    }
+
+    /// The process is gone, and perhaps the power. What comes back must be A or B.
+    fn crash(&mut self) -> Result<(), String> {
+        let killed = self.swarm.kills && self.seed.one_in(2);
+        let acknowledged = self.store.digest();
+        self.model.compare(&self.store, None)?;
+        let mut in_flight = Vec::new();
+        for (id, request) in std::mem::take(&mut self.running) {
+            match request {
+                // What the batch in flight would have done: the store itself can tell.
+                IoRequest::Write { .. } => in_flight = self.store.complete(id, IoResult::Done).applied,
+                request => self.disk.cut_off(&request),
+            }
+        }
+        let with_flight = self.store.digest();
+        if !killed {
+            self.disk.power_cut();
+        }
+        let report = self.reopen()?;
+        self.note(report.next.0);
+        if !report.damage.is_empty() {
+            return Err(format!("damage where nothing rots: {:?}", report.damage));
+        }
+        let found = self.store.digest();
+        self.note(found);
+        if found == with_flight {
+            self.acknowledge(in_flight)?;
+        } else if found != acknowledged {
+            self.model.compare(&self.store, None)?;
+            return Err(
+                "what came back is neither what was acknowledged nor that and the batch in flight".to_owned()
+            );
+        }
+        self.waiting.clear();
+        self.model.compare(&self.store, None)?;
+        self.model.compare_directory(&self.store)
+    }
+
+    /// Recovers, with crashes on the way.
+    fn reopen(&mut self) -> Result<RecoveryReport, String> {
+        let capacity = self.disk.faults.capacity;
+        for attempt in 0..6 {
+            let calm = attempt >= 4 || !self.swarm.recovery_crashes;
+            self.disk.power_fails_in = if calm { None } else { Some(self.seed.below(8)) };
+            self.disk.faults =
+                Faults { eio_one_in: 0, capacity: if attempt < 2 { capacity } else { u64::MAX } };
+            match Store::open(&mut self.disk, options(), self.now) {
+                Ok((store, report)) => {
+                    self.disk.power_fails_in = None;
+                    self.store = store;
+                    self.opened();
+                    return Ok(report);
+                }
+                Err(_) if attempt < 5 => {
+                    if self.disk.power_fails_in.take().is_some() && self.seed.one_in(2) {
+                        self.disk.power_cut();
+                    }
+                }
+                Err(error) => return Err(format!("does not open: {error}")),
+            }
+        }
+        Err("does not open".to_owned())
+    }
+
+    fn opened(&mut self) {
+        if let Some(plant) = self.plant {
+            self.store.plant(plant);
+        }
+        self.written.clear();
+        // Ids of bodies that a crash took back may be given out again; nobody remembers them.
+        self.bodies.retain(|body| self.store.body(*body).is_some());
+        let segments = self.store.segments();
+        let files = self.disk.sizes();
+        assert_eq!(files.len(), segments.len(), "nothing is left over: {files:?} {segments:?}");
+    }
+
+    /// One burst of flipped bits in something that was durable and vouched for.
+    fn rot(&mut self) -> Result<(), String> {
+        self.store.tick(self.now);
+        self.drain()?;
+        let digest = self.store.digest();
+        let files: Vec<(FileId, u64)> = self.disk.sizes();
+        let &(file, bytes) = self.seed.pick(&files).ok_or("no files")?;
+        let sector = self.seed.below(bytes / SECTOR) * SECTOR;
+        let mut flips: Vec<(u64, u8)> = Vec::new();
+        for _ in 0..=self.seed.below(8) {
+            flips.push((sector + self.seed.below(SECTOR), self.seed.below(8) as u8));
+        }
+        flips.sort_unstable();
+        flips.dedup();
+        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
+        let (store, report) =
+            Store::open(&mut self.disk, options(), self.now).map_err(|error| error.to_string())?;
+        let told = |what: String| format!("rot in {file:?} at {sector}: {what}; told {:?}", report.damage);
+        self.model.compare(&store, Some(&report.quarantined)).map_err(told)?;
+        if report.damage.is_empty() {
+            self.model.compare_directory(&store).map_err(told)?;
+        }
+        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
+        let report = self.reopen()?;
+        if self.store.digest() != digest || !report.damage.is_empty() {
+            return Err(format!("after rot was undone: {:?}", report.damage));
+        }
+        self.model.compare(&self.store, None)
+    }
+}
