@@ -1,23 +1,30 @@
-//! A server of one shard on a disk that works, without a process, a socket or a clock.
+//! Shards, fake disks and clients in a loop.
 //!
-//! *Owns*: carrying out what the shard asks, at once. *Promises*: after every call all that could happen has happened.
-//! *Assumes*: nothing. *Never*: knows a protocol.
+//! *Owns*: carrying out effects at once and without faults. *Promises*: when a call returns, everything it
+//! caused is done; time stands still between two [`World::wait`]. *Assumes*: few clients. *Never*: loses
+//! or reorders.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use ringpost::proto::{Server, Service, mime};
 use ringpost::shard::Shard;
-use ringpost::shard::event::{ConnId, Effect, Event, Piece};
-use ringpost_engine::change::{Change, Flags, NewBody, Services};
-use ringpost_engine::ids::{AccountId, Now, ShardId};
+use ringpost::shard::admin::{AdminReply, AdminRequest};
+use ringpost::shard::event::{CONTROL, CloseReason, ConnId, Effect, Event, Message, Piece, Ticket};
+use ringpost_engine::change::Services;
+use ringpost_engine::ids::{Now, ShardId, Slot};
 use ringpost_engine::io::Disk;
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
 use ringpost_engine::testing::seed::Seed;
 
-/// Saturday, 1 January 2022, 12:00 UTC.
-pub const NOW: Now = Now { unix_ms: 1_641_038_400_000, mono_ms: 5_000 };
+/// A client.
+pub type Conn = u64;
 
-/// The server's facts in tests; loopback rules: passwords need no TLS.
+/// Saturday, 1 January 2022, 12:00 UTC.
+const START: Now = Now { unix_ms: 1_641_038_400_000, mono_ms: 5_000 };
+
+/// The server's facts, unless a transcript says otherwise; loopback rules: passwords need no TLS.
 pub fn server() -> Server {
     Server {
         hostname: "mx.example.test".to_owned(),
@@ -35,154 +42,217 @@ pub fn server() -> Server {
     }
 }
 
-/// The shard and its disk.
-pub struct World {
+/// A shard with its disk.
+struct Core {
     shard: Shard,
     disk: FakeDisk,
+}
+
+/// Everything.
+pub struct World {
+    cores: Vec<Core>,
+    events: VecDeque<(usize, Event)>,
     now: Now,
-    connections: u64,
-    /// What the connection in use was sent and whether it was closed.
-    sent: Vec<u8>,
-    closed: bool,
+    /// On which shard each client is.
+    homes: BTreeMap<Conn, usize>,
+    heard: BTreeMap<Conn, Vec<u8>>,
+    closed: BTreeSet<Conn>,
+    ready: usize,
+    /// Answers to what the control thread asked.
+    answers: Vec<String>,
 }
 
 impl World {
-    /// A server with the domain `example.test`, the accounts alice and bob there (password `secret`), the alias
-    /// `team` for both of them, and these messages: address and octets.
-    pub fn new(server: Server, messages: &[(String, Vec<u8>)]) -> World {
-        let mut disk = FakeDisk::new(Seed::new(1));
-        let options = Options { segment_bytes: 16 * 1024 * 1024, ..Options::new(ShardId(0), 7) };
-        let (mut store, _) = Store::open(&mut disk, options, NOW).expect("an empty disk opens");
-        let domain = Change::DomainAdd { name: "example.test".to_owned() };
-        let team = Change::AliasSet {
-            address: "team@example.test".to_owned(),
-            targets: vec!["alice@example.test".to_owned(), "bob@example.test".to_owned()],
+    /// A server with the domain `example.test`, the accounts alice and bob there (password `secret`), and the
+    /// alias `team` for both of them.
+    pub fn new(shards: u16, server: &Server) -> World {
+        let mut world = World {
+            cores: (0..shards).map(|id| core(ShardId(id), shards, server.clone())).collect(),
+            events: VecDeque::new(),
+            now: START,
+            homes: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            ready: 0,
+            answers: Vec::new(),
         };
-        for change in [domain, team, account("alice"), account("bob")] {
-            store.append(AccountId(0), change, NOW).expect("room");
+        (0..world.cores.len()).for_each(|index| world.carry_out(index));
+        world.run();
+        assert_eq!(world.ready, world.cores.len(), "every shard is ready");
+        world.ask(ShardId(0), AdminRequest::DomainAdd { name: "example.test".to_owned() });
+        let targets = ["alice@example.test".to_owned(), "bob@example.test".to_owned()];
+        for address in targets.clone() {
+            let owner = Slot::of(&address).shard(shards);
+            // The hash of a password is the password here.
+            let password_hash = "secret".to_owned();
+            world.ask(owner, AdminRequest::AccountAdd { address, password_hash, services: Services::ALL });
         }
-        work(&mut store, &mut disk);
-        for (address, octets) in messages {
-            deliver(&mut store, address, octets);
-        }
-        work(&mut store, &mut disk);
-        let shard = Shard::new(ShardId(0), 1, store, server);
-        let mut world = World { shard, disk, now: NOW, connections: 0, sent: Vec::new(), closed: true };
-        world.settle();
+        let address = "team@example.test".to_owned();
+        world.ask(
+            Slot::of(&address).shard(shards),
+            AdminRequest::AliasSet { address, targets: targets.into() },
+        );
+        assert!(world.answers.iter().all(|answer| answer == "Done"), "{:?}", world.answers);
         world
     }
 
-    /// Opens the next connection; what the one before was sent is forgotten.
-    pub fn connect(&mut self, service: Service, tls: bool) {
-        self.connections += 1;
-        self.sent.clear();
-        self.closed = false;
-        let (conn, address) = (ConnId(self.connections), "192.0.2.7".to_owned());
-        self.happen(Event::Accepted { conn, service, address, tls });
+    fn ask(&mut self, to: ShardId, request: AdminRequest) {
+        let message = Message::Admin { ticket: Ticket(self.answers.len() as u64), request };
+        let expected = self.answers.len() + 1;
+        self.handle(usize::from(to.0), Event::Peer { from: CONTROL, message });
+        assert_eq!(self.answers.len(), expected, "an answer at once");
     }
 
-    /// The client sends octets; nothing when it has been hung up on.
-    pub fn send(&mut self, octets: &[u8]) {
-        let (conn, bytes) = (ConnId(self.connections), Bytes::copy_from_slice(octets));
-        self.happen(Event::Received { conn, bytes });
+    /// A client connects; each to another shard.
+    pub fn connect(&mut self, conn: Conn, service: Service, tls: bool) {
+        let home = conn as usize % self.cores.len();
+        self.homes.insert(conn, home);
+        self.heard.insert(conn, Vec::new());
+        let address = "192.0.2.7".to_owned();
+        self.handle(home, Event::Accepted { conn: ConnId(conn), service, address, tls });
     }
 
-    /// The client hangs up.
-    pub fn hang_up(&mut self) {
-        let why = ringpost::shard::event::CloseReason::Peer;
-        self.happen(Event::Closed { conn: ConnId(self.connections), why });
+    /// A client closes its connection.
+    pub fn hang_up(&mut self, conn: Conn) {
+        let event = Event::Closed { conn: ConnId(conn), why: CloseReason::Peer };
+        self.handle(self.homes[&conn], event);
+    }
+
+    /// Bytes from a client; what comes after the end is lost, as it is with a socket.
+    pub fn receive(&mut self, conn: Conn, bytes: &[u8]) {
+        if self.closed.contains(&conn) {
+            return;
+        }
+        let home = self.homes[&conn];
+        self.handle(home, Event::Received { conn: ConnId(conn), bytes: Bytes::copy_from_slice(bytes) });
+    }
+
+    /// A message for an account comes in at its shard.
+    pub fn deliver(&mut self, address: &str, message: &[u8]) {
+        let owner = Slot::of(address).shard(self.cores.len() as u16);
+        let expected = self.answers.len() + 1;
+        let delivery = Message::Deliver {
+            ticket: Ticket(0),
+            summary: mime::summarise(message).encode(),
+            parts: vec![Bytes::copy_from_slice(message)],
+            accounts: vec![address.to_owned()],
+            internal_ms: self.now.unix_ms,
+        };
+        self.handle(usize::from(owner.0), Event::Peer { from: CONTROL, message: delivery });
+        assert_eq!(self.answers.len(), expected, "a delivery is answered");
+        assert_eq!(self.answers.last().map(String::as_str), Some("Stored"));
     }
 
     /// Time passes without a word.
     pub fn wait(&mut self, ms: u64) {
         self.now = Now { unix_ms: self.now.unix_ms + ms, mono_ms: self.now.mono_ms + ms };
-        self.happen(Event::Tick);
+        (0..self.cores.len()).for_each(|index| self.handle(index, Event::Tick));
     }
 
     /// The server is told to stop.
     pub fn drain(&mut self) {
-        self.happen(Event::Drain);
+        (0..self.cores.len()).for_each(|index| self.handle(index, Event::Drain));
     }
 
-    /// All that the connection was sent.
-    pub fn sent(&self) -> &[u8] {
-        &self.sent
+    /// What a client heard so far.
+    pub fn heard(&self, conn: Conn) -> &[u8] {
+        self.heard.get(&conn).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the server has closed the connection.
-    pub fn is_closed(&self) -> bool {
-        self.closed
+    /// What every client heard so far.
+    pub fn all_heard(&self) -> &BTreeMap<Conn, Vec<u8>> {
+        &self.heard
     }
 
-    fn happen(&mut self, event: Event) {
-        self.shard.handle(self.now, event);
-        self.settle();
+    /// The end.
+    pub fn into_heard(self) -> BTreeMap<Conn, Vec<u8>> {
+        self.heard
     }
 
-    fn settle(&mut self) {
+    /// Whether a client's connection is closed.
+    pub fn is_closed(&self, conn: Conn) -> bool {
+        self.closed.contains(&conn)
+    }
+
+    fn handle(&mut self, index: usize, event: Event) {
+        self.events.push_back((index, event));
+        self.run();
+    }
+
+    /// Until nothing is left to do.
+    fn run(&mut self) {
         loop {
-            while let Some(effect) = self.shard.poll_effect() {
-                if let Some(event) = self.carry_out(effect) {
-                    self.shard.handle(self.now, event);
-                }
+            while let Some((index, event)) = self.events.pop_front() {
+                self.cores[index].shard.handle(self.now, event);
+                self.carry_out(index);
             }
-            if !self.shard.has_work() {
-                return;
-            }
-            self.shard.handle(self.now, Event::Turn);
+            let Some(index) = self.cores.iter().position(|core| core.shard.has_work()) else { return };
+            self.events.push_back((index, Event::Turn));
         }
     }
 
-    /// Does what the shard asks; what comes of it.
-    fn carry_out(&mut self, effect: Effect) -> Option<Event> {
-        match effect {
-            Effect::Send { conn, pieces } => {
-                for piece in pieces {
-                    let (Piece::Bytes(bytes) | Piece::Mapped { bytes, .. }) = piece;
-                    self.sent.extend_from_slice(&bytes);
+    fn carry_out(&mut self, index: usize) {
+        while let Some(effect) = self.cores[index].shard.poll_effect() {
+            let answer = match effect {
+                Effect::Send { conn, pieces } => {
+                    let heard = self.heard.entry(conn.0).or_default();
+                    for piece in &pieces {
+                        let (Piece::Bytes(bytes) | Piece::Mapped { bytes, .. }) = piece;
+                        heard.extend_from_slice(bytes);
+                    }
+                    Event::Sent { conn }
                 }
-                Some(Event::Sent { conn })
-            }
-            Effect::StartTls { conn } => Some(Event::TlsStarted { conn }),
-            Effect::Warm { conn, .. } => Some(Event::Warmed { conn }),
-            Effect::Close { .. } => {
-                self.closed = true;
-                None
-            }
-            Effect::Io { id, request } => Some(Event::Io { id, result: self.disk.perform(&request) }),
-            // The hash of a password is the password here.
-            Effect::Verify { ticket, hash, password } => {
-                Some(Event::Verified { ticket, good: Some(hash.as_bytes() == password.0) })
-            }
-            Effect::Fatal(why) => panic!("{why}"),
-            Effect::Move { .. } | Effect::Peer { .. } => panic!("there is only one shard"),
-            Effect::Log(_) | Effect::Drained | Effect::Receive { .. } | Effect::Ready => None,
+                Effect::StartTls { conn } => Event::TlsStarted { conn },
+                Effect::Warm { conn, .. } => Event::Warmed { conn },
+                Effect::Io { id, request } => {
+                    Event::Io { id, result: self.cores[index].disk.perform(&request) }
+                }
+                Effect::Verify { ticket, hash, password } => {
+                    Event::Verified { ticket, good: Some(hash.as_bytes() == password.0) }
+                }
+                Effect::Move { conn, to, session } => {
+                    self.homes.insert(conn.0, usize::from(to.0));
+                    self.events.push_back((usize::from(to.0), Event::Arrived(session)));
+                    continue;
+                }
+                Effect::Peer { to: CONTROL, message } => {
+                    self.answers.push(answer(&message));
+                    continue;
+                }
+                Effect::Peer { to, message } => {
+                    let from = ShardId(index as u16);
+                    self.events.push_back((usize::from(to.0), Event::Peer { from, message }));
+                    continue;
+                }
+                Effect::Close { conn, .. } => {
+                    self.closed.insert(conn.0);
+                    continue;
+                }
+                Effect::Ready => {
+                    self.ready += 1;
+                    continue;
+                }
+                Effect::Fatal(why) => panic!("shard {index}: {why}"),
+                // Whoever pipelines in a transcript pipelines little, and nobody reads the log.
+                Effect::Receive { .. } | Effect::Log(_) | Effect::Drained => continue,
+            };
+            self.events.push_back((index, answer));
         }
     }
 }
 
-fn account(name: &str) -> Change {
-    Change::AccountCreate {
-        address: format!("{name}@example.test"),
-        password_hash: "secret".to_owned(),
-        services: Services::ALL,
-        mailboxes: Vec::new(),
+/// What the control thread is told, in a word.
+fn answer(message: &Message) -> String {
+    match message {
+        Message::AdminReply { reply: AdminReply::Done, .. } => "Done".to_owned(),
+        Message::Delivered { results, .. } => format!("{:?}", results[0].0),
+        other => format!("{other:?}"),
     }
 }
 
-fn deliver(store: &mut Store, address: &str, octets: &[u8]) {
-    let account = store.account_by_address(address).expect("an account of this world");
-    let mailbox = store.account(account).expect("it was just found").inbox().id();
-    let summary = mime::summarise(octets).encode();
-    let body = NewBody { parts: vec![Bytes::copy_from_slice(octets)], summary };
-    let body = store.append_body(account, body, NOW).expect("room");
-    let change = Change::Deliver { mailbox, body, flags: Flags::default(), internal_ms: NOW.unix_ms };
-    store.append(account, change, NOW).expect("room");
-}
-
-fn work(store: &mut Store, disk: &mut FakeDisk) {
-    while let Some((id, request)) = store.poll_io() {
-        let progress = store.complete(id, disk.perform(&request));
-        assert_eq!(progress.fatal, None);
-    }
+fn core(id: ShardId, shards: u16, server: Server) -> Core {
+    let mut disk = FakeDisk::new(Seed::new(u64::from(id.0)));
+    let options = Options { segment_bytes: 4 * 1024 * 1024, ..Options::new(id, 1) };
+    let (store, _) = Store::open(&mut disk, options, START).expect("an empty disk opens");
+    Core { shard: Shard::new(id, shards, store, server), disk }
 }
