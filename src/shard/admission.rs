@@ -63,13 +63,11 @@ impl Admission {
 pub(super) fn refusal(service: Service) -> &'static [u8] {
     match service {
         // rfc5321#4.2.3, rfc3463#3.4
-        Service::Smtp | Service::Submission | Service::Lmtp => {
-            b"421 4.3.2 too many connections, try again later\r\n"
-        }
+        Service::Smtp | Service::Submission | Service::Lmtp => b"421 4.3.2 not now, try again later\r\n",
         // rfc3206#4
-        Service::Pop3 => b"-ERR [SYS/TEMP] too many connections, try again later\r\n",
+        Service::Pop3 => b"-ERR [SYS/TEMP] not now, try again later\r\n",
         // rfc3501#7.1.5, rfc5530#3
-        Service::Imap => b"* BYE [UNAVAILABLE] too many connections, try again later\r\n",
+        Service::Imap => b"* BYE [UNAVAILABLE] not now, try again later\r\n",
     }
 }
 

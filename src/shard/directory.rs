@@ -129,13 +129,12 @@ impl Resolution {
     }
 
     fn answer(self) -> Answer {
-        self.end.unwrap_or_else(|| {
-            Answer::Recipient(match (self.accounts.is_empty(), self.through_alias) {
-                (false, _) => RecipientAnswer::Accepted(self.accounts),
-                (true, true) => RecipientAnswer::Loop,
-                (true, false) => RecipientAnswer::Unknown,
-            })
-        })
+        let reached = match (self.accounts.is_empty(), self.through_alias) {
+            (false, _) => RecipientAnswer::Accepted(self.accounts),
+            (true, true) => RecipientAnswer::Loop,
+            (true, false) => RecipientAnswer::Unknown,
+        };
+        self.end.unwrap_or(Answer::Recipient(reached))
     }
 }
 

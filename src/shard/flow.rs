@@ -43,8 +43,9 @@ pub(super) enum Wake {
 
 impl Shard {
     pub(super) fn on_accepted(&mut self, conn: ConnId, service: Service, address: String, tls: bool) {
-        let draining = self.life != Life::Serving;
-        if draining || !self.admission.allows(&address) {
+        // Before it knows the domains it would call its own users strangers.
+        let serving = self.ready && self.life == Life::Serving;
+        if !serving || !self.admission.allows(&address) {
             self.refuse(conn, service, &address);
             return;
         }

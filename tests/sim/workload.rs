@@ -1,0 +1,157 @@
+//! What clients want of the server in a run.
+//!
+//! *Owns*: accounts, aliases, messages, the jobs and their moments. *Promises*: each job is one connection.
+//! *Assumes*: `Plan::directory` is set up before. *Never*: reacts; drivers do.
+
+use ringpost::proto::Service;
+use ringpost_engine::ids::normalise_address;
+
+use crate::clients::Client;
+use crate::clients::imap::{Imap, Op};
+use crate::clients::pop3::Pop3;
+use crate::clients::smtp::{Fate, Mail, Smtp, To};
+use crate::oracle::{Token, token_line};
+use crate::seeds::Rng;
+
+pub const DOMAIN: &str = "example.test";
+pub const PASSWORD: &str = "secret";
+const FLAGS: [&str; 4] = ["\\Flagged", "\\Answered", "$Forwarded", "Later"];
+
+/// Who is there.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub accounts: Vec<String>,
+    /// Aliases and the accounts behind them.
+    pub aliases: Vec<(String, Vec<String>)>,
+    pub jobs: usize,
+    /// The jobs begin within this time, microseconds.
+    pub span_us: u64,
+    pub message_bytes_max: u64,
+    last_token: Token,
+}
+
+impl Plan {
+    pub fn new(rng: &mut Rng) -> Plan {
+        let accounts: Vec<String> =
+            (0..rng.within(2..6)).map(|i| normalise_address(&format!("User{i}@{DOMAIN}"))).collect();
+        let aliases = (0..rng.within(1..3))
+            .map(|i| {
+                let targets = accounts.iter().filter(|_| rng.chance(50)).cloned().collect::<Vec<_>>();
+                let targets = if targets.is_empty() { accounts[..1].to_vec() } else { targets };
+                (format!("list{i}@{DOMAIN}"), targets)
+            })
+            .collect();
+        Plan {
+            accounts,
+            aliases,
+            jobs: rng.within(8..40) as usize,
+            span_us: rng.within(1..20) * 1_000_000,
+            message_bytes_max: *rng.pick(&[400, 4_000, 40_000]),
+            last_token: 0,
+        }
+    }
+
+    /// One connection's work.
+    pub fn job(&mut self, rng: &mut Rng) -> Box<dyn Client> {
+        let tls = rng.chance(25);
+        match rng.within(0..100) {
+            0..45 => self.hand_over(rng),
+            45..60 => {
+                let (read, remove) = (rng.within(0..6) as usize, rng.within(0..3) as usize);
+                Box::new(Pop3::new(&rng.pick::<String>(&self.accounts).clone(), PASSWORD, read, remove, tls))
+            }
+            _ => {
+                let user = rng.pick(&self.accounts).clone();
+                let (mailbox, other) =
+                    if rng.chance(75) { ("INBOX", "Archive") } else { ("Archive", "INBOX") };
+                let mut ops = vec![Op::Read];
+                for _ in 0..rng.within(0..8) {
+                    ops.push(self.op(rng, other));
+                }
+                if rng.chance(40) {
+                    ops.push(Op::Idle);
+                }
+                Box::new(Imap::new(&user, PASSWORD, mailbox, ops, tls))
+            }
+        }
+    }
+
+    fn op(&mut self, rng: &mut Rng, other: &'static str) -> Op {
+        match rng.within(0..8) {
+            0 => Op::Read,
+            1 | 2 => Op::Flag(rng.pick::<&str>(&FLAGS)),
+            3 => Op::Remove,
+            4 => Op::Copy(other),
+            5 => Op::Move(other),
+            6 => {
+                let (token, octets) = self.message(rng);
+                Op::Append(token, octets)
+            }
+            _ => Op::Noop,
+        }
+    }
+
+    fn hand_over(&mut self, rng: &mut Rng) -> Box<dyn Client> {
+        let service = *rng.pick(&[Service::Smtp, Service::Smtp, Service::Lmtp, Service::Submission]);
+        let mails = (0..rng.within(1..4))
+            .map(|_| {
+                let (token, octets) = self.message(rng);
+                let to = (0..rng.within(1..4)).map(|_| self.recipient(rng, service)).collect();
+                Mail { token, octets, to, by_chunks: rng.chance(25) }
+            })
+            .collect();
+        let login =
+            (service == Service::Submission).then(|| (rng.pick(&self.accounts).clone(), PASSWORD.to_owned()));
+        Box::new(Smtp::new(service, mails, login, rng.within(0..4)))
+    }
+
+    fn recipient(&mut self, rng: &mut Rng, service: Service) -> To {
+        let account = rng.pick(&self.accounts).clone();
+        let known = |address: String, accounts: Vec<String>| To { address, accounts, fate: Fate::Known };
+        let refused =
+            |address: &str| To { address: address.to_owned(), accounts: vec![], fate: Fate::Refused };
+        match rng.within(0..10) {
+            0 | 1 => {
+                let (alias, targets) = rng.pick(&self.aliases).clone();
+                known(alias, targets)
+            }
+            2 => known(account.replace('@', "+detail@").to_uppercase(), vec![account]),
+            3 => refused(&format!("nobody@{DOMAIN}")),
+            4 if service == Service::Smtp => refused("somebody@elsewhere.example"),
+            _ => known(account.clone(), vec![account]),
+        }
+    }
+
+    /// A new message: lines that begin with dots, long lines, sometimes parts.
+    fn message(&mut self, rng: &mut Rng) -> (Token, Vec<u8>) {
+        self.last_token += 1;
+        let token = self.last_token;
+        let mut text = format!(
+            "From: Sender <sender{token}@client.example>\r\nTo: list@{DOMAIN}\r\nSubject: message {token}\r\n\
+             Date: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <{token}@client.example>\r\n"
+        );
+        text.push_str(&token_line(token));
+        let parts = rng.chance(20);
+        if parts {
+            text.push_str("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"cut\"\r\n");
+        }
+        text.push_str("\r\n");
+        if parts {
+            text.push_str("--cut\r\nContent-Type: text/plain\r\n\r\n");
+        }
+        let size = rng.within(0..self.message_bytes_max) as usize;
+        while text.len() < size {
+            if rng.chance(10) {
+                text.push('.');
+            }
+            for _ in 0..rng.within(0..70) {
+                text.push(char::from(b' ' + rng.within(0..95) as u8));
+            }
+            text.push_str("\r\n");
+        }
+        if parts {
+            text.push_str("\r\n--cut--\r\n");
+        }
+        (token, text.into_bytes())
+    }
+}
