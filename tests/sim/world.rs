@@ -248,7 +248,10 @@ impl World {
             if !report.damage.is_empty() {
                 return Err(format!("shard {index} found damage: {:?}", report.damage));
             }
-            if let Some(Bug::Engine(plant)) = self.bug {
+            // From the first crash on, so that it harms what clients did, not the setting up.
+            if let Some(Bug::Engine(plant)) = self.bug
+                && self.crashes > 0
+            {
                 store.plant(plant);
             }
             let text = format!("{} shard {index} opened: {report:?}", self.now_us);
@@ -519,6 +522,7 @@ impl World {
         let node = &mut self.nodes[index];
         let Some(request) = node.requests.remove(&id) else { return Ok(()) };
         let lie = self.bug == Some(Bug::EarlyReply)
+            && self.last_job_us > 0
             && matches!(request, IoRequest::Write { durable: true, .. } | IoRequest::Sync { .. });
         let result = if lie { IoResult::Done } else { node.disk.finish(&request) };
         if let Some(power) = self.armed.take() {
