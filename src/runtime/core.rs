@@ -14,19 +14,18 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use ringpost_engine::ids::ShardId;
+use ringpost_engine::ids::{Now, ShardId};
 use ringpost_engine::io::{IoId, IoRequest};
 use rustls::server::ServerConfig;
 use tokio::sync::watch;
 
 use super::clock::Clock;
-use super::control::Replies;
 use super::disk::Files;
 use super::inbox::{Inbox, Moved, Outbox, Parcel, refusal};
 use super::lines::Lines;
 use super::link::{Link, Order};
 use super::pump::{Pump, Start};
-use super::thread::Milestone;
+use super::running::{Milestone, Replies};
 use super::verify::{Asked, Verifier};
 use crate::limits::{LINGER_MS, OUTBOX_RETRY_MS, TICK_MS, TURN_EVENTS_MAX};
 use crate::log::{Level, Line};
@@ -75,6 +74,8 @@ pub enum Phase {
 #[derive(Default)]
 pub struct Life {
     events: RefCell<VecDeque<Event>>,
+    /// Connections of the events of one turn; empty between turns.
+    handled: RefCell<Vec<ConnId>>,
     waker: RefCell<Option<Waker>>,
     links: RefCell<HashMap<ConnId, Rc<Link>>>,
     /// Pumps that have not ended, lingering ones included.
@@ -106,32 +107,30 @@ impl Core {
 
     /// One batch of events and their effects. Says whether there is more to do at once.
     fn turn(self: &Rc<Core>) -> bool {
-        let mut batch: VecDeque<Event> = {
-            let mut events = self.life.events.borrow_mut();
-            let count = events.len().min(TURN_EVENTS_MAX);
-            events.drain(..count).collect()
-        };
-        if batch.is_empty() && self.shard.borrow().has_work() {
-            batch.push_back(Event::Turn);
-        }
-        let mut handled = Vec::with_capacity(batch.len());
-        for event in batch {
+        let now = self.clock.now();
+        let mut handled = self.life.handled.take();
+        for _ in 0..TURN_EVENTS_MAX {
+            let next = self.life.events.borrow_mut().pop_front();
+            let Some(event) = next else { break };
             handled.extend(connection_of(&event));
-            self.handle(event);
+            self.handle(now, event);
+        }
+        if self.life.events.borrow().is_empty() && self.shard.borrow().has_work() {
+            self.handle(now, Event::Turn);
         }
         self.carry_out_effects();
         let links = self.life.links.borrow();
-        for conn in handled {
+        for conn in handled.drain(..) {
             if let Some(link) = links.get(&conn) {
                 link.handled();
             }
         }
+        self.life.handled.replace(handled);
         !self.life.events.borrow().is_empty() || self.shard.borrow().has_work()
     }
 
     /// Hands one event to the shard. A panic in a session costs that connection only.
-    fn handle(&self, event: Event) {
-        let now = self.clock.now();
+    fn handle(&self, now: Now, event: Event) {
         let mut shard = self.shard.borrow_mut();
         // The shard's contract: `running` tells whether its own state is whole after an unwind.
         if catch_unwind(AssertUnwindSafe(|| shard.handle(now, event))).is_ok() {

@@ -45,6 +45,8 @@ pub struct Pump {
     readable: Option<Operation<()>>,
     /// The last receive said that there is more.
     more: bool,
+    /// The client said that it will send no more (close_notify).
+    ended: bool,
 }
 
 /// How a connection begins on this shard.
@@ -79,7 +81,7 @@ impl From<CloseReason> for Stop {
 impl Pump {
     /// A pump for `link`'s connection.
     pub fn new(core: Rc<Core>, link: Rc<Link>, tls: Option<Box<Secured>>) -> Pump {
-        Pump { core, link, tls, readable: None, more: false }
+        Pump { core, link, tls, readable: None, more: false, ended: false }
     }
 
     /// Runs until the connection ends or moves away.
@@ -136,6 +138,9 @@ impl Pump {
 
     /// Receives what is there and hands it over as plaintext.
     async fn receive(&mut self) -> Result<(), Stop> {
+        if self.ended {
+            return Err(CloseReason::Peer.into());
+        }
         let Some(mut filled) = self.receive_now().await? else { return Ok(()) };
         let bytes = match &mut self.tls {
             None => Bytes::from_owner(filled),
@@ -145,11 +150,9 @@ impl Pump {
                 drop(filled);
                 // Also after an error: the alert tells the client.
                 send::flush(&self.link.socket, secured).await?;
-                let ended = standing.map_err(CloseReason::Tls)? == Standing::PeerClosed;
-                if ended && plaintext.is_empty() {
-                    return Err(CloseReason::Peer.into());
-                }
-                // What came with close_notify is handled first; the end of the stream follows it.
+                // What came before close_notify is handled first.
+                self.ended = standing.map_err(CloseReason::Tls)? == Standing::PeerClosed;
+                self.more |= self.ended;
                 Bytes::from(plaintext)
             }
         };

@@ -5,6 +5,7 @@
 //! in; a client that takes nothing for `SEND_STALL_MS` is given up. *Assumes*: one send per connection at a time.
 //! *Never*: holds more ciphertext than `TLS_SEND_BYTES` and a record.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,18 +19,22 @@ use crate::shard::event::{CloseReason, Piece};
 use crate::sys::request::{self, Descriptor, Gather};
 use crate::sys::socket::{Direction, shut};
 
-/// Sends bytes as they are.
+/// How long a client may take nothing.
+pub const PATIENCE: Duration = Duration::from_millis(SEND_STALL_MS);
+
+/// Sends bytes as they are. Each piece of progress gives the client another `patience`.
 ///
 /// # Errors
 /// Why the connection must end; the socket is ended already where the client stalled.
 pub async fn send_plain(
     socket: &Descriptor,
     parts: impl IntoIterator<Item = Bytes>,
+    patience: Duration,
 ) -> Result<(), CloseReason> {
     let mut gather = Gather::new(parts);
     while !gather.is_empty() {
         let sending = ring::submit(request::send(socket, gather));
-        let Ok(done) = timeout(Duration::from_millis(SEND_STALL_MS), sending).await else {
+        let Ok(done) = timeout(patience, sending).await else {
             // Lets the operation complete, and with it go of its bytes.
             shut(socket, Direction::Both);
             return Err(CloseReason::Stalled);
@@ -37,8 +42,11 @@ pub async fn send_plain(
         gather = done.data;
         match done.result {
             Ok(sent) => gather.advance(sent),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(CloseReason::Error(format!("sending: {error}"))),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => return Err(CloseReason::Peer),
+                _ => return Err(CloseReason::Error(format!("sending: {error}"))),
+            },
         }
     }
     Ok(())
@@ -58,7 +66,7 @@ pub async fn send(
         Piece::Bytes(bytes) | Piece::Mapped { bytes, .. } => bytes,
     };
     match tls {
-        None => send_plain(socket, pieces.into_iter().map(bytes)).await,
+        None => send_plain(socket, pieces.into_iter().map(bytes), PATIENCE).await,
         Some(secured) => send_secured(socket, pieces, secured, files).await,
     }
 }
@@ -111,10 +119,72 @@ async fn send_secured(
 /// # Errors
 /// As [`send_plain`].
 pub async fn flush(socket: &Descriptor, secured: &mut Secured) -> Result<(), CloseReason> {
-    send_plain(socket, [Bytes::from(secured.take_outgoing())]).await
+    send_plain(socket, [Bytes::from(secured.take_outgoing())], PATIENCE).await
 }
 
 /// A body that cannot be read: its length is announced already, so nothing sensible can follow.
 pub fn unreadable(error: std::io::Error) -> CloseReason {
     CloseReason::Error(format!("reading the log: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    fn pair() -> (Descriptor, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        (Arc::new(OwnedFd::from(ours)), theirs)
+    }
+
+    fn parts() -> Vec<Bytes> {
+        (0..3_000u32).map(|n| Bytes::from(vec![n as u8; 1 + n as usize])).collect()
+    }
+
+    #[test]
+    fn more_than_one_operation_takes_arrives_whole() {
+        let (ours, mut theirs) = pair();
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            theirs.read_to_end(&mut all).map(|_| all)
+        });
+        ring::run(async { send_plain(&ours, parts(), PATIENCE).await.expect("taken") }).expect("done");
+        drop(ours);
+        let all = reader.join().expect("the reader").expect("an end");
+        assert!(all == parts().concat());
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_given_up_and_its_bytes_are_let_go() {
+        let (ours, theirs) = pair();
+        let body = Arc::new(vec![7u8; 8 << 20]);
+        let begun = Instant::now();
+        let patience = Duration::from_millis(50);
+        let bytes = Bytes::from_owner(Shared(body.clone()));
+        let sent = ring::run(async { send_plain(&ours, [bytes], patience).await }).expect("completed");
+        assert_eq!(sent, Err(CloseReason::Stalled));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert_eq!(Arc::strong_count(&body), 1, "the operation has let go of the bytes");
+        drop(theirs);
+    }
+
+    #[test]
+    fn a_client_that_is_gone_is_no_fault() {
+        let (ours, theirs) = pair();
+        drop(theirs);
+        let sent = ring::run(async { send_plain(&ours, parts(), PATIENCE).await }).expect("completed");
+        assert_eq!(sent, Err(CloseReason::Peer));
+    }
+
+    struct Shared(Arc<Vec<u8>>);
+
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
 }

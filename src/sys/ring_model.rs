@@ -7,6 +7,7 @@
 mod atomic {
     pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 }
+#[expect(clippy::duplicate_mod, reason = "the same source, once on real atomics and once on modelled ones")]
 #[path = "ring.rs"]
 mod ring;
 

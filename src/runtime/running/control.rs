@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use ringpost_engine::ids::ShardId;
 
-use super::inbox::{Inbox, Parcel};
 use crate::limits::{CONTROL_MS, OUTBOX_RETRY_MS};
+use crate::runtime::inbox::{Inbox, Parcel};
 use crate::shard::admin::{AdminReply, AdminRequest};
 use crate::shard::event::{CONTROL, Message, Ticket};
 
@@ -49,7 +49,7 @@ pub struct Control {
 }
 
 impl Control {
-    pub(super) fn new(inboxes: Arc<[Inbox]>, replies: Replies) -> Control {
+    pub(in crate::runtime) fn new(inboxes: Arc<[Inbox]>, replies: Replies) -> Control {
         Control { inboxes, replies }
     }
 

@@ -8,8 +8,8 @@ use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Plan, ring};
 use crate::limits::RING_SUBMISSIONS;
+use crate::runtime::{Plan, ring, tls};
 use crate::sys::process::{free_bytes, lock_exclusive};
 use crate::sys::socket;
 
@@ -110,8 +110,8 @@ pub fn check(plan: &Plan) -> Result<(), String> {
         return Err("a server needs at least one shard".to_owned());
     }
     check_ring()?;
-    if let Some(tls) = &plan.tls {
-        super::tls::settings(tls)?;
+    if let Some(pair) = &plan.tls {
+        tls::settings(pair)?;
     } else if let Some(listener) = plan.listeners.iter().find(|listener| listener.implicit_tls) {
         return Err(format!("the listener {} needs TLS, and no certificate is set up", listener.address));
     }
