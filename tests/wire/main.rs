@@ -6,6 +6,7 @@
 //! notation. *Never*: opens a socket or a file of a store.
 
 mod check;
+mod pop3;
 mod script;
 mod world;
 
@@ -170,4 +171,3 @@ fn a_wrong_transcript_is_found() {
         assert!(found.starts_with(why), "{found} instead of {why}");
     }
 }
-

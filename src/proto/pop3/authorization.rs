@@ -128,6 +128,11 @@ impl Pop3Session {
     /// takes the same time and says the same.
     pub(super) fn verify(&mut self, credentials: Credentials, cx: &Cx<'_>) {
         let address = normalise_address(&credentials.user);
+        if cx.store.is_quarantined(&address) {
+            // Its hash is not to be trusted, and a refused password would send the user looking for another.
+            self.state = State::Authorization { user: None };
+            return self.err("[SYS/TEMP] this account cannot be served at the moment");
+        }
         let account = cx.store.account_by_address(&address).filter(|&account| allowed(account, cx));
         let hash =
             account.and_then(|account| cx.store.account(account)).map(|a| a.password_hash().to_owned());

@@ -79,15 +79,19 @@ impl Retr {
 
     /// Goes on; called at `resume`.
     pub fn step(&mut self, store: &Store, out: &mut Outbox) -> Step {
-        let summary = store.bytes(self.body.summary);
-        let Some(summary) = summary.as_deref().and_then(SummaryView::new) else { return Step::Unreadable };
-        if let State::Asked = self.state {
-            self.state = self.plan(&summary);
-            out.text(format!("+OK {} octets\r\n", self.body.bytes.len));
-        }
         let complete = match self.state {
             State::Scan(_) => self.scan(store, out),
-            _ => Some(self.known(&summary, out)),
+            State::Asked | State::Known { .. } => {
+                let summary = store.bytes(self.body.summary);
+                let Some(summary) = summary.as_deref().and_then(SummaryView::new) else {
+                    return if let State::Asked = self.state { Step::Unreadable } else { Step::Lost };
+                };
+                self.begin_sending(&summary, out);
+                match self.state {
+                    State::Scan(_) => self.scan(store, out),
+                    _ => Some(self.known(&summary, out)),
+                }
+            }
         };
         match complete {
             Some(true) => {
@@ -96,6 +100,13 @@ impl Retr {
             }
             Some(false) => Step::More,
             None => Step::Lost,
+        }
+    }
+
+    fn begin_sending(&mut self, summary: &SummaryView<'_>, out: &mut Outbox) {
+        if let State::Asked = self.state {
+            self.state = self.plan(summary);
+            out.text(format!("+OK {} octets\r\n", self.body.bytes.len));
         }
     }
 
