@@ -27,6 +27,8 @@ pub mod output;
 pub mod pop3;
 pub mod sasl;
 pub mod smtp;
+#[cfg(test)]
+pub mod testing;
 
 /// What a session may look at and change during one call.
 pub struct Cx<'a> {

@@ -395,3 +395,50 @@ impl Session for Pop3Session {
         format!("user={user:?} commands={commands} retrieved={retrieved} deleted={deleted}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::SASL_LINE_BYTES_MAX;
+    use crate::proto::Service;
+    use crate::proto::testing::{Stage, peer};
+
+    fn stage() -> Stage<Pop3Session> {
+        Stage::new(Pop3Session::new(peer(Service::Pop3)))
+    }
+
+    #[test]
+    fn commands_behind_stls_never_pass_for_protected_ones() {
+        let mut stage = stage();
+        let said = stage.send(b"STLS\r\nUSER evil\r\n");
+        assert_eq!(said, "-ERR commands behind STLS are refused\r\n{Close}");
+        assert_eq!(stage.send(b"QUIT\r\n"), "");
+    }
+
+    #[test]
+    fn a_login_goes_to_the_owner_and_costs_the_same_for_nobody() {
+        let mut stage = stage();
+        let said = stage.send(b"USER Nobody@X.test\r\nPASS secret\r\nNOOP\r\n");
+        assert_eq!(said, "+OK send the password\r\n{Handoff nobody@x.test}");
+        assert_eq!(stage.input.bytes(), b"NOOP\r\n", "what is pipelined waits");
+        let said = stage.answer(Reply::Arrived);
+        assert_eq!(said, format!("{{Verify {}}}", crate::proto::UNKNOWN_ACCOUNT_HASH));
+        // Even if the pool said yes: there is no such account.
+        let said = stage.answer(Reply::Verified(Some(true)));
+        assert_eq!(said, "-ERR [AUTH] wrong name or password\r\n-ERR log in first\r\n");
+        stage.send(b"USER a\r\nPASS b\r\n");
+        stage.answer(Reply::Arrived);
+        assert!(stage.answer(Reply::Verified(None)).starts_with("-ERR [SYS/TEMP] "));
+        assert!(!stage.session.describe().contains("secret"));
+    }
+
+    #[test]
+    fn a_response_of_any_length_leaves_the_session_in_order() {
+        let mut stage = stage();
+        assert_eq!(stage.send(b"AUTH PLAIN\r\n"), "+ \r\n");
+        let long = [&[b'A'; SASL_LINE_BYTES_MAX], b"A".as_slice()].concat();
+        assert_eq!(stage.send(&long), "-ERR line too long\r\n");
+        assert_eq!(stage.send(b"AAAA\r\nNOOP\r\n"), "-ERR log in first\r\n");
+        assert_eq!(stage.send(&[b'A'; POP3_LINE_BYTES_MAX]), "-ERR line too long\r\n");
+    }
+}

@@ -295,3 +295,129 @@ impl Session for SmtpSession {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::testing::{Stage, peer};
+    use crate::proto::{Answer, Delivered, RecipientAnswer};
+
+    fn stage(service: Service) -> Stage<SmtpSession> {
+        Stage::new(SmtpSession::new(peer(service)))
+    }
+
+    /// A transaction with so many recipients.
+    fn addressed(service: Service, recipients: usize) -> Stage<SmtpSession> {
+        let mut stage = stage(service);
+        stage.send(if service == Service::Lmtp { b"LHLO c\r\n" } else { b"EHLO c\r\n" });
+        assert_eq!(stage.send(b"MAIL FROM:<a@b>\r\n"), "250 2.1.0 sender ok\r\n");
+        for number in 0..recipients {
+            let asked = stage.send(format!("RCPT TO:<u{number}@x.test>\r\n").as_bytes());
+            assert_eq!(asked, format!("{{Recipient {{ address: \"u{number}@x.test\" }}}}"));
+            let accepted = RecipientAnswer::Accepted(vec![format!("u{number}@x.test")]);
+            let said = stage.answer(Reply::Answer(Answer::Recipient(accepted)));
+            assert_eq!(said, "250 2.1.5 recipient ok\r\n");
+        }
+        stage
+    }
+
+    #[test]
+    fn commands_behind_starttls_never_pass_for_protected_ones() {
+        let mut stage = stage(Service::Smtp);
+        let said = stage.send(b"HELO c\r\nSTARTTLS\r\nMAIL FROM:<evil@x>\r\n");
+        assert_eq!(said, "250 mx.test greets c\r\n554 5.5.1 commands behind STARTTLS are refused\r\n{Close}");
+        assert_eq!(stage.send(b"NOOP\r\n"), "");
+    }
+
+    #[test]
+    fn what_the_owner_says_of_a_recipient_is_told() {
+        let answers = [
+            (Answer::Recipient(RecipientAnswer::Unknown), reply::NO_SUCH_USER),
+            (Answer::Recipient(RecipientAnswer::Loop), reply::ALIAS_LOOP),
+            (Answer::Recipient(RecipientAnswer::Full), reply::NO_ROOM),
+            (Answer::Unavailable, reply::TRY_LATER),
+        ];
+        for (answer, expected) in answers {
+            let mut stage = addressed(Service::Smtp, 0);
+            // What is pipelined behind the question waits for its answer.
+            assert!(!stage.send(b"RCPT TO:<u@x.test>\r\nNOOP\r\n").contains("250"));
+            assert_eq!(stage.input.bytes(), b"NOOP\r\n");
+            let said = stage.answer(Reply::Answer(answer));
+            assert_eq!(said, format!("{expected}\r\n{}\r\n", reply::OK));
+        }
+        let mut stage = addressed(Service::Smtp, 0);
+        assert!(stage.send(b"RCPT TO:<Postmaster>\r\n").contains("postmaster@x.test"));
+    }
+
+    #[test]
+    fn one_answer_for_all_is_good_only_if_all_is_good() {
+        let later = Delivered::TryLater { disk_full: false };
+        let full = Delivered::TryLater { disk_full: true };
+        let cases = [
+            (vec![Delivered::Stored, Delivered::Stored], "250 2.0.0 stored as 17E1582CA00-1-1"),
+            (vec![Delivered::Stored, later.clone()], reply::TRY_LATER),
+            (vec![later.clone(), full.clone()], reply::NO_ROOM),
+            (vec![Delivered::Unknown, Delivered::Stored], reply::TRY_LATER),
+            (vec![Delivered::Unknown, Delivered::Unknown], reply::NO_SUCH_USER),
+        ];
+        for (results, expected) in cases {
+            let mut stage = addressed(Service::Smtp, 2);
+            let said = stage.send(b"DATA\r\nx\r\n.\r\nNOOP\r\n");
+            assert!(said.ends_with("{Deliver 17E1582CA00-1-1}"), "{said}");
+            let said = stage.answer(Reply::Delivered(results));
+            assert_eq!(said, format!("{expected}\r\n{}\r\n", reply::OK));
+        }
+        let mut stage = addressed(Service::Lmtp, 4);
+        stage.send(b"DATA\r\nx\r\n.\r\n");
+        let said = stage.answer(Reply::Delivered(vec![later, full, Delivered::Unknown, Delivered::Stored]));
+        let stored = "250 2.1.5 <u3@x.test> stored as 17E1582CA00-1-1";
+        let expected = [reply::TRY_LATER, reply::NO_ROOM, reply::NO_SUCH_USER, stored, ""].join("\r\n");
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn no_message_begins_without_memory_for_it() {
+        let mut stage = addressed(Service::Smtp, 1);
+        stage.send(b"DATA\r\nabc");
+        assert!(stage.session.buffered() >= 3);
+        stage.crowded = true;
+        // The one that has begun may end.
+        assert!(stage.send(b"\r\n.\r\n").contains("{Deliver "));
+        assert_eq!(stage.session.buffered(), 0);
+        let said = stage.answer(Reply::Delivered(vec![Delivered::Stored]));
+        assert!(said.starts_with("250 "));
+        assert_eq!(stage.send(b"MAIL FROM:<a@b>\r\n"), format!("{}\r\n", reply::NO_ROOM));
+
+        let mut stage = addressed(Service::Smtp, 1);
+        stage.crowded = true;
+        let said = stage.send(b"DATA\r\nBDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n");
+        let expected = [reply::NO_ROOM, reply::NO_ROOM, reply::BAD_SEQUENCE, reply::OK, ""].join("\r\n");
+        assert_eq!(said, expected);
+        assert_eq!(stage.session.buffered(), 0);
+    }
+
+    #[test]
+    fn a_message_that_goes_in_circles_is_stopped() {
+        for (more, end) in [(0, "{Deliver 17E1582CA00-1-1}"), (1, "554 5.4.6 message goes in circles\r\n")] {
+            let mut stage = addressed(Service::Smtp, 1);
+            let received = "Received: by x\r\n".repeat(crate::limits::RECEIVED_FIELDS_MAX + more);
+            let said = stage.send(format!("DATA\r\n{received}\r\n.\r\n").as_bytes());
+            assert!(said.ends_with(end), "{said}");
+        }
+    }
+
+    #[test]
+    fn silence_and_waiting_are_told_apart() {
+        let mut stage = addressed(Service::Smtp, 1);
+        let patience = |stage: &mut Stage<SmtpSession>| {
+            let mut patience = Patience::Waiting;
+            stage.call(|session, _, cx| patience = session.patience(cx.server));
+            patience
+        };
+        assert_eq!(patience(&mut stage), Patience::Ms(4));
+        stage.send(b"DATA\r\nx\r\n");
+        assert_eq!(patience(&mut stage), Patience::Ms(4));
+        stage.send(b".\r\n");
+        assert_eq!(patience(&mut stage), Patience::Waiting);
+    }
+}
