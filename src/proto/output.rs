@@ -1,8 +1,8 @@
 //! The queue between a session's answers and the shard.
 //!
-//! *Owns*: the order of a session's outputs. *Promises*: text written piece by piece leaves as one run; what is queued is
-//! counted against the room that the shard gave. *Assumes*: the session stops producing when the queue is full and
-//! goes on at `resume`. *Never*: reorders, drops or looks at anything.
+//! *Owns*: the order of a session's outputs. *Promises*: text written piece by piece leaves as one run; what
+//! is queued is counted against the room that the shard gave. *Assumes*: the session stops producing when the
+//! queue is full and goes on at `resume`. *Never*: reorders, drops or looks at anything.
 
 use std::collections::VecDeque;
 

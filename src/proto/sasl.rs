@@ -1,9 +1,10 @@
 //! SASL: what a client sends to prove who it is, decoded.
 //!
-//! *Owns*: the exchanges of PLAIN (rfc4616) and LOGIN, and their base64. *Promises*: a finished exchange holds a
-//! non-empty user and password without NUL, in UTF-8, within `limits`; nothing of a password is ever shown.
-//! *Assumes*: the protocol frames the lines (`+ …`, `334 …`), bounds them by `limits::SASL_LINE_BYTES_MAX` and
-//! decides whether the connection is private enough. *Never*: checks a password.
+//! *Owns*: the exchanges of PLAIN (rfc4616) and LOGIN, and their base64. *Promises*: a finished exchange
+//! holds a non-empty user and password without NUL, in UTF-8, within `limits`; nothing of a password is ever
+//! shown. *Assumes*: the protocol frames the lines (`+ …`, `334 …`), bounds them by
+//! `limits::SASL_LINE_BYTES_MAX` and decides whether the connection is private enough. *Never*: checks a
+//! password.
 //!
 //! ```text
 //!                 ┌── Plain ──────────── message ──────────────────────────┐

@@ -1,9 +1,9 @@
 //! The AUTHORIZATION state: who is it?
 //!
-//! *Owns*: CAPA, STLS, UTF8, USER and PASS, AUTH, and the way to the maildrop (rfc1939#4). *Promises*: a refusal says
-//! and takes the same, whatever is wrong with name or password; no password without TLS unless configured.
-//! *Assumes*: the shard carries the session to the owner and the password to the pool. *Never*: opens anything before
-//! the password is good.
+//! *Owns*: CAPA, STLS, UTF8, USER and PASS, AUTH, and the way to the maildrop (rfc1939#4). *Promises*: a
+//! refusal says and takes the same, whatever is wrong with name or password; no password without TLS unless
+//! configured. *Assumes*: the shard carries the session to the owner and the password to the pool. *Never*:
+//! opens anything before the password is good.
 
 use ringpost_engine::change::Services;
 use ringpost_engine::ids::{AccountId, normalise_address};
@@ -124,8 +124,8 @@ impl Pop3Session {
         self.out.push(Output::Handoff { address });
     }
 
-    /// On the owner's shard: what is known of the user decides only which hash is checked, so that every refusal
-    /// takes the same time and says the same.
+    /// On the owner's shard: what is known of the user decides only which hash is checked, so that every
+    /// refusal takes the same time and says the same.
     pub(super) fn verify(&mut self, credentials: Credentials, cx: &Cx<'_>) {
         let address = normalise_address(&credentials.user);
         if cx.store.is_quarantined(&address) {

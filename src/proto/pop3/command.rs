@@ -1,7 +1,7 @@
 //! What a command line means.
 //!
-//! *Owns*: the grammar of POP3 commands. *Promises*: borrows from the line, allocates nothing. *Assumes*: a line without
-//! its CRLF, within `limits`. *Never*: knows in which state a command is allowed.
+//! *Owns*: the grammar of POP3 commands. *Promises*: borrows from the line, allocates nothing. *Assumes*: a
+//! line without its CRLF, within `limits`. *Never*: knows in which state a command is allowed.
 
 /// A command with its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! The maildrop: what one session sees of INBOX.
 //!
-//! *Owns*: the snapshot taken at login, its numbering and the marks that DELE sets. *Promises*: numbers, sizes, unique-ids
-//! and bytes stand still for the whole session, whatever others deliver or expunge. *Assumes*: bytes in the log stay
-//! where they are while the server runs. *Never*: takes the exclusive lock of rfc1939#4. That lock exists to keep messages
-//! from being changed or removed before the session's own UPDATE; here stored bytes never change and the snapshot
-//! keeps their places, so two sessions (or POP3 beside IMAP) cannot disturb each other, and no client that lost its
-//! connection is shut out by its own ghost. Removing what another has removed already is no error.
+//! *Owns*: the snapshot taken at login, its numbering and the marks that DELE sets. *Promises*: numbers,
+//! sizes, unique-ids and bytes stand still for the whole session, whatever others deliver or expunge.
+//! *Assumes*: bytes in the log stay where they are while the server runs. *Never*: takes the exclusive lock
+//! of rfc1939#4. That lock exists to keep messages from being changed or removed before the session's own
+//! UPDATE; here stored bytes never change and the snapshot keeps their places, so two sessions (or POP3
+//! beside IMAP) cannot disturb each other, and no client that lost its connection is shut out by its own
+//! ghost. Removing what another has removed already is no error.
 
 use std::fmt::Write;
 
@@ -154,8 +155,8 @@ impl Maildrop {
         line
     }
 
-    /// Writes lines of a listing from the message at place `from` on, as many as there is room for. Returns where to go on;
-    /// none when it is complete.
+    /// Writes lines of a listing from the message at place `from` on, as many as there is room for. Returns
+    /// where to go on; none when it is complete.
     pub fn list(&self, listing: Listing, from: usize, out: &mut Outbox) -> Option<usize> {
         let mut line = String::new();
         for (place, message) in self.messages.iter().enumerate().skip(from) {

@@ -1,18 +1,19 @@
 //! Sending a message: RETR, and TOP as a RETR that stops early.
 //!
-//! *Owns*: dot-stuffing and the end of the answer. *Promises*: a message goes out as runs of the log, cut only where a dot
-//! must be put in; its octets are looked at only if there is no other way, in bounded windows, and never cold.
-//! *Assumes*: the summary was made from these octets. *Never*: changes a body.
+//! *Owns*: dot-stuffing and the end of the answer. *Promises*: a message goes out as runs of the log, cut
+//! only where a dot must be put in; its octets are looked at only if there is no other way, in bounded
+//! windows, and never cold. *Assumes*: the summary was made from these octets. *Never*: changes a body.
 //!
 //! ```text
-//!  begin ──Warm(summary, last octets)──► Asked ─┬─ RETR, every dot line recorded ──► Known ──────────┬──► Done
-//!                                               └─ TOP, or too many dot lines, or an 8-bit header    │
-//!                                                  for a client without UTF8 ──► Scan ⟲ Warm(window)─┘
+//!  begin ─Warm(summary, last octets)─► Asked ─┬─ RETR, every dot line recorded ──► Known ──────┬──► Done
+//!                                             └─ TOP, too many dot lines, or an 8-bit header   │
+//!                                                and no UTF8 ──► Scan ⟲ Warm(window) ──────────┘
 //! ```
 //!
-//! A line begins after LF, with or without a CR before it. rfc1939#3 knows only CRLF, and then an LF alone (it can come in
-//! by APPEND or BINARYMIME) would be text; but nearly every client reads by LF, and for those an unstuffed LF "." CRLF
-//! inside a message would end the answer and pass the rest of the message off as our replies.
+//! A line begins after LF, with or without a CR before it. rfc1939#3 knows only CRLF, and then an LF alone
+//! (it can come in by APPEND or BINARYMIME) would be text; but nearly every client reads by LF, and for those
+//! an unstuffed LF "." CRLF inside a message would end the answer and pass the rest of the message off as our
+//! replies.
 
 use ringpost_engine::io::Extent;
 use ringpost_engine::layout::{SummaryView, flag};
@@ -111,8 +112,9 @@ impl Retr {
     }
 
     fn plan(&self, summary: &SummaryView<'_>) -> State {
-        // rfc6856#2.1: without UTF8 nothing outside ASCII may be sent as it is. A header that holds such octets is sent
-        // as a surrogate of the same length, with "?" in their places, so that every size stays true.
+        // rfc6856#2.1: without UTF8 nothing outside ASCII may be sent as it is. A header that holds such
+        // octets is sent as a surrogate of the same length, with "?" in their places, so that every size
+        // stays true.
         let surrogate = !self.utf8 && summary.flags() & flag::HEADER_8BIT != 0;
         if self.top.is_none() && !surrogate && summary.flags() & flag::DOTS_OVERFLOW == 0 {
             return State::Known { next_dot: 0 };
@@ -145,7 +147,8 @@ impl Retr {
         true
     }
 
-    /// Goes through what is in memory, then asks for the next window; whether that was all, none if it is not there.
+    /// Goes through what is in memory, then asks for the next window; whether that was all, none if it is not
+    /// there.
     fn scan(&mut self, store: &Store, out: &mut Outbox) -> Option<bool> {
         let State::Scan(scan) = &mut self.state else { return None };
         let body = self.body.bytes;
@@ -174,7 +177,8 @@ impl Retr {
 }
 
 impl Scan {
-    /// Sends from a window that begins at `at` until it ends, enough is sent, or there is no room. Returns how far it came.
+    /// Sends from a window that begins at `at` until it ends, enough is sent, or there is no room. Returns
+    /// how far it came.
     fn window(&mut self, at: u32, window: Extent, octets: &[u8], out: &mut Outbox) -> u32 {
         let ascii = self.ascii_until.saturating_sub(at) as usize;
         let (mut sent, mut seen) = (0, 0);

@@ -1,8 +1,9 @@
 //! One client's conversation.
 //!
-//! *Owns*: the states of rfc1939#4-6 and which command is allowed in which. *Promises*: one answer to each command, in
-//! order; nothing is removed but by a QUIT whose change is durable. *Assumes*: the shard moves the session to the account's
-//! owner at `Handoff`. *Never*: keeps what it read from the store; the maildrop holds ids and places.
+//! *Owns*: the states of rfc1939#4-6 and which command is allowed in which. *Promises*: one answer to each
+//! command, in order; nothing is removed but by a QUIT whose change is durable. *Assumes*: the shard moves
+//! the session to the account's owner at `Handoff`. *Never*: keeps what it read from the store; the maildrop
+//! holds ids and places.
 //!
 //! ```text
 //!            STLS ─► StartingTls ─┐            ┌──── long answer ────┐

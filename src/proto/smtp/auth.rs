@@ -1,8 +1,8 @@
 //! AUTH for submission (rfc4954).
 //!
-//! *Owns*: the command, its exchange and its replies. *Promises*: no password without TLS unless configured; a refusal says
-//! the same whatever was wrong. *Assumes*: the owner's shard checks name, password and service. *Never*: offered on the
-//! ports for other servers and for LMTP.
+//! *Owns*: the command, its exchange and its replies. *Promises*: no password without TLS unless configured;
+//! a refusal says the same whatever was wrong. *Assumes*: the owner's shard checks name, password and
+//! service. *Never*: offered on the ports for other servers and for LMTP.
 
 use ringpost_engine::change::Services;
 use ringpost_engine::ids::normalise_address;

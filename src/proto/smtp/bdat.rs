@@ -1,8 +1,8 @@
 //! BDAT: messages in counted chunks (rfc3030#2).
 //!
-//! *Owns*: how much of a chunk is to come. *Promises*: takes exactly the announced octets, whatever becomes of the
-//! message, so that a refused chunk is never read as commands. *Assumes*: the first octet read is the first behind BDAT's
-//! CRLF. *Never*: looks for an end inside.
+//! *Owns*: how much of a chunk is to come. *Promises*: takes exactly the announced octets, whatever becomes
+//! of the message, so that a refused chunk is never read as commands. *Assumes*: the first octet read is the
+//! first behind BDAT's CRLF. *Never*: looks for an end inside.
 
 use super::body::{Body, Flaw};
 
@@ -33,8 +33,8 @@ impl Chunk {
     }
 }
 
-/// Watches over the line ends of a message that is not BINARYMIME: text in chunks has CRLF too (rfc3030#2), and what
-/// DATA would refuse is refused here.
+/// Watches over the line ends of a message that is not BINARYMIME: text in chunks has CRLF too (rfc3030#2),
+/// and what DATA would refuse is refused here.
 #[derive(Debug, Default)]
 pub struct LineEnds {
     /// The last octet was a CR.

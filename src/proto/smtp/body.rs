@@ -1,7 +1,8 @@
 //! A message while it arrives.
 //!
-//! *Owns*: its octets, trace fields first, and what is wrong with it. *Promises*: holds no more than its bound; once spoilt
-//! it holds nothing more. *Assumes*: the readers bring octets in order. *Never*: looks at them.
+//! *Owns*: its octets, trace fields first, and what is wrong with it. *Promises*: holds no more than its
+//! bound; once spoilt it holds nothing more. *Assumes*: the readers bring octets in order. *Never*: looks at
+//! them.
 
 use bytes::Bytes;
 
@@ -29,8 +30,8 @@ pub struct Body {
 }
 
 impl Body {
-    /// A message that begins with our trace fields. `bytes_max` bounds what the client sends; `expected` is what it
-    /// announced, trusted only for a first reservation.
+    /// A message that begins with our trace fields. `bytes_max` bounds what the client sends; `expected` is
+    /// what it announced, trusted only for a first reservation.
     pub fn begin(trace: Vec<u8>, bytes_max: usize, expected: Option<u64>) -> Body {
         let start = trace.len();
         let mut octets = trace;

@@ -1,7 +1,7 @@
 //! What a command line means.
 //!
-//! *Owns*: the grammar of SMTP and LMTP commands and their parameters. *Promises*: a command that comes out is well-formed.
-//! *Assumes*: a line without its CRLF, within `limits`. *Never*: knows what is allowed when.
+//! *Owns*: the grammar of SMTP and LMTP commands and their parameters. *Promises*: a command that comes out
+//! is well-formed. *Assumes*: a line without its CRLF, within `limits`. *Never*: knows what is allowed when.
 
 use super::path::{self, Path};
 use super::reply;

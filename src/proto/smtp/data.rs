@@ -1,9 +1,10 @@
 //! DATA: from dot-stuffed lines to the message, and where it ends.
 //!
-//! *Owns*: the transparency of rfc5321#4.5.2 and the only end a message has. *Promises*: linear, one copy, any chunking
-//! gives the same message; nothing but CRLF "." CRLF ends it, so that no LF "." LF, CR "." CR or mixture of them lets what
-//! follows pass for commands (SMTP smuggling). *Assumes*: the first octet read is the first behind DATA's CRLF.
-//! *Never*: repairs a lone CR or LF; such a message is read to its true end and refused (rfc5321#2.3.8).
+//! *Owns*: the transparency of rfc5321#4.5.2 and the only end a message has. *Promises*: linear, one copy,
+//! any chunking gives the same message; nothing but CRLF "." CRLF ends it, so that no LF "." LF, CR "." CR or
+//! mixture of them lets what follows pass for commands (SMTP smuggling). *Assumes*: the first octet read is
+//! the first behind DATA's CRLF. *Never*: repairs a lone CR or LF; such a message is read to its true end and
+//! refused (rfc5321#2.3.8).
 //!
 //! ```text
 //!              ┌───────────── LF ──────────────┐
@@ -47,8 +48,8 @@ impl Default for DataReader {
 }
 
 impl DataReader {
-    /// Takes octets into the body until they are used up or the message ends. Returns how many were taken and whether
-    /// it has ended.
+    /// Takes octets into the body until they are used up or the message ends. Returns how many were taken and
+    /// whether it has ended.
     pub fn read(&mut self, octets: &[u8], body: &mut Body) -> (usize, bool) {
         // `kept..next` belongs to the message and is not yet copied.
         let (mut kept, mut next) = (0, 0);

@@ -1,7 +1,8 @@
 //! The mail transaction: who sends to whom.
 //!
-//! *Owns*: MAIL, RCPT, RSET and the policy of who may send what (rfc5321#3.3, rfc6409#6.1). *Promises*: a recipient is
-//! accepted only when its owner would take mail for it now. *Assumes*: commands are well-formed. *Never*: reads a message.
+//! *Owns*: MAIL, RCPT, RSET and the policy of who may send what (rfc5321#3.3, rfc6409#6.1). *Promises*: a
+//! recipient is accepted only when its owner would take mail for it now. *Assumes*: commands are well-formed.
+//! *Never*: reads a message.
 //!
 //! ```text
 //!  none ── MAIL ──► Transaction ── RCPT ──► Asking(recipient) ── answer ──► Transaction
@@ -27,7 +28,8 @@ pub struct Transaction {
     pub binary: bool,
     /// `SMTPUTF8`.
     pub smtputf8: bool,
-    /// Accepted recipients, in order, repeated as they were: each is answered, the shard stores once an account.
+    /// Accepted recipients, in order, repeated as they were: each is answered, the shard stores once an
+    /// account.
     pub recipients: Vec<DeliveryRecipient>,
     /// The message, from DATA or the first BDAT on.
     pub message: Option<Message>,
@@ -111,8 +113,9 @@ impl SmtpSession {
         }
         match path {
             Path::Null => Err(reply::BAD_RECIPIENT),
-            // rfc5321#4.5.1: taken without a domain; whoever reads it is the postmaster of the first domain, an account
-            // or an alias that the operator makes. Mail that nobody reads is refused rather than swallowed.
+            // rfc5321#4.5.1: taken without a domain; whoever reads it is the postmaster of the first domain,
+            // an account or an alias that the operator makes. Mail that nobody reads is refused rather than
+            // swallowed.
             Path::Postmaster => match server.domains.first() {
                 Some(domain) => Ok(format!("postmaster@{domain}")),
                 None => Err(reply::NO_SUCH_USER),
@@ -143,8 +146,8 @@ fn is_ours(mailbox: &Mailbox, server: &Server) -> bool {
     server.domains.binary_search(&mailbox.domain.to_lowercase()).is_ok()
 }
 
-/// Whether an authenticated user may send under this address: its own, a sub-address of it, or none (a message
-/// disposition notification has `<>`, rfc8098#2.1).
+/// Whether an authenticated user may send under this address: its own, a sub-address of it, or none (a
+/// message disposition notification has `<>`, rfc8098#2.1).
 fn is_own(user: &str, sender: &Path, server: &Server) -> bool {
     let Path::Mailbox(mailbox) = sender else { return *sender == Path::Null };
     let base = mailbox.local.split(server.subaddress_separator).next().unwrap_or_default();

@@ -1,7 +1,8 @@
 //! Greetings, capabilities and STARTTLS.
 //!
-//! *Owns*: EHLO, HELO and LHLO (rfc5321#4.1.1.1, rfc2033#4.1) and the list of extensions. *Promises*: announces exactly
-//! what works on this connection now. *Assumes*: the shard does the handshake. *Never*: trusts the client's name.
+//! *Owns*: EHLO, HELO and LHLO (rfc5321#4.1.1.1, rfc2033#4.1) and the list of extensions. *Promises*:
+//! announces exactly what works on this connection now. *Assumes*: the shard does the handshake. *Never*:
+//! trusts the client's name.
 
 use super::command::Hello;
 use super::reply;
@@ -79,7 +80,8 @@ impl SmtpSession {
     }
 }
 
-/// A client's name as it may stand in a reply and a trace field: no octet that could end or change the field's syntax.
+/// A client's name as it may stand in a reply and a trace field: no octet that could end or change the
+/// field's syntax.
 fn clean(name: &[u8]) -> String {
     let fit = |&octet: &u8| match octet {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b':' | b'[' | b']' => octet as char,

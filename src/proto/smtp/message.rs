@@ -1,18 +1,19 @@
 //! The message: from DATA or BDAT to the answers that end a transaction.
 //!
-//! *Owns*: receiving, checking, handing over and answering. *Promises*: 250 only when every recipient's copy is durable;
-//! a refused message is read to its end first. *Assumes*: the shard stores once an account, however often it is named.
-//! *Never*: answers for a recipient before its result is known.
+//! *Owns*: receiving, checking, handing over and answering. *Promises*: 250 only when every recipient's copy
+//! is durable; a refused message is read to its end first. *Assumes*: the shard stores once an account,
+//! however often it is named. *Never*: answers for a recipient before its result is known.
 //!
 //! ```text
-//!  DATA ─354─► Data ──── CRLF "." CRLF ───┐                       ┌─ flaw, loop ─► refusals
-//!  BDAT n ───► Chunk ─ n octets ─► 250    ├─► complete ───────────┤
-//!  BDAT n LAST ► Chunk ─ n octets ────────┘                       └─ Deliver ─► Delivering ─ results ─► replies
+//!  DATA ─354─► Data ─── CRLF "." CRLF ───┐               ┌─ flaw, loop ─► refusals
+//!  BDAT n ───► Chunk ─ n octets ─► 250   ├─► complete ───┤
+//!  BDAT n LAST ► Chunk ─ n octets ───────┘               └─ Deliver ─► Delivering ─ results ─► replies
 //! ```
 //!
-//! SMTP has one answer for all recipients, and after MAIL there is no way to accept half of them. When some copies are
-//! durable and others cannot be now, the answer is temporary: the client tries again and those who have the message get
-//! it twice. The other choice would be to lose it. LMTP answers each recipient and has no such case.
+//! SMTP has one answer for all recipients, and after MAIL there is no way to accept half of them. When some
+//! copies are durable and others cannot be now, the answer is temporary: the client tries again and those who
+//! have the message get it twice. The other choice would be to lose it. LMTP answers each recipient and has
+//! no such case.
 
 use ringpost_engine::ids::Now;
 

@@ -1,7 +1,8 @@
 //! Reverse-paths and forward-paths.
 //!
-//! *Owns*: the grammar of rfc5321#4.1.2 with the UTF-8 of rfc6531#3.3. *Promises*: what comes out is valid, has no control
-//! octets and is within `limits`. *Assumes*: a line of UTF-8. *Never*: asks whether anybody lives there.
+//! *Owns*: the grammar of rfc5321#4.1.2 with the UTF-8 of rfc6531#3.3. *Promises*: what comes out is valid,
+//! has no control octets and is within `limits`. *Assumes*: a line of UTF-8. *Never*: asks whether anybody
+//! lives there.
 
 use ringpost_engine::ids::normalise_address;
 use ringpost_engine::limits::ADDRESS_BYTES_MAX;

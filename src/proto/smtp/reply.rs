@@ -1,7 +1,7 @@
 //! What the server says: reply codes of rfc5321#4.2 with the status codes of rfc2034 and rfc3463.
 //!
-//! *Owns*: every reply that has no variable part. *Promises*: each has an enhanced status code where rfc2034#4 wants one.
-//! *Assumes*: the session adds CRLF. *Never*: holds what a client sent.
+//! *Owns*: every reply that has no variable part. *Promises*: each has an enhanced status code where
+//! rfc2034#4 wants one. *Assumes*: the session adds CRLF. *Never*: holds what a client sent.
 
 /// The command is done.
 pub const OK: &str = "250 2.0.0 ok";

@@ -1,16 +1,17 @@
 //! One client's conversation.
 //!
-//! *Owns*: the states, and which command goes to whom. *Promises*: replies in the order of the commands, one question to
-//! the shard at a time (rfc2920#3.2). *Assumes*: what [`crate::proto`] says of the shard. *Never*: leaves its shard;
-//! only the finished message travels.
+//! *Owns*: the states, and which command goes to whom. *Promises*: replies in the order of the commands, one
+//! question to the shard at a time (rfc2920#3.2). *Assumes*: what [`crate::proto`] says of the shard.
+//! *Never*: leaves its shard; only the finished message travels.
 //!
 //! ```text
-//!              STARTTLS ─► StartingTls ──┐
-//!                  │                     ▼        RCPT ─► AskingRecipient ─ answer ─┐
-//!  greeting ─► Command ◄─────────────────┴────────────────────────────────────────┤
-//!                  │  AUTH ─► Sasl ─► Authenticating ──────────── answer ──────────┤
-//!                  │  DATA ─► Data ──┐                                             │
-//!                  │  BDAT ─► Chunk ─┴─► Delivering ───────────── results ─────────┘
+//!              STARTTLS ─► StartingTls ─┐
+//!                  │                    ▼        RCPT ─► AskingRecipient ─ answer ─┐
+//!  greeting ─► Command ◄────────────────┴──────────────────────────────────────────┤
+//!                  ├─ AUTH ─► Sasl ─► Authenticating ──────────── answer ──────────┤
+//!                  ├─ DATA ─► Data ──┬─► Delivering ───────────── results ─────────┤
+//!                  ├─ BDAT ─► Chunk ─┘                                             │
+//!                  │            └── not the last, or refused ──────────────────────┘
 //!                  └─ QUIT, too many errors, silence, drain ─► Closed
 //! ```
 
@@ -114,8 +115,8 @@ impl SmtpSession {
         }
     }
 
-    /// A command refused for its place or for lack of a login counts as bad; one refused for what it asked does not:
-    /// a queue may hold many messages that are too large or for users long gone.
+    /// A command refused for its place or for lack of a login counts as bad; one refused for what it asked
+    /// does not: a queue may hold many messages that are too large or for users long gone.
     pub(super) fn refuse(&mut self, reply: &str) {
         match &reply[..3] {
             "503" | "530" | "555" if reply != reply::NO_RECIPIENTS => self.bad(reply),
@@ -290,9 +291,8 @@ impl Session for SmtpSession {
         let Tally { commands, messages, recipients, bytes } = &self.tally;
         let helo = self.hello.as_ref().map_or("", |hello| &hello.name);
         let user = self.user.as_deref().unwrap_or_default();
-        format!(
-            "helo={helo} user={user:?} commands={commands} messages={messages} recipients={recipients} bytes={bytes}"
-        )
+        let brought = format!("messages={messages} recipients={recipients} bytes={bytes}");
+        format!("helo={helo} user={user:?} commands={commands} {brought}")
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the server writes into a message, and what it must know of its header.
 //!
 //! *Owns*: Return-Path and Received (rfc5321#4.4), the fields that submission adds (rfc6409#8), queue ids.
-//! *Promises*: trace fields are well-formed whatever the client called itself. *Assumes*: envelope and header were read.
-//! *Never*: takes a field away. A Return-Path that came with the message stays below ours (rfc5321#4.4 lets final
-//! delivery remove it): readers take the first, and the octets that a signature covers stay as they were.
+//! *Promises*: trace fields are well-formed whatever the client called itself. *Assumes*: envelope and header
+//! were read. *Never*: takes a field away. A Return-Path that came with the message stays below ours
+//! (rfc5321#4.4 lets final delivery remove it): readers take the first, and the octets that a signature
+//! covers stay as they were.
 
 use ringpost_engine::ids::Now;
 
@@ -26,7 +27,8 @@ pub struct Origin<'a> {
     pub queue_id: &'a str,
 }
 
-/// A queue id: unique because a connection's number is unique in this process and time goes on between two of them.
+/// A queue id: unique because a connection's number is unique in this process and time goes on between two of
+/// them.
 pub fn queue_id(now: Now, conn: u64, transaction: u64) -> String {
     format!("{:X}-{conn:X}-{transaction:X}", now.unix_ms)
 }
@@ -44,17 +46,16 @@ pub fn protocol(lmtp: bool, extended: bool, utf8: bool, tls: bool, authenticated
     format!("{base}{}{}", if tls { "S" } else { "" }, if authenticated { "A" } else { "" })
 }
 
-/// The fields in front of a message. `recipient` is named only if there is no other: nobody learns of a blind copy.
+/// The fields in front of a message. `recipient` is named only if there is no other: nobody learns of a blind
+/// copy.
 pub fn fields(origin: Origin<'_>, sender: &str, recipient: Option<&str>, now: Now) -> Vec<u8> {
     let Origin { helo, address, hostname, protocol, queue_id } = origin;
     let literal = if address.contains(':') { format!("[IPv6:{address}]") } else { format!("[{address}]") };
     let recipient = recipient.map_or_else(String::new, |recipient| format!("\r\n\tfor <{recipient}>"));
+    let by = format!("by {hostname} with {protocol} id {queue_id}{recipient}");
     let date = date(now);
-    format!(
-        "Return-Path: <{sender}>\r\n\
-         Received: from {helo} ({literal})\r\n\tby {hostname} with {protocol} id {queue_id}{recipient};\r\n\t{date}\r\n"
-    )
-    .into_bytes()
+    format!("Return-Path: <{sender}>\r\nReceived: from {helo} ({literal})\r\n\t{by};\r\n\t{date}\r\n")
+        .into_bytes()
 }
 
 fn date(now: Now) -> String {
@@ -145,7 +146,8 @@ mod tests {
     #[test]
     fn headers_are_read_to_their_end() {
         let facts = HeaderFacts::of(
-            b"received: one\r\nReceived : two\r\n\tdate: folded\r\nMessage-Id:\r\n <a@b>\r\nSubject: x\r\n\r\nDate: no\r\n",
+            b"received: one\r\nReceived : two\r\n\tdate: folded\r\nMessage-Id:\r\n <a@b>\r\n\
+              Subject: x\r\n\r\nDate: no\r\n",
         );
         let expected = HeaderFacts { received: 2, has_date: false, message_id: "<a@b>".into() };
         assert_eq!(facts, expected);
