@@ -53,8 +53,6 @@ pub const PARTS_STORED_MAX: usize = 10_000;
 pub const PART_DEPTH_STORED_MAX: usize = 128;
 /// Slices of one gathered write; a body in more of them is joined first.
 pub const BATCH_PARTS_MAX: usize = 512;
-/// Bytes of one encoded change.
-pub const CHANGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Accounts that a batch names as those of the batch before it; more are written as "any".
 pub const WITNESS_ACCOUNTS_MAX: usize = 4096;
 /// Bytes at the end of every segment that only changes which need no space may use, and only while the disk

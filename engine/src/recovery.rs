@@ -132,6 +132,8 @@ impl Replay {
     fn tell(&mut self, offset: u64, what: String) {
         if self.report.damage.len() < DAMAGES_TOLD_MAX {
             self.report.damage.push(Error::Corrupt { segment: self.segment, offset, what });
+        } else {
+            self.report.damage_untold += 1;
         }
     }
 }

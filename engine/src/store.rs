@@ -64,6 +64,8 @@ pub struct RecoveryReport {
     pub next: Lsn,
     /// Damage that had been durable: what is lost, in words, one line each; the accounts are quarantined.
     pub damage: Vec<Error>,
+    /// Damages beyond `limits::DAMAGES_TOLD_MAX`, which are not described.
+    pub damage_untold: u64,
     /// Accounts not served because of damage.
     pub quarantined: Vec<AccountId>,
 }

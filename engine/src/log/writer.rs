@@ -399,7 +399,7 @@ impl Writer {
             !self.tail_empty && self.open.is_none() && self.closed.is_empty() && self.flight.is_none();
         if idle && unvouched {
             self.time_ms = self.time_ms.max(now.unix_ms);
-            // On a full disk there may be no room even for this; then the window of README §4.4 stays open.
+            // On a full disk there may be no room even for this; then the window of README §4.3, C6 stays open.
             let _room_or_not = self.room(0, 0, true);
         }
     }

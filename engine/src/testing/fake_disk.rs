@@ -226,6 +226,9 @@ impl FakeDisk {
             }
         }
         for entry in self.files.values_mut() {
+            if entry.old.is_empty() && entry.trimmed.is_none() {
+                continue;
+            }
             let mut data = lock(&entry.now).clone();
             // Which way a crash leans: nothing of it, all of it, or some.
             let keep = *self.seed.pick(&[0, 1, 2, 8, 64]).unwrap_or(&2);
@@ -240,6 +243,7 @@ impl FakeDisk {
             {
                 data.extend_from_slice(&tail);
             }
+            // Views of before the crash belong to a process that is gone.
             entry.now = Arc::new(Mutex::new(data));
         }
         self.power_fails_in = None;

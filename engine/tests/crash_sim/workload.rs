@@ -14,9 +14,10 @@ const NAMES: [&str; 6] = ["a", "b", "a/c", "Sent", "b/d/e", "x"];
 
 /// A body of this size, recognisable wherever it turns up.
 pub fn octets(seed: &mut Seed, bytes_max: u64) -> Bytes {
-    let len = if seed.one_in(10) { seed.below(bytes_max) } else { seed.below(600) };
-    let mark = seed.number().to_le_bytes();
-    mark.iter().copied().cycle().take(len as usize).collect()
+    let len = if seed.one_in(16) { seed.below(bytes_max) } else { seed.below(600) } as usize;
+    let mut octets = seed.number().to_le_bytes().repeat(len / 8 + 1);
+    octets.truncate(len);
+    octets.into()
 }
 
 /// The next change, and whose.

@@ -41,7 +41,7 @@ struct Swarm {
 impl Swarm {
     fn new(seed: &mut Seed) -> Swarm {
         Swarm {
-            steps: 60 + seed.below(240),
+            steps: 40 + seed.below(200),
             crashes_one_in: *seed.pick(&[20, 60, 1_000]).expect("some"),
             kills: seed.one_in(2),
             eio: seed.one_in(6),
@@ -122,7 +122,7 @@ impl World {
             6..9 => self.finish()?,
             _ => self.store.tick(self.now),
         }
-        if self.seed.one_in(40) && !self.swarm.small_disk {
+        if self.seed.one_in(60) && !self.swarm.small_disk {
             self.check_verify()?;
         }
         if self.swarm.small_disk && self.seed.one_in(30) {
@@ -239,7 +239,6 @@ impl World {
     fn crash(&mut self) -> Result<(), String> {
         let killed = self.swarm.kills && self.seed.one_in(2);
         let acknowledged = self.store.digest();
-        self.model.compare(&self.store, None)?;
         let mut in_flight = Vec::new();
         for (id, request) in std::mem::take(&mut self.running) {
             match request {
