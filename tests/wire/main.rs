@@ -6,6 +6,7 @@
 //! notation. *Never*: opens a socket or a file of a store.
 
 mod check;
+mod chunking;
 mod pop3;
 mod script;
 mod world;
