@@ -19,7 +19,7 @@
 //! wait: 600000                                    so many milliseconds pass
 //! drain                                           the server is told to stop
 //! hang up                                         the client closes
-//! closed                                          the server has closed by now
+//! closed                                          the server has closed by now (closed: 1 for another client)
 //! ```
 
 use ringpost::proto::{Server, Service};
@@ -112,7 +112,8 @@ impl Script {
             "wait" => Action::Wait { ms: rest.parse().map_err(|_| format!("not a number: {rest}"))? },
             "drain" => Action::Drain,
             "hang up" => Action::HangUp { conn: *last },
-            "closed" => Action::Closed { conn: *last },
+            "closed" if rest.is_empty() => Action::Closed { conn: *last },
+            "closed" => Action::Closed { conn: rest.parse().map_err(|_| format!("not a number: {rest}"))? },
             _ if line.starts_with('|') => return self.message_line(line),
             _ => said(line, *last)?,
         };
