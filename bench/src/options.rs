@@ -1,0 +1,244 @@
+//! The command line.
+//!
+//! *Owns*: every option, its default and its bound. *Promises*: `--help` and `man` say all there is to know.
+//! *Assumes*: nothing. *Never*: connects.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Load for any mail server: every reply is checked, errors are counted, latencies are honest.
+///
+/// The closed loop (default) has each connection do one operation after the other. The open loop (--rate)
+/// begins operations at fixed times, however slow the answers are, and measures from the time each should
+/// have begun, so that a stalled server cannot hide its stall (no coordinated omission).
+///
+/// At the end one JSON line is written to standard output. Exit code 0 means that there was not one error.
+#[derive(Parser, Debug)]
+#[command(name = "ringpost-bench", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The scenarios.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Deliver messages by SMTP; one operation is MAIL, RCPT, DATA and the message.
+    Smtp(Deliver),
+    /// Deliver messages by LMTP; one operation is MAIL, RCPT, DATA and the message.
+    Lmtp(Deliver),
+    /// Fetch whole mailboxes by IMAP; one operation is UID FETCH 1:* (BODY.PEEK[]).
+    ImapFetch(Fetch),
+    /// Retrieve messages by POP3, one after the other; one operation is RETR.
+    Pop3Retr(Fetch),
+    /// Store messages by IMAP; one operation is APPEND.
+    ImapAppend(Append),
+    /// Hold sessions in IDLE, deliver messages to them and measure the time from the 250 to each EXISTS.
+    Idle(Idle),
+    /// Print a manual page in roff (`ringpost-bench man | man -l -`).
+    Man {
+        /// The page of this subcommand.
+        subcommand: Option<String>,
+    },
+}
+
+/// What all scenarios have in common.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Host name or address of the server.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: String,
+    /// Port; by default Ringpost's port of the protocol for `make run` (SMTP 2525, LMTP 2424, POP3 2110, IMAP
+    /// 2143).
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Users (addresses) of the accounts; `{}` stands for a number from 1 to --mailboxes.
+    #[arg(long, default_value = "user{}@example.test")]
+    pub user_pattern: String,
+    /// Mailboxes that the load is spread over.
+    #[arg(long, default_value_t = 1)]
+    pub mailboxes: u64,
+    /// Connections, all opened before the clock starts. On a loopback target they come from several
+    /// 127.0.0.x.
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    /// Octets of each message; the header alone takes about 250.
+    #[arg(long, default_value_t = 4096)]
+    pub message_bytes: usize,
+    /// Seconds to run; 10 if neither this nor --count is given.
+    #[arg(long)]
+    pub seconds: Option<f64>,
+    /// Operations to do.
+    #[arg(long)]
+    pub count: Option<u64>,
+    /// Open loop: operations begun per second over all connections. Without it the loop is closed.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Implicit TLS. Certificates are not verified: this measures, it does not trust.
+    #[arg(long)]
+    pub tls: bool,
+    /// Threads of this client; 1 leaves the other cores to the server.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Seconds that one operation may take.
+    #[arg(long, default_value_t = 30.0)]
+    pub timeout_seconds: f64,
+    /// Process id of the server, if it runs on this machine: its CPU time and memory are reported as well.
+    #[arg(long)]
+    pub server_pid: Option<u32>,
+    /// Write the latencies' percentile distribution to this file.
+    #[arg(long)]
+    pub histogram: Option<PathBuf>,
+}
+
+/// Options of `smtp` and `lmtp`.
+#[derive(Args, Clone, Debug)]
+pub struct Deliver {
+    /// Common options.
+    #[command(flatten)]
+    pub common: Common,
+    /// Envelope sender and From.
+    #[arg(long, default_value = "bench@example.test")]
+    pub sender: String,
+}
+
+/// A password of the accounts.
+#[derive(Args, Clone, Debug)]
+pub struct Login {
+    /// Password of every account; the environment keeps it out of the process list.
+    #[arg(long, env = "RINGPOST_BENCH_PASSWORD", hide_env_values = true)]
+    pub password: String,
+}
+
+/// Options of `imap-fetch` and `pop3-retr`.
+#[derive(Args, Clone, Debug)]
+pub struct Fetch {
+    /// Common options.
+    #[command(flatten)]
+    pub common: Common,
+    /// Password.
+    #[command(flatten)]
+    pub login: Login,
+    /// Before the clock starts, fill each INBOX up to --messages messages of --message-bytes by APPEND.
+    #[arg(long)]
+    pub prepare: bool,
+    /// Messages that each mailbox must hold.
+    #[arg(long, default_value_t = 100)]
+    pub messages: u64,
+    /// IMAP port for --prepare with pop3-retr.
+    #[arg(long, default_value_t = 2143)]
+    pub imap_port: u16,
+}
+
+/// Options of `imap-append`.
+#[derive(Args, Clone, Debug)]
+pub struct Append {
+    /// Common options.
+    #[command(flatten)]
+    pub common: Common,
+    /// Password.
+    #[command(flatten)]
+    pub login: Login,
+    /// Mailbox to append to.
+    #[arg(long, default_value = "INBOX")]
+    pub mailbox: String,
+}
+
+/// Options of `idle`. --connections is the number of idle sessions, --count that of deliveries.
+#[derive(Args, Clone, Debug)]
+pub struct Idle {
+    /// Common options.
+    #[command(flatten)]
+    pub common: Common,
+    /// Password.
+    #[command(flatten)]
+    pub login: Login,
+    /// Deliver by LMTP to this port.
+    #[arg(long, default_value_t = 2424)]
+    pub lmtp_port: u16,
+    /// Deliver by SMTP to this port instead.
+    #[arg(long)]
+    pub smtp_port: Option<u16>,
+    /// Envelope sender and From.
+    #[arg(long, default_value = "bench@example.test")]
+    pub sender: String,
+    /// Seconds between the last session's IDLE and the measurement of the server's memory.
+    #[arg(long, default_value_t = 2.0)]
+    pub settle_seconds: f64,
+}
+
+/// Most that a run may last or hold; beyond it an option is refused.
+const SECONDS_MAX: f64 = 86_400.0;
+const CONNECTIONS_MAX: usize = 1_000_000;
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024 * 1024;
+const THREADS_MAX: usize = 1_024;
+const RATE_MAX: f64 = 10_000_000.0;
+
+impl Common {
+    /// Refuses what makes no sense, before anything is begun.
+    pub fn check(&self) -> Result<(), String> {
+        let seconds = |value: f64| value > 0.0 && value <= SECONDS_MAX;
+        let rules = [
+            ((1..=CONNECTIONS_MAX).contains(&self.connections), "--connections must be 1 to 1000000"),
+            (self.mailboxes >= 1, "--mailboxes must be at least 1"),
+            (self.message_bytes <= MESSAGE_BYTES_MAX, "--message-bytes must be at most 1073741824"),
+            ((1..=THREADS_MAX).contains(&self.threads), "--threads must be 1 to 1024"),
+            (self.seconds.is_none_or(seconds), "--seconds must be above 0 and at most 86400"),
+            (seconds(self.timeout_seconds), "--timeout-seconds must be above 0 and at most 86400"),
+            (
+                self.rate.is_none_or(|rate| rate > 0.0 && rate <= RATE_MAX),
+                "--rate must be above 0, at most 10000000",
+            ),
+            (self.count != Some(0), "--count must be at least 1"),
+            (
+                self.mailboxes == 1 || self.user_pattern.contains("{}"),
+                "--mailboxes needs {} in --user-pattern",
+            ),
+        ];
+        rules.iter().find(|(good, _)| !good).map_or(Ok(()), |(_, message)| Err((*message).to_owned()))
+    }
+
+    /// The user of the `index`-th connection or message, counted from 0.
+    pub fn user(&self, index: u64) -> String {
+        self.user_pattern.replace("{}", &(index % self.mailboxes + 1).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn common(arguments: &[&str]) -> Common {
+        let all = ["ringpost-bench", "smtp"].iter().chain(arguments);
+        match Cli::parse_from(all).command {
+            Command::Smtp(options) => options.common,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn users_go_round() {
+        let common = common(&["--mailboxes", "3", "--user-pattern", "u{}@x"]);
+        let users: Vec<String> = (0..4).map(|index| common.user(index)).collect();
+        assert_eq!(users, ["u1@x", "u2@x", "u3@x", "u1@x"]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert_eq!(common(&[]).check(), Ok(()));
+        for bad in [
+            &["--connections", "0"][..],
+            &["--rate", "0"],
+            &["--seconds", "-1"],
+            &["--seconds", "NaN"],
+            &["--count", "0"],
+            &["--mailboxes", "2", "--user-pattern", "me@x"],
+        ] {
+            let arguments: Vec<String> = bad.chunks(2).map(|pair| pair.join("=")).collect();
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            assert!(common(&arguments).check().is_err(), "{bad:?}");
+        }
+    }
+}
