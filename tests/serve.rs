@@ -22,10 +22,18 @@ const SHARDS: u16 = 2;
 const PASSWORD: &str = "correct horse battery staple";
 /// Enough accounts that every shard owns some.
 const ACCOUNTS: [&str; 4] = ["ann@example.test", "bob@example.test", "cid@example.test", "dot@example.test"];
-const DOORS: [(Service, bool); 3] = [(Service::Lmtp, false), (Service::Pop3, false), (Service::Pop3, true)];
+const DOORS: [(Service, bool); 5] = [
+    (Service::Lmtp, false),
+    (Service::Pop3, false),
+    (Service::Pop3, true),
+    (Service::Imap, false),
+    (Service::Imap, true),
+];
 const LMTP: usize = 0;
 const POP3: usize = 1;
 const POP3S: usize = 2;
+const IMAP: usize = 3;
+const IMAPS: usize = 4;
 
 struct World {
     running: Running,
@@ -184,6 +192,35 @@ impl<S: Read + Write> Client<S> {
         stream.write_all(format!("{line}\r\n").as_bytes()).expect("sent");
         stream.flush().expect("sent");
     }
+    /// IMAP: skips to the good end of a command.
+    fn tagged(&mut self, tag: &str) {
+        loop {
+            let line = self.line();
+            if !line.starts_with("* ") {
+                assert!(line.starts_with(&format!("{tag} OK")), "{line:?}");
+                return;
+            }
+        }
+    }
+    /// IMAP: the mailbox now holds `count` messages.
+    fn told(&mut self, count: u32) {
+        while self.line() != format!("* {count} EXISTS\r\n") {}
+    }
+    /// IMAP: ends IDLE and fetches the third message.
+    fn fetch_last(&mut self, sent: &[u8]) {
+        self.say("DONE\r\nd FETCH 3 BODY.PEEK[]");
+        while !self.line().starts_with("c OK") {}
+        let line = self.expect("* 3 FETCH");
+        let (_, size) = line.trim_end().rsplit_once('{').expect("a literal");
+        let mut body = vec![0; size.trim_end_matches('}').parse().expect("a size")];
+        self.stream.read_exact(&mut body).expect("the literal");
+        assert!(body.ends_with(sent));
+        self.tagged_after_literal("d");
+    }
+    fn tagged_after_literal(&mut self, tag: &str) {
+        self.expect(")");
+        self.tagged(tag);
+    }
     fn is_at_end(&mut self) -> bool {
         self.stream.fill_buf().expect("an end without an error").is_empty()
     }
@@ -328,6 +365,45 @@ fn tls_begins_in_the_middle_and_moves_with_its_session() {
     let ends = lines.iter().filter(|line| line.event == "connection");
     let told = ends.flat_map(|line| &line.fields).any(|(key, text)| *key == "end" && text.contains("TLS"));
     assert!(told, "{lines:?}");
+}
+
+/// Logs in, selects INBOX, and says IDLE.
+fn idle<S: Read + Write>(stream: S, user: &str) -> Client<S> {
+    let mut client = Client::new(stream);
+    client.expect("* OK");
+    client.say(&format!("a LOGIN {user} \"{PASSWORD}\""));
+    client.tagged("a");
+    client.say("b SELECT INBOX");
+    client.tagged("b");
+    client.say("c IDLE");
+    client.expect("+ ");
+    client
+}
+
+#[test]
+fn idle_clients_are_told_and_fetch_what_came() {
+    let data = tempfile::tempdir().expect("a folder");
+    let world = start(data.path());
+    let sent = message(50_000);
+    let mut plain: Vec<_> = ACCOUNTS.iter().map(|user| idle(world.connect(IMAP), user)).collect();
+    let mut secure: Vec<_> =
+        ACCOUNTS.iter().map(|user| idle(world.secure(world.connect(IMAPS)), user)).collect();
+    for round in 1..=3 {
+        world.deliver(&ACCOUNTS, &sent);
+        for client in &mut plain {
+            client.told(round);
+        }
+        for client in &mut secure {
+            client.told(round);
+        }
+    }
+    for client in &mut plain {
+        client.fetch_last(&sent);
+    }
+    for client in &mut secure {
+        client.fetch_last(&sent);
+    }
+    world.running.drain().expect("a clean end");
 }
 
 #[test]

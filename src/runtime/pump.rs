@@ -4,6 +4,8 @@
 //! operation on the socket has completed when the connection moves; the client's last answer is not cut off.
 //! *Assumes*: the shard orders one thing at a time (see [`Link`]). *Never*: looks at what it moves.
 //!
+//! What is not waiting is boxed, so that an idle connection's task holds no room for it.
+//!
 //! ```text
 //!              ┌──────── order: send, warm, handshake ──► event ────────┐
 //!              ▼                                                        │
@@ -99,7 +101,8 @@ impl Pump {
     async fn serve(&mut self, start: Start) -> Result<std::convert::Infallible, Stop> {
         match start {
             Start::Accepted { service, address, implicit_tls } => {
-                let early = if implicit_tls { Some(self.first_handshake(&address).await?) } else { None };
+                let early =
+                    if implicit_tls { Some(Box::pin(self.first_handshake(&address)).await?) } else { None };
                 let event = Event::Accepted { conn: self.link.conn, service, address, tls: implicit_tls };
                 self.core.attach(&self.link, event);
                 self.post_received(early.unwrap_or_default());
@@ -108,7 +111,7 @@ impl Pump {
         }
         loop {
             match self.next().await {
-                Next::Order(order) => self.carry_out(order).await?,
+                Next::Order(order) => Box::pin(self.carry_out(order)).await?,
                 Next::Receive => self.receive().await?,
             }
         }
@@ -148,8 +151,10 @@ impl Pump {
                 let mut plaintext = Vec::new();
                 let standing = secured.receive(filled.bytes_mut(), &mut plaintext);
                 drop(filled);
-                // Also after an error: the alert tells the client.
-                send::flush(&self.link.socket, secured).await?;
+                if secured.outgoing_len() > 0 {
+                    // Also after an error: the alert tells the client.
+                    Box::pin(send::flush(&self.link.socket, secured)).await?;
+                }
                 // What came before close_notify is handled first.
                 self.ended = standing.map_err(CloseReason::Tls)? == Standing::PeerClosed;
                 self.more |= self.ended;
