@@ -24,6 +24,8 @@ pub const PASSWORD_BYTES_MAX: usize = 1_024;
 pub const SMTP_LINE_BYTES_MAX: usize = 4_096;
 /// Octets of a domain, or of the name a client gives itself (rfc5321#4.5.3.1.2).
 pub const SMTP_DOMAIN_BYTES_MAX: usize = 255;
+/// Octets of the fields that the server adds to a message: host and client name, envelope addresses, dates, ids.
+pub const SMTP_ADDED_BYTES_MAX: usize = 4_096;
 /// Octets reserved at once for a message on the word of its `SIZE=`.
 pub const SMTP_RESERVE_BYTES_MAX: u64 = 1024 * 1024;
 /// Octets of a Message-ID that are kept for the log line.

@@ -16,6 +16,7 @@
 //! no such case.
 
 use ringpost_engine::ids::Now;
+use ringpost_engine::limits::BODY_BYTES_MAX;
 
 use super::bdat::{Chunk, LineEnds};
 use super::body::{Body, Flaw};
@@ -24,7 +25,7 @@ use super::envelope::{Message, Transaction};
 use super::reply;
 use super::session::{SmtpSession, State};
 use super::trace::{self, HeaderFacts, Origin};
-use crate::limits::RECEIVED_FIELDS_MAX;
+use crate::limits::{RECEIVED_FIELDS_MAX, SMTP_ADDED_BYTES_MAX};
 use crate::proto::{Cx, Delivered, Delivery, Input, Output, Service, mime};
 
 impl SmtpSession {
@@ -80,7 +81,9 @@ impl SmtpSession {
             _ => None,
         };
         let trace = trace::fields(origin, &transaction.sender, only, cx.now);
-        let mut body = Body::begin(trace, cx.server.message_bytes_max, transaction.size);
+        // What the server adds must not make a message that was taken too large for the store.
+        let bytes_max = cx.server.message_bytes_max.min(BODY_BYTES_MAX - SMTP_ADDED_BYTES_MAX);
+        let mut body = Body::begin(trace, bytes_max, transaction.size);
         if cx.crowded {
             body.spoil(Flaw::Crowded);
         }
