@@ -99,7 +99,7 @@ pub const KEYS: &[Key] = &[
         "52428800",
         1024,
         100 * MIB,
-        "Largest message taken, in octets, trace fields included.",
+        "Largest message taken, in octets, without the trace fields that are added.",
     ),
     number(
         "limits.recipients_max",

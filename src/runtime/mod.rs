@@ -72,7 +72,7 @@ pub struct Plan {
     pub verify_threads: usize,
     /// Bytes of a log segment.
     pub segment_bytes: u64,
-    /// Octets of the largest message taken.
+    /// Octets of the largest message stored: what is taken and what the server adds to it.
     pub message_bytes_max: usize,
     /// Whether each shard's thread stays on a core of its own.
     pub pin: bool,

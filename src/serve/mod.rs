@@ -18,6 +18,7 @@ use ringpost_engine::ids::ShardId;
 
 use crate::admin::{self, Shards};
 use crate::config::Config;
+use crate::limits::SMTP_ADDED_BYTES_MAX;
 use crate::log::{Level, Line};
 use crate::runtime::{self, Control, Listener, LogSink, Plan};
 use crate::shard::admin::{AdminReply, AdminRequest};
@@ -88,7 +89,7 @@ fn plan(data: &Path, config: &Config) -> Result<Plan, String> {
             threads => threads,
         },
         segment_bytes: config.segment_bytes(),
-        message_bytes_max: config.message_bytes_max(),
+        message_bytes_max: config.message_bytes_max() + SMTP_ADDED_BYTES_MAX,
         pin: config.pin(),
     })
 }
