@@ -1,0 +1,36 @@
+# Verbs only: each is one line that calls something with a name. `make` alone lists them.
+.PHONY: help run test check sim crash loom fuzz soak bench man
+ARGS ?=
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
+
+run: ## build and serve on ./data with two demonstration accounts; ARGS="--data DIR --config FILE" for the rest
+	@cargo run --release --quiet --bin ringpost -- serve $(ARGS)
+
+test: check ## everything that must hold: style, units, transcripts, simulations, crash rounds, real clients
+	@tests/all.sh
+
+check: ## format and lints
+	@cargo fmt --all --check && cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+sim: ## many seeds of both simulations; SEED=n repeats one
+	@tests/sim.sh
+
+crash: ## 20 rounds of kill -9 under load
+	@RINGPOST_CRASH_ROUNDS=$${RINGPOST_CRASH_ROUNDS:-20} cargo test --release --test crash -- --nocapture
+
+loom: ## every interleaving of the cross-shard inbox
+	@tests/loom.sh
+
+fuzz: ## fuzz every parser for a minute each (needs nightly and cargo-fuzz, which it names when missing)
+	@tests/fuzz/run.sh
+
+soak: ## hours of what `test` does in minutes
+	@RINGPOST_SIM_SEEDS=1000000 RINGPOST_SIM_SHARD_SEEDS=100000 tests/sim.sh && RINGPOST_CRASH_ROUNDS=500 $(MAKE) crash
+
+bench: ## measure this machine; figures go to bench/results
+	@bench/run.sh
+
+man: ## manual pages into target/man
+	@tests/man.sh
