@@ -1,4 +1,8 @@
-//! The named bounds of the server. What a configuration can change has its default and its bound in `config`.
+//! The named bounds of the server.
+//!
+//! *Owns*: every bound that no operator changes; what can be changed has default and bound in `config::KEYS`.
+//! *Promises*: a name per bound, its unit in the name, the reason or the RFC beside it. *Assumes*: whoever holds the
+//! buffer, queue or loop obeys. *Never*: computes.
 
 /// Bytes of output a session may have queued before it must wait for `resume`.
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
@@ -20,7 +24,8 @@ pub const POP3_LINE_BYTES_MAX: usize = 255;
 pub const SASL_LINE_BYTES_MAX: usize = 12_288;
 /// Octets of a password, however it is sent (rfc4616#2 asks for 255).
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
-/// Octets of an SMTP command line, extensions included (rfc5321#4.5.3.1.4 asks for 512, SMTPUTF8 and others add).
+/// Octets of an SMTP command line, extensions included (rfc5321#4.5.3.1.4 asks for 512, SMTPUTF8 and others
+/// add).
 pub const SMTP_LINE_BYTES_MAX: usize = 4_096;
 /// Octets of a domain, or of the name a client gives itself (rfc5321#4.5.3.1.2).
 pub const SMTP_DOMAIN_BYTES_MAX: usize = 255;
@@ -38,7 +43,8 @@ pub const IMAP_LITERAL_BYTES_MAX: usize = 1024 * 1024;
 pub const IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX: usize = 4_096;
 /// Octets of an IMAP command's tag.
 pub const IMAP_TAG_BYTES_MAX: usize = 255;
-/// Octets of refused IMAP input (over-long lines, over-size `{n+}` literals) read and dropped before the session ends.
+/// Octets of refused IMAP input (over-long lines, over-size `{n+}` literals) read and dropped before the
+/// session ends.
 pub const IMAP_SKIP_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Items of any other list in one IMAP command: flags, header fields, patterns, fetch items, capabilities.
 pub const IMAP_LIST_ITEMS_MAX: usize = 1_024;
@@ -60,7 +66,8 @@ pub const IMAP_CHANGE_MESSAGES_MAX: usize = 4_096;
 pub const IMAP_SCAN_MESSAGES_MAX: usize = 16_384;
 /// Messages whose header or summary an IMAP command looks at together, so that one warming serves them all.
 pub const IMAP_WARM_MESSAGES_MAX: usize = 64;
-/// Octets at the start of a message that are brought in with its summary, in the hope that they hold its header.
+/// Octets at the start of a message that are brought in with its summary, in the hope that they hold its
+/// header.
 pub const IMAP_WARM_HEADER_BYTES: u32 = 16 * 1024;
 /// Messages a POP3 session shows; older ones first, the rest after the next login.
 pub const POP3_MESSAGES_MAX: usize = 1_000_000;
@@ -76,7 +83,8 @@ pub const MIME_HEADER_BYTES_MAX: usize = 1024 * 1024;
 pub const MIME_ADDRESSES_MAX: usize = 2_000;
 /// Parameters of one Content-Type.
 pub const MIME_PARAMETERS_MAX: usize = 100;
-/// Octets of a multipart boundary that are compared (rfc2046#5.1.1 allows 70); a longer one separates nothing.
+/// Octets of a multipart boundary that are compared (rfc2046#5.1.1 allows 70); a longer one separates
+/// nothing.
 pub const MIME_BOUNDARY_BYTES_MAX: usize = 1_024;
 /// Octets that one quoted string of ENVELOPE or BODYSTRUCTURE may have; longer ones go as literals.
 pub const MIME_QUOTED_BYTES_MAX: usize = 998;
@@ -124,7 +132,8 @@ pub const SEND_PIECES_MAX: usize = 512;
 pub const JOIN_BYTES_MAX: usize = 16 * 1024;
 /// Milliseconds another shard has to answer a question about an address or a login.
 pub const PEER_ANSWER_MS: u64 = 20_000;
-/// Milliseconds another shard has to store its part of a delivery (a sender waits ten minutes, rfc5321#4.5.3.2.6).
+/// Milliseconds another shard has to store its part of a delivery (a sender waits ten minutes,
+/// rfc5321#4.5.3.2.6).
 pub const PEER_DELIVER_MS: u64 = 60_000;
 /// Addresses looked up to resolve one recipient through aliases.
 pub const ALIAS_LOOKUPS_MAX: usize = 2_000;
@@ -148,7 +157,8 @@ pub const OUTBOX_RETRY_MS: u64 = 1;
 pub const LOG_LINES_MAX: usize = 8_192;
 /// Receive buffers a shard keeps for the next receive.
 pub const RECEIVE_BUFFERS_POOLED_MAX: usize = 64;
-/// Bytes of an incomplete TLS record or handshake message (rfc8446#4 allows 16 MiB; nobody needs more than this).
+/// Bytes of an incomplete TLS record or handshake message (rfc8446#4 allows 16 MiB; nobody needs more than
+/// this).
 pub const TLS_INCOMING_BYTES_MAX: usize = 80 * 1024;
 /// Ciphertext that is gathered before it is sent.
 pub const TLS_SEND_BYTES: usize = 64 * 1024;

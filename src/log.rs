@@ -1,6 +1,7 @@
 //! Log lines: one a connection, one a delivery, one a recovery.
 //!
-//! *Owns*: the form of a line. *Promises*: `key=value` text or JSON, one line each, no secrets, control octets escaped.
+//! *Owns*: the form of a line. *Promises*: `key=value` text or JSON, one line each, no secrets, control
+//! octets escaped.
 //! *Assumes*: the runtime prints. *Never*: prints.
 
 /// How much a line matters.

@@ -1,7 +1,8 @@
 //! What a shard counts.
 //!
 //! *Owns*: the counters of one shard and their names. *Promises*: they only grow, and cost one addition each.
-//! *Assumes*: one owner; whoever wants a sum over shards adds. *Never*: a gauge; those are read where the thing lives.
+//! *Assumes*: one owner; whoever wants a sum over shards adds. *Never*: a gauge; those are read where the
+//! thing lives.
 
 /// Counters of one shard since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

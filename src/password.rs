@@ -1,7 +1,8 @@
 //! Passwords: making them, hashing them, checking them.
 //!
-//! *Owns*: the cost of argon2id (rfc9106). *Promises*: a hash is a PHC string that names its own cost, so that costs can
-//! change without touching accounts. *Assumes*: called off the shards; one hash takes about 20 ms and 19 MiB.
+//! *Owns*: the cost of argon2id (rfc9106). *Promises*: a hash is a PHC string that names its own cost, so
+//! that costs can change without touching accounts. *Assumes*: called off the shards; one hash takes about
+//! 20 ms and 19 MiB.
 //! *Never*: keeps a password.
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};

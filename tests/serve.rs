@@ -1,7 +1,8 @@
 //! The whole server in this process, on real sockets, files and rings: what clients see.
 //!
-//! *Owns*: nothing. *Promises*: mail that was acknowledged comes out byte-equal, on every shard, with and without TLS,
-//! before and after a restart. *Assumes*: io_uring and the loopback. *Never*: waits longer than its time-outs.
+//! *Owns*: nothing. *Promises*: mail that was acknowledged comes out byte-equal, on every shard, with and
+//! without TLS, before and after a restart. *Assumes*: io_uring and the loopback. *Never*: waits longer than
+//! its time-outs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,8 +1,8 @@
 //! The store's only way to the world.
 //!
 //! *Owns*: the words for disk work. *Promises*: while running, the store asks by [`IoRequest`] and learns by
-//! [`IoResult`]; at start it uses a [`Disk`] directly. *Assumes*: requests are carried out in any order unless one
-//! waits for another's completion. *Never*: does the work.
+//! [`IoResult`]; at start it uses a [`Disk`] directly. *Assumes*: requests are carried out in any order
+//! unless one waits for another's completion. *Never*: does the work.
 
 use bytes::Bytes;
 
@@ -24,8 +24,8 @@ pub struct IoId(pub u64);
 /// One piece of disk work.
 #[derive(Clone, Debug)]
 pub enum IoRequest {
-    /// Writes `parts` one after the other at `offset`. With `durable`, completes only when the bytes would survive
-    /// a power cut (RWF_DSYNC, or a sync behind the write).
+    /// Writes `parts` one after the other at `offset`. With `durable`, completes only when the bytes would
+    /// survive a power cut (RWF_DSYNC, or a sync behind the write).
     Write {
         /// Where.
         file: FileId,
@@ -81,8 +81,9 @@ pub enum IoError {
 /// A read-only view of a whole file that stays current with later writes, for as long as it lives.
 /// The runtime's is a mapping; the fake disk's copies out of its own memory.
 pub trait View: Send + std::fmt::Debug {
-    /// The bytes `offset..offset + len`, without reading them where that can be avoided; none when any of them is
-    /// beyond the size the file had when the view was made. The slice stays good after the view is dropped.
+    /// The bytes `offset..offset + len`, without reading them where that can be avoided; none when any of
+    /// them is beyond the size the file had when the view was made. The slice stays good after the view is
+    /// dropped.
     fn slice(&self, offset: u64, len: u32) -> Option<Bytes>;
 }
 

@@ -1,7 +1,8 @@
 //! From files to a store.
 //!
-//! *Owns*: replay, quarantine, the fresh segment that a start begins with. *Promises*: everything acknowledged is
-//! there or told as damage; the same files give the same index. README §4 has the proof by cases.
+//! *Owns*: replay, quarantine, the fresh segment that a start begins with. *Promises*: everything
+//! acknowledged is there or told as damage; the same files give the same index. README §4 has the proof by
+//! cases.
 //! *Assumes*: one process has the folder. *Never*: writes into a file that an earlier process made.
 //!
 //! ```text
@@ -64,8 +65,8 @@ impl Replayed {
     }
 }
 
-/// Replays the log and writes nothing, so that a running server's folder may be read. `until` leaves out what lies
-/// at or above it; `shard` refuses another shard's log.
+/// Replays the log and writes nothing, so that a running server's folder may be read. `until` leaves out
+/// what lies at or above it; `shard` refuses another shard's log.
 pub fn replay_read_only(
     disk: &mut dyn Disk,
     shard: Option<ShardId>,
@@ -111,8 +112,8 @@ struct Replay {
 
 impl Replay {
     fn distrust(&mut self, account: AccountId) {
-        // Domains and aliases are nobody's account: their loss is told, the rest of them goes on. An account that is
-        // not there may have been created by what is lost, so its id is not for a new one.
+        // Domains and aliases are nobody's account: their loss is told, the rest of them goes on. An account
+        // that is not there may have been created by what is lost, so its id is not for a new one.
         if self.index.account(account).is_some() {
             quarantine(&mut self.index, account);
         } else {
@@ -235,7 +236,8 @@ pub(crate) fn open(
     Ok((index, start, report))
 }
 
-/// Makes the segment that this process writes, complete with header and opening batch, and only then names it.
+/// Makes the segment that this process writes, complete with header and opening batch, and only then names
+/// it.
 fn begin_segment(
     disk: &mut dyn Disk,
     options: &Options,

@@ -177,8 +177,9 @@ impl Store {
         self.writer.append_body(account, body)
     }
 
-    /// Queues a change of `account` (0 for domains and aliases; [`Change::AccountCreate`] ignores it and gets a new one).
-    /// Returns its position; [`Progress::applied`] names the same position when it is durable and visible.
+    /// Queues a change of `account` (0 for domains and aliases; [`Change::AccountCreate`] ignores it and
+    /// gets a new one). Returns its position; [`Progress::applied`] names the same position when it is
+    /// durable and visible.
     pub fn append(&mut self, account: AccountId, change: Change, now: Now) -> Result<Lsn, Refused> {
         if !codec::fits(&change) {
             return Err(Refused::TooLarge);
@@ -288,8 +289,8 @@ impl Store {
         self.index.account_by_address(address)
     }
 
-    /// Whether this address has an account that is not served because its records are damaged. To others this is a
-    /// temporary failure, never an unknown user.
+    /// Whether this address has an account that is not served because its records are damaged. To others
+    /// this is a temporary failure, never an unknown user.
     pub fn is_quarantined(&self, address: &str) -> bool {
         self.index.is_quarantined(address)
     }
@@ -332,8 +333,9 @@ impl Store {
         self.index.body(body)
     }
 
-    /// The bytes of an extent, as a slice of the segment's view: no copy. The slice pins the view; whoever looks at
-    /// the bytes (instead of handing them to the kernel) first has them brought in (see `Output::Warm`).
+    /// The bytes of an extent, as a slice of the segment's view: no copy. The slice pins the view; whoever
+    /// looks at the bytes (instead of handing them to the kernel) first has them brought in (see
+    /// `Output::Warm`).
     pub fn bytes(&self, extent: Extent) -> Option<Bytes> {
         let file = self.writer.files().get(&extent.segment)?;
         let end = extent.offset.checked_add(u64::from(extent.len))?;

@@ -1,8 +1,10 @@
 //! Administration: a Unix socket in the data folder, and the commands that speak to it.
 //!
 //! *Owns*: the socket's protocol, the routing of requests to shards, the `ringpost` command line but `serve`.
-//! *Promises*: a change that is answered "done" is durable; listings come in order of address and in bounded memory.
-//! *Assumes*: whoever may open the socket (mode 0600) may do everything. *Never*: touches the log or a session.
+//! *Promises*: a change that is answered "done" is durable; listings come in order of address and in bounded
+//! memory.
+//! *Assumes*: whoever may open the socket (mode 0600) may do everything. *Never*: touches the log or a
+//! session.
 //!
 //! ```text
 //!  ringpost account add … ──one JSON line──► admin.sock ──► route ──AdminRequest──► owner shard

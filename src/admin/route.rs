@@ -1,7 +1,8 @@
 //! From a request to the shards that answer it.
 //!
-//! *Owns*: validation, normalisation, who is asked, the merge of listings. *Promises*: a listing holds at most one
-//! page per shard in memory. *Assumes*: `Shards::request` blocks until the answer is there. *Never*: formats for people.
+//! *Owns*: validation, normalisation, who is asked, the merge of listings. *Promises*: a listing holds at
+//! most one page per shard in memory. *Assumes*: `Shards::request` blocks until the answer is there.
+//! *Never*: formats for people.
 
 use std::collections::{BTreeMap, VecDeque};
 

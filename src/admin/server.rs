@@ -1,7 +1,8 @@
 //! The admin socket: accepts, reads one request, writes the answer.
 //!
-//! *Owns*: the socket file and its threads. *Promises*: mode 0600 from the first moment, bounded request size,
-//! bounded number of clients. *Assumes*: the data folder's lock is held, so a left-over socket is nobody's.
+//! *Owns*: the socket file and its threads. *Promises*: mode 0600 from the first moment, bounded request
+//! size, bounded number of clients. *Assumes*: the data folder's lock is held, so a left-over socket is
+//! nobody's.
 //! *Never*: holds a shard up; it waits for the shard.
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -28,7 +29,8 @@ pub fn serve(path: &Path, shards: Arc<dyn Shards>) -> Result<(), String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
-    // Bound under another name and renamed when its mode is right, so that nobody else can open it in between.
+    // Bound under another name and renamed when its mode is right, so that nobody else can open it in
+    // between.
     let unready = path.with_extension("new");
     drop(std::fs::remove_file(&unready));
     let listener = UnixListener::bind(&unready).map_err(failed)?;

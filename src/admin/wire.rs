@@ -1,6 +1,7 @@
 //! What goes over the admin socket: JSON, a line each way, and listings as many lines.
 //!
-//! *Owns*: the shapes. *Promises*: the same shapes are what `--json` prints. *Assumes*: both ends are one version.
+//! *Owns*: the shapes. *Promises*: the same shapes are what `--json` prints. *Assumes*: both ends are one
+//! version.
 //! *Never*: carries a password in the clear; hashes are made by the command.
 
 use serde::{Deserialize, Serialize};

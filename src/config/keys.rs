@@ -1,6 +1,7 @@
 //! Every setting that exists.
 //!
-//! *Owns*: names, defaults, bounds and one line of comment each. *Promises*: `ringpost config show` prints this table.
+//! *Owns*: names, defaults, bounds and one line of comment each. *Promises*: `ringpost config show` prints
+//! this table.
 //! *Assumes*: units stand last in names. *Never*: holds a value.
 
 /// What a setting's value looks like.

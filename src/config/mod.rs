@@ -1,7 +1,8 @@
 //! The configuration: one TOML file, every value with its unit, default, bound and one line of comment.
 //!
-//! *Owns*: the typed view of the settings. *Promises*: what is not in the file has its default; what is in it is
-//! within its bound or refused with file, line and what was expected. *Assumes*: [`keys`] lists every setting.
+//! *Owns*: the typed view of the settings. *Promises*: what is not in the file has its default; what is in
+//! it is within its bound or refused with file, line and what was expected. *Assumes*: [`keys`] lists every
+//! setting.
 //! *Never*: reads the environment, guesses.
 
 mod keys;

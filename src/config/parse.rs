@@ -1,7 +1,8 @@
 //! From TOML to values and back.
 //!
-//! *Owns*: checking a file against [`super::keys::KEYS`]. *Promises*: every mistake is one line with file, line number,
-//! what is there and what was expected; all mistakes are told at once. *Assumes*: dotted names of at most two levels.
+//! *Owns*: checking a file against [`super::keys::KEYS`]. *Promises*: every mistake is one line with file,
+//! line number, what is there and what was expected; all mistakes are told at once. *Assumes*: dotted names
+//! of at most two levels.
 //! *Never*: accepts a key it does not know.
 
 use std::collections::BTreeMap;
@@ -37,7 +38,8 @@ impl Values {
         let mut by_name = BTreeMap::new();
         for key in KEYS {
             let item: Item = key.default.parse::<toml_edit::Value>().map(Item::Value).unwrap_or_default();
-            // The table of keys is tested to hold only good defaults, so this cannot fail in a released build.
+            // The table of keys is tested to hold only good defaults, so this cannot fail in a released
+            // build.
             let value = check(key, &item).unwrap_or_else(|why| panic!("default of {}: {why}", key.name));
             by_name.insert(key.name, value);
         }
@@ -101,8 +103,8 @@ pub fn parse(file: &str, text: &str) -> Result<Values, String> {
     if mistakes.is_empty() { Ok(values) } else { Err(mistakes.join("\n")) }
 }
 
-/// Calls `visit` with every leaf's dotted name and where it stands. Two levels are all there are; what lies deeper
-/// is handed over as it is and refused as an unknown key or a wrong kind.
+/// Calls `visit` with every leaf's dotted name and where it stands. Two levels are all there are; what lies
+/// deeper is handed over as it is and refused as an unknown key or a wrong kind.
 fn walk(table: &dyn TableLike, prefix: &str, visit: &mut dyn FnMut(&str, usize, &Item)) {
     for (name, item) in table.iter() {
         let full = if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") };

@@ -2,9 +2,10 @@
 //!
 //! *Owns*: the contract between a protocol and the shard that runs it.
 //! *Promises*: the same bytes in any chunking give the same outputs; no output speaks of what is not durable;
-//! queued output stays within `limits::OUTPUT_BYTES_MAX` and one step's allowance; one call does bounded work.
-//! *Assumes*: the shard calls back for everything that was asked. *Never*: waits, touches a socket, reads a clock,
-//! keeps what it read from the store across calls (ids excepted).
+//! queued output stays within `limits::OUTPUT_BYTES_MAX` and one step's allowance; one call does bounded
+//! work.
+//! *Assumes*: the shard calls back for everything that was asked. *Never*: waits, touches a socket, reads a
+//! clock, keeps what it read from the store across calls (ids excepted).
 //!
 //! ```text
 //!            feed ─────────────►┌─────────┐
@@ -43,7 +44,8 @@ pub struct Cx<'a> {
     pub crowded: bool,
 }
 
-/// Facts about the server that sessions announce or enforce. The same on every shard; changes only by configuration.
+/// Facts about the server that sessions announce or enforce. The same on every shard; changes only by
+/// configuration.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Host name in greetings and trace fields.
@@ -174,12 +176,14 @@ pub enum Output {
     AwaitCommit(Lsn),
     /// Bring these runs into memory, then call `resume`: the session is about to look at them.
     Warm(Vec<Extent>),
-    /// Flush, do the TLS handshake, then call `on_reply(Reply::TlsStarted)`. Unread input must already be cleared.
+    /// Flush, do the TLS handshake, then call `on_reply(Reply::TlsStarted)`. Unread input must already be
+    /// cleared.
     StartTls,
     /// Move this session to the shard that owns the normalised address, then call `on_reply(Reply::Arrived)`
     /// (also when it is here already).
     Handoff {
-        /// Normalised address (or what the client said, where it is not an address; its slot owns the refusal).
+        /// Normalised address (or what the client said, where it is not an address; its slot owns the
+        /// refusal).
         address: String,
     },
     /// Check a password off the shard, then call `on_reply(Reply::Verified)`. Always take the same time:
@@ -222,7 +226,8 @@ pub enum Ask {
         /// As normalised.
         address: String,
     },
-    /// Check this user's password and that `service` is allowed (for sessions that stay where they are: submission).
+    /// Check this user's password and that `service` is allowed (for sessions that stay where they are:
+    /// submission).
     Authenticate {
         /// Normalised address.
         address: String,
@@ -345,7 +350,8 @@ pub trait Session: Send {
     fn on_reply(&mut self, reply: Reply, cx: &mut Cx<'_>);
     /// The account this session watches has changed. Only notes it if it may not speak now.
     fn on_push(&mut self, cx: &mut Cx<'_>);
-    /// There is room for `room` bytes of output again, or what [`Output::Warm`] or [`Output::Yield`] asked is done.
+    /// There is room for `room` bytes of output again, or what [`Output::Warm`] or [`Output::Yield`] asked
+    /// is done.
     fn resume(&mut self, room: usize, cx: &mut Cx<'_>);
     /// The client was silent for longer than [`Session::patience`]. Says goodbye and closes.
     fn on_timeout(&mut self, cx: &mut Cx<'_>);

@@ -1,7 +1,7 @@
 //! The time.
 //!
-//! *Owns*: the moment from which the monotonic clock counts. *Promises*: all shards of a process count from the same
-//! moment. *Assumes*: nothing. *Never*: goes back in `mono_ms`.
+//! *Owns*: the moment from which the monotonic clock counts. *Promises*: all shards of a process count from
+//! the same moment. *Assumes*: nothing. *Never*: goes back in `mono_ms`.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,8 +1,9 @@
 //! The loop around one shard: events in, effects out.
 //!
-//! *Owns*: the shard value, the events that wait for it, its connections' links. *Promises*: events of a connection are
-//! handled in order; every effect is carried out or refused in the shard's own words; a panic in a session ends that
-//! connection, any other ends the process (DESIGN, failure policy). *Assumes*: it runs on the shard's thread.
+//! *Owns*: the shard value, the events that wait for it, its connections' links. *Promises*: events of a
+//! connection are handled in order; every effect is carried out or refused in the shard's own words; a panic
+//! in a session ends that connection, any other ends the process (DESIGN, failure policy). *Assumes*: it
+//! runs on the shard's thread.
 //! *Never*: waits while an event is at hand.
 
 use std::cell::{Cell, RefCell};

@@ -1,11 +1,12 @@
 //! A shard's folder on a real file system.
 //!
-//! *Owns*: the open files of one shard and how each disk request is carried out. *Promises*: `durable` and every
-//! request that says so complete only when a power cut could not undo them; a full disk is told apart from a failure.
+//! *Owns*: the open files of one shard and how each disk request is carried out. *Promises*: `durable` and
+//! every request that says so complete only when a power cut could not undo them; a full disk is told apart
+//! from a failure.
 //! *Assumes*: nobody else writes in the folder (the data folder is locked). *Never*: decides what to write.
 //!
-//! Writes and reads go through the ring. Making, renaming, cutting and removing files are rare and slow: they run on a
-//! helper thread, so that serving goes on.
+//! Writes and reads go through the ring. Making, renaming, cutting and removing files are rare and slow:
+//! they run on a helper thread, so that serving goes on.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -109,7 +110,8 @@ impl Files {
         let descriptor = self.descriptor(file)?;
         let mut gather = Gather::new(parts);
         let mut offset = offset;
-        // RWF_DSYNC makes durable what its own write wrote; several writes are cheaper with one sync behind them.
+        // RWF_DSYNC makes durable what its own write wrote; several writes are cheaper with one sync behind
+        // them.
         let at_once = gather.parts() <= GATHER_SLICES_MAX;
         while !gather.is_empty() {
             let done = ring::submit(request::write(&descriptor, gather, offset, durable && at_once)).await;

@@ -1,7 +1,8 @@
 //! What shards send each other.
 //!
-//! *Owns*: one bounded ring into each shard, its bell, and the parcels that found it full. *Promises*: parcels of one
-//! sender arrive in order, once; nobody waits and nothing is dropped in silence; a sleeping shard is woken.
+//! *Owns*: one bounded ring into each shard, its bell, and the parcels that found it full. *Promises*:
+//! parcels of one sender arrive in order, once; nobody waits and nothing is dropped in silence; a sleeping
+//! shard is woken.
 //! *Assumes*: one thread takes from an inbox. The ring's protocol is model-checked in `sys::ring_model`.
 //! *Never*: looks into a parcel but to refuse it.
 
@@ -145,8 +146,9 @@ impl Outbox {
     /// Sends a parcel, or keeps it for [`Outbox::retry`].
     ///
     /// # Errors
-    /// `OUTBOX_MESSAGES_MAX` wait already and this one asks for something: it comes back to be refused. Answers are
-    /// always kept: there are no more of them than others' questions, which are bounded at the asker.
+    /// `OUTBOX_MESSAGES_MAX` wait already and this one asks for something: it comes back to be refused.
+    /// Answers are always kept: there are no more of them than others' questions, which are bounded at the
+    /// asker.
     pub fn send(&mut self, to: ShardId, parcel: Parcel) -> Result<(), Box<Parcel>> {
         let parcel = Box::new(parcel);
         let Some(way) = self.ways.get_mut(usize::from(to.0)) else { return Err(parcel) };

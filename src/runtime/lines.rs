@@ -1,7 +1,8 @@
 //! Log lines on their way to the sink.
 //!
-//! *Owns*: the thread that writes lines and the bounded queue to it. *Promises*: a shard never waits for whoever reads
-//! the log; lines that find no room are counted and the count is told. *Assumes*: the sink returns some day.
+//! *Owns*: the thread that writes lines and the bounded queue to it. *Promises*: a shard never waits for
+//! whoever reads the log; lines that find no room are counted and the count is told. *Assumes*: the sink
+//! returns some day.
 //! *Never*: forms a line's text.
 
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! Between the core and one connection's pump.
 //!
-//! *Owns*: the orders that wait, and whether the pump may receive. *Promises*: orders are carried out in their order;
-//! nothing is received while an event of this connection waits to be handled or output waits to leave (half duplex);
-//! a close interrupts what is under way. *Assumes*: one thread. *Never*: does I/O, but for ending a socket.
+//! *Owns*: the orders that wait, and whether the pump may receive. *Promises*: orders are carried out in
+//! their order; nothing is received while an event of this connection waits to be handled or output waits to
+//! leave (half duplex); a close interrupts what is under way. *Assumes*: one thread. *Never*: does I/O, but
+//! for ending a socket.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

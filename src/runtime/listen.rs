@@ -1,7 +1,8 @@
 //! Accepts connections.
 //!
-//! *Owns*: one listening socket per listener and shard. *Promises*: nobody is let in before every shard is ready; when
-//! descriptors run out it says so and pauses. *Assumes*: admission is the shard's. *Never*: reads.
+//! *Owns*: one listening socket per listener and shard. *Promises*: nobody is let in before every shard is
+//! ready; when descriptors run out it says so and pauses. *Assumes*: admission is the shard's. *Never*:
+//! reads.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};

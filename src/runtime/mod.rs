@@ -1,7 +1,8 @@
 //! The shell around the shards: moves bytes between the kernel and them and takes no decisions.
 //!
-//! *Owns*: threads, rings, sockets, files, TLS, the clock; starting and draining. *Promises*: one pinned thread, one
-//! ring and one [`Shard`](crate::shard::Shard) per shard; nothing is served before every shard has recovered.
+//! *Owns*: threads, rings, sockets, files, TLS, the clock; starting and draining. *Promises*: one pinned
+//! thread, one ring and one [`Shard`](crate::shard::Shard) per shard; nothing is served before every shard
+//! has recovered.
 //! *Assumes*: the plan was checked by `config`. *Never*: knows a protocol or looks into the store.
 //!
 //! ```text

@@ -1,7 +1,8 @@
 //! One connection: moves its bytes, carries out its orders.
 //!
-//! *Owns*: the socket, the TLS state, the wait for input. *Promises*: an idle connection waits without a buffer; every
-//! operation on the socket has completed when the connection moves; the client's last answer is not cut off.
+//! *Owns*: the socket, the TLS state, the wait for input. *Promises*: an idle connection waits without a
+//! buffer; every operation on the socket has completed when the connection moves; the client's last answer
+//! is not cut off.
 //! *Assumes*: the shard orders one thing at a time (see [`Link`]). *Never*: looks at what it moves.
 //!
 //! What is not waiting is boxed, so that an idle connection's task holds no room for it.
@@ -235,7 +236,8 @@ impl Pump {
         Ok(())
     }
 
-    /// Implicit TLS: the shard does not know of the client yet, so a failure is told here, and a drain ends it.
+    /// Implicit TLS: the shard does not know of the client yet, so a failure is told here, and a drain ends
+    /// it.
     async fn first_handshake(&mut self, address: &str) -> Result<Bytes, Stop> {
         let core = self.core.clone();
         let shaken = tokio::select! {
@@ -277,8 +279,8 @@ impl Pump {
         Ok(Bytes::from(plaintext))
     }
 
-    /// Ends the connection so that the client gets all that was sent: closing a socket with unread input would tell
-    /// the client's kernel to drop what it has not delivered yet.
+    /// Ends the connection so that the client gets all that was sent: closing a socket with unread input
+    /// would tell the client's kernel to drop what it has not delivered yet.
     async fn close(&mut self) {
         let linger = async {
             if let Some(secured) = &mut self.tls
@@ -299,7 +301,8 @@ impl Pump {
     /// Hands the connection over, with no operation under way.
     async fn move_away(&mut self, to: ringpost_engine::ids::ShardId, session: Box<MovedSession>) {
         if let Some(wait) = self.readable.take() {
-            // Completes either way: cancelled, or readable in the meantime; the new shard will see the latter.
+            // Completes either way: cancelled, or readable in the meantime; the new shard will see the
+            // latter.
             ring::submit(request::cancel(&self.link.socket)).await;
             wait.await;
         }

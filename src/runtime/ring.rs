@@ -1,7 +1,8 @@
 //! Submits operations to this thread's ring.
 //!
-//! *Owns*: the ring's settings and the count of operations under way. *Promises*: an operation's data lives until its
-//! completion, also when nobody waits for it any more. *Assumes*: it is called on a thread inside [`run`].
+//! *Owns*: the ring's settings and the count of operations under way. *Promises*: an operation's data lives
+//! until its completion, also when nobody waits for it any more. *Assumes*: it is called on a thread inside
+//! [`run`].
 //! *Never*: knows what an operation is for.
 
 use std::cell::Cell;
@@ -28,8 +29,9 @@ pub fn settings() -> io_uring::Builder {
     settings
 }
 
-/// Runs `main` on this thread with a ring of its own. Before it returns, every operation must have completed: the
-/// driver would otherwise free buffers that the kernel still writes to. `end` is asked to make the rest complete.
+/// Runs `main` on this thread with a ring of its own. Before it returns, every operation must have
+/// completed: the driver would otherwise free buffers that the kernel still writes to. `end` is asked to
+/// make the rest complete.
 ///
 /// # Errors
 /// Operations are still under way `RING_END_MS` after `main`: leave the process, do not return to other work.

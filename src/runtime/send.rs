@@ -1,8 +1,9 @@
 //! Output on its way to a client.
 //!
-//! *Owns*: how pieces become gathered sends, or TLS records. *Promises*: on a plaintext connection a mapped piece goes
-//! to the kernel as a slice of the mapping, unseen; with TLS it is encrypted from where it lies, after it was brought
-//! in; a client that takes nothing for `SEND_STALL_MS` is given up. *Assumes*: one send per connection at a time.
+//! *Owns*: how pieces become gathered sends, or TLS records. *Promises*: on a plaintext connection a mapped
+//! piece goes to the kernel as a slice of the mapping, unseen; with TLS it is encrypted from where it lies,
+//! after it was brought in; a client that takes nothing for `SEND_STALL_MS` is given up. *Assumes*: one send
+//! per connection at a time.
 //! *Never*: holds more ciphertext than `TLS_SEND_BYTES` and a record.
 
 use std::io::ErrorKind;

@@ -1,8 +1,8 @@
 //! SIGINT and SIGTERM.
 //!
-//! *Owns*: the wait for them. *Promises*: the first asks for a drain, the second ends the process at once with 128 plus
-//! its number. *Assumes*: [`hold`] ran before any thread was started. *Never*: runs in a handler. (SIGPIPE is ignored
-//! by the standard library, and sends carry MSG_NOSIGNAL besides.)
+//! *Owns*: the wait for them. *Promises*: the first asks for a drain, the second ends the process at once
+//! with 128 plus its number. *Assumes*: [`hold`] ran before any thread was started. *Never*: runs in a
+//! handler. (SIGPIPE is ignored by the standard library, and sends carry MSG_NOSIGNAL besides.)
 
 use crate::sys::process::Signals;
 

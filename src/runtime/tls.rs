@@ -1,8 +1,10 @@
 //! TLS of one connection, by rustls' unbuffered interface: bytes in, bytes out.
 //!
-//! *Owns*: the server's TLS settings; a connection's keys and its incomplete record. *Promises*: an idle connection
-//! holds no buffer; plaintext is encrypted straight from where it lies; at most one flight of output is gathered.
-//! *Assumes*: the caller moves the bytes. *Never*: waits. (TLS 1.2 and 1.3, rfc8446, rfc5246; early data is off.)
+//! *Owns*: the server's TLS settings; a connection's keys and its incomplete record. *Promises*: an idle
+//! connection holds no buffer; plaintext is encrypted straight from where it lies; at most one flight of
+//! output is gathered.
+//! *Assumes*: the caller moves the bytes. *Never*: waits. (TLS 1.2 and 1.3, rfc8446, rfc5246; early data is
+//! off.)
 
 use std::fmt;
 use std::sync::Arc;
@@ -210,8 +212,8 @@ impl Secured {
         (discard, done)
     }
 
-    /// After an error: encodes the alert that answers it, and reads nothing more. rustls gives what waits to be sent
-    /// before it looks at `unread`, but wants to see the same bytes again.
+    /// After an error: encodes the alert that answers it, and reads nothing more. rustls gives what waits to
+    /// be sent before it looks at `unread`, but wants to see the same bytes again.
     fn encode_alert(&mut self, unread: &mut [u8]) {
         while self.connection.wants_write() {
             let status = self.connection.process_tls_records(unread);

@@ -1,8 +1,9 @@
 //! Checks passwords off the shards.
 //!
-//! *Owns*: a pool of threads, its bounded queue, and a short memory of good checks. *Promises*: a shard never waits; a
-//! full queue says so at once; what is remembered is a keyed hash over PHC string and password, so a new password
-//! forgets the old one. *Assumes*: one check takes milliseconds. *Never*: keeps a password beyond its check.
+//! *Owns*: a pool of threads, its bounded queue, and a short memory of good checks. *Promises*: a shard
+//! never waits; a full queue says so at once; what is remembered is a keyed hash over PHC string and
+//! password, so a new password forgets the old one. *Assumes*: one check takes milliseconds. *Never*: keeps
+//! a password beyond its check.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashSet, VecDeque};
@@ -100,7 +101,8 @@ impl Drop for Pool {
 }
 
 impl Verifier {
-    /// Asks whether `password` belongs to `hash`; the answer goes to `answer` with `ticket` unless it is known.
+    /// Asks whether `password` belongs to `hash`; the answer goes to `answer` with `ticket` unless it is
+    /// known.
     pub fn ask(&self, hash: String, password: Secret, ticket: Ticket, answer: &Inbox) -> Asked {
         let key = self.0.key(&hash, &password);
         let mut state = self.0.state();

@@ -1,7 +1,7 @@
 //! The certificate: the operator's, or a self-signed one made at the first start.
 //!
-//! *Owns*: `tls/certificate.pem` and `tls/private-key.pem` in the data folder. *Promises*: the private key is readable
-//! by its owner only, and never half written. *Assumes*: the runtime checks what the PEM holds.
+//! *Owns*: `tls/certificate.pem` and `tls/private-key.pem` in the data folder. *Promises*: the private key
+//! is readable by its owner only, and never half written. *Assumes*: the runtime checks what the PEM holds.
 //! *Never*: replaces an existing pair.
 
 use std::io::Write;

@@ -1,7 +1,8 @@
 //! Two accounts to try the server with, on the embedded default only.
 //!
-//! *Owns*: alice, bob and their domain. *Promises*: made once; passwords are shown at the start that makes them, or come
-//! from `RINGPOST_DEMO_PASSWORD`. *Assumes*: listeners are on loopback. *Never*: touches a configured server.
+//! *Owns*: alice, bob and their domain. *Promises*: made once; passwords are shown at the start that makes
+//! them, or come from `RINGPOST_DEMO_PASSWORD`. *Assumes*: listeners are on loopback. *Never*: touches a
+//! configured server.
 
 use std::path::Path;
 

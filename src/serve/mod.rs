@@ -1,10 +1,11 @@
 //! `ringpost serve`: from arguments to a running server and back.
 //!
-//! *Owns*: the order of a start. *Promises*: everything that can be refused is refused in one line before anything is
-//! served. *Assumes*: it is alone in the process. *Never*: serves; the runtime does.
+//! *Owns*: the order of a start. *Promises*: everything that can be refused is refused in one line before
+//! anything is served. *Assumes*: it is alone in the process. *Never*: serves; the runtime does.
 //!
 //! ```text
-//!  config ─► data folder ─► certificate ─► plan ─► preflight ─► start ─► admin socket ─► demo ─► table ─► wait ─► drain
+//!  config ─► data folder ─► certificate ─► plan ─► preflight ─► start
+//!   ─► admin socket ─► demonstration accounts ─► table ─► wait for a signal ─► drain
 //! ```
 
 mod certificate;

@@ -1,6 +1,7 @@
 //! What a person needs to set a mail client up, printed at start.
 //!
-//! *Owns*: the table. *Promises*: the ports shown are the bound ones. *Assumes*: standard output is for people.
+//! *Owns*: the table. *Promises*: the ports shown are the bound ones. *Assumes*: standard output is for
+//! people.
 //! *Never*: logs.
 
 use std::fmt::Write as _;

@@ -1,7 +1,8 @@
 //! What administrators ask of a shard.
 //!
-//! *Owns*: the requests and replies of the admin socket, in the shard's words. *Promises*: a reply to a change is sent
-//! when the change is durable. *Assumes*: the control thread sends each request to the shard that owns it.
+//! *Owns*: the requests and replies of the admin socket, in the shard's words. *Promises*: a reply to a
+//! change is sent when the change is durable. *Assumes*: the control thread sends each request to the shard
+//! that owns it.
 //! *Never*: formats for people.
 
 use ringpost_engine::change::Services;

@@ -1,8 +1,8 @@
 //! Who may connect.
 //!
-//! *Owns*: how many connections each client address has here. *Promises*: bounds of `limits`; loopback is exempt from
-//! the one per address; what is counted in is counted out. *Assumes*: every end is told. *Never*: refuses a session
-//! that moves here; its client was let in where it came from.
+//! *Owns*: how many connections each client address has here. *Promises*: bounds of `limits`; loopback is
+//! exempt from the one per address; what is counted in is counted out. *Assumes*: every end is told.
+//! *Never*: refuses a session that moves here; its client was let in where it came from.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

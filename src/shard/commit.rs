@@ -1,7 +1,8 @@
 //! From durable to told.
 //!
-//! *Owns*: who waits for which log position. *Promises*: nobody hears of a change before the store has applied it;
-//! in one turn first the replies, then the pushes, in log order. *Assumes*: positions complete in order.
+//! *Owns*: who waits for which log position. *Promises*: nobody hears of a change before the store has
+//! applied it; in one turn first the replies, then the pushes, in log order. *Assumes*: positions complete
+//! in order.
 //! *Never*: decides what is durable.
 //!
 //! ```text

@@ -1,8 +1,8 @@
 //! A message on its way to mailboxes of one or many shards.
 //!
 //! *Owns*: deliveries of this shard's sessions, and the parts of deliveries that this shard stores.
-//! *Promises*: a body is stored once per shard; the session hears one result per recipient when every shard has
-//! committed or said no; one log line per delivery. *Assumes*: recipients were resolved by `directory`.
+//! *Promises*: a body is stored once per shard; the session hears one result per recipient when every shard
+//! has committed or said no; one log line per delivery. *Assumes*: recipients were resolved by `directory`.
 //! *Never*: answers a session before the commit.
 //!
 //! ```text
@@ -222,8 +222,8 @@ impl Shard {
                 break;
             }
             self.counters.questions_expired += 1;
-            // Whoever did not answer has no result: told as "try later". It may yet store the message: then the
-            // sender's next try makes a second copy, which is better than none.
+            // Whoever did not answer has no result: told as "try later". It may yet store the message: then
+            // the sender's next try makes a second copy, which is better than none.
             let pending = entry.remove();
             self.report(pending);
         }

@@ -1,8 +1,8 @@
 //! The administrator's desk: carries out what [`super::admin`] asks.
 //!
-//! *Owns*: administrators' changes under way; the broadcast of the list of domains. *Promises*: a reply to a change
-//! comes after its commit; sessions of a deleted account end in the same turn. *Assumes*: addresses are normalised and
-//! sent to their owner. *Never*: formats for people beyond one line of refusal.
+//! *Owns*: administrators' changes under way; the broadcast of the list of domains. *Promises*: a reply to a
+//! change comes after its commit; sessions of a deleted account end in the same turn. *Assumes*: addresses
+//! are normalised and sent to their owner. *Never*: formats for people beyond one line of refusal.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! Who is behind an address, and is this their password.
 //!
-//! *Owns*: questions under way and password checks under way. *Promises*: every question is answered, at the latest
-//! after `limits::PEER_ANSWER_MS`; an alias costs at most `limits::ALIAS_LOOKUPS_MAX` look-ups whatever it leads to.
+//! *Owns*: questions under way and password checks under way. *Promises*: every question is answered, at the
+//! latest after `limits::PEER_ANSWER_MS`; an alias costs at most `limits::ALIAS_LOOKUPS_MAX` look-ups
+//! whatever it leads to.
 //! *Assumes*: the owner of an address answers one step ([`Found`]); the asker follows.
 //! *Never*: tells an unknown account from a wrong password, by answer or by time.
 //!
@@ -23,7 +24,8 @@ use crate::shard::Shard;
 use crate::shard::event::{ConnId, Effect, Found, Message, Ticket};
 use crate::shard::flow::Wake;
 
-/// Questions and checks by ticket. Tickets grow and all questions have the same time, so the oldest expires first.
+/// Questions and checks by ticket. Tickets grow and all questions have the same time, so the oldest expires
+/// first.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     questions: BTreeMap<Ticket, Question>,

@@ -89,7 +89,8 @@ pub enum Event {
     /// Time passes; comes at least every `limits::TICK_MS`.
     Tick,
     /// The shard has had its turn at everything else that was ready: go on with work that was put off
-    /// (long commands). Given while [`crate::shard::Shard::has_work`] says so, never before the other events at hand.
+    /// (long commands). Given while [`crate::shard::Shard::has_work`] says so, never before the other events
+    /// at hand.
     Turn,
     /// Stop accepting, let sessions finish, then answer [`Effect::Drained`].
     Drain,
@@ -185,8 +186,9 @@ pub enum Effect {
         /// Password.
         password: Secret,
     },
-    /// Receive nothing more from this client (`on: false`), or go on (`on: true`). Given when a client pipelines
-    /// more than `limits::INPUT_HELD_BYTES_MAX` behind an answer it waits for; a connection begins with receiving on.
+    /// Receive nothing more from this client (`on: false`), or go on (`on: true`). Given when a client
+    /// pipelines more than `limits::INPUT_HELD_BYTES_MAX` behind an answer it waits for; a connection begins
+    /// with receiving on.
     Receive {
         /// From whom.
         conn: ConnId,
@@ -215,7 +217,8 @@ pub enum Effect {
 pub enum Piece {
     /// Bytes made by the session.
     Bytes(Bytes),
-    /// A run of a segment: `bytes` is a slice of the mapping, never copied in user space on a plaintext connection.
+    /// A run of a segment: `bytes` is a slice of the mapping, never copied in user space on a plaintext
+    /// connection.
     Mapped {
         /// Where it is, for warming and splice.
         extent: Extent,

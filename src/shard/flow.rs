@@ -1,7 +1,7 @@
 //! Sessions at work: callbacks in, outputs out.
 //!
-//! *Owns*: the order in which a session is called and its output leaves. *Promises*: a session is fed only when it
-//! waits for nothing and its output is out; all that one event brings a client leaves in one send.
+//! *Owns*: the order in which a session is called and its output leaves. *Promises*: a session is fed only
+//! when it waits for nothing and its output is out; all that one event brings a client leaves in one send.
 //! *Assumes*: sessions keep the contract of `proto`. *Never*: knows a protocol.
 //!
 //! ```text
@@ -216,7 +216,8 @@ impl Shard {
         self.running = None;
     }
 
-    /// Takes outputs and feeds in turn, until the session waits, its output bound is reached or its input is used up.
+    /// Takes outputs and feeds in turn, until the session waits, its output bound is reached or its input is
+    /// used up.
     fn advance(&mut self, id: ConnId) {
         loop {
             self.take_outputs(id);

@@ -1,11 +1,11 @@
 //! The shard: accounts and sessions of one core, as a value.
 //!
-//! *Owns*: the store, the sessions, the questions and deliveries under way. *Promises*: everything it does is an
-//! [`event::Effect`]; the same events give the same effects. *Assumes*: one caller, who carries out every effect in
-//! order and answers those that have an answer. *Never*: waits.
+//! *Owns*: the store, the sessions, the questions and deliveries under way. *Promises*: everything it does
+//! is an [`event::Effect`]; the same events give the same effects. *Assumes*: one caller, who carries out
+//! every effect in order and answers those that have an answer. *Never*: waits.
 //!
-//! This file only dispatches. Read [`event`] (all that can happen), then `flow` (how a session is driven), `route`
-//! (where its outputs go), `delivery`, `commit` and `push` (how a message gets in and is told).
+//! This file only dispatches. Read [`event`] (all that can happen), then `flow` (how a session is driven),
+//! `route` (where its outputs go), `delivery`, `commit` and `push` (how a message gets in and is told).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -74,8 +74,8 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard that has just recovered. `shards` is how many there are in all. Shard 0 takes the list of domains from
-    /// its store and tells the others; each says [`Effect::Ready`] once it knows.
+    /// A shard that has just recovered. `shards` is how many there are in all. Shard 0 takes the list of
+    /// domains from its store and tells the others; each says [`Effect::Ready`] once it knows.
     pub fn new(id: ShardId, shards: u16, store: Store, server: Server) -> Shard {
         let mut shard = Shard {
             id,
@@ -146,13 +146,14 @@ impl Shard {
     }
 
     /// Whether work was put off so that others come first. While true, the runtime calls
-    /// `handle(now, Event::Turn)` as soon as every completion at hand has been handled, without waiting for the tick.
+    /// `handle(now, Event::Turn)` as soon as every completion at hand has been handled, without waiting for
+    /// the tick.
     pub fn has_work(&self) -> bool {
         !self.put_off.is_empty()
     }
 
-    /// The connection whose session is being called: some only after a panic unwound out of `handle`. The runtime
-    /// then hands in `Closed` for it, and the shard goes on.
+    /// The connection whose session is being called: some only after a panic unwound out of `handle`. The
+    /// runtime then hands in `Closed` for it, and the shard goes on.
     pub fn running(&self) -> Option<ConnId> {
         self.running
     }

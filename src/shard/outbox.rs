@@ -1,7 +1,8 @@
 //! Output on its way to one client.
 //!
-//! *Owns*: the pieces not yet handed over. *Promises*: order; small pieces are joined, a lone one is not copied,
-//! runs of the log are never touched. *Assumes*: the session keeps to its bound. *Never*: looks at mapped bytes.
+//! *Owns*: the pieces not yet handed over. *Promises*: order; small pieces are joined, a lone one is not
+//! copied, runs of the log are never touched. *Assumes*: the session keeps to its bound. *Never*: looks at
+//! mapped bytes.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,8 @@
 //! Who is told when an account changes.
 //!
-//! *Owns*: which sessions watch an account and which are logged in to it. *Promises*: a change is told in the turn
-//! that makes it visible, in order of connection. *Assumes*: `flow` reports after each call of a session.
+//! *Owns*: which sessions watch an account and which are logged in to it. *Promises*: a change is told in
+//! the turn that makes it visible, in order of connection. *Assumes*: `flow` reports after each call of a
+//! session.
 //! *Never*: holds what changed; each session finds its own difference from its cursor (DESIGN §6.7).
 
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! Where each output and each message goes.
 //!
 //! *Owns*: the two exhaustive matches over [`Output`] and [`Message`], and who owns an address.
-//! *Promises*: what is owned here is answered here, in the same turn. *Assumes*: slots are spread evenly over the
-//! shards. *Never*: more than one step of work itself.
+//! *Promises*: what is owned here is answered here, in the same turn. *Assumes*: slots are spread evenly
+//! over the shards. *Never*: more than one step of work itself.
 
 use ringpost_engine::ids::{ShardId, Slot};
 use ringpost_engine::io::Extent;

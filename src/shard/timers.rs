@@ -1,7 +1,7 @@
 //! Time: silent clients, unanswered questions, the end of a drain.
 //!
-//! *Owns*: the ordered set of moments to look at a connection. *Promises*: a tick costs what expires in it, not what
-//! exists. *Assumes*: `mono_ms` never goes back. *Never*: reads a clock.
+//! *Owns*: the ordered set of moments to look at a connection. *Promises*: a tick costs what expires in it,
+//! not what exists. *Assumes*: `mono_ms` never goes back. *Never*: reads a clock.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,8 @@ use crate::shard::Shard;
 use crate::shard::event::{CloseReason, ConnId, Effect};
 use crate::shard::flow::Wake;
 
-/// When to look at which connection. A look that comes early because the client spoke since only sets the next one.
+/// When to look at which connection. A look that comes early because the client spoke since only sets the
+/// next one.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     due: BTreeSet<(u64, ConnId)>,
@@ -75,7 +76,8 @@ impl Shard {
         self.end_drain_by_force();
     }
 
-    /// Sets the look at a connection: at once when there is none yet or it would come too late, else when it comes.
+    /// Sets the look at a connection: at once when there is none yet or it would come too late, else when it
+    /// comes.
     pub(super) fn arm(&mut self, id: ConnId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let due_ms = match connection.session.patience(&self.server) {

@@ -1,7 +1,8 @@
 //! Receive buffers, used again and again.
 //!
-//! *Owns*: the spare buffers of a ring. *Promises*: a buffer comes back when the last slice of what it holds is
-//! dropped; the number of spare ones is bounded. *Assumes*: whoever keeps received bytes for long copies them.
+//! *Owns*: the spare buffers of a ring. *Promises*: a buffer comes back when the last slice of what it holds
+//! is dropped; the number of spare ones is bounded. *Assumes*: whoever keeps received bytes for long copies
+//! them.
 //! *Never*: clears a buffer; only what was received is shown.
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,8 +1,8 @@
 //! Read-only shared mappings of files.
 //!
 //! *Owns*: the mapped address range. *Promises*: the range stays mapped as long as the value lives.
-//! *Assumes*: whoever slices a mapping slices only bytes that are written and will never be written again, and that
-//! lie below every later truncation (the log is append-only: engine, I-numbers on sealed segments).
+//! *Assumes*: whoever slices a mapping slices only bytes that are written and will never be written again,
+//! and that lie below every later truncation (the log is append-only: engine, I-numbers on sealed segments).
 //! *Never*: writes.
 
 use std::fs::File;
@@ -17,7 +17,8 @@ pub struct Mapping {
     len: usize,
 }
 
-// SAFETY: the range is plain memory that nobody writes through this value; `munmap` may be called on any thread.
+// SAFETY: the range is plain memory that nobody writes through this value; `munmap` may be called on any
+// thread.
 unsafe impl Send for Mapping {}
 // SAFETY: only shared reads are possible through a reference.
 unsafe impl Sync for Mapping {}

@@ -1,6 +1,7 @@
 //! The unsafe leaf: mappings, gathered buffers, sockets, cores, signals, and a lock-free ring.
 //!
-//! *Owns*: every `unsafe` of the server. *Promises*: safe functions over memory and descriptors that they own.
+//! *Owns*: every `unsafe` of the server. *Promises*: safe functions over memory and descriptors that they
+//! own.
 //! *Assumes*: Linux. *Never*: decides anything, names anything of ours.
 
 pub mod buf;

@@ -1,6 +1,7 @@
 //! Calls about the whole process: locks on files, limits, signals, free space.
 //!
-//! *Owns*: flock, rlimits, the signal mask, statvfs, eventfd. *Promises*: each call is one system call with its error.
+//! *Owns*: flock, rlimits, the signal mask, statvfs, eventfd. *Promises*: each call is one system call with
+//! its error.
 //! *Assumes*: Linux. *Never*: ends the process.
 
 use std::ffi::CString;

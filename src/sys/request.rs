@@ -1,9 +1,10 @@
 //! Operations for the ring, each with everything that the kernel touches while it is under way.
 //!
-//! *Owns*: submission entries and the buffers behind their pointers. *Promises*: a request's pointers lead into its own
-//! heap data or into bytes that it keeps alive, and its descriptor stays open until the data is dropped.
-//! *Assumes*: whoever submits keeps the data until the completion (`UnsubmittedOneshot` does, also when its future is
-//! dropped). *Never*: submits.
+//! *Owns*: submission entries and the buffers behind their pointers. *Promises*: a request's pointers lead
+//! into its own heap data or into bytes that it keeps alive, and its descriptor stays open until the data is
+//! dropped.
+//! *Assumes*: whoever submits keeps the data until the completion (`UnsubmittedOneshot` does, also when its
+//! future is dropped). *Never*: submits.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -69,8 +70,8 @@ pub fn send(socket: &Descriptor, mut gather: Gather) -> Request<Gather> {
     Request::new(entry, socket, gather)
 }
 
-/// Writes what is left of `gather` at `offset`. With `durable`, completes when the bytes have reached the medium
-/// (RWF_DSYNC: data, and the metadata that reading it back needs).
+/// Writes what is left of `gather` at `offset`. With `durable`, completes when the bytes have reached the
+/// medium (RWF_DSYNC: data, and the metadata that reading it back needs).
 pub fn write(file: &Descriptor, mut gather: Gather, offset: u64, durable: bool) -> Request<Gather> {
     gather.lay_out();
     let entry = opcode::Writev::new(target(file), gather.slices.as_ptr(), gather.slices.len() as u32)

@@ -1,7 +1,7 @@
 //! A bounded queue from many threads to one, without locks.
 //!
-//! *Owns*: the slots and the two positions. *Promises*: what one thread pushes arrives in its order, once; a full ring
-//! hands the value back; a sleeping consumer is woken by the first push after it fell asleep.
+//! *Owns*: the slots and the two positions. *Promises*: what one thread pushes arrives in its order, once; a
+//! full ring hands the value back; a sleeping consumer is woken by the first push after it fell asleep.
 //! *Assumes*: one thread at a time calls the consumer's functions. *Never*: waits, makes a system call.
 //!
 //! ```text
@@ -68,8 +68,8 @@ impl<T> Ring<T> {
         }
         // Release: the consumer that sees the pointer sees the value.
         self.slots[tail % self.slots.len()].store(Box::into_raw(value), Ordering::Release);
-        // Exchanges of one flag have one order: either the consumer falls asleep before this one, and this one sees
-        // it; or after it, and then its Acquire sees the slot filled.
+        // Exchanges of one flag have one order: either the consumer falls asleep before this one, and this
+        // one sees it; or after it, and then its Acquire sees the slot filled.
         if self.asleep.swap(false, Ordering::AcqRel) { Pushed::Wake } else { Pushed::In }
     }
 
@@ -88,8 +88,8 @@ impl<T> Ring<T> {
         Some(unsafe { Box::from_raw(value) })
     }
 
-    /// Announces that the consumer is about to wait. Consumer only; then it takes once more, and waits only if there
-    /// is nothing: every later push says [`Pushed::Wake`] once.
+    /// Announces that the consumer is about to wait. Consumer only; then it takes once more, and waits only
+    /// if there is nothing: every later push says [`Pushed::Wake`] once.
     pub fn fall_asleep(&self) {
         self.asleep.swap(true, Ordering::AcqRel);
     }

@@ -1,6 +1,8 @@
-//! Model check of [`super::ring`]: the same source on loom's atomics, every interleaving within loom's bounds.
+//! Model check of [`super::ring`]: the same source on loom's atomics, every interleaving within loom's
+//! bounds.
 //!
-//! *Owns*: nothing at run time. *Promises*: fails if a value is lost, doubled, out of order, or a sleeper not woken.
+//! *Owns*: nothing at run time. *Promises*: fails if a value is lost, doubled, out of order, or a sleeper
+//! not woken.
 //! *Assumes*: the ring takes its atomics from `super::atomic`. *Never*: part of the server.
 //! Run alone: `cargo test -p ringpost --lib sys::ring_model`.
 
@@ -28,7 +30,8 @@ impl Order {
     }
 }
 
-/// `producers` threads push `each` values into a ring with room for all; the consumer sleeps when there is nothing.
+/// `producers` threads push `each` values into a ring with room for all; the consumer sleeps when there is
+/// nothing.
 fn nothing_lost_and_no_sleeper_forgotten(producers: u32, each: u32) {
     let ring = Arc::new(Ring::<(u32, u32)>::new((producers * each) as usize));
     let bell = Arc::new(Notify::new());

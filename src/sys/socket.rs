@@ -8,8 +8,8 @@ use std::mem;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// A socket bound to `address`, not yet listening. With `shared`, others of the same user may listen there as well
-/// and the kernel spreads connections over them (SO_REUSEPORT).
+/// A socket bound to `address`, not yet listening. With `shared`, others of the same user may listen there
+/// as well and the kernel spreads connections over them (SO_REUSEPORT).
 ///
 /// # Errors
 /// What the kernel says: `AddrInUse`, `PermissionDenied`, `AddrNotAvailable`.
@@ -69,7 +69,8 @@ pub fn shut(socket: &impl AsRawFd, direction: Direction) {
         Direction::Send => libc::SHUT_WR,
         Direction::Both => libc::SHUT_RDWR,
     };
-    // SAFETY: no memory is involved. The only failure on a valid socket is "not connected", which is the goal.
+    // SAFETY: no memory is involved. The only failure on a valid socket is "not connected", which is the
+    // goal.
     unsafe { libc::shutdown(socket.as_raw_fd(), how) };
 }
 

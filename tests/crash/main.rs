@@ -1,7 +1,7 @@
 //! kill -9 of the real process under SMTP, LMTP and IMAP load, round after round on one data folder.
 //!
-//! Every effect that was acknowledged must be there afterwards, byte-equal; what was not may be there or not, whole;
-//! nothing else may. `RINGPOST_CRASH_ROUNDS` says how many rounds (`make crash` runs 20).
+//! Every effect that was acknowledged must be there afterwards, byte-equal; what was not may be there or
+//! not, whole; nothing else may. `RINGPOST_CRASH_ROUNDS` says how many rounds (`make crash` runs 20).
 
 #[path = "../support/server.rs"]
 mod server;

@@ -1,7 +1,8 @@
 //! What goes wrong in a run.
 //!
-//! *Owns*: the choice of faults. *Promises*: each seed switches every kind on or off by itself (swarm), so that some
-//! runs are all storm and some test one thing; every fourth is calm. *Assumes*: the world carries them out.
+//! *Owns*: the choice of faults. *Promises*: each seed switches every kind on or off by itself (swarm), so
+//! that some runs are all storm and some test one thing; every fourth is calm. *Assumes*: the world carries
+//! them out.
 //! *Never*: does more than the disk's fault model (engine/README.md) and a real network allow.
 
 use crate::net::Temper;

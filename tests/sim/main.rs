@@ -1,7 +1,7 @@
 //! The whole server in one thread: shards, disks, network, clients, crashes, by seeds.
 //!
-//! Read `world` (what happens), `faults` (what goes wrong), `workload` and `clients` (who asks for what), `oracle`
-//! (what must be true).
+//! Read `world` (what happens), `faults` (what goes wrong), `workload` and `clients` (who asks for what),
+//! `oracle` (what must be true).
 
 mod clients;
 mod faults;

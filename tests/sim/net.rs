@@ -1,7 +1,8 @@
 //! A fake network: connections whose bytes arrive in odd pieces, late, or not at all.
 //!
-//! *Owns*: what is between a client and the shard that serves it. *Promises*: order within a direction; what the
-//! runtime promises (one send at a time, nothing received while one is under way, none while moving or in a handshake).
+//! *Owns*: what is between a client and the shard that serves it. *Promises*: order within a direction; what
+//! the runtime promises (one send at a time, nothing received while one is under way, none while moving or
+//! in a handshake).
 //! *Assumes*: the world schedules. *Never*: loses bytes of a connection that lives.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,12 +1,12 @@
 //! What must be true whatever happened.
 //!
-//! *Owns*: what clients sent and were told, and what was seen in the stores. *Promises*: a lie of the server, in a
-//! reply or in what it kept, fails the seed with a sentence. *Assumes*: every message carries its token and only this
-//! simulation writes. *Never*: looks at how the server works.
+//! *Owns*: what clients sent and were told, and what was seen in the stores. *Promises*: a lie of the
+//! server, in a reply or in what it kept, fails the seed with a sentence. *Assumes*: every message carries
+//! its token and only this simulation writes. *Never*: looks at how the server works.
 //!
 //! By count: for a message and an account, copies present ≥ acknowledged additions − attempted removals, and
-//! ≤ attempted additions. By identity: a UID shows the same message for ever, new UIDs are above the old UIDNEXT,
-//! what was acknowledged as removed is not there, mod-sequences do not fall.
+//! ≤ attempted additions. By identity: a UID shows the same message for ever, new UIDs are above the old
+//! UIDNEXT, what was acknowledged as removed is not there, mod-sequences do not fall.
 
 use std::collections::{BTreeMap, BTreeSet};
 

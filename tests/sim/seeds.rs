@@ -1,7 +1,8 @@
 //! Randomness from a seed, and which seeds run.
 //!
-//! *Owns*: the environment variables; choices on top of the engine's generator. *Promises*: the same seed gives the
-//! same draws everywhere. *Assumes*: draws are made in one order. *Never*: asks the machine for randomness.
+//! *Owns*: the environment variables; choices on top of the engine's generator. *Promises*: the same seed
+//! gives the same draws everywhere. *Assumes*: draws are made in one order. *Never*: asks the machine for
+//! randomness.
 //!
 //! `RINGPOST_SIM_SEED=n` runs one seed and prints its trace; `RINGPOST_SIM_SHARD_SEEDS=n` runs seeds `0..n`.
 

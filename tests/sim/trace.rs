@@ -1,7 +1,7 @@
 //! What happened, for people and for comparing two runs.
 //!
-//! *Owns*: the fingerprint of a run and its last lines. *Promises*: every octet that passes between world and shards
-//! goes into the fingerprint. *Never*: grows without bound.
+//! *Owns*: the fingerprint of a run and its last lines. *Promises*: every octet that passes between world
+//! and shards goes into the fingerprint. *Never*: grows without bound.
 
 use std::collections::VecDeque;
 use std::fmt::Arguments;

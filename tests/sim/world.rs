@@ -1,7 +1,7 @@
 //! The world around the shards: time, disks, network, clients, and what goes wrong.
 //!
-//! *Owns*: the queue of everything that will happen. *Promises*: the same seed gives the same trace; effects are
-//! carried out as the runtime does. *Assumes*: nothing of the shards but `Event` and `Effect`.
+//! *Owns*: the queue of everything that will happen. *Promises*: the same seed gives the same trace; effects
+//! are carried out as the runtime does. *Assumes*: nothing of the shards but `Event` and `Effect`.
 //! *Never*: sleeps, or asks the machine for time or chance.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,8 +144,8 @@ pub struct World {
 }
 
 impl World {
-    /// Runs a seed to its end; an error is what was wrong, in one sentence. `more_power_cuts` come on top of the
-    /// seed's own.
+    /// Runs a seed to its end; an error is what was wrong, in one sentence. `more_power_cuts` come on top of
+    /// the seed's own.
     pub fn run(
         seed: u64,
         bug: Option<Bug>,

@@ -1,8 +1,8 @@
 //! Conversations that nobody would hold: words of a protocol in any order, with junk, in any chunking.
 //!
 //! *Owns*: the vocabulary. *Promises*: no panic, and the same answers however the bytes were cut.
-//! *Assumes*: `transcripts` say what the answers should be. *Never*: says STARTTLS or STLS: there the chunking
-//! decides what came before the handshake.
+//! *Assumes*: `transcripts` say what the answers should be. *Never*: says STARTTLS or STLS: there the
+//! chunking decides what came before the handshake.
 
 use ringpost::proto::Service;
 use ringpost_engine::testing::seed::Seed;

@@ -42,7 +42,8 @@ pub fn run(shard: &Shard, output: &mut Output) -> Result<u64, Failure> {
         let verdict = if damages == 0 { "sound".to_owned() } else { format!("DAMAGED in {damages} places") };
         let mut text = format!(
             "{}: {verdict}\n  segments {}, batches {}, bytes {}\n  \
-             records {records}, {bodies} of them bodies\n  accounts {}, mailboxes {}, messages {}\n  the log ends at {}",
+             records {records}, {bodies} of them bodies\n  \
+             accounts {}, mailboxes {}, messages {}\n  the log ends at {}",
             name(shard),
             end.chain.segments.len(),
             end.batches,

@@ -1,8 +1,8 @@
 //! A batch: the records of one write, made durable together.
 //!
 //! *Owns*: the batch's 80-byte header and the walk over its records.
-//! *Promises*: a batch that opens is exactly one that was written at this place of this log, after the batch it
-//! names; what is read lies within the bytes given.
+//! *Promises*: a batch that opens is exactly one that was written at this place of this log, after the batch
+//! it names; what is read lies within the bytes given.
 //! *Assumes*: nothing of the bytes. *Never*: decides whether a bad batch is torn or rotten; that is `scan`.
 
 use zerocopy::little_endian::{U16, U32, U64};
@@ -147,8 +147,8 @@ impl Slot {
     }
 }
 
-/// Walks the records of a batch's payload. None when their headers are not the ones that were written; then nothing
-/// in the batch can be told apart.
+/// Walks the records of a batch's payload. None when their headers are not the ones that were written; then
+/// nothing in the batch can be told apart.
 pub fn open(meta: &BatchMeta, payload: &[u8]) -> Option<Vec<Slot>> {
     if payload.len() != meta.len as usize || meta.records as usize > payload.len() / RECORD_HEAD {
         return None;

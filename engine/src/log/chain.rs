@@ -1,7 +1,7 @@
 //! Which segment files make up the log, before any batch is read.
 //!
-//! *Owns*: the reading of headers and of the links between segments. *Promises*: writes nothing; a file that is
-//! not in the chain holds nothing that anybody was told of.
+//! *Owns*: the reading of headers and of the links between segments. *Promises*: writes nothing; a file that
+//! is not in the chain holds nothing that anybody was told of.
 //! *Assumes*: names of files are true. *Never*: reads records.
 
 use super::batch::{BatchMeta, LogIdentity};
@@ -21,7 +21,8 @@ pub struct SegmentInfo {
     pub bytes: u64,
     /// Its header; none when it is damaged and nothing else tells.
     pub meta: Option<SegmentMeta>,
-    /// Whether the header is damaged. `meta` is then what the first batch tells: all but where the log before ends.
+    /// Whether the header is damaged. `meta` is then what the first batch tells: all but where the log
+    /// before ends.
     pub rotten: bool,
 }
 
@@ -32,7 +33,8 @@ pub struct Chain {
     pub log: Option<LogIdentity>,
     /// The segments that hold the log, in order.
     pub segments: Vec<SegmentInfo>,
-    /// Segments that were prepared and never used, or begun and never acknowledged, or stepped over when empty.
+    /// Segments that were prepared and never used, or begun and never acknowledged, or stepped over when
+    /// empty.
     pub stale: Vec<SegmentId>,
     /// Files that were to become segments.
     pub fresh: Vec<SegmentId>,
@@ -117,8 +119,8 @@ impl Chain {
                 break;
             }
             let passed_over = wanted.is_some_and(|wanted| info.segment != wanted);
-            // Without header and named by nobody: in use only if something was durable in it, which a second batch
-            // proves. The first is written together with the header.
+            // Without header and named by nobody: in use only if something was durable in it, which a second
+            // batch proves. The first is written together with the header.
             let unused = wanted.is_none() && info.rotten && !self.has_second_batch(disk, &info)?;
             if passed_over || unused {
                 self.stale.push(info.segment);

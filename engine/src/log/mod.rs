@@ -16,8 +16,8 @@ pub mod segment;
 pub(crate) mod supply;
 pub(crate) mod writer;
 
-/// Every batch begins at a multiple of this, and a segment's header fills the first one: no block (of a page cache
-/// or of a disk) that holds something durable is written a second time. I2
+/// Every batch begins at a multiple of this, and a segment's header fills the first one: no block (of a page
+/// cache or of a disk) that holds something durable is written a second time. I2
 pub const BLOCK: u64 = 4096;
 
 /// The format version that this code writes, and the newest that it reads.

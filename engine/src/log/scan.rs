@@ -1,7 +1,8 @@
 //! Reading a log back, tolerantly, and telling a torn tail from damage.
 //!
 //! *Owns*: the rule of recovery (README §4): which batches count, where the log ends, what had been durable.
-//! *Promises*: writes nothing; tells each record and each damage once, in order of the log; panics on no input.
+//! *Promises*: writes nothing; tells each record and each damage once, in order of the log; panics on no
+//! input.
 //! *Assumes*: nothing of the bytes. *Never*: knows what a change means.
 
 use super::batch::{self, BatchMeta, LogIdentity, Slot};
@@ -302,8 +303,8 @@ impl Scan<'_> {
                 }
                 return Ok(end);
             };
-            // A header that verifies at a later place proves that all before it had been durable: `meta.durable`
-            // says so, and with one batch in flight it is the batch's own position. I5
+            // A header that verifies at a later place proves that all before it had been durable:
+            // `meta.durable` says so, and with one batch in flight it is the batch's own position. I5
             if at != offset && meta.durable.0 <= frame.base.0 + offset {
                 return Ok(end);
             }

@@ -1,6 +1,7 @@
 //! A segment: a file of zeroes that is filled once, from front to back, and never changes afterwards.
 //!
-//! *Owns*: the header in its first block, and its life. *Promises*: the header says where the log before it ends.
+//! *Owns*: the header in its first block, and its life. *Promises*: the header says where the log before it
+//! ends.
 //! *Assumes*: the header is written together with the first batch, and counts only with it.
 //! *Never*: is appended to by another process than the one that made it.
 //!

@@ -1,7 +1,8 @@
 //! The writer: gives every record its place and gets batches onto the disk, one at a time.
 //!
-//! *Owns*: log positions, the queue of batches, the current segment. *Promises*: a batch is written only when all
-//! before it are durable (I5); whatever comes while one is in flight forms the next: group commit without a timer.
+//! *Owns*: log positions, the queue of batches, the current segment. *Promises*: a batch is written only
+//! when all before it are durable (I5); whatever comes while one is in flight forms the next: group commit
+//! without a timer.
 //! *Assumes*: every request is completed once. *Never*: applies; gives a position out twice (I1).
 //!
 //! ```text
@@ -377,7 +378,8 @@ impl Writer {
         batch
     }
 
-    /// The next segment cannot be made: what was to go into it is refused after all. Their positions stay unused.
+    /// The next segment cannot be made: what was to go into it is refused after all. Their positions stay
+    /// unused.
     fn drop_unplaceable(&mut self) -> Completed {
         if self.plan.segment == self.current.segment {
             return Completed::Dropped(Vec::new());
@@ -399,7 +401,8 @@ impl Writer {
             !self.tail_empty && self.open.is_none() && self.closed.is_empty() && self.flight.is_none();
         if idle && unvouched {
             self.time_ms = self.time_ms.max(now.unix_ms);
-            // On a full disk there may be no room even for this; then the window of README §4.3, C6 stays open.
+            // On a full disk there may be no room even for this; then the window of README §4.3, C6 stays
+            // open.
             let _room_or_not = self.room(0, 0, true);
         }
     }

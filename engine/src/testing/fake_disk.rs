@@ -1,21 +1,22 @@
 //! A disk in memory that fails as disks do, by a seed.
 //!
-//! *Owns*: files as they look now and as they would be after a power cut. *Promises*: the same seed and the same
-//! calls give the same bytes; it does nothing that the fault model leaves out.
+//! *Owns*: files as they look now and as they would be after a power cut. *Promises*: the same seed and the
+//! same calls give the same bytes; it does nothing that the fault model leaves out.
 //! *Assumes*: one store uses it. *Never*: fails when its faults are off.
 //!
 //! # Fault model
 //!
 //! * A **sector** is 512 bytes. A sector is old or new after a crash, never a mixture.
-//! * A write that was not durable may, at a power cut, have reached any subset of its sectors, in any order with
-//!   other such writes. A write that was reported durable has reached all of them, and later writes to *other*
-//!   sectors do not harm it.
-//! * `Sync` makes earlier writes to that file durable. `Create` and `Rename` are durable when reported; cut short, each
-//!   of them either happened or did not, and a half-made `Create` leaves a file of any size.
+//! * A write that was not durable may, at a power cut, have reached any subset of its sectors, in any order
+//!   with other such writes. A write that was reported durable has reached all of them, and later writes to
+//!   *other* sectors do not harm it.
+//! * `Sync` makes earlier writes to that file durable. `Create` and `Rename` are durable when reported; cut
+//!   short, each of them either happened or did not, and a half-made `Create` leaves a file of any size.
 //! * `Unlink` and `Trim` are durable at some time after they are reported: at a power cut each may be undone.
 //! * A killed **process** loses nothing that was written, reported or not; it stays as undurable as it was.
 //! * **Rot** flips one bit of a sector that nobody is writing. `EIO` fails a request without effect.
-//! * **ENOSPC**: all files together hold at most `capacity` bytes; a `Create` beyond fails and leaves no file.
+//! * **ENOSPC**: all files together hold at most `capacity` bytes; a `Create` beyond fails and leaves no
+//!   file.
 //! * Not modelled: writes that a disk reports durable and loses, sectors written to a wrong place.
 
 use std::collections::BTreeMap;
@@ -102,7 +103,8 @@ impl FakeDisk {
         }
     }
 
-    /// Begins a request that may be cut off: its effects are seen, and not durable. [`FakeDisk::finish`] ends it.
+    /// Begins a request that may be cut off: its effects are seen, and not durable. [`FakeDisk::finish`]
+    /// ends it.
     pub fn start(&mut self, request: &IoRequest) {
         if let IoRequest::Write { file, offset, parts, .. } = request {
             self.write(*file, *offset, parts);
@@ -191,8 +193,8 @@ impl FakeDisk {
         IoResult::Done
     }
 
-    /// The end of a request is never seen: a write is as [`FakeDisk::start`] left it, a creation leaves a piece,
-    /// anything else happens or does not.
+    /// The end of a request is never seen: a write is as [`FakeDisk::start`] left it, a creation leaves a
+    /// piece, anything else happens or does not.
     pub fn cut_off(&mut self, request: &IoRequest) {
         match request {
             IoRequest::Write { .. } | IoRequest::Sync { .. } => {}

@@ -48,7 +48,8 @@ impl Message {
 struct Mailbox {
     /// Full name; none until a comparison has told it (superior levels come into being on the way).
     name: Option<String>,
-    /// Whether somebody asked for it; superior levels and what a deletion leaves of them may go by themselves.
+    /// Whether somebody asked for it; superior levels and what a deletion leaves of them may go by
+    /// themselves.
     asked_for: bool,
     /// The greatest UID ever seen.
     last_uid: u32,
@@ -152,8 +153,8 @@ impl Model {
         Ok(())
     }
 
-    /// Compares with the store. After damage, `lost` may be missing, and an account whose creation was refused because
-    /// a lost one had its address may be there, empty. `Err` says what differs.
+    /// Compares with the store. After damage, `lost` may be missing, and an account whose creation was
+    /// refused because a lost one had its address may be there, empty. `Err` says what differs.
     pub fn compare(&mut self, store: &Store, lost: Option<&[AccountId]>) -> Result<(), String> {
         let but = lost.unwrap_or_default();
         let mut served: BTreeSet<AccountId> = store.accounts_after("").map(|account| account.id()).collect();

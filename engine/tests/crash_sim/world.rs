@@ -3,8 +3,9 @@
 //! *Owns*: time, the order of completions, crashes, the oracle. *Promises*: the same seed gives the same run.
 //! *Assumes*: the fault model at the head of `fake_disk`. *Never*: lets a difference pass.
 //!
-//! After a crash the store must equal one of two states: A, what was acknowledged; or B, A and the one batch that was
-//! in flight. After rot every account equals the model or is in quarantine, and once the rot is undone all is there.
+//! After a crash the store must equal one of two states: A, what was acknowledged; or B, A and the one batch
+//! that was in flight. After rot every account equals the model or is in quarantine, and once the rot is
+//! undone all is there.
 
 use std::collections::BTreeMap;
 

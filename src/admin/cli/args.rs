@@ -1,6 +1,7 @@
 //! What can be typed.
 //!
-//! *Owns*: names, options and help texts; man pages come from the same. *Promises*: `--help` reads like a short manual.
+//! *Owns*: names, options and help texts; man pages come from the same. *Promises*: `--help` reads like a
+//! short manual.
 //! *Assumes*: clap. *Never*: acts.
 
 use std::path::PathBuf;
@@ -9,8 +10,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 /// A mail store server for Linux: SMTP and LMTP in, POP3 and IMAP out.
 ///
-/// Start it with `ringpost serve`; every other command speaks to the server that runs on the same data folder,
-/// through the socket `admin.sock` in it.
+/// Start it with `ringpost serve`; every other command speaks to the server that runs on the same data
+/// folder, through the socket `admin.sock` in it.
 #[derive(Debug, Parser)]
 #[command(name = "ringpost", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Args {
@@ -83,9 +84,10 @@ pub enum AccountCommand {
     ///
     /// Without --password-stdin a password is generated and printed.
     ///
-    /// With --csv, lines of `address,password` are read from standard input (everything behind the first comma is the
-    /// password). A password that begins with `$argon2` is taken as a ready hash. An empty one is generated: then
-    /// `address,password` is printed. Hashing a given password costs about 20 ms on a core, generated ones cost little.
+    /// With --csv, lines of `address,password` are read from standard input (everything behind the first
+    /// comma is the password). A password that begins with `$argon2` is taken as a ready hash. An empty one
+    /// is generated: then `address,password` is printed. Hashing a given password costs about 20 ms on a
+    /// core, generated ones cost little.
     Add {
         /// The address, name@domain.
         #[arg(required_unless_present = "csv", conflicts_with = "csv")]

@@ -1,7 +1,7 @@
 //! Many accounts from CSV.
 //!
-//! *Owns*: reading, hashing on all cores, sending in batches, telling how each went. *Promises*: bounded memory; the
-//! order of the file; a line that fails does not stop the others, but the exit code tells.
+//! *Owns*: reading, hashing on all cores, sending in batches, telling how each went. *Promises*: bounded
+//! memory; the order of the file; a line that fails does not stop the others, but the exit code tells.
 //! *Assumes*: one address a line. *Never*: sends a password, only hashes.
 
 use std::io::{BufRead, IsTerminal, Write};

@@ -1,6 +1,7 @@
 //! What commands print.
 //!
-//! *Owns*: columns, units and JSON lines. *Promises*: a reader that goes away (`| head`) ends the output quietly.
+//! *Owns*: columns, units and JSON lines. *Promises*: a reader that goes away (`| head`) ends the output
+//! quietly.
 //! *Assumes*: results on standard output, everything else on standard error. *Never*: decides.
 
 use std::io::{BufWriter, ErrorKind, Stdout, Write};

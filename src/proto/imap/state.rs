@@ -1,7 +1,8 @@
 //! What all commands of a session share, and how a command and its session talk.
 //!
-//! *Owns*: who is logged in, what is selected, what is enabled. *Promises*: a command learns of the world by [`Wake`]
-//! and answers by [`Step`], nothing else. *Assumes*: one command at a time. *Never*: keeps store data, ids excepted.
+//! *Owns*: who is logged in, what is selected, what is enabled. *Promises*: a command learns of the world by
+//! [`Wake`] and answers by [`Step`], nothing else. *Assumes*: one command at a time. *Never*: keeps store
+//! data, ids excepted.
 
 use bytes::Bytes;
 use ringpost_engine::change::{Change, Outcome};
@@ -138,13 +139,15 @@ impl Core {
         let Some(view) = &mut self.view else { return true };
         let done = view.tell(cx.store, &mut self.out, Tell { expunge, modseq: self.condstore });
         if let Some(change) = view.claim_recent(cx.store) {
-            // Nobody waits for it: if it is refused, another session sees the same messages as recent, no more.
+            // Nobody waits for it: if it is refused, another session sees the same messages as recent, no
+            // more.
             let _refused_is_harmless = cx.store.append(view.account(), change, cx.now);
         }
         done
     }
 
-    /// A CONDSTORE enabling command was given (rfc7162#3.1): the first one shows HIGHESTMODSEQ of what is selected.
+    /// A CONDSTORE enabling command was given (rfc7162#3.1): the first one shows HIGHESTMODSEQ of what is
+    /// selected.
     pub fn enable_condstore(&mut self, cx: &Cx<'_>) {
         if self.condstore {
             return;

@@ -1,7 +1,7 @@
 //! Which command is allowed when, and what the server says it can do.
 //!
-//! *Owns*: the rules of every verb and the list of capabilities, as data. *Promises*: a new verb does not compile until
-//! it has its rule. *Assumes*: the parser knows the names. *Never*: runs anything.
+//! *Owns*: the rules of every verb and the list of capabilities, as data. *Promises*: a new verb does not
+//! compile until it has its rule. *Assumes*: the parser knows the names. *Never*: runs anything.
 
 use bytes::BytesMut;
 

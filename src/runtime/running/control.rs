@@ -1,7 +1,7 @@
 //! Speaks to the shards from ordinary threads.
 //!
-//! *Owns*: the questions of control threads that wait for an answer. *Promises*: each gets one answer, or an error
-//! within `CONTROL_MS`. *Assumes*: the caller may block. *Never*: knows what a request means.
+//! *Owns*: the questions of control threads that wait for an answer. *Promises*: each gets one answer, or an
+//! error within `CONTROL_MS`. *Assumes*: the caller may block. *Never*: knows what a request means.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! Starting and ending.
 //!
-//! *Owns*: the threads, the lock of the data folder, the order of things at start and end. *Promises*: what cannot be
-//! served is refused in one line before anything is; an end loses nothing that was acknowledged.
+//! *Owns*: the threads, the lock of the data folder, the order of things at start and end. *Promises*: what
+//! cannot be served is refused in one line before anything is; an end loses nothing that was acknowledged.
 //! *Assumes*: one server per data folder. *Never*: touches a connection.
 
 use std::net::{SocketAddr, TcpListener};
@@ -179,7 +179,8 @@ impl Running {
         &self.addresses
     }
 
-    /// Stops accepting, lets sessions finish for `limits::DRAIN_MS`, makes everything durable, joins every thread.
+    /// Stops accepting, lets sessions finish for `limits::DRAIN_MS`, makes everything durable, joins every
+    /// thread.
     ///
     /// # Errors
     /// Which shard did not come to its end. Nothing that was acknowledged is lost by that.

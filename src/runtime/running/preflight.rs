@@ -1,7 +1,9 @@
 //! Whether this machine and this folder can serve, before anything is served.
 //!
-//! *Owns*: the checks and their remedies in words. *Promises*: one line that says what is wrong and what to do.
-//! *Assumes*: it runs as the user that will serve. *Never*: changes anything but the data folder's existence and lock.
+//! *Owns*: the checks and their remedies in words. *Promises*: one line that says what is wrong and what to
+//! do.
+//! *Assumes*: it runs as the user that will serve. *Never*: changes anything but the data folder's existence
+//! and lock.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -130,7 +132,8 @@ fn check_ring() -> Result<(), String> {
     }
 }
 
-/// Why the kernel gives no ring, and what to do; `switch` is the sysctl's value, `kernel` the running version.
+/// Why the kernel gives no ring, and what to do; `switch` is the sysctl's value, `kernel` the running
+/// version.
 fn ring_refusal(error: &io::Error, switch: &str, kernel: &str) -> String {
     match error.raw_os_error() {
         Some(libc::ENOSYS) => format!(

@@ -1,8 +1,8 @@
 //! A shard's thread: recovers, serves, ends.
 //!
-//! *Owns*: what a thread needs and in which order it comes. *Promises*: nothing is served before recovery is done; no
-//! ring is left with operations under way. *Assumes*: the folder is locked. *Never*: ends the process but when the
-//! ring cannot be left safely.
+//! *Owns*: what a thread needs and in which order it comes. *Promises*: nothing is served before recovery is
+//! done; no ring is left with operations under way. *Assumes*: the folder is locked. *Never*: ends the
+//! process but when the ring cannot be left safely.
 
 use std::cell::RefCell;
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! Clients: small protocol drivers that hold the server to its word.
 //!
-//! *Owns*: what a driver is given and may do. *Promises*: a driver answers every byte it gets at once and checks it.
+//! *Owns*: what a driver is given and may do. *Promises*: a driver answers every byte it gets at once and
+//! checks it.
 //! *Assumes*: the world carries bytes. *Never*: knows time.
 
 use ringpost::proto::Service;

@@ -1,7 +1,8 @@
 //! Commands about the connection: CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, NAMESPACE, STARTTLS.
 //!
 //! *Owns*: what is answered at once. *Promises*: nothing that a client sent in clear survives STARTTLS.
-//! *Assumes*: the session tells the view's news at the end of NOOP as of any command. *Never*: touches a mailbox.
+//! *Assumes*: the session tells the view's news at the end of NOOP as of any command. *Never*: touches a
+//! mailbox.
 
 use crate::proto::Cx;
 use crate::proto::imap::reply::Reply;

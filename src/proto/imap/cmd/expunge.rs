@@ -1,8 +1,8 @@
 //! EXPUNGE and UID EXPUNGE (rfc3501#6.4.3, rfc4315#2.1).
 //!
-//! *Owns*: which messages go. *Promises*: works in chunks, so that no change is larger than what is remembered for
-//! other sessions. *Assumes*: the view writes the EXPUNGE replies from what the store remembers. *Never*: removes a
-//! message that the client has not been told of.
+//! *Owns*: which messages go. *Promises*: works in chunks, so that no change is larger than what is
+//! remembered for other sessions. *Assumes*: the view writes the EXPUNGE replies from what the store
+//! remembers. *Never*: removes a message that the client has not been told of.
 
 use ringpost_engine::change::{Change, FlagBits, Outcome, UidSet};
 use ringpost_engine::ids::Uid;

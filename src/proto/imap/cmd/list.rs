@@ -1,8 +1,8 @@
 //! LIST (rfc3501#6.3.8, rfc5258, rfc6154) and LSUB (rfc3501#6.3.9).
 //!
-//! *Owns*: which names are shown, with which attributes. *Promises*: goes through the names in order, a bounded number a
-//! call; the last name looked at is the cursor. *Assumes*: the account keeps its names sorted, so what lies below a name
-//! is one run. *Never*: changes anything.
+//! *Owns*: which names are shown, with which attributes. *Promises*: goes through the names in order, a
+//! bounded number a call; the last name looked at is the cursor. *Assumes*: the account keeps its names
+//! sorted, so what lies below a name is one run. *Never*: changes anything.
 
 use ringpost_engine::change::SpecialUse;
 use ringpost_engine::index::{AccountRef, MailboxRef};
@@ -112,8 +112,8 @@ impl Listing {
         None
     }
 
-    /// Shows subscribed names and, for LSUB and RECURSIVEMATCH, names above them; the last one looked at if there are
-    /// more.
+    /// Shows subscribed names and, for LSUB and RECURSIVEMATCH, names above them; the last one looked at if
+    /// there are more.
     fn list_subscriptions(
         &self,
         account: AccountRef<'_>,

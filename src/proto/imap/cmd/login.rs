@@ -1,8 +1,9 @@
 //! LOGIN and AUTHENTICATE.
 //!
-//! *Owns*: the way from what a client claims to an account. *Promises*: an unknown user, a wrong password and a service
-//! that is not allowed take the same time and get the same reply. *Assumes*: the shard hands the session to the owner of
-//! the address and checks passwords off its thread. *Never*: keeps a password longer than until its check.
+//! *Owns*: the way from what a client claims to an account. *Promises*: an unknown user, a wrong password
+//! and a service that is not allowed take the same time and get the same reply. *Assumes*: the shard hands
+//! the session to the owner of the address and checks passwords off its thread. *Never*: keeps a password
+//! longer than until its check.
 //!
 //! ```text
 //!  Start ──LOGIN, initial response──► Credentials ──Handoff──► Arriving ──Verify──► Verifying ──► Done

@@ -1,8 +1,8 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (rfc3501#6.3.3 to #6.3.7, rfc6154#5).
 //!
-//! *Owns*: what is said about a name before the store is asked. *Promises*: a name made or removed is durable before the
-//! completion. *Assumes*: the store makes missing superiors, keeps names that hold others, and decides for good when
-//! the change applies. *Never*: subscribes by itself.
+//! *Owns*: what is said about a name before the store is asked. *Promises*: a name made or removed is
+//! durable before the completion. *Assumes*: the store makes missing superiors, keeps names that hold
+//! others, and decides for good when the change applies. *Never*: subscribes by itself.
 
 use ringpost_engine::change::{Change, Outcome, SpecialUse};
 use ringpost_engine::index::{AccountRef, MailboxRef};
@@ -77,7 +77,8 @@ impl Edit {
     }
 }
 
-/// The name that is meant (rfc3501#6.3.3: a trailing separator announces names below it), if a mailbox can have it.
+/// The name that is meant (rfc3501#6.3.3: a trailing separator announces names below it), if a mailbox can
+/// have it.
 fn new_name(name: &str) -> Result<&str, Reply> {
     let name = name.strip_suffix('/').unwrap_or(name);
     if name.len() > MAILBOX_NAME_BYTES_MAX || name.split('/').count() > MAILBOX_LEVELS_MAX {
@@ -112,7 +113,8 @@ fn create(account: AccountRef<'_>, name: &str, special_use: UseArgument) -> Resu
     Ok(Change::MailboxCreate { name: name.to_owned(), special_use })
 }
 
-/// One mailbox of an account for each use; `\All` and `\Flagged` would be views of others, which there are not.
+/// One mailbox of an account for each use; `\All` and `\Flagged` would be views of others, which there are
+/// not.
 fn may_carry(account: AccountRef<'_>, wanted: SpecialUse) -> bool {
     !matches!(wanted, SpecialUse::All | SpecialUse::Flagged)
         && account.mailboxes().all(|mailbox| mailbox.special_use() != Some(wanted))

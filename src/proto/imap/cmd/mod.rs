@@ -1,8 +1,9 @@
 //! The commands, one file a family.
 //!
-//! *Owns*: the way from a verb to the state machine that runs it. *Promises*: every command is a value with one entry,
-//! `step`, called until it says [`Step::Done`]; a long one does bounded work a call and keeps a UID as its cursor, so it
-//! does not mind what others do in between. *Assumes*: the table let it pass. *Never*: lets one command call another.
+//! *Owns*: the way from a verb to the state machine that runs it. *Promises*: every command is a value with
+//! one entry, `step`, called until it says [`Step::Done`]; a long one does bounded work a call and keeps a
+//! UID as its cursor, so it does not mind what others do in between. *Assumes*: the table let it pass.
+//! *Never*: lets one command call another.
 
 use bytes::Bytes;
 

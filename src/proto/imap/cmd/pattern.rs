@@ -1,7 +1,7 @@
 //! Names against LIST patterns (rfc3501#6.3.8).
 //!
-//! *Owns*: what `*` and `%` match. *Promises*: time in proportion to pattern times name, without recursion, whatever the
-//! pattern. *Assumes*: the separator is `/`. *Never*: knows which names exist.
+//! *Owns*: what `*` and `%` match. *Promises*: time in proportion to pattern times name, without recursion,
+//! whatever the pattern. *Assumes*: the separator is `/`. *Never*: knows which names exist.
 
 /// How a name and a pattern meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,8 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern behind a reference: an absolute one (`/…`) stands for itself, another follows the reference as it is.
+    /// A pattern behind a reference: an absolute one (`/…`) stands for itself, another follows the reference
+    /// as it is.
     pub fn new(reference: &str, pattern: &str) -> Pattern {
         let joined = match pattern.strip_prefix('/') {
             Some(absolute) => absolute.to_owned(),

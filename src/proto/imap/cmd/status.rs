@@ -1,7 +1,7 @@
 //! STATUS: figures of a mailbox without selecting it (rfc3501#6.3.10).
 //!
-//! *Owns*: how each item is counted. *Promises*: costs the same for any size of mailbox. *Assumes*: the index keeps the
-//! counts. *Never*: opens the mailbox or changes anything.
+//! *Owns*: how each item is counted. *Promises*: costs the same for any size of mailbox. *Assumes*: the
+//! index keeps the counts. *Never*: opens the mailbox or changes anything.
 
 use ringpost_engine::index::MailboxRef;
 

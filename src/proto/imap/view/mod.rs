@@ -1,8 +1,9 @@
 //! What the client has been told of its selected mailbox.
 //!
-//! *Owns*: the numbering of messages as the client knows it, and the cursors of what it was told. *Promises*: a
-//! sequence number means the same message until an EXPUNGE reply says otherwise; costs the same for ten messages or
-//! a million. *Assumes*: [`View::absorb`] ran since the store last changed. *Never*: copies the list of UIDs.
+//! *Owns*: the numbering of messages as the client knows it, and the cursors of what it was told.
+//! *Promises*: a sequence number means the same message until an EXPUNGE reply says otherwise; costs the
+//! same for ten messages or a million. *Assumes*: [`View::absorb`] ran since the store last changed.
+//! *Never*: copies the list of UIDs.
 //!
 //! ```text
 //!  store:        1   2   4   7   8 │ 9  12        present messages, by UID
@@ -55,7 +56,8 @@ pub struct View {
     lost: bool,
 }
 
-/// Why a sequence set means nothing: it names a number above the count of messages, or `*` where there is none.
+/// Why a sequence set means nothing: it names a number above the count of messages, or `*` where there is
+/// none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfRange;
 
@@ -112,7 +114,8 @@ impl View {
         store.mailbox(self.account, self.mailbox)
     }
 
-    /// Learns which messages are gone. To be called whenever the store may have changed, before numbers are used.
+    /// Learns which messages are gone. To be called whenever the store may have changed, before numbers are
+    /// used.
     pub fn absorb(&mut self, store: &Store) {
         let Some(mailbox) = self.mailbox(store) else {
             self.lost = true;
@@ -172,7 +175,8 @@ impl View {
     /// The UID behind a number from `1..=exists`.
     fn uid_at(&self, mailbox: MailboxRef<'_>, number: u32) -> Uid {
         let index = number as usize - 1;
-        // The gone one with index `g` has number `rank + g`; that grows with `g`, so the split can be searched.
+        // The gone one with index `g` has number `rank + g`; that grows with `g`, so the split can be
+        // searched.
         let (mut low, mut high) = (0, self.gone.len());
         while low < high {
             let middle = (low + high) / 2;
@@ -232,8 +236,8 @@ impl View {
         present + self.gone.iter().filter(|&&uid| self.recent.contains(uid)).count()
     }
 
-    /// The change by which what was shown as `\Recent` stops being so for others; none if there is nothing new.
-    /// EXAMINE never causes it (rfc3501#6.3.2).
+    /// The change by which what was shown as `\Recent` stops being so for others; none if there is nothing
+    /// new. EXAMINE never causes it (rfc3501#6.3.2).
     pub fn claim_recent(&mut self, store: &Store) -> Option<Change> {
         let mailbox = self.mailbox(store).filter(|_| !self.read_only)?;
         if mailbox.recent_from() >= self.horizon || self.claimed >= self.horizon {

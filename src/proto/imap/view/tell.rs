@@ -1,8 +1,10 @@
-//! Telling the client what changed: EXPUNGE, EXISTS, RECENT, FLAGS and FETCH replies, as deltas against cursors.
+//! Telling the client what changed: EXPUNGE, EXISTS, RECENT, FLAGS and FETCH replies, as deltas against
+//! cursors.
 //!
-//! *Owns*: which replies are due and that none is said twice. *Promises*: stops when the output is full and goes on
-//! where it stopped; a burst of changes to one message is one reply. *Assumes*: the caller knows whether EXPUNGE may be
-//! sent now (rfc3501#7.4.1). *Never*: tells what is not durable; the store shows nothing else.
+//! *Owns*: which replies are due and that none is said twice. *Promises*: stops when the output is full and
+//! goes on where it stopped; a burst of changes to one message is one reply. *Assumes*: the caller knows
+//! whether EXPUNGE may be sent now (rfc3501#7.4.1). *Never*: tells what is not durable; the store shows
+//! nothing else.
 
 use ringpost_engine::change::{FlagBits, UidSet};
 use ringpost_engine::ids::Uid;
@@ -37,7 +39,8 @@ impl View {
         self.tell_flags(mailbox, out, tell.modseq)
     }
 
-    /// Notes which known messages have other flags than the client was told, `own` aside: the caller answers for those.
+    /// Notes which known messages have other flags than the client was told, `own` aside: the caller answers
+    /// for those.
     pub fn collect(&mut self, mailbox: MailboxRef<'_>, own: &UidSet) {
         let newest = mailbox.highest_modseq();
         if newest == self.told {
@@ -56,7 +59,8 @@ impl View {
         self.told = newest;
     }
 
-    /// Lowest first: each reply renumbers those above it, and the next number is right by the same rule as ever.
+    /// Lowest first: each reply renumbers those above it, and the next number is right by the same rule as
+    /// ever.
     fn tell_expunges(&mut self, mailbox: MailboxRef<'_>, out: &mut Out) -> bool {
         let mut told = 0;
         while told < self.gone.len() && out.has_room() {

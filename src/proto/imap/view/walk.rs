@@ -2,7 +2,8 @@
 //!
 //! *Owns*: the way from UID ranges to places in the store. *Promises*: every step costs O(1), every new range
 //! O(log n); gone messages and those the client does not know of yet are passed over.
-//! *Assumes*: the store does not change while a walk lives; commands keep the next UID, not the walk. *Never*: stores.
+//! *Assumes*: the store does not change while a walk lives; commands keep the next UID, not the walk.
+//! *Never*: stores.
 
 use ringpost_engine::change::UidSet;
 use ringpost_engine::ids::Uid;

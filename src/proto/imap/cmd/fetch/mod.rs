@@ -1,9 +1,10 @@
 //! FETCH (rfc3501#6.4.5) with CHANGEDSINCE (rfc7162#3.1.4).
 //!
 //! *Owns*: the walk through the messages, `\Seen`, and what has to be in memory before it is looked at.
-//! *Promises*: bodies leave as runs of the log, never looked at; what comes from the index touches no segment; one
-//! message more than the output holds at most. Where `\Seen` is set, it is durable before the message is sent, and
-//! FLAGS is part of that message's reply. *Assumes*: the view keeps numbers still. *Never*: sends EXPUNGE.
+//! *Promises*: bodies leave as runs of the log, never looked at; what comes from the index touches no
+//! segment; one message more than the output holds at most. Where `\Seen` is set, it is durable before the
+//! message is sent, and FLAGS is part of that message's reply. *Assumes*: the view keeps numbers still.
+//! *Never*: sends EXPUNGE.
 //!
 //! ```text
 //!            ┌───────────────────── next window ─────────────────────┐

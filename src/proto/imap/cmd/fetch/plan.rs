@@ -1,7 +1,7 @@
 //! What a FETCH command needs, worked out once for all its messages.
 //!
-//! *Owns*: the items in wire order with their labels. *Promises*: the same plan for every message, so that nothing is
-//! decided or formatted twice. *Assumes*: the parser expanded macros. *Never*: sees a message.
+//! *Owns*: the items in wire order with their labels. *Promises*: the same plan for every message, so that
+//! nothing is decided or formatted twice. *Assumes*: the parser expanded macros. *Never*: sees a message.
 
 use bytes::{Bytes, BytesMut};
 

@@ -1,7 +1,8 @@
 //! One message's FETCH reply.
 //!
-//! *Owns*: items on the wire. *Promises*: octets of the message leave as extents, picked header fields and what the
-//! summary holds ready are the only copies. *Assumes*: what is looked at here was warmed. *Never*: skips an item.
+//! *Owns*: items on the wire. *Promises*: octets of the message leave as extents, picked header fields and
+//! what the summary holds ready are the only copies. *Assumes*: what is looked at here was warmed. *Never*:
+//! skips an item.
 
 use bytes::Bytes;
 use ringpost_engine::index::Message;

@@ -1,8 +1,9 @@
 //! SEARCH (rfc3501#6.4.4) with RETURN (rfc4731) and MODSEQ (rfc7162#3.1.5).
 //!
-//! *Owns*: the order in which messages are looked at, and how much of them is. *Promises*: the index is asked first; only
-//! what it leaves open has its header, and only what that leaves open its whole text brought in, a bounded batch at a
-//! time. *Assumes*: the view keeps numbers still. *Never*: returns a message that is gone (rfc2180#4.3).
+//! *Owns*: the order in which messages are looked at, and how much of them is. *Promises*: the index is
+//! asked first; only what it leaves open has its header, and only what that leaves open its whole text
+//! brought in, a bounded batch at a time. *Assumes*: the view keeps numbers still. *Never*: returns a
+//! message that is gone (rfc2180#4.3).
 //!
 //! ```text
 //!  Scan ──open ones──► warm headers ──► ask ──open ones──► warm messages ──► ask ─┐

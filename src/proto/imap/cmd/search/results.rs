@@ -1,7 +1,8 @@
 //! What a search found, and how it is told: `* SEARCH`, `* ESEARCH` (rfc3501#7.2.5, rfc4731, rfc7162#3.1.6).
 //!
-//! *Owns*: the found numbers as ranges. *Promises*: memory and output in proportion to ranges; one untagged reply,
-//! written in as many calls as it takes. *Assumes*: numbers are added in ascending order. *Never*: repeats a number.
+//! *Owns*: the found numbers as ranges. *Promises*: memory and output in proportion to ranges; one untagged
+//! reply, written in as many calls as it takes. *Assumes*: numbers are added in ascending order. *Never*:
+//! repeats a number.
 
 use bytes::Bytes;
 use ringpost_engine::change::UidSet;
