@@ -454,6 +454,14 @@ fn hostile_headers_fit_the_summary() {
     summary(format!("From: {}\r\n", "a:;".repeat(300_000)).as_bytes());
 }
 
+#[test]
+fn the_last_resort_is_valid_as_well() {
+    let summary = super::without_structure(NUMBERED.as_bytes());
+    Grammar::check_summary(&summary);
+    assert_eq!(Summary::decode(&summary.encode()), Some(summary.clone()));
+    assert_eq!((summary.flags, summary.parts.len()), (flag::STRUCTURE_CUT, 1));
+}
+
 /// Steps for `unit` repeated: must grow as the message grows.
 fn steps(head: &str, unit: &str, count: usize) -> usize {
     scan::scan(format!("{head}{}", unit.repeat(count)).as_bytes(), MIME_PARTS_MAX).steps
