@@ -43,7 +43,8 @@ impl fmt::Display for Error {
             Error::NewerFormat { segment, found, known } => {
                 write!(
                     f,
-                    "segment {segment} has format {found}, this version knows up to {known}: use a newer ringpost"
+                    "segment {segment} has format {found}, this version knows up to {known}: \
+                     use a newer ringpost"
                 )
             }
             Error::Corrupt { segment, offset, what } => {
