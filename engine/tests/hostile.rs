@@ -66,7 +66,7 @@ fn odd(seed: &mut Seed, now: u64) -> u64 {
 fn forge_batch(seed: &mut Seed, data: &mut [u8], at: usize) -> Option<()> {
     let (mut meta, log, _) = BatchMeta::decode(&data[at..], None)?;
     let start = at + batch::HEAD_BYTES;
-    let payload = &mut data[start..start + meta.len as usize];
+    let payload = data.get_mut(start..start + meta.len as usize)?;
     if seed.one_in(2) {
         let slots = batch::open(&meta, payload)?;
         let mut heads = crc32fast::Hasher::new();
