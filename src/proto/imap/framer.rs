@@ -191,11 +191,6 @@ impl CommandFramer {
         }
     }
 
-    /// Whether nothing of a command has been looked at: SASL and IDLE lines may be read from the input.
-    pub fn at_boundary(&self) -> bool {
-        self.state == State::Line && self.line_start == 0 && self.scanned == 0
-    }
-
     /// Takes the announced message: [`Frame::Data`] and [`Frame::Rest`] follow. The caller sends the
     /// continuation request if the literal is a synchronising one.
     pub fn accept(&mut self) {
@@ -220,7 +215,7 @@ impl CommandFramer {
         if line_bytes > IMAP_LINE_BYTES_MAX {
             return Some(self.refuse_line(input));
         }
-        let end = without_cr(input.bytes(), lf);
+        let end = without_cr(input.bytes(), self.line_start, lf);
         let Some((literal, at)) = Literal::at_end(&input.bytes()[self.line_start..end]) else {
             self.reset();
             self.skipped = 0;
@@ -289,7 +284,7 @@ impl CommandFramer {
         }
         let Some(lf) = lf else { return Some(Frame::Need) };
         let mut rest = input.take(lf + 1);
-        rest.truncate(without_cr(&rest, lf));
+        rest.truncate(without_cr(&rest, 0, lf));
         self.reset();
         match Literal::at_end(&rest) {
             Some((literal, _)) if !literal.sync => self.state = State::SkipLiteral { left: literal.size },
@@ -311,7 +306,7 @@ impl CommandFramer {
             self.scanned = seen - drop;
             return Some(Frame::Need);
         };
-        let literal = Literal::at_end(&input.bytes()[..without_cr(input.bytes(), lf)]);
+        let literal = Literal::at_end(&input.bytes()[..without_cr(input.bytes(), 0, lf)]);
         input.consume(seen);
         self.skipped += seen as u64;
         self.reset();
@@ -368,9 +363,9 @@ impl CommandFramer {
     }
 }
 
-/// Where the line ends that has its LF at `lf`.
-fn without_cr(bytes: &[u8], lf: usize) -> usize {
-    if lf > 0 && bytes[lf - 1] == b'\r' { lf - 1 } else { lf }
+/// Where the line ends that begins at `start` and has its LF at `lf`. A CR before `start` is a literal's last octet.
+fn without_cr(bytes: &[u8], start: usize, lf: usize) -> usize {
+    if lf > start && bytes[lf - 1] == b'\r' { lf - 1 } else { lf }
 }
 
 /// The tag a command begins with (rfc3501#9 `tag`), at most `limits::IMAP_TAG_BYTES_MAX` octets of it.
@@ -590,6 +585,26 @@ mod tests {
         }
         for size in 1..100 {
             assert_eq!(frames(&bytes, (size..bytes.len()).step_by(size)).0, expected, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn any_octets_in_any_cut_give_the_same_frames() {
+        const WORDS: [&[u8]; 12] = [
+            b"a ", b"APPEND ", b"x ", b"{3+}", b"{3}", b"{2000+}", b"~{120+}", b"\r\n", b"\n", b"abc",
+            b"\0\xff", b"\"{",
+        ];
+        let mut state = 7u64;
+        let mut next = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) as usize) % below
+        };
+        for _ in 0..2_000 {
+            let bytes: Vec<u8> = (0..next(30)).flat_map(|_| WORDS[next(WORDS.len())]).copied().collect();
+            let mut cuts: Vec<usize> = (0..next(8)).map(|_| next(bytes.len() + 1)).collect();
+            cuts.sort_unstable();
+            let cut = frames(&bytes, cuts.iter().copied()).0;
+            assert_eq!(cut, whole(&bytes), "{} cut at {cuts:?}", bytes.escape_ascii());
         }
     }
 

@@ -45,14 +45,6 @@ pub fn string(out: &mut BytesMut, text: &[u8]) {
     out.put_u8(b'"');
 }
 
-/// `nstring`
-pub fn nstring(out: &mut BytesMut, text: Option<&[u8]>) {
-    match text {
-        Some(text) => string(out, text),
-        None => out.put_slice(b"NIL"),
-    }
-}
-
 /// `BODY[section]<origin>`, the name of a fetched part as its reply repeats it (rfc3501#7.4.2).
 pub fn body_section(out: &mut BytesMut, section: &Section, partial: Option<Partial>) {
     out.put_slice(b"BODY[");
@@ -120,8 +112,6 @@ mod tests {
         ] {
             assert_eq!(written(|out| astring(out, text.as_bytes())), expected, "{text}");
         }
-        assert_eq!(written(|out| nstring(out, None)), "NIL");
-        assert_eq!(written(|out| nstring(out, Some(b"NIL"))), "\"NIL\"");
     }
 
     #[test]

@@ -77,6 +77,9 @@ impl Lexer {
 
     /// The space between two words.
     pub fn space(&mut self) -> Parsed<()> {
+        if self.at == self.whole.len() {
+            return Err(Fault::Bad("Something is missing at the end"));
+        }
         self.expect(b' ', "A space is missing")?;
         self.skip_spaces();
         Ok(())

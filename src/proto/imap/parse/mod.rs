@@ -47,11 +47,6 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    /// Whether it counts as a bad command.
-    pub fn is_bad(&self) -> bool {
-        matches!(self.fault, Fault::Bad(_))
-    }
-
     /// Writes the reply: tagged if there is a tag, else an untagged BAD (rfc3501#7.1.3).
     pub fn write(&self, out: &mut BytesMut) {
         let (state, text) = match (self.fault, &self.tag) {
@@ -202,7 +197,7 @@ mod tests {
     #[test]
     fn replies_name_the_tag_if_there_is_one() {
         assert_eq!(reply(b"a1 FOO"), "a1 BAD Unknown command\r\n");
-        assert_eq!(reply(b"a1"), "a1 BAD A space is missing\r\n");
+        assert_eq!(reply(b"a1"), "a1 BAD Something is missing at the end\r\n");
         assert_eq!(reply(b""), "* BAD A command begins with a tag\r\n");
         assert_eq!(reply(b"+ NOOP"), "* BAD A command begins with a tag\r\n");
         assert_eq!(reply(b"\0\xff \r"), "* BAD A command begins with a tag\r\n");
