@@ -23,7 +23,8 @@ pub fn decode_words(value: &[u8]) -> String {
             continue;
         };
         let between = &rest[..start];
-        if !between.is_empty() && !(run.is_open() && between.trim_ascii().is_empty()) {
+        let joins_words = run.is_open() && between.trim_ascii().is_empty();
+        if !joins_words {
             run.end(&mut text);
             text.push_str(&charset::decode_unlabelled(between));
         }
