@@ -38,9 +38,9 @@ pub(super) struct Deliveries {
 }
 
 impl Deliveries {
-    /// Whether nothing is under way.
-    pub fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.parts.is_empty()
+    /// Deliveries of our sessions and parts of others' under way.
+    pub fn under_way(&self) -> usize {
+        self.pending.len() + self.parts.len()
     }
 }
 

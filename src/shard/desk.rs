@@ -30,9 +30,9 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Whether nothing is under way.
-    pub fn is_idle(&self) -> bool {
-        self.jobs.is_empty()
+    /// Requests under way.
+    pub fn under_way(&self) -> usize {
+        self.jobs.len()
     }
 }
 
@@ -290,6 +290,7 @@ impl Shard {
             ("sessions_logged_in", self.users.len() as u64),
             ("sessions_watching", self.watchers.len() as u64),
             ("buffered_bytes", self.buffered as u64),
+            ("under_way", (self.under_way() + self.commits.len() + self.put_off.len()) as u64),
             ("accounts", stats.accounts),
             ("mailboxes", stats.mailboxes),
             ("messages", stats.messages),

@@ -33,9 +33,9 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Whether nothing is under way.
-    pub fn is_idle(&self) -> bool {
-        self.questions.is_empty() && self.checks.is_empty()
+    /// Questions and checks under way.
+    pub fn under_way(&self) -> usize {
+        self.questions.len() + self.checks.len()
     }
 }
 

@@ -168,8 +168,8 @@ impl Shard {
         &self.counters
     }
 
-    /// Whether nobody waits for an answer from here or from a peer.
-    fn nothing_under_way(&self) -> bool {
-        self.directory.is_idle() && self.deliveries.is_idle() && self.desk.is_idle()
+    /// Answers that somebody waits for: from here or from a peer.
+    fn under_way(&self) -> usize {
+        self.directory.under_way() + self.deliveries.under_way() + self.desk.under_way()
     }
 }

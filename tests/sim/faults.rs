@@ -25,6 +25,12 @@ pub struct Faults {
     pub cut: u64,
     /// Clients that stop reading, percent of sends.
     pub deaf: u64,
+    /// Messages between shards that take minutes, percent.
+    pub slow_peers: u64,
+    /// Clients that fall silent at some time, percent.
+    pub mute: u64,
+    /// Times the server is restarted politely.
+    pub restarts: u64,
     /// Times the power fails, and times only the process dies.
     pub power_cuts: u64,
     pub kills: u64,
@@ -59,31 +65,30 @@ impl Faults {
         let mut on = |amount: u64| if rng.chance(40) { amount } else { 0 };
         faults.net_us += on(200_000);
         faults.peer_us += on(500_000);
+        // So slow that questions and deliveries run out of time.
+        faults.slow_peers = on(1);
         faults.verify_us += on(1_000_000);
         faults.warm_us += on(50_000);
         faults.disk_us += on(100_000);
         faults.verify_busy = on(10);
         faults.cut = on(15);
         faults.deaf = on(1);
+        faults.mute = on(5);
         faults.recovery_cuts = on(30);
         faults.eio_one_in = on(300);
         let mut times = |most: u64| if rng.chance(50) { rng.within(1..most + 1) } else { 0 };
         faults.power_cuts = times(4);
         faults.kills = times(2);
         faults.full_disks = times(2);
+        faults.restarts = times(1);
         faults
     }
 
     /// Whether every client must get what it asks for.
     pub fn is_calm(&self) -> bool {
-        self.verify_busy
-            + self.cut
-            + self.deaf
-            + self.power_cuts
-            + self.kills
-            + self.eio_one_in
-            + self.full_disks
-            == 0
+        let failing = [self.verify_busy, self.cut, self.deaf, self.mute, self.eio_one_in, self.slow_peers];
+        let stopping = [self.power_cuts, self.kills, self.full_disks, self.restarts];
+        failing.iter().chain(&stopping).all(|amount| *amount == 0)
     }
 
     pub fn temper(&self, rng: &mut Rng) -> Temper {

@@ -50,6 +50,8 @@ pub struct Oracle {
     sent: BTreeMap<Token, Sent>,
     /// What stands at a place, once anybody saw it.
     places: BTreeMap<Place, Token>,
+    /// Where somebody asked for `\Deleted`: any session's EXPUNGE may remove these, and their copies.
+    marked: BTreeSet<Place>,
     /// Acknowledged as removed.
     gone: BTreeSet<Place>,
     /// Flags and keywords whose setting was acknowledged.
@@ -57,7 +59,8 @@ pub struct Oracle {
     mailboxes: BTreeMap<(String, String), SeenMailbox>,
     modseqs: BTreeMap<String, u64>,
     accounts: BTreeSet<String>,
-    pub acknowledged: u64,
+    /// Acknowledgements by kind.
+    pub counts: BTreeMap<&'static str, u64>,
 }
 
 /// The header field that names a message.
@@ -94,9 +97,13 @@ impl Oracle {
     /// The server said that it has the message.
     pub fn took<'a>(&mut self, token: Token, accounts: impl IntoIterator<Item = &'a String>) {
         for account in accounts {
-            self.acknowledged += 1;
+            self.count("taken");
             self.tally(token, account).acknowledged += 1;
         }
+    }
+
+    fn count(&mut self, kind: &'static str) {
+        *self.counts.entry(kind).or_default() += 1;
     }
 
     fn tally(&mut self, token: Token, account: &str) -> &mut Tally {
@@ -156,9 +163,15 @@ impl Oracle {
         }
     }
 
+    /// Somebody asks for `\Deleted` on what is at a place.
+    pub fn marking(&mut self, place: &Place) {
+        self.marked.insert(place.clone());
+        self.removing(place);
+    }
+
     /// The server said that it is removed.
     pub fn removed(&mut self, place: &Place) {
-        self.acknowledged += 1;
+        self.count("removed");
         self.gone.insert(place.clone());
     }
 
@@ -172,14 +185,19 @@ impl Oracle {
     /// The server said that the copy is there.
     pub fn copied(&mut self, from: &Place, to: &Place) -> Verdict {
         let Some(token) = self.token_at(from) else { return Ok(()) };
-        self.acknowledged += 1;
+        self.count("copied");
         self.tally(token, &from.0).acknowledged += 1;
-        self.stands(to, token)
+        self.stands(to, token)?;
+        // rfc3501#6.4.7: a copy keeps the flags.
+        if self.marked.contains(from) {
+            self.marking(to);
+        }
+        Ok(())
     }
 
     /// The server said that this flag or keyword is set.
     pub fn flagged(&mut self, place: &Place, flag: &str) {
-        self.acknowledged += 1;
+        self.count("flagged");
         self.flags.entry(place.clone()).or_default().insert(flag.to_owned());
     }
 

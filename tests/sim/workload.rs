@@ -15,6 +15,8 @@ use crate::seeds::Rng;
 
 pub const DOMAIN: &str = "example.test";
 pub const PASSWORD: &str = "secret";
+/// The largest message of runs that also make large mailboxes.
+const SMALL_BYTES: u64 = 400;
 const FLAGS: [&str; 4] = ["\\Flagged", "\\Answered", "$Forwarded", "Later"];
 
 /// Who is there.
@@ -46,7 +48,7 @@ impl Plan {
             aliases,
             jobs: rng.within(8..40) as usize,
             span_us: rng.within(1..20) * 1_000_000,
-            message_bytes_max: *rng.pick(&[400, 4_000, 40_000]),
+            message_bytes_max: *rng.pick(&[SMALL_BYTES, 4_000, 40_000]),
             last_token: 0,
         }
     }
@@ -65,6 +67,13 @@ impl Plan {
                 let (mailbox, other) =
                     if rng.chance(75) { ("INBOX", "Archive") } else { ("Archive", "INBOX") };
                 let mut ops = vec![Op::Read];
+                if self.message_bytes_max <= SMALL_BYTES && rng.chance(10) {
+                    // Enough to make long commands take turns (limits::STEP_MESSAGES_MAX).
+                    for _ in 0..7 {
+                        ops.extend([Op::CopyAll(mailbox), Op::Read]);
+                    }
+                    ops.push(Op::Search { header: false });
+                }
                 for _ in 0..rng.within(0..8) {
                     ops.push(self.op(rng, other));
                 }
@@ -77,7 +86,7 @@ impl Plan {
     }
 
     fn op(&mut self, rng: &mut Rng, other: &'static str) -> Op {
-        match rng.within(0..8) {
+        match rng.within(0..10) {
             0 => Op::Read,
             1 | 2 => Op::Flag(rng.pick::<&str>(&FLAGS)),
             3 => Op::Remove,
@@ -87,6 +96,7 @@ impl Plan {
                 let (token, octets) = self.message(rng);
                 Op::Append(token, octets)
             }
+            7 | 8 => Op::Search { header: rng.chance(50) },
             _ => Op::Noop,
         }
     }

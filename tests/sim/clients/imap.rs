@@ -19,6 +19,10 @@ pub enum Op {
     Remove,
     /// UID COPY of one message.
     Copy(&'static str),
+    /// UID COPY of every known message: a few of these make a mailbox large.
+    CopyAll(&'static str),
+    /// UID SEARCH for one message by its token, in the header or in the whole text.
+    Search { header: bool },
     /// UID MOVE of one message.
     Move(&'static str),
     /// APPEND of a message.
@@ -40,7 +44,8 @@ enum Doing {
     Flag(Place, &'static str),
     Mark(Place),
     Expunge(Vec<Place>),
-    Copy(Place, &'static str, bool),
+    Copy { from: Vec<Place>, to: &'static str, moved: bool },
+    Search(Token),
     Append(Token),
     Noop,
     Idle,
@@ -60,7 +65,7 @@ pub struct Imap {
     idling: bool,
     /// The literal to send when the server says go on.
     literal: Option<Vec<u8>>,
-    copied: Option<(u32, u32)>,
+    copied: Option<(Vec<u32>, Vec<u32>)>,
     done: bool,
 }
 
@@ -75,11 +80,21 @@ fn flags_of(text: &str) -> Option<Vec<String>> {
     Some(rest[..rest.find(')')?].split_whitespace().map(str::to_owned).collect())
 }
 
-/// `[COPYUID validity source target]` for one message (rfc4315#3).
-fn copied_uids(text: &str) -> Option<(u32, u32)> {
+/// A set of UIDs as a COPYUID code lists it: no `*`, in order.
+fn uid_set(text: &str) -> Option<Vec<u32>> {
+    let mut uids = Vec::new();
+    for range in text.split(',') {
+        let (first, last) = range.split_once(':').unwrap_or((range, range));
+        uids.extend(first.parse::<u32>().ok()?..=last.parse().ok()?);
+    }
+    Some(uids)
+}
+
+/// `[COPYUID validity source target]` (rfc4315#3).
+fn copied_uids(text: &str) -> Option<(Vec<u32>, Vec<u32>)> {
     let rest = &text[text.find("[COPYUID ")? + 9..];
     let mut words = rest[..rest.find(']')?].split(' ').skip(1);
-    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+    Some((uid_set(words.next()?)?, uid_set(words.next()?)?))
 }
 
 impl Imap {
@@ -129,20 +144,34 @@ impl Imap {
             }
             (Op::Remove, Some(uid)) => {
                 let place = self.place(uid);
-                // From now on any session's EXPUNGE may remove it.
-                tools.oracle.removing(&place);
+                tools.oracle.marking(&place);
                 self.command(tools, &format!("UID STORE {uid} +FLAGS (\\Deleted)"), Doing::Mark(place));
             }
             (Op::Copy(to), Some(uid)) => {
                 let place = self.place(uid);
-                tools.oracle.copying(&place);
-                self.command(tools, &format!("UID COPY {uid} {to}"), Doing::Copy(place, to, false));
+                self.copy(tools, vec![place], to);
+            }
+            (Op::CopyAll(to), _) => {
+                let known = self.view.uids.iter().filter(|uid| **uid != 0).map(|uid| self.place(*uid));
+                let places: Vec<Place> =
+                    known.filter(|place| tools.oracle.token_at(place).is_some()).collect();
+                match places.is_empty() {
+                    true => self.command(tools, "NOOP", Doing::Noop),
+                    false => self.copy(tools, places, to),
+                }
+            }
+            (Op::Search { header }, Some(uid)) => {
+                let token = tools.oracle.token_at(&self.place(uid)).unwrap_or_default();
+                let key = if header { "HEADER X-Token" } else { "TEXT" };
+                let text = format!("UID SEARCH UNDELETED {key} {token:010}");
+                self.command(tools, &text, Doing::Search(token));
             }
             (Op::Move(to), Some(uid)) => {
                 let place = self.place(uid);
                 tools.oracle.copying(&place);
                 tools.oracle.removing(&place);
-                self.command(tools, &format!("UID MOVE {uid} {to}"), Doing::Copy(place, to, true));
+                let doing = Doing::Copy { from: vec![place], to, moved: true };
+                self.command(tools, &format!("UID MOVE {uid} {to}"), doing);
             }
             (Op::Append(token, octets), _) => {
                 let (account, mailbox) = (self.view.account.clone(), self.view.mailbox.clone());
@@ -160,6 +189,13 @@ impl Imap {
             (Op::Idle, _) => self.command(tools, "IDLE", Doing::Idle),
             _ => self.command(tools, "NOOP", Doing::Noop),
         }
+    }
+
+    fn copy(&mut self, tools: &mut Tools<'_>, from: Vec<Place>, to: &'static str) {
+        from.iter().for_each(|place| tools.oracle.copying(place));
+        let uids: Vec<String> = from.iter().map(|place| place.2.to_string()).collect();
+        let text = format!("UID COPY {} {to}", uids.join(","));
+        self.command(tools, &text, Doing::Copy { from, to, moved: false });
     }
 
     fn untagged(&mut self, text: &str, literals: &[Vec<u8>], tools: &mut Tools<'_>) -> Verdict {
@@ -195,10 +231,27 @@ impl Imap {
         }
     }
 
+    /// What a search found must be what was searched for.
+    fn on_search(&self, uids: &str, tools: &Tools<'_>) -> Verdict {
+        let Doing::Search(token) = self.doing else {
+            return Err("a SEARCH answer nobody asked for".to_owned());
+        };
+        for uid in uids.split_whitespace() {
+            let uid: u32 = uid.parse().map_err(|_| format!("SEARCH found {uid:?}"))?;
+            if tools.oracle.token_at(&self.place(uid)).is_some_and(|found| found != token) {
+                return Err(format!("SEARCH for message {token} found UID {uid}"));
+            }
+        }
+        Ok(())
+    }
+
     fn untagged_status(&mut self, text: &str, tools: &mut Tools<'_>) -> Verdict {
         if text.starts_with("BYE") && !matches!(self.doing, Doing::Logout) {
             self.done = true;
             return if tools.calm { Err(format!("sent away: {text:?}")) } else { Ok(()) };
+        }
+        if let Some(uids) = text.strip_prefix("SEARCH") {
+            return self.on_search(uids, tools);
         }
         if matches!(self.doing, Doing::Greeting) {
             if !text.starts_with("OK") {
@@ -247,7 +300,7 @@ impl Imap {
         let doing = std::mem::replace(&mut self.doing, Doing::Noop);
         self.idling = false;
         // Messages that others removed make some commands fail even on a calm day; nothing may be BAD.
-        let may_fail = matches!(doing, Doing::Flag(..) | Doing::Mark(_) | Doing::Copy(..) | Doing::Read);
+        let may_fail = matches!(doing, Doing::Flag(..) | Doing::Mark(_) | Doing::Copy { .. } | Doing::Read);
         if text.starts_with("BAD") || (!good && tools.calm && !may_fail) {
             return Err(format!("IMAP {doing:?} got {text:?}"));
         }
@@ -272,14 +325,19 @@ impl Imap {
                 return Ok(());
             }
             Doing::Expunge(places) if good => places.iter().for_each(|place| tools.oracle.removed(place)),
-            Doing::Copy(from, to, moved) if good => {
-                if let Some((source, target)) = copied {
-                    if source != from.2 {
-                        return Err(format!("COPYUID names {source} instead of {}", from.2));
+            Doing::Copy { from, to, moved } if good => {
+                let (source, target) = copied.unwrap_or_default();
+                if source.len() != target.len() {
+                    return Err(format!("COPYUID pairs {source:?} with {target:?}"));
+                }
+                for (source, target) in source.into_iter().zip(target) {
+                    let place = self.place(source);
+                    if !from.contains(&place) {
+                        return Err(format!("COPYUID names {source}, which was not asked for"));
                     }
-                    tools.oracle.copied(&from, &(from.0.clone(), to.to_owned(), target))?;
+                    tools.oracle.copied(&place, &(place.0.clone(), to.to_owned(), target))?;
                     if moved {
-                        tools.oracle.removed(&from);
+                        tools.oracle.removed(&place);
                     }
                 }
             }
