@@ -24,7 +24,7 @@ use super::data::DataReader;
 use super::envelope::{Message, Transaction};
 use super::reply;
 use super::session::{SmtpSession, State};
-use super::trace::{self, HeaderFacts, Origin};
+use super::trace::{self, HeaderFacts, Manner, Origin};
 use crate::limits::{RECEIVED_FIELDS_MAX, SMTP_ADDED_BYTES_MAX};
 use crate::proto::{Cx, Delivered, Delivery, Input, Output, Service, mime};
 
@@ -66,14 +66,18 @@ impl SmtpSession {
         let queue_id = trace::queue_id(cx.now, self.peer.conn, self.transactions);
         let Some(transaction) = &self.transaction else { return };
         let hello = self.hello.as_ref();
-        let lmtp = self.peer.service == Service::Lmtp;
-        let extended = hello.is_some_and(|hello| hello.extended);
-        let (utf8, tls, user) = (transaction.smtputf8, self.peer.tls, self.user.is_some());
+        let manner = Manner {
+            lmtp: self.peer.service == Service::Lmtp,
+            extended: hello.is_some_and(|hello| hello.extended),
+            utf8: transaction.smtputf8,
+            tls: self.peer.tls,
+            authenticated: self.user.is_some(),
+        };
         let origin = Origin {
             helo: hello.map_or("unknown", |hello| &hello.name),
             address: &self.peer.address,
             hostname: &cx.server.hostname,
-            protocol: &trace::protocol(lmtp, extended, utf8, tls, user),
+            protocol: &manner.keyword(),
             queue_id: &queue_id,
         };
         let only = match transaction.recipients.as_slice() {

@@ -33,17 +33,36 @@ pub fn queue_id(now: Now, conn: u64, transaction: u64) -> String {
     format!("{:X}-{conn:X}-{transaction:X}", now.unix_ms)
 }
 
-/// The keyword of the `with` clause (IANA "Mail Transmission Types": rfc3848, rfc6531#4.3).
-pub fn protocol(lmtp: bool, extended: bool, utf8: bool, tls: bool, authenticated: bool) -> String {
-    let base = match (lmtp, utf8, extended) {
-        (true, true, _) => "UTF8LMTP",
-        (true, false, _) => "LMTP",
-        (false, true, _) => "UTF8SMTP",
-        (false, false, true) => "ESMTP",
-        // Without EHLO there is neither TLS nor AUTH to tell of.
-        (false, false, false) => return "SMTP".to_owned(),
-    };
-    format!("{base}{}{}", if tls { "S" } else { "" }, if authenticated { "A" } else { "" })
+/// How a message came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    /// By LMTP.
+    pub lmtp: bool,
+    /// After EHLO or LHLO.
+    pub extended: bool,
+    /// With SMTPUTF8.
+    pub utf8: bool,
+    /// Under TLS.
+    pub tls: bool,
+    /// From somebody who has logged in.
+    pub authenticated: bool,
+}
+
+impl Manner {
+    /// The keyword of the `with` clause (IANA "Mail Transmission Types": rfc3848, rfc6531#4.3).
+    pub fn keyword(self) -> String {
+        let base = match (self.lmtp, self.utf8, self.extended) {
+            (true, true, _) => "UTF8LMTP",
+            (true, false, _) => "LMTP",
+            (false, true, _) => "UTF8SMTP",
+            (false, false, true) => "ESMTP",
+            // Without EHLO there is neither TLS nor AUTH to tell of.
+            (false, false, false) => return "SMTP".to_owned(),
+        };
+        let (secured, authenticated) =
+            (if self.tls { "S" } else { "" }, if self.authenticated { "A" } else { "" });
+        format!("{base}{secured}{authenticated}")
+    }
 }
 
 /// The fields in front of a message. `recipient` is named only if there is no other: nobody learns of a blind
@@ -135,12 +154,15 @@ mod tests {
 
     #[test]
     fn the_protocol_is_named_as_registered() {
-        assert_eq!(protocol(false, false, false, false, false), "SMTP");
-        assert_eq!(protocol(false, true, false, false, false), "ESMTP");
-        assert_eq!(protocol(false, true, false, true, true), "ESMTPSA");
-        assert_eq!(protocol(false, true, true, true, false), "UTF8SMTPS");
-        assert_eq!(protocol(true, true, false, false, false), "LMTP");
-        assert_eq!(protocol(true, true, true, true, false), "UTF8LMTPS");
+        let smtp = Manner::default();
+        let esmtp = Manner { extended: true, ..smtp };
+        let lmtp = Manner { lmtp: true, ..esmtp };
+        assert_eq!(smtp.keyword(), "SMTP");
+        assert_eq!(esmtp.keyword(), "ESMTP");
+        assert_eq!(Manner { tls: true, authenticated: true, ..esmtp }.keyword(), "ESMTPSA");
+        assert_eq!(Manner { tls: true, utf8: true, ..esmtp }.keyword(), "UTF8SMTPS");
+        assert_eq!(lmtp.keyword(), "LMTP");
+        assert_eq!(Manner { tls: true, utf8: true, ..lmtp }.keyword(), "UTF8LMTPS");
     }
 
     #[test]
