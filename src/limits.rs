@@ -155,6 +155,10 @@ pub const OUTBOX_MESSAGES_MAX: usize = 4_096;
 pub const OUTBOX_RETRY_MS: u64 = 1;
 /// Log lines that may wait for the sink; beyond it they are counted and dropped.
 pub const LOG_LINES_MAX: usize = 8_192;
+/// Receive buffers of one shard in use at once; whoever needs one more waits.
+pub const RECEIVE_BUFFERS_MAX: usize = 256;
+/// Octets up to which what was received is copied, so that its buffer is free at once.
+pub const RECEIVE_COPY_BYTES_MAX: usize = 4 * 1024;
 /// Receive buffers a shard keeps for the next receive.
 pub const RECEIVE_BUFFERS_POOLED_MAX: usize = 64;
 /// Bytes of an incomplete TLS record or handshake message (rfc8446#4 allows 16 MiB; nobody needs more than
@@ -182,3 +186,5 @@ pub const WARM_BYTES: usize = 256 * 1024;
 pub const CREATE_CHUNK_BYTES: usize = 1024 * 1024;
 /// Clients let in before those who are in get their turn.
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
+/// Bytes from which a freed block of memory goes back to the kernel at once; a password check frees 19 MiB.
+pub const BLOCK_GIVEN_BACK_BYTES: i32 = 8 * 1024 * 1024;

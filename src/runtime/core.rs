@@ -18,7 +18,7 @@ use std::time::Duration;
 use ringpost_engine::ids::{Now, ShardId};
 use ringpost_engine::io::{IoId, IoRequest};
 use rustls::server::ServerConfig;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::clock::Clock;
 use super::disk::Files;
@@ -43,6 +43,8 @@ pub struct Core {
     pub files: Files,
     /// Its receive buffers.
     pub buffers: Buffers,
+    /// How many of them may be in use.
+    pub receives: Arc<Semaphore>,
     /// TLS settings, if TLS is set up.
     pub tls: Option<Arc<ServerConfig>>,
     /// The process's clock.

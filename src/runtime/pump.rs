@@ -23,6 +23,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::core::{Core, Phase};
@@ -31,7 +32,7 @@ use super::link::{Link, Next, Order};
 use super::ring::{self, Operation};
 use super::send;
 use super::tls::{Secured, Standing};
-use crate::limits::{LINGER_MS, TLS_HANDSHAKE_MS};
+use crate::limits::{LINGER_MS, RECEIVE_COPY_BYTES_MAX, TLS_HANDSHAKE_MS};
 use crate::proto::Service;
 use crate::shard::event::{CloseReason, Event};
 use crate::shard::session::MovedSession;
@@ -51,6 +52,9 @@ pub struct Pump {
     /// The client said that it will send no more (close_notify).
     ended: bool,
 }
+
+/// What was received, in a buffer that counts as one in use.
+type Received = Filled<OwnedSemaphorePermit>;
 
 /// How a connection begins on this shard.
 pub enum Start {
@@ -145,8 +149,11 @@ impl Pump {
         if self.ended {
             return Err(CloseReason::Peer.into());
         }
-        let Some(mut filled) = self.receive_now().await? else { return Ok(()) };
+        let Some(mut filled) = Box::pin(self.receive_now()).await? else { return Ok(()) };
         let bytes = match &mut self.tls {
+            None if filled.as_ref().len() <= RECEIVE_COPY_BYTES_MAX => {
+                Bytes::copy_from_slice(filled.as_ref())
+            }
             None => Bytes::from_owner(filled),
             Some(secured) => {
                 let mut plaintext = Vec::new();
@@ -167,11 +174,14 @@ impl Pump {
     }
 
     /// What is there now, up to one buffer; none if there was nothing after all.
-    async fn receive_now(&mut self) -> Result<Option<Filled>, CloseReason> {
+    async fn receive_now(&mut self) -> Result<Option<Received>, CloseReason> {
+        let permit = self.core.receives.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| CloseReason::Stopping)?;
         let buffer = self.core.buffers.take();
         let room = buffer.len();
         let done = ring::submit(request::receive(&self.link.socket, buffer)).await;
-        let filled = self.core.buffers.filled(done.data, done.result.as_ref().copied().unwrap_or(0));
+        let received = done.result.as_ref().copied().unwrap_or(0);
+        let filled = self.core.buffers.filled(done.data, received, permit);
         self.more = false;
         match done.result {
             Ok(0) => Err(CloseReason::Peer),
@@ -188,7 +198,7 @@ impl Pump {
     }
 
     /// Waits for input and receives it.
-    async fn receive_next(&mut self) -> Result<Filled, CloseReason> {
+    async fn receive_next(&mut self) -> Result<Received, CloseReason> {
         loop {
             if !self.more {
                 match self.readable.take() {

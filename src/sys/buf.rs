@@ -15,11 +15,12 @@ pub struct Buffers {
     spare_max: usize,
 }
 
-/// A buffer and how much of it was received.
-pub struct Filled {
+/// A buffer and how much of it was received; `G` is let go with it.
+pub struct Filled<G> {
     buffer: Box<[u8]>,
     len: usize,
     home: Buffers,
+    _guard: G,
 }
 
 impl Buffers {
@@ -34,26 +35,26 @@ impl Buffers {
         spare.unwrap_or_else(|| vec![0; self.buffer_bytes].into_boxed_slice())
     }
 
-    /// What was received: the first `len` bytes.
-    pub fn filled(&self, buffer: Box<[u8]>, len: usize) -> Filled {
-        Filled { len: len.min(buffer.len()), buffer, home: self.clone() }
+    /// What was received: the first `len` bytes. `guard` lives as long as the buffer is in use.
+    pub fn filled<G>(&self, buffer: Box<[u8]>, len: usize, guard: G) -> Filled<G> {
+        Filled { len: len.min(buffer.len()), buffer, home: self.clone(), _guard: guard }
     }
 }
 
-impl Filled {
+impl<G> Filled<G> {
     /// What was received.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[..self.len]
     }
 }
 
-impl AsRef<[u8]> for Filled {
+impl<G> AsRef<[u8]> for Filled<G> {
     fn as_ref(&self) -> &[u8] {
         &self.buffer[..self.len]
     }
 }
 
-impl Drop for Filled {
+impl<G> Drop for Filled<G> {
     fn drop(&mut self) {
         let mut spare = self.home.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < self.home.spare_max {
@@ -72,7 +73,7 @@ mod tests {
         let buffers = Buffers::new(16, 4);
         let mut buffer = buffers.take();
         buffer[..5].copy_from_slice(b"hello");
-        let received = Bytes::from_owner(buffers.filled(buffer, 5));
+        let received = Bytes::from_owner(buffers.filled(buffer, 5, ()));
         let slice = received.slice(1..3);
         drop(received);
         assert_eq!(buffers.take()[..5], [0; 5], "the first is still in use");
@@ -87,7 +88,7 @@ mod tests {
         let many: Vec<_> = (0..13)
             .map(|_| {
                 let buffer = buffers.take();
-                buffers.filled(buffer, 0)
+                buffers.filled(buffer, 0, ())
             })
             .collect();
         drop(many);

@@ -19,9 +19,9 @@ use super::inbox::{Inbox, Parcel};
 use super::lines::{Lines, Writer};
 use super::listen::{Door, Numbers};
 use super::{LogSink, Plan, tls, verify};
-use crate::limits::{DRAIN_MS, DRAIN_STORE_MS, LINGER_MS, LISTEN_BACKLOG};
+use crate::limits::{BLOCK_GIVEN_BACK_BYTES, DRAIN_MS, DRAIN_STORE_MS, LINGER_MS, LISTEN_BACKLOG};
 use crate::sys::cpu::Cores;
-use crate::sys::process::raise_descriptor_limit;
+use crate::sys::process::{give_back_blocks_of, raise_descriptor_limit};
 use crate::sys::socket;
 
 mod control;
@@ -61,6 +61,7 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
     let lock = preflight::lock(&plan.data)?;
     preflight::settle_shards(&plan.data, plan.shards)?;
     raise_descriptor_limit().map_err(|error| format!("cannot raise the limit of descriptors: {error}"))?;
+    give_back_blocks_of(BLOCK_GIVEN_BACK_BYTES);
     let (addresses, mut doors) = bind(&plan)?;
     let sockets: Vec<_> = doors.iter().flatten().map(|door| door.socket.try_clone()).collect();
     let (lines, writer) = Lines::start(lines)?;

@@ -13,9 +13,10 @@ use std::sync::mpsc::Sender;
 use ringpost_engine::ids::ShardId;
 use ringpost_engine::store::{Options, RecoveryReport, Store};
 use rustls::server::ServerConfig;
+use tokio::sync::Semaphore;
 
 use super::Replies;
-use crate::limits::{RECEIVE_BUFFERS_POOLED_MAX, RECEIVE_BYTES};
+use crate::limits::{RECEIVE_BUFFERS_MAX, RECEIVE_BUFFERS_POOLED_MAX, RECEIVE_BYTES};
 use crate::log::{Level, Line};
 use crate::proto::Server;
 use crate::runtime::clock::Clock;
@@ -100,6 +101,7 @@ fn serve(seat: Seat) -> Result<(), String> {
         id: seat.id,
         files,
         buffers: Buffers::new(RECEIVE_BYTES, RECEIVE_BUFFERS_POOLED_MAX),
+        receives: Arc::new(Semaphore::new(RECEIVE_BUFFERS_MAX)),
         tls: seat.tls,
         clock: seat.clock,
         lines: seat.lines,
