@@ -289,6 +289,8 @@ impl Core {
 
     /// Runs a task on this thread. A panic in it is a fault of the runtime: it ends the process.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        // Boxed, because a future that only awaits another would hold room for it twice.
+        let task = Box::pin(task);
         tokio_uring::spawn(async move {
             let alarm = Alarm;
             task.await;
