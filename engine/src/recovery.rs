@@ -6,8 +6,8 @@
 //! *Assumes*: one process has the folder. *Never*: writes into a file that an earlier process made.
 //!
 //! ```text
-//!  list ─► scan + apply ─► sync the last segment ─► Fresh + header + opening batch ─► rename ─► remove, trim old
-//!  (read only; replay_read_only ends here)
+//!  list ─► scan + apply ─► sync the last segment ─► make Fresh, header, opening batch ─► rename
+//!   └─ replay_read_only ─┘                                          remove, trim what is old ◄┘
 //! ```
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Files that no store ever wrote: whatever is in them, reading them panics nowhere and allocates within their size.
+//! Files that no store ever wrote: whatever is in them, reading them panics nowhere.
 //!
 //! Flipped bits are the simulation's; here every sum is right and what it covers is not.
 
