@@ -16,6 +16,8 @@ mod reply;
 mod session;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 pub mod utf7;
 mod view;
 pub mod write;

@@ -1,8 +1,8 @@
 //! STORE (rfc3501#6.4.6) with UNCHANGEDSINCE (rfc7162#3.1.3).
 //!
-//! *Owns*: which replies a change of flags causes. *Promises*: works in chunks of messages, each one change;
-//! what the client asked for silently is not echoed, what others did to the same messages is. *Assumes*: the
-//! store evaluates UNCHANGEDSINCE when the change applies. *Never*: sends EXPUNGE.
+//! *Owns*: which replies a change of flags causes. *Promises*: works in chunks of messages, each one change; what the
+//! client asked for silently is not echoed, unless the flags are not what it must now believe. *Assumes*: the store evaluates
+//! UNCHANGEDSINCE when the change applies. *Never*: sends EXPUNGE.
 //!
 //! ```text
 //!  Choose ──FlagsStore──► commit ──► Answer ──all told──► Choose … no more messages ──► Done
@@ -26,13 +26,11 @@ pub struct Store {
     uids: UidSet,
     next: Uid,
     begun: bool,
-    /// UIDs of the chunk under way, with the flags that the client knew before.
-    chunk: Vec<(Uid, FlagBits)>,
+    /// UIDs of the chunk under way, with the flags before, unless the client had not been told of those.
+    chunk: Vec<(Uid, Option<FlagBits>)>,
     answered: usize,
     /// UIDs that UNCHANGEDSINCE spared; told by number or UID at the end.
     modified: UidSet,
-    /// Some messages were expunged by others.
-    gone: bool,
 }
 
 impl Store {
@@ -46,7 +44,6 @@ impl Store {
             chunk: Vec::new(),
             answered: 0,
             modified: UidSet::new(),
-            gone: false,
         }
     }
 
@@ -75,20 +72,18 @@ impl Store {
         }
         let (view, mailbox) = core.selected_for_writing(cx)?;
         self.uids = view.resolve(mailbox, &self.command.set, self.command.uid)?;
-        self.gone = !self.command.uid && view.names_gone(&self.uids);
         Ok(())
     }
 
     /// The next chunk of messages becomes one change.
     fn choose(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
-        // What others did so far is told first: afterwards the client knows the flags that it changes.
-        if !core.tell(cx, false) {
-            return Ok(Step::Room);
-        }
         let (view, mailbox) = core.selected_for_writing(cx)?;
         let chunk = view.walk(mailbox, &self.uids, self.next).take(IMAP_CHANGE_MESSAGES_MAX);
         self.chunk.clear();
-        self.chunk.extend(chunk.map(|(_, message)| (message.uid, message.flags)));
+        self.chunk.extend(chunk.map(|(_, message)| {
+            let known = (!view.is_untold(&message)).then_some(message.flags);
+            (message.uid, known)
+        }));
         self.answered = self.chunk.len();
         let Some(&(last, _)) = self.chunk.last() else { return Ok(self.finish(view, mailbox)) };
         self.next = Uid(last.0.saturating_add(1));
@@ -114,8 +109,8 @@ impl Store {
         if let Some(view) = &mut core.view
             && let Some(mailbox) = view.mailbox(cx.store)
         {
-            // This command answers for what it changed; of the rest the view tells, which includes those
-            // that were spared: rfc7162#3.1.3 recommends to show why.
+            // This command answers for what it changed; of the rest the view tells, which includes those that were
+            // spared: rfc7162#3.1.3 recommends to show why.
             view.collect(mailbox, &done);
         }
         Ok(())
@@ -137,7 +132,8 @@ impl Store {
             self.answered += 1;
             let Some(place) = mailbox.place(uid) else { continue };
             let message = mailbox.message(place);
-            let silent = self.command.silent && message.flags == applied(self.command.op, before, wanted);
+            let believed = before.map(|before| applied(self.command.op, before, wanted));
+            let silent = self.command.silent && believed == Some(message.flags);
             if silent && !*condstore {
                 continue;
             }
@@ -164,7 +160,8 @@ impl Store {
     fn finish(&self, view: &View, mailbox: MailboxRef<'_>) -> Step {
         let modified = self.modified_text(view, mailbox);
         // rfc2180#4.2: a silent STORE passes over what is gone, another one says so.
-        let reply = match (self.gone && !self.command.silent, modified) {
+        let says_gone = !self.command.uid && !self.command.silent && view.names_gone(&self.uids);
+        let reply = match (says_gone, modified) {
             (false, None) => Reply::done(),
             (false, Some(code)) => Reply::ok(format!("{code} Conditional STORE failed for some")),
             (true, None) => Reply::no("[EXPUNGEISSUED] Some of the messages no longer exist"),

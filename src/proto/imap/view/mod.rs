@@ -14,7 +14,7 @@
 
 use ringpost_engine::change::{Change, UidSet};
 use ringpost_engine::ids::{AccountId, MailboxId, ModSeq, Uid};
-use ringpost_engine::index::MailboxRef;
+use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::store::Store;
 
 use crate::limits::IMAP_UNTOLD_EXPUNGES_MAX;
@@ -250,5 +250,9 @@ impl View {
     /// Walks the present messages of a set from `from` on, numbers at hand.
     pub fn walk<'a>(&'a self, mailbox: MailboxRef<'a>, uids: &'a UidSet, from: Uid) -> Walk<'a> {
         Walk::new(self, mailbox, uids, from)
+    }
+    /// Whether others changed the message's flags since the client was last told.
+    pub fn is_untold(&self, message: &Message) -> bool {
+        message.modseq > self.told
     }
 }

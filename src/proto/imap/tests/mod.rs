@@ -1,0 +1,10 @@
+//! Whole sessions over a store: what one client does and what the others are told.
+
+mod condstore;
+mod fetch;
+mod lab;
+mod mailboxes;
+mod model;
+mod search;
+mod session;
+mod views;

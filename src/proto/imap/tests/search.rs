@@ -1,0 +1,96 @@
+//! SEARCH: keys against real messages, forms of the answer.
+
+use super::lab::Lab;
+
+fn lab() -> Lab {
+    let mut lab = Lab::with_messages(0);
+    lab.deliver("From: Ann <ann@x>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nDate: Tue, 1 Feb 1994 01:00:00 +0000\r\n\r\nhello world\r\n");
+    lab.deliver("From: bob@x\r\nTo: ann@x\r\nSubject: plain\r\n\r\nnothing\r\n");
+    lab.deliver(concat!(
+        "From: carl@x\r\nCc: ann@x\r\nContent-Transfer-Encoding: base64\r\n",
+        "Content-Type: text/plain\r\n\r\naGVsbG8gd29ybGQ=\r\n"
+    ));
+    lab.say(0, "a NOOP");
+    lab.say(0, "b STORE 2 +FLAGS.SILENT (\\Seen \\Flagged Work)");
+    lab
+}
+
+fn found(lab: &mut Lab, keys: &str) -> String {
+    let told = lab.say(0, &format!("s SEARCH {keys}"));
+    let line = told.lines().next().expect("a line").to_owned();
+    assert!(told.ends_with("s OK SEARCH completed\r\n"), "{keys}: {told}");
+    line.strip_prefix("* SEARCH").expect("a SEARCH reply").trim().to_owned()
+}
+
+#[test]
+fn every_kind_of_key() {
+    let mut lab = lab();
+    for (keys, expected) in [
+        ("ALL", "1 2 3"),
+        ("SEEN", "2"),
+        ("UNSEEN", "1 3"),
+        ("NOT SEEN UNFLAGGED", "1 3"),
+        ("KEYWORD work", "2"),
+        ("UNKEYWORD Nowhere", "1 2 3"),
+        ("NEW", "1 3"),
+        ("OLD", ""),
+        ("OR SEEN FROM ann", "1 2"),
+        ("FROM \"Ann <ann\"", "1"),
+        ("TO ann", "2"),
+        ("CC ann", "3"),
+        ("HEADER Subject \"\"", "1 2"),
+        ("HEADER From x NOT HEADER To \"\"", "1 3"),
+        ("BODY \"HELLO WORLD\"", "1 3"),
+        ("TEXT plain", "2 3"),
+        ("BODY plain", ""),
+        ("BODY hello NOT FROM carl", "1"),
+        ("SENTON 1-Feb-1994", "1"),
+        ("SENTBEFORE 1-Jan-2000", "1"),
+        ("SENTSINCE 1-Jan-2000", ""),
+        ("ON 1-Jan-2022", "1 2 3"),
+        ("BEFORE 1-Jan-2022", ""),
+        ("LARGER 90", "1 3"),
+        ("SMALLER 60", "2"),
+        ("2:* UID 1:2", "2"),
+        ("(1 (2:3)) ", ""),
+        ("OR 1 3", "1 3"),
+        ("UID 50:*", "3"),
+        ("SUBJECT {2+}\r\nGR", "1"),
+    ] {
+        assert_eq!(found(&mut lab, keys.trim()), expected, "{keys}");
+    }
+}
+
+#[test]
+fn charsets_are_decoded_or_refused() {
+    let mut lab = lab();
+    let told = lab.send(0, b"a SEARCH CHARSET UTF-8 SUBJECT {7+}\r\ngr\xc3\xbc\xc3\x9fE\r\n");
+    assert!(told.starts_with("* SEARCH 1\r\n"), "{told}");
+    let told = lab.send(0, b"b SEARCH CHARSET ISO-8859-1 SUBJECT {5+}\r\nGR\xdc\xdfe\r\n");
+    assert!(told.starts_with("* SEARCH 1\r\n"), "{told}");
+    let told = lab.say(0, "c SEARCH CHARSET KLINGON SUBJECT x");
+    assert_eq!(told, "c NO [BADCHARSET (US-ASCII UTF-8)] That charset is not known\r\n");
+}
+
+#[test]
+fn extended_answers() {
+    let mut lab = lab();
+    let told = lab.say(0, "t SEARCH RETURN (MIN MAX COUNT) UNSEEN");
+    assert_eq!(told, "* ESEARCH (TAG \"t\") MIN 1 MAX 3 COUNT 2\r\nt OK SEARCH completed\r\n");
+    let told = lab.say(0, "t UID SEARCH RETURN () ALL");
+    assert_eq!(told, "* ESEARCH (TAG \"t\") UID ALL 1:3\r\nt OK UID SEARCH completed\r\n");
+    let told = lab.say(0, "t UID SEARCH RETURN (COUNT) DELETED");
+    assert_eq!(told, "* ESEARCH (TAG \"t\") UID COUNT 0\r\nt OK UID SEARCH completed\r\n");
+    assert_eq!(lab.say(0, "u SEARCH 9"), "u BAD No message has that number\r\n");
+}
+
+#[test]
+fn only_what_the_index_leaves_open_is_looked_at() {
+    let mut lab = lab();
+    lab.clients[0].asked.clear();
+    assert_eq!(found(&mut lab, "SEEN LARGER 1 UID 1:*"), "2");
+    assert_eq!(found(&mut lab, "DELETED BODY hello"), "");
+    assert!(lab.clients[0].asked.is_empty(), "the index decided");
+    assert_eq!(found(&mut lab, "FROM nobody BODY hello"), "");
+    assert_eq!(lab.clients[0].asked.iter().filter(|&&asked| asked == "warm").count(), 1, "headers only");
+}

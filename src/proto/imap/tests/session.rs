@@ -1,0 +1,184 @@
+//! The connection's own rules: login, TLS, mistakes, time-outs, drain.
+
+use super::lab::Lab;
+use crate::limits::{BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, LOGIN_FAILURES_MAX};
+use crate::proto::{Patience, Session};
+
+#[test]
+fn passwords_need_tls_and_starttls_gives_it() {
+    let mut lab = Lab::new();
+    lab.server.plaintext_login = false;
+    let greeting = lab.connect(false);
+    assert!(greeting.contains(" STARTTLS LOGINDISABLED ") && !greeting.contains("AUTH="), "{greeting}");
+    let refused = "[PRIVACYREQUIRED] Start TLS first\r\n";
+    assert_eq!(lab.say(0, "a LOGIN a@x secret"), format!("a NO {refused}"));
+    assert_eq!(lab.say(0, "b AUTHENTICATE PLAIN"), format!("b NO {refused}"));
+    assert_eq!(lab.say(0, "c STARTTLS"), "c OK Begin TLS negotiation now\r\n");
+    let capabilities = lab.say(0, "d CAPABILITY");
+    assert!(capabilities.contains(" AUTH=PLAIN ") && !capabilities.contains("STARTTLS"), "{capabilities}");
+    assert_eq!(lab.say(0, "e STARTTLS"), "e BAD TLS is on already\r\n");
+    assert!(lab.say(0, "f LOGIN a@x secret").starts_with("f OK [CAPABILITY "));
+    assert_eq!(lab.clients[0].session.account(), Some(lab.account));
+}
+
+#[test]
+fn what_is_pipelined_behind_starttls_ends_the_connection() {
+    let mut lab = Lab::new();
+    lab.connect(false);
+    let told = lab.send(0, b"a STARTTLS\r\nb LOGIN a@x secret\r\n");
+    assert_eq!(told, "a BAD Nothing may follow STARTTLS before the handshake\r\n");
+    assert!(lab.clients[0].closed);
+}
+
+#[test]
+fn sasl_exchanges_with_and_without_an_initial_response() {
+    let mut lab = Lab::new();
+    for lines in [
+        vec!["a AUTHENTICATE PLAIN AGFAeABzZWNyZXQ="],
+        vec!["a AUTHENTICATE PLAIN", "AGFAeABzZWNyZXQ="],
+        vec!["a AUTHENTICATE LOGIN", "YUB4", "c2VjcmV0"],
+        vec!["a AUTHENTICATE LOGIN YUB4", "c2VjcmV0"],
+    ] {
+        lab.connect(true);
+        let who = lab.clients.len() - 1;
+        let (last, first) = lines.split_last().expect("a line");
+        for line in first {
+            let challenge = lab.say(who, line);
+            assert!(challenge.starts_with("+ "), "{challenge}");
+        }
+        let told = lab.say(who, last);
+        assert!(told.starts_with("a OK [CAPABILITY "), "{lines:?}: {told}");
+    }
+    lab.connect(true);
+    let who = lab.clients.len() - 1;
+    lab.say(who, "a AUTHENTICATE PLAIN");
+    assert_eq!(lab.say(who, "*"), "a BAD Cancelled\r\n");
+    lab.say(who, "a AUTHENTICATE PLAIN");
+    assert_eq!(lab.say(who, "%%%"), "a BAD That is not base64\r\n");
+    assert_eq!(lab.say(who, "a AUTHENTICATE GSSAPI"), "a NO [CANNOT] That mechanism is not known\r\n");
+    assert_eq!(lab.say(who, "n NOOP"), "n OK NOOP completed\r\n");
+}
+
+#[test]
+fn failed_logins_look_the_same_and_are_counted() {
+    let mut lab = Lab::new();
+    lab.connect(true);
+    assert_eq!(
+        lab.say(0, "z LOGIN a@x busy"),
+        "z NO [UNAVAILABLE] Too many logins at the moment, try again\r\n"
+    );
+    let failed = "a NO [AUTHENTICATIONFAILED] Authentication failed\r\n";
+    let logins = ["a LOGIN a@x wrong", "a LOGIN nobody@x secret", "a LOGIN \"\" \"\""];
+    for attempt in 1..LOGIN_FAILURES_MAX {
+        assert_eq!(lab.say(0, logins[attempt as usize % 3]), failed);
+    }
+    let last = lab.say(0, logins[0]);
+    assert_eq!(last, format!("{failed}* BYE Too many failed logins\r\n"));
+    assert!(lab.clients[0].closed);
+}
+
+#[test]
+fn bad_commands_are_answered_until_there_are_too_many() {
+    let mut lab = Lab::new();
+    lab.connect(true);
+    for _ in 1..BAD_COMMANDS_BEFORE_LOGIN_MAX {
+        let told = lab.send(0, b"a \xff\x00\x80\r\n");
+        assert!(told.starts_with("a BAD ") && !lab.clients[0].closed, "{told}");
+    }
+    assert!(lab.say(0, "").ends_with("* BYE Too many bad commands\r\n"));
+    let who = lab.login();
+    for _ in 1..BAD_COMMANDS_AFTER_LOGIN_MAX {
+        lab.say(who, "a WHAT");
+    }
+    assert_eq!(lab.say(who, "b NOOP"), "b OK NOOP completed\r\n", "a good one makes up for bad ones");
+    for _ in 1..BAD_COMMANDS_AFTER_LOGIN_MAX {
+        lab.say(who, "a WHAT");
+    }
+    assert!(!lab.clients[who].closed);
+    lab.say(who, "a WHAT");
+    assert!(lab.clients[who].closed);
+}
+
+#[test]
+fn silence_and_drain_end_with_a_word() {
+    let mut lab = Lab::new();
+    lab.connect(true);
+    assert_eq!(lab.patience(0), Patience::Ms(lab.server.login_timeout_ms));
+    let who = lab.login();
+    assert_eq!(lab.patience(who), Patience::Ms(lab.server.imap_idle_timeout_ms));
+    lab.say(who, "i IDLE");
+    assert_eq!(lab.patience(who), Patience::Ms(lab.server.imap_idle_timeout_ms));
+    lab.call(who, |session, _, cx| session.on_timeout(cx));
+    assert_eq!(lab.take(who), "* BYE Autologout, idle for too long\r\n");
+    let idle = lab.login();
+    lab.say(idle, "i IDLE");
+    lab.call(idle, |session, _, cx| session.on_drain(cx));
+    assert_eq!(lab.take(idle), "* BYE Server is stopping\r\n");
+    let busy = lab.login();
+    lab.disk_held = true;
+    lab.say(busy, "c CREATE Box");
+    assert_eq!(lab.patience(busy), Patience::Waiting);
+    lab.call(busy, |session, _, cx| session.on_drain(cx));
+    assert_eq!(lab.take(busy), "", "a command under way is finished first");
+    lab.disk_held = false;
+    lab.settle();
+    assert_eq!(lab.take(busy), "c OK CREATE completed\r\n* BYE Server is stopping\r\n");
+}
+
+#[test]
+fn small_commands_answer_what_the_rfcs_say() {
+    let mut lab = Lab::with_messages(1);
+    assert!(lab.say(0, "a ID NIL").starts_with("* ID (\"name\" \"ringpost\" "));
+    assert_eq!(
+        lab.say(0, "b NAMESPACE"),
+        "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\nb OK NAMESPACE completed\r\n"
+    );
+    assert_eq!(lab.say(0, "c CHECK"), "c OK CHECK completed\r\n");
+    assert_eq!(lab.say(0, "d ENABLE X-NONE"), "* ENABLED\r\nd OK ENABLE completed\r\n");
+    let status = lab.say(0, "e STATUS INBOX (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN)");
+    assert!(status.starts_with("* STATUS INBOX (MESSAGES 1 RECENT 0 UIDNEXT 2 UIDVALIDITY "), "{status}");
+    assert!(status.contains(" UNSEEN 1)\r\n"), "{status}");
+    assert_eq!(lab.say(0, "f STATUS Nowhere (MESSAGES)"), "f NO [NONEXISTENT] No such mailbox\r\n");
+    assert_eq!(lab.say(0, "g IDLE"), "+ idling\r\n");
+    assert_eq!(lab.say(0, "h NOOP"), "g BAD DONE was expected\r\n");
+}
+
+#[test]
+fn a_failed_select_leaves_nothing_selected() {
+    let mut lab = Lab::with_messages(1);
+    assert_eq!(lab.say(0, "a SELECT Nowhere"), "a NO [NONEXISTENT] No such mailbox\r\n");
+    assert_eq!(lab.say(0, "b FETCH 1 FLAGS"), "b BAD Not allowed in this state\r\n");
+}
+
+#[test]
+fn append_refuses_before_it_receives_and_says_where_it_stored() {
+    let mut lab = Lab::with_messages(1);
+    let too_big = lab.say(0, "a APPEND INBOX {100001}");
+    assert_eq!(too_big, "a NO [TOOBIG] The message is larger than APPENDLIMIT\r\n");
+    assert_eq!(lab.say(0, "b APPEND Nowhere {5}"), "b NO [TRYCREATE] No such mailbox\r\n");
+    assert_eq!(lab.send(0, b"c APPEND Nowhere {5+}\r\nabcde\r\n"), "c NO [TRYCREATE] No such mailbox\r\n");
+    lab.crowded = true;
+    assert!(lab.say(0, "d APPEND INBOX {5}").starts_with("d NO [LIMIT] "));
+    lab.crowded = false;
+    assert_eq!(lab.say(0, "e APPEND INBOX (\\Seen $Tag) \"17-Jul-1996 02:44:25 -0700\" {17}"), "+ Go on\r\n");
+    assert_eq!(lab.send(0, b"Subject: "), "");
+    assert!(lab.clients[0].session.buffered() >= 9);
+    let told = lab.send(0, b"x\r\n\r\n\x00\xff\n\r\n");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[0], "* 2 EXISTS");
+    assert!(told.contains("e OK [APPENDUID ") && told.ends_with(" 2] APPEND completed\r\n"), "{told}");
+    assert_eq!(lab.clients[0].session.buffered(), 0);
+    let fetched = lab.say(0, "f FETCH 2 (INTERNALDATE FLAGS BODY[])");
+    assert_eq!(
+        fetched,
+        concat!(
+            "* 2 FETCH (INTERNALDATE \"17-Jul-1996 09:44:25 +0000\" FLAGS (\\Recent \\Seen $Tag) BODY[] {17}\r\n",
+            "Subject: x\r\n\r\n??\n)\r\nf OK FETCH completed\r\n"
+        ),
+        "octets are stored as they came"
+    );
+    assert_eq!(
+        lab.send(0, b"g APPEND INBOX {2+}\r\nhi junk\r\n"),
+        "g BAD Nothing may follow the message\r\n"
+    );
+}
