@@ -134,7 +134,7 @@ const SYSTEM_FLAGS: [(FlagBits, &str); 5] = [
     (FlagBits::DRAFT, "\\Draft"),
 ];
 
-fn flag_names<'a>(bits: FlagBits, keywords: &'a [String]) -> impl Iterator<Item = &'a str> {
+fn flag_names(bits: FlagBits, keywords: &[String]) -> impl Iterator<Item = &str> {
     let system = SYSTEM_FLAGS.iter().filter(move |(bit, _)| bits.contains(*bit)).map(|&(_, name)| name);
     let named = keywords.iter().enumerate();
     system.chain(named.filter(move |&(i, _)| bits.contains(FlagBits::keyword(i))).map(|(_, k)| k.as_str()))

@@ -100,12 +100,10 @@ impl Sweep {
         }
         let mut uids = UidSet::new();
         let mut found = 0;
-        let mut looked = 0;
-        for (_, message) in view.walk(mailbox, &self.within, self.next) {
+        for (looked, (_, message)) in view.walk(mailbox, &self.within, self.next).enumerate() {
             if looked == IMAP_SCAN_MESSAGES_MAX || found == IMAP_CHANGE_MESSAGES_MAX {
                 return if found > 0 { Swept::Found(uids) } else { Swept::More };
             }
-            looked += 1;
             self.next = Uid(message.uid.0.saturating_add(1));
             if message.flags.contains(FlagBits::DELETED) {
                 uids.push(message.uid);
