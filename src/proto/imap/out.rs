@@ -1,9 +1,9 @@
 //! What a session has to say, until the shard takes it.
 //!
-//! *Owns*: the order of outputs and how much may still be queued. *Promises*: text between two other outputs
-//! leaves as one piece; prefixes of many replies share one allocation. *Assumes*: whoever writes asks
-//! [`Out::has_room`] between two replies, so one reply may exceed the allowance, never two. *Never*: looks
-//! into an extent.
+//! *Owns*: the order of outputs and how much may still be queued. *Promises*: text between two other
+//! outputs leaves as one piece; prefixes of many replies share one allocation. *Assumes*: whoever writes
+//! asks [`Out::has_room`] between two replies, so one reply may exceed the allowance, never two. *Never*:
+//! looks into an extent.
 
 use std::collections::VecDeque;
 

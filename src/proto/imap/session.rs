@@ -1,9 +1,8 @@
 //! One IMAP connection.
 //!
-//! *Owns*: the order of commands: frame, parse, check, run, complete. *Promises*: one command at a time; its
-//! completion comes after the view's news and after everything it speaks of is durable. *Assumes*: commands
-//! keep to [`Step`].
-//! *Never*: knows what a command does.
+//! *Owns*: the order of commands: frame, parse, check, run, complete. *Promises*: one command at a time;
+//! its completion comes after the view's news and after everything it speaks of is durable. *Assumes*:
+//! commands keep to [`Step`]. *Never*: knows what a command does.
 //!
 //! ```text
 //!                    ┌────────────── Step: Commit Warm Yield Room Ask Line ─────────────┐
@@ -323,8 +322,8 @@ impl ImapSession {
         self.stage = Stage::Closed;
     }
 
-    /// Whether the client may be told things now: IDLE is on, or nobody waits for an answer and BYE would be
-    /// clean.
+    /// Whether the client may be told things now: IDLE is on, or nobody waits for an answer and BYE would
+    /// be clean.
     fn is_interruptible(&self) -> bool {
         matches!(self.stage, Stage::Ready | Stage::Running { wait: Wait::Line, .. })
     }

@@ -1,8 +1,8 @@
 //! What all commands of a session share, and how a command and its session talk.
 //!
-//! *Owns*: who is logged in, what is selected, what is enabled. *Promises*: a command learns of the world by
-//! [`Wake`] and answers by [`Step`], nothing else. *Assumes*: one command at a time. *Never*: keeps store
-//! data, ids excepted.
+//! *Owns*: who is logged in, what is selected, what is enabled. *Promises*: a command learns of the world
+//! by [`Wake`] and answers by [`Step`], nothing else. *Assumes*: one command at a time. *Never*: keeps
+//! store data, ids excepted.
 
 use bytes::Bytes;
 use ringpost_engine::change::{Change, Outcome};

@@ -2,9 +2,8 @@
 //!
 //! *Owns*: the message while it is received. *Promises*: a message that will not be taken is refused before
 //! its octets are sent, where the client waits for that; memory grows with what has come, not with what was
-//! announced.
-//! *Assumes*: the framer gives exactly the announced octets. *Never*: changes the message: a literal is
-//! stored as it is.
+//! announced. *Assumes*: the framer gives exactly the announced octets. *Never*: changes the message: a
+//! literal is stored as it is.
 //!
 //! ```text
 //!  begin ─refused─► NO            message_end

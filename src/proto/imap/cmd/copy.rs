@@ -1,8 +1,8 @@
 //! COPY and MOVE (rfc3501#6.4.7, rfc6851) with COPYUID (rfc4315#3).
 //!
-//! *Owns*: one change that copies all or nothing. *Promises*: after MOVE the originals' EXPUNGE replies come
-//! before its completion. *Assumes*: the store shares bodies, so the size of the messages does not matter.
-//! *Never*: creates the target.
+//! *Owns*: one change that copies all or nothing. *Promises*: after MOVE the originals' EXPUNGE replies
+//! come before its completion. *Assumes*: the store shares bodies, so the size of the messages does not
+//! matter. *Never*: creates the target.
 
 use ringpost_engine::change::{Change, Outcome, UidSet};
 use ringpost_engine::ids::MailboxId;

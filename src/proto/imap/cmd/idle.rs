@@ -1,9 +1,8 @@
 //! IDLE: news as they come (rfc2177).
 //!
-//! *Owns*: the time between `+ idling` and `DONE`. *Promises*: what a push announces leaves at once, EXPUNGE
-//! included.
-//! *Assumes*: the session calls for every push and every line. *Never*: buffers news; the view's cursors
-//! remember them.
+//! *Owns*: the time between `+ idling` and `DONE`. *Promises*: what a push announces leaves at once,
+//! EXPUNGE included. *Assumes*: the session calls for every push and every line. *Never*: buffers news; the
+//! view's cursors remember them.
 
 use crate::proto::Cx;
 use crate::proto::imap::reply::Reply;

@@ -19,8 +19,8 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern behind a reference: an absolute one (`/…`) stands for itself, another follows the reference
-    /// as it is.
+    /// A pattern behind a reference: an absolute one (`/…`) stands for itself, another follows the
+    /// reference as it is.
     pub fn new(reference: &str, pattern: &str) -> Pattern {
         let joined = match pattern.strip_prefix('/') {
             Some(absolute) => absolute.to_owned(),

@@ -1,9 +1,8 @@
 //! SELECT, EXAMINE, CLOSE, UNSELECT.
 //!
 //! *Owns*: how a view begins and ends. *Promises*: costs the same for ten messages or a million, counting
-//! apart.
-//! *Assumes*: the session closes the connection if a view is lost. *Never*: keeps the old view when SELECT
-//! fails.
+//! apart. *Assumes*: the session closes the connection if a view is lost. *Never*: keeps the old view when
+//! SELECT fails.
 
 use ringpost_engine::change::Change;
 use ringpost_engine::index::MailboxRef;

@@ -1,8 +1,8 @@
 //! STORE (rfc3501#6.4.6) with UNCHANGEDSINCE (rfc7162#3.1.3).
 //!
-//! *Owns*: which replies a change of flags causes. *Promises*: works in chunks of messages, each one change; what the
-//! client asked for silently is not echoed, unless the flags are not what it must now believe. *Assumes*: the store evaluates
-//! UNCHANGEDSINCE when the change applies. *Never*: sends EXPUNGE.
+//! *Owns*: which replies a change of flags causes. *Promises*: works in chunks of messages, each one
+//! change; what the client asked for silently is not echoed, unless the flags are not what it must now
+//! believe. *Assumes*: the store evaluates UNCHANGEDSINCE when the change applies. *Never*: sends EXPUNGE.
 //!
 //! ```text
 //!  Choose ──FlagsStore──► commit ──► Answer ──all told──► Choose … no more messages ──► Done
@@ -109,8 +109,8 @@ impl Store {
         if let Some(view) = &mut core.view
             && let Some(mailbox) = view.mailbox(cx.store)
         {
-            // This command answers for what it changed; of the rest the view tells, which includes those that were
-            // spared: rfc7162#3.1.3 recommends to show why.
+            // This command answers for what it changed; of the rest the view tells, which includes those
+            // that were spared: rfc7162#3.1.3 recommends to show why.
             view.collect(mailbox, &done);
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! Several sessions of one account over a store on a fake disk, without a shard.
 //!
-//! *Owns*: carrying out what sessions ask. *Promises*: after [`Lab::say`] all has happened that could, unless the disk is
-//! held. *Assumes*: one account, `a@x`, password `secret`. *Never*: knows what the replies should be.
+//! *Owns*: carrying out what sessions ask. *Promises*: after [`Lab::say`] all has happened that could,
+//! unless the disk is held. *Assumes*: one account, `a@x`, password `secret`. *Never*: knows what the
+//! replies should be.
 
 use bytes::Bytes;
 use ringpost_engine::change::{Change, Flags, NewBody, Services, SpecialUse};

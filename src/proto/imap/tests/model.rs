@@ -1,8 +1,9 @@
 //! Clients that believe what they are told, against a store that knows better.
 //!
-//! Goal: whatever several sessions do at once, the sequence numbers a client keeps by applying EXISTS and EXPUNGE always
-//! name the messages that the server means by them, and once told everything it knows the mailbox as it is. Method:
-//! random commands on a disk that is held at random, every reply applied to the client's own list.
+//! Goal: whatever several sessions do at once, the sequence numbers a client keeps by applying EXISTS and
+//! EXPUNGE always name the messages that the server means by them, and once told everything it knows the
+//! mailbox as it is. Method: random commands on a disk that is held at random, every reply applied to the
+//! client's own list.
 
 use ringpost_engine::ids::Uid;
 use ringpost_engine::testing::seed::Seed;
@@ -20,8 +21,8 @@ struct Known {
     silent: Option<Silent>,
 }
 
-/// A `STORE.SILENT`: its sign, its flag, and by number whether the client still has to do it for itself. A FETCH reply
-/// that comes meanwhile says how it ended.
+/// A `STORE.SILENT`: its sign, its flag, and by number whether the client still has to do it for itself. A
+/// FETCH reply that comes meanwhile says how it ended.
 struct Silent {
     sign: String,
     flag: String,

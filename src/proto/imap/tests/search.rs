@@ -4,7 +4,10 @@ use super::lab::Lab;
 
 fn lab() -> Lab {
     let mut lab = Lab::with_messages(0);
-    lab.deliver("From: Ann <ann@x>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nDate: Tue, 1 Feb 1994 01:00:00 +0000\r\n\r\nhello world\r\n");
+    lab.deliver(concat!(
+        "From: Ann <ann@x>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n",
+        "Date: Tue, 1 Feb 1994 01:00:00 +0000\r\n\r\nhello world\r\n"
+    ));
     lab.deliver("From: bob@x\r\nTo: ann@x\r\nSubject: plain\r\n\r\nnothing\r\n");
     lab.deliver(concat!(
         "From: carl@x\r\nCc: ann@x\r\nContent-Transfer-Encoding: base64\r\n",

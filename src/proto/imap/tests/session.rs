@@ -172,7 +172,8 @@ fn append_refuses_before_it_receives_and_says_where_it_stored() {
     assert_eq!(
         fetched,
         concat!(
-            "* 2 FETCH (INTERNALDATE \"17-Jul-1996 09:44:25 +0000\" FLAGS (\\Recent \\Seen $Tag) BODY[] {17}\r\n",
+            "* 2 FETCH (INTERNALDATE \"17-Jul-1996 09:44:25 +0000\" ",
+            "FLAGS (\\Recent \\Seen $Tag) BODY[] {17}\r\n",
             "Subject: x\r\n\r\n??\n)\r\nf OK FETCH completed\r\n"
         ),
         "octets are stored as they came"

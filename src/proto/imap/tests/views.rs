@@ -13,7 +13,10 @@ fn another_session_is_told_of_an_expunge_only_where_its_numbers_may_change() {
     let fetched = lab.say(other, "c FETCH 3:5 UID");
     assert_eq!(
         fetched,
-        "* 3 FETCH (UID 3)\r\n* 5 FETCH (UID 5)\r\nc NO [EXPUNGEISSUED] Some of the messages no longer exist\r\n"
+        concat!(
+            "* 3 FETCH (UID 3)\r\n* 5 FETCH (UID 5)\r\n",
+            "c NO [EXPUNGEISSUED] Some of the messages no longer exist\r\n"
+        )
     );
     assert_eq!(lab.say(other, "d SEARCH ALL"), "* SEARCH 1 3 5\r\nd OK SEARCH completed\r\n");
     assert_eq!(lab.say(other, "e FETCH 6 UID"), "e BAD No message has that number\r\n");
@@ -113,7 +116,10 @@ fn a_burst_is_one_reply_a_message() {
     let told = lab.say(other, "n NOOP");
     assert_eq!(
         told,
-        "* 5 EXISTS\r\n* 3 RECENT\r\n* 1 FETCH (FLAGS (\\Seen \\Answered \\Flagged))\r\nn OK NOOP completed\r\n"
+        concat!(
+            "* 5 EXISTS\r\n* 3 RECENT\r\n",
+            "* 1 FETCH (FLAGS (\\Seen \\Answered \\Flagged))\r\nn OK NOOP completed\r\n"
+        )
     );
 }
 

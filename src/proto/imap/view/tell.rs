@@ -39,8 +39,8 @@ impl View {
         self.tell_flags(mailbox, out, tell.modseq)
     }
 
-    /// Notes which known messages have other flags than the client was told, `own` aside: the caller answers
-    /// for those.
+    /// Notes which known messages have other flags than the client was told, `own` aside: the caller
+    /// answers for those.
     pub fn collect(&mut self, mailbox: MailboxRef<'_>, own: &UidSet) {
         let newest = mailbox.highest_modseq();
         if newest == self.told {

@@ -1,8 +1,8 @@
 //! `BODY[…]<…>`: which octets of a message a section means (rfc3501#6.4.5).
 //!
-//! *Owns*: sections as runs of the stored octets. *Promises*: no octet is looked at unless header fields are
-//! picked.
-//! *Assumes*: offsets of the summary, checked against the message's size here. *Never*: copies a body.
+//! *Owns*: sections as runs of the stored octets. *Promises*: no octet is looked at unless header fields
+//! are picked. *Assumes*: offsets of the summary, checked against the message's size here. *Never*: copies
+//! a body.
 
 use ringpost_engine::layout::{Part, PartKind, SummaryView};
 

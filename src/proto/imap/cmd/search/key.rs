@@ -2,8 +2,7 @@
 //!
 //! *Owns*: what each key means (rfc3501#6.4.4) in terms of the index, a header or a whole message.
 //! *Promises*: an answer from the index alone wherever that decides, so that segments are touched for the
-//! rest only.
-//! *Assumes*: the parser bounded nesting and count. *Never*: fetches what it is not given.
+//! rest only. *Assumes*: the parser bounded nesting and count. *Never*: fetches what it is not given.
 
 use ringpost_engine::change::{FlagBits, UidSet};
 use ringpost_engine::ids::{ModSeq, Uid};
