@@ -299,8 +299,6 @@ fn every_account_can_be_read_everywhere_before_and_after_a_restart() {
     world.running.drain().expect("a clean end");
 
     let world = start(data.path());
-    let recovered = world.lines.lock().expect("the list").iter().filter(|l| l.event == "recovery").count();
-    assert_eq!(recovered, usize::from(SHARDS));
     for user in ACCOUNTS {
         let mut client = Client::new(world.connect(POP3));
         client.expect("+OK");
@@ -309,6 +307,8 @@ fn every_account_can_be_read_everywhere_before_and_after_a_restart() {
         client.expect("+OK 0 0");
     }
     world.running.drain().expect("a clean end");
+    let recovered = world.lines.lock().expect("the list").iter().filter(|l| l.event == "recovery").count();
+    assert_eq!(recovered, usize::from(SHARDS));
 }
 
 #[test]
@@ -403,6 +403,34 @@ fn idle_clients_are_told_and_fetch_what_came() {
     }
     for client in &mut secure {
         client.fetch_last(&sent);
+    }
+    world.running.drain().expect("a clean end");
+}
+
+#[test]
+fn a_client_that_ends_its_side_early_still_gets_its_answers() {
+    let data = tempfile::tempdir().expect("a folder");
+    let world = start(data.path());
+    let say_all = |door, text: String| {
+        let mut stream = world.connect(door);
+        stream.write_all(text.as_bytes()).expect("sent");
+        stream.shutdown(std::net::Shutdown::Write).expect("connected");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answers, then an end");
+        answer
+    };
+    for user in ACCOUNTS {
+        let message = String::from_utf8(message(2_000)).expect("text");
+        let answer = say_all(
+            LMTP,
+            format!(
+                "LHLO c\r\nMAIL FROM:<s@example.org>\r\nRCPT TO:<{user}>\r\nDATA\r\n{message}.\r\nQUIT\r\n"
+            ),
+        );
+        assert!(answer.lines().any(|line| line.starts_with("221 ")), "{answer}");
+        let answer = say_all(POP3, format!("USER {user}\r\nPASS {PASSWORD}\r\nRETR 1\r\nQUIT\r\n"));
+        assert!(answer.contains(&message), "{answer}");
+        assert_eq!(answer.lines().filter(|line| line.starts_with("+OK")).count(), 5, "{answer}");
     }
     world.running.drain().expect("a clean end");
 }

@@ -264,6 +264,11 @@ impl Core {
         }
     }
 
+    /// Whether a client that has ended its side still has an answer to come.
+    pub fn owes(&self, conn: ConnId) -> bool {
+        self.shard.borrow().owes(conn)
+    }
+
     /// A client that never came to a session.
     pub fn never_accepted(&self, conn: ConnId, address: &str, why: &CloseReason) {
         let line = Line::new(Level::Warn, "connection")

@@ -49,8 +49,25 @@ pub struct Pump {
     readable: Option<Operation<()>>,
     /// The last receive said that there is more.
     more: bool,
-    /// The client said that it will send no more (close_notify).
+    /// The client will send no more (end of file, close_notify); it may still wait for answers.
     ended: bool,
+}
+
+/// Why nothing more will be received.
+enum End {
+    /// The client has ended its side.
+    OfFile,
+    /// The connection is of no use any more.
+    Broken(CloseReason),
+}
+
+impl From<End> for CloseReason {
+    fn from(end: End) -> CloseReason {
+        match end {
+            End::OfFile => CloseReason::Peer,
+            End::Broken(why) => why,
+        }
+    }
 }
 
 /// What was received, in a buffer that counts as one in use.
@@ -124,9 +141,13 @@ impl Pump {
 
     /// The next order, or input. The wait for input is begun when there is nothing else, and then goes on.
     async fn next(&mut self) -> Next {
-        let Pump { link, readable, more, .. } = self;
+        let Pump { core, link, readable, more, ended, .. } = self;
         poll_fn(|context| match link.poll_next(context) {
             Poll::Ready(Next::Receive) => {
+                if *ended && core.owes(link.conn) {
+                    // Its answer comes as an order, and the link has the waker.
+                    return Poll::Pending;
+                }
                 if *more {
                     return Poll::Ready(Next::Receive);
                 }
@@ -149,7 +170,15 @@ impl Pump {
         if self.ended {
             return Err(CloseReason::Peer.into());
         }
-        let Some(mut filled) = Box::pin(self.receive_now()).await? else { return Ok(()) };
+        let mut filled = match Box::pin(self.receive_now()).await {
+            Ok(Some(filled)) => filled,
+            Ok(None) => return Ok(()),
+            Err(End::OfFile) => {
+                (self.ended, self.more) = (true, true);
+                return Ok(());
+            }
+            Err(End::Broken(why)) => return Err(why.into()),
+        };
         let bytes = match &mut self.tls {
             None if filled.as_ref().len() <= RECEIVE_COPY_BYTES_MAX => {
                 Bytes::copy_from_slice(filled.as_ref())
@@ -174,9 +203,9 @@ impl Pump {
     }
 
     /// What is there now, up to one buffer; none if there was nothing after all.
-    async fn receive_now(&mut self) -> Result<Option<Received>, CloseReason> {
+    async fn receive_now(&mut self) -> Result<Option<Received>, End> {
         let permit = self.core.receives.clone().acquire_owned().await;
-        let permit = permit.map_err(|_| CloseReason::Stopping)?;
+        let permit = permit.map_err(|_| End::Broken(CloseReason::Stopping))?;
         let buffer = self.core.buffers.take();
         let room = buffer.len();
         let done = ring::submit(request::receive(&self.link.socket, buffer)).await;
@@ -184,15 +213,15 @@ impl Pump {
         let filled = self.core.buffers.filled(done.data, received, permit);
         self.more = false;
         match done.result {
-            Ok(0) => Err(CloseReason::Peer),
+            Ok(0) => Err(End::OfFile),
             Ok(count) => {
                 self.more = done.more || count == room;
                 Ok(Some(filled))
             }
             Err(error) => match error.kind() {
                 std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => Ok(None),
-                std::io::ErrorKind::ConnectionReset => Err(CloseReason::Peer),
-                _ => Err(CloseReason::Error(format!("receiving: {error}"))),
+                std::io::ErrorKind::ConnectionReset => Err(End::Broken(CloseReason::Peer)),
+                _ => Err(End::Broken(CloseReason::Error(format!("receiving: {error}")))),
             },
         }
     }
