@@ -9,6 +9,7 @@
 
 mod load;
 mod options;
+mod table;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
 /// Whether all went well; an error when the run could not begin.
 fn start(command: Command) -> Result<bool, String> {
     let common = match &command {
+        Command::Table => {
+            print!("{}", table::table(std::io::stdin().lock())?);
+            return Ok(true);
+        }
         Command::Man { subcommand } => return print_manual(subcommand.as_deref()).map(|()| true),
         Command::Smtp(options) | Command::Lmtp(options) => &options.common,
         Command::ImapFetch(options) => &options.common,

@@ -37,6 +37,8 @@ pub enum Command {
     ImapAppend(Append),
     /// Hold sessions in IDLE, deliver messages to them and measure the time from the 250 to each EXISTS.
     Idle(Idle),
+    /// Turn the JSON lines of results on standard input into a Markdown table.
+    Table,
     /// Print a manual page in roff (`ringpost-bench man | man -l -`).
     Man {
         /// The page of this subcommand.

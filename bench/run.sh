@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# `make bench`: starts a server of its own on loopback, loads it, writes bench/results/latest.{jsonl,md}.
+# The server is on the first core and the client on the second where there are two; RINGPOST_BENCH_SECONDS a scenario.
+set -eu
+seconds=${RINGPOST_BENCH_SECONDS:-8}
+mailboxes=1000
+export RINGPOST_BENCH_PASSWORD=bench-password
+cargo build --release --quiet --package ringpost --package ringpost-bench
+programs=${CARGO_TARGET_DIR:-target}/release
+results=bench/results
+work=$(mktemp -d -p "${RINGPOST_BENCH_FOLDER:-.}" .bench.XXXXXX)
+mkdir -p "$results"
+
+pin() { # pin CORE COMMAND…: on that core if there is one
+    local core=$1
+    shift
+    if [ "$(nproc)" -gt "$core" ] && command -v taskset >/dev/null; then taskset -c "$core" "$@"; else "$@"; fi
+}
+
+cat > "$work/ringpost.toml" <<CONFIG
+hostname = "bench.example.test"
+shards = ${RINGPOST_BENCH_SHARDS:-1}
+pin_threads = false
+[limits]
+message_bytes_max = 16777216
+CONFIG
+pin 0 "$programs/ringpost" serve --data "$work/data" --config "$work/ringpost.toml" >"$work/table" 2>"$work/log" &
+server=$!
+stop() {
+    kill -INT "$server" 2>/dev/null || true
+    wait "$server" || true
+    rm -rf "$work"
+}
+trap stop EXIT
+for _ in $(seq 200); do
+    grep -q Ctrl-C "$work/table" && break
+    kill -0 "$server" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
+    sleep 0.1
+done
+admin() { "$programs/ringpost" "$@" --data "$work/data" >/dev/null; }
+admin domain add example.test
+seq "$mailboxes" | sed "s/.*/user&@example.test,$RINGPOST_BENCH_PASSWORD/" | admin account add --csv
+
+bench() { # one scenario: its JSON line goes to the results
+    echo "  $*" >&2
+    pin 1 "$programs/ringpost-bench" "$@" --server-pid "$server" | tee -a "$work/results.jsonl" >/dev/null
+}
+deliver() { bench "$@" --mailboxes "$mailboxes" --connections 64 --seconds "$seconds"; }
+deliver lmtp --message-bytes 4096
+deliver smtp --message-bytes 4096
+deliver lmtp --message-bytes 51200
+for octets in 51200 1048576; do
+    messages=$((octets > 100000 ? 20 : 200))
+    user="--user-pattern user{}@example.test --mailboxes 8 --connections 8 --message-bytes $octets"
+    # shellcheck disable=SC2086 # words are meant
+    bench pop3-retr $user --prepare "$messages" --seconds "$seconds"
+    # shellcheck disable=SC2086
+    bench imap-fetch $user --seconds "$seconds"
+    # shellcheck disable=SC2086
+    bench imap-fetch $user --seconds "$seconds" --tls --port 2993
+done
+bench imap-append --mailboxes 16 --connections 16 --message-bytes 10240 --seconds "$seconds"
+bench idle --mailboxes "$mailboxes" --connections 1000 --count 5000
+bench idle --mailboxes "$mailboxes" --connections 1000 --count 5000 --tls --port 2993
+
+cp "$work/results.jsonl" "$results/latest.jsonl"
+{
+    echo "# Measured by \`make bench\` on $(date -u +%F)"
+    echo
+    echo "$(nproc) × $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $(free -h | awk '/Mem/ {print $2}') of memory," \
+        "Linux $(uname -r), $(stat -f -c %T "$work") on $(df --output=source "$work" | tail -1), loopback;" \
+        "$("$programs/ringpost" --version), one shard pinned to the first core, the client to the second."
+    echo
+    "$programs/ringpost-bench" table < "$work/results.jsonl"
+} > "$results/latest.md"
+cat "$results/latest.md"
