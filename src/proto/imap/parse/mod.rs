@@ -6,7 +6,7 @@
 //!
 //! One file per family; the table in [`verb`] names them all.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::proto::imap::command::{Append, Command, Verb};
 use crate::proto::imap::framer;
@@ -44,23 +44,6 @@ pub struct ParseError {
     pub tag: Option<Bytes>,
     /// Why.
     pub fault: Fault,
-}
-
-impl ParseError {
-    /// Writes the reply: tagged if there is a tag, else an untagged BAD (rfc3501#7.1.3).
-    pub fn write(&self, out: &mut BytesMut) {
-        let (state, text) = match (self.fault, &self.tag) {
-            (Fault::Bad(text), _) => ("BAD ", text),
-            (Fault::Limit(text) | Fault::Cannot(text), None) => ("BAD ", text),
-            (Fault::Limit(text), Some(_)) => ("NO [LIMIT] ", text),
-            (Fault::Cannot(text), Some(_)) => ("NO [CANNOT] ", text),
-        };
-        out.put_slice(self.tag.as_deref().unwrap_or(b"*"));
-        out.put_u8(b' ');
-        out.put_slice(state.as_bytes());
-        out.put_slice(text.as_bytes());
-        out.put_slice(b"\r\n");
-    }
 }
 
 /// Reads a command as framed.
@@ -169,10 +152,9 @@ mod tests {
         matches!(read(text), Err(Fault::Cannot(_)))
     }
 
-    fn reply(frame: &'static [u8]) -> String {
-        let mut out = BytesMut::new();
-        command(&Bytes::from_static(frame)).unwrap_err().write(&mut out);
-        String::from_utf8(out.to_vec()).unwrap()
+    fn refused(frame: &'static [u8]) -> (Option<Bytes>, Fault) {
+        let error = command(&Bytes::from_static(frame)).unwrap_err();
+        (error.tag, error.fault)
     }
 
     #[test]
@@ -195,14 +177,16 @@ mod tests {
     }
 
     #[test]
-    fn replies_name_the_tag_if_there_is_one() {
-        assert_eq!(reply(b"a1 FOO"), "a1 BAD Unknown command\r\n");
-        assert_eq!(reply(b"a1"), "a1 BAD Something is missing at the end\r\n");
-        assert_eq!(reply(b""), "* BAD A command begins with a tag\r\n");
-        assert_eq!(reply(b"+ NOOP"), "* BAD A command begins with a tag\r\n");
-        assert_eq!(reply(b"\0\xff \r"), "* BAD A command begins with a tag\r\n");
-        assert_eq!(reply(b"a1 SELECT &"), "a1 NO [CANNOT] A mailbox name is not modified UTF-7\r\n");
-        assert_eq!(reply(b"a1 \xff"), "a1 BAD Unknown command\r\n");
+    fn refusals_name_the_tag_if_there_is_one() {
+        let tag = || Some(Bytes::from_static(b"a1"));
+        assert_eq!(refused(b"a1 FOO"), (tag(), Fault::Bad("Unknown command")));
+        assert_eq!(refused(b"a1 \xff"), (tag(), Fault::Bad("Unknown command")));
+        assert_eq!(refused(b"a1"), (tag(), Fault::Bad("Something is missing at the end")));
+        let cannot = Fault::Cannot("A mailbox name is not modified UTF-7");
+        assert_eq!(refused(b"a1 SELECT &"), (tag(), cannot));
+        for untagged in [&b""[..], b"+ NOOP", b"\0\xff \r"] {
+            assert_eq!(refused(untagged), (None, Fault::Bad("A command begins with a tag")));
+        }
     }
 
     /// Good commands with every kind of word, for mutations.
