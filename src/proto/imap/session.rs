@@ -275,6 +275,7 @@ impl ImapSession {
             self.stage = Stage::Ending { reply, rule };
             return;
         }
+        self.core.claim_recent(cx);
         self.stage = Stage::Ready;
         self.complete(&reply, rule);
         let logged_in = self.core.user.is_some();

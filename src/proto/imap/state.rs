@@ -136,14 +136,22 @@ impl Core {
 
     /// Tells what is new in the view, as far as there is room. Whether all is told.
     pub fn tell(&mut self, cx: &mut Cx<'_>, expunge: bool) -> bool {
+        let modseq = self.condstore;
         let Some(view) = &mut self.view else { return true };
-        let done = view.tell(cx.store, &mut self.out, Tell { expunge, modseq: self.condstore });
-        if let Some(change) = view.claim_recent(cx.store) {
+        view.tell(cx.store, &mut self.out, Tell { expunge, modseq })
+    }
+
+    /// Takes `\Recent` of what was told from other sessions. IDLE leaves that to its end, so that a push to
+    /// a waiting client writes nothing: who was not certainly told first may see it as recent
+    /// (rfc3501#2.3.2).
+    pub fn claim_recent(&mut self, cx: &mut Cx<'_>) {
+        if let Some(view) = &mut self.view
+            && let Some(change) = view.claim_recent(cx.store)
+        {
             // Nobody waits for it: if it is refused, another session sees the same messages as recent, no
             // more.
             let _refused_is_harmless = cx.store.append(view.account(), change, cx.now);
         }
-        done
     }
 
     /// A CONDSTORE enabling command was given (rfc7162#3.1): the first one shows HIGHESTMODSEQ of what is

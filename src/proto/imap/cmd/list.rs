@@ -95,13 +95,13 @@ impl Listing {
     fn list_mailboxes(&self, account: AccountRef<'_>, after: Option<&str>, out: &mut Out) -> Option<String> {
         let rest =
             account.mailboxes().skip_while(|mailbox| after.is_some_and(|after| mailbox.name() <= after));
-        let mut last = None;
+        let mut last: Option<&str> = None;
         for (looked, mailbox) in rest.enumerate() {
             if looked == STEP_MESSAGES_MAX || !out.has_room() {
-                return last;
+                return last.or(after).map(str::to_owned);
             }
             let name = mailbox.name();
-            last = Some(name.to_owned());
+            last = Some(name);
             let wanted = !self.select.special_use || mailbox.special_use().is_some();
             if wanted && self.matches(name) {
                 let subscribed = self.returns.subscribed && account.is_subscribed(name);

@@ -6,7 +6,7 @@
 
 use ringpost_engine::change::{Change, Outcome, SpecialUse};
 use ringpost_engine::index::{AccountRef, MailboxRef};
-use ringpost_engine::limits::{MAILBOX_LEVELS_MAX, MAILBOX_NAME_BYTES_MAX, MAILBOXES_PER_ACCOUNT_MAX};
+use ringpost_engine::limits::{MAILBOX_LEVELS_MAX, MAILBOX_NAME_BYTES_MAX};
 
 use crate::proto::Cx;
 use crate::proto::imap::command::UseArgument;
@@ -106,9 +106,6 @@ fn create(account: AccountRef<'_>, name: &str, special_use: UseArgument) -> Resu
     };
     if account.mailbox_by_name(name).is_some_and(|mailbox| !mailbox.no_select()) {
         return Err(Reply::no("[ALREADYEXISTS] That mailbox is there already"));
-    }
-    if account.mailboxes().count() >= MAILBOXES_PER_ACCOUNT_MAX {
-        return Err(Reply::no("[LIMIT] Too many mailboxes"));
     }
     Ok(Change::MailboxCreate { name: name.to_owned(), special_use })
 }

@@ -202,3 +202,16 @@ fn storing_on_what_is_gone_is_said_unless_silent() {
     let told = lab.say(other, "e COPY 2 Sent");
     assert_eq!(told, "* 2 EXPUNGE\r\ne NO [EXPUNGEISSUED] Those messages no longer exist\r\n");
 }
+
+#[test]
+fn a_push_to_a_waiting_client_writes_nothing() {
+    let mut lab = Lab::with_messages(1);
+    lab.say(0, "i IDLE");
+    let inbox = |lab: &Lab| lab.store.account(lab.account).expect("there").inbox().recent_from();
+    let before = inbox(&lab);
+    lab.deliver("Subject: x\r\n\r\n");
+    assert_eq!(lab.take(0), "* 2 EXISTS\r\n* 2 RECENT\r\n");
+    assert_eq!(inbox(&lab), before);
+    lab.say(0, "DONE");
+    assert!(inbox(&lab) > before, "taken when the wait is over");
+}
