@@ -82,7 +82,7 @@ impl ImapSession {
         ImapSession {
             core: Core::new(peer),
             framer: CommandFramer::new(),
-            lines: LineFramer::new(SASL_LINE_BYTES_MAX, LineEnd::Lenient),
+            lines: line_framer(),
             stage: Stage::Ready,
             tag: Bytes::new(),
             bad: 0,
@@ -163,6 +163,8 @@ impl ImapSession {
         if !rule.states.allow(self.state()) {
             return self.end(Reply::bad("Not allowed in this state"), rule, cx);
         }
+        // A line that an earlier command did not wait for to its end is none of this one's.
+        self.lines = line_framer();
         self.core.pipelined = !input.is_empty();
         let mut running = Box::new(Running::new(command.verb, &self.tag));
         if let Some(view) = &mut self.core.view {
@@ -323,11 +325,15 @@ impl ImapSession {
         self.stage = Stage::Closed;
     }
 
-    /// Whether the client may be told things now: IDLE is on, or nobody waits for an answer and BYE would
-    /// be clean.
+    /// Whether nothing is half done, so that BYE would be clean.
     fn is_interruptible(&self) -> bool {
         matches!(self.stage, Stage::Ready | Stage::Running { wait: Wait::Line, .. })
     }
+}
+
+/// For SASL responses and the end of IDLE.
+fn line_framer() -> LineFramer {
+    LineFramer::new(SASL_LINE_BYTES_MAX, LineEnd::Lenient)
 }
 
 impl Session for ImapSession {
