@@ -167,7 +167,7 @@ mod tests {
         gather.lay_out();
         let left: Vec<_> = gather.slices.iter().map(|slice| slice.iov_len).collect();
         assert_eq!(left, [2, 1]);
-        assert_eq!(gather.header.msg_iovlen as usize, 2);
+        assert_eq!(gather.header.msg_iovlen, 2);
         gather.advance(3);
         assert!(gather.is_empty());
     }

@@ -13,9 +13,27 @@ mod atomic {
 #[path = "ring.rs"]
 mod ring;
 
+use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::Notify;
 use ring::{Pushed, Ring};
+
+/// A value whose contents loom watches: reading them without having seen the write is an error.
+#[derive(Debug)]
+struct Value(UnsafeCell<(u32, u32)>);
+
+impl Value {
+    fn new(producer: u32, number: u32) -> Box<Value> {
+        let value = Value(UnsafeCell::new((0, 0)));
+        // SAFETY: nobody else has it yet.
+        value.0.with_mut(|contents| unsafe { *contents = (producer, number) });
+        Box::new(value)
+    }
+    fn get(&self) -> (u32, u32) {
+        // SAFETY: only its owner reads it; loom checks that the write came before.
+        self.0.with(|contents| unsafe { *contents })
+    }
+}
 
 /// Checks that each producer's numbers come in order, once.
 struct Order(Vec<u32>);
@@ -33,13 +51,13 @@ impl Order {
 /// `producers` threads push `each` values into a ring with room for all; the consumer sleeps when there is
 /// nothing.
 fn nothing_lost_and_no_sleeper_forgotten(producers: u32, each: u32) {
-    let ring = Arc::new(Ring::<(u32, u32)>::new((producers * each) as usize));
+    let ring = Arc::new(Ring::<Value>::new((producers * each) as usize));
     let bell = Arc::new(Notify::new());
     for producer in 0..producers {
         let (ring, bell) = (ring.clone(), bell.clone());
         loom::thread::spawn(move || {
             for number in 0..each {
-                match ring.push(Box::new((producer, number))) {
+                match ring.push(Value::new(producer, number)) {
                     Pushed::In => {}
                     Pushed::Wake => bell.notify(),
                     Pushed::Full(_) => unreachable!("there is room for all"),
@@ -50,12 +68,12 @@ fn nothing_lost_and_no_sleeper_forgotten(producers: u32, each: u32) {
     let mut order = Order(vec![0; producers as usize]);
     while order.taken() < producers * each {
         if let Some(value) = ring.pop() {
-            order.take(*value);
+            order.take(value.get());
             continue;
         }
         ring.fall_asleep();
         match ring.pop() {
-            Some(value) => order.take(*value),
+            Some(value) => order.take(value.get()),
             None => bell.wait(),
         }
     }
@@ -64,16 +82,16 @@ fn nothing_lost_and_no_sleeper_forgotten(producers: u32, each: u32) {
 
 /// Two threads push two values each into a ring of `room`; what did not fit came back, all else arrives.
 fn full_hands_back(room: usize) {
-    let ring = Arc::new(Ring::<(u32, u32)>::new(room));
+    let ring = Arc::new(Ring::<Value>::new(room));
     let threads: Vec<_> = (0..2)
         .map(|producer| {
             let ring = ring.clone();
             loom::thread::spawn(move || {
                 let mut number = 0;
                 for _ in 0..2 {
-                    match ring.push(Box::new((producer, number))) {
+                    match ring.push(Value::new(producer, number)) {
                         Pushed::In | Pushed::Wake => number += 1,
-                        Pushed::Full(again) => assert_eq!(*again, (producer, number)),
+                        Pushed::Full(again) => assert_eq!(again.get(), (producer, number)),
                     }
                 }
                 number
@@ -82,11 +100,11 @@ fn full_hands_back(room: usize) {
         .collect();
     let mut order = Order(vec![0; 2]);
     if let Some(value) = ring.pop() {
-        order.take(*value);
+        order.take(value.get());
     }
     let accepted: u32 = threads.into_iter().map(|thread| thread.join().expect("a producer")).sum();
     while let Some(value) = ring.pop() {
-        order.take(*value);
+        order.take(value.get());
     }
     assert_eq!(order.taken(), accepted);
     assert!(accepted >= room as u32);
