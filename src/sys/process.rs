@@ -48,8 +48,8 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-/// Has freed blocks of at least `bytes` given back to the kernel at once, where the allocator can (glibc). Left alone,
-/// glibc keeps ever larger ones in each thread: checking a few passwords would hold on to a hundred megabytes.
+/// Has freed blocks of at least `bytes` given back to the kernel at once, where the allocator can (glibc).
+/// Left alone, glibc keeps ever larger ones in each thread: a few password checks would hold on to 100 MB.
 pub fn give_back_blocks_of(bytes: i32) {
     #[cfg(target_env = "gnu")]
     // SAFETY: sets one number of the allocator; a refusal changes nothing and is harmless.

@@ -51,7 +51,8 @@ pub fn lock(data: &Path) -> Result<Lock, String> {
         let holder = holder.trim();
         let holder = if holder.is_empty() { "unknown" } else { holder };
         return Err(format!(
-            "the data folder {name} is in use by process {holder}: stop it or choose another folder with --data"
+            "the data folder {name} is in use by process {holder}: stop it or choose another folder \
+             with --data"
         ));
     }
     file.set_len(0)
@@ -137,8 +138,8 @@ fn check_ring() -> Result<(), String> {
 fn ring_refusal(error: &io::Error, switch: &str, kernel: &str) -> String {
     match error.raw_os_error() {
         Some(libc::ENOSYS) => format!(
-            "this system has no io_uring: run Linux 6.0 or newer (this is {kernel}), and where a container's seccomp \
-             profile hides it, allow io_uring_setup, io_uring_enter and io_uring_register"
+            "this system has no io_uring: run Linux 6.0 or newer (this is {kernel}), and where a container's \
+             seccomp profile hides it, allow io_uring_setup, io_uring_enter and io_uring_register"
         ),
         Some(libc::EPERM | libc::EACCES) if switch == "1" || switch == "2" => format!(
             "io_uring is switched off (kernel.io_uring_disabled = {switch}): as root, run \
@@ -170,8 +171,8 @@ fn check_space(plan: &Plan) -> Result<(), String> {
     let needed = plan.segment_bytes.saturating_mul(u64::from(plan.shards));
     if free < needed {
         return Err(format!(
-            "{} has {free} bytes free, and {} shards need {needed} for their next segments: make room or choose \
-             another folder with --data",
+            "{} has {free} bytes free, and {} shards need {needed} for their next segments: make room or \
+             choose another folder with --data",
             plan.data.display(),
             plan.shards
         ));
