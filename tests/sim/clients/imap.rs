@@ -8,6 +8,9 @@ use super::lines::Reader;
 use super::{Client, Tools, View};
 use crate::oracle::{Place, Token, Verdict};
 
+/// Messages of one COPY: more would not fit a command line (limits::IMAP_LINE_BYTES_MAX).
+const COPY_MAX: usize = 1_000;
+
 /// What the driver may do after SELECT.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -153,8 +156,8 @@ impl Imap {
             }
             (Op::CopyAll(to), _) => {
                 let known = self.view.uids.iter().filter(|uid| **uid != 0).map(|uid| self.place(*uid));
-                let places: Vec<Place> =
-                    known.filter(|place| tools.oracle.token_at(place).is_some()).collect();
+                let known = known.filter(|place| tools.oracle.token_at(place).is_some());
+                let places: Vec<Place> = known.take(COPY_MAX).collect();
                 match places.is_empty() {
                     true => self.command(tools, "NOOP", Doing::Noop),
                     false => self.copy(tools, places, to),
