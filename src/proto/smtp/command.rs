@@ -83,7 +83,7 @@ const BAD_ARGUMENTS: Bad = Bad::Reply(reply::BAD_ARGUMENTS);
 pub fn parse(line: &[u8]) -> Result<Command<'_>, Bad> {
     let end = line.iter().position(|&octet| octet == b' ').unwrap_or(line.len());
     let (verb, rest) = line.split_at(end);
-    let rest = rest.trim_ascii();
+    let rest = trim(rest);
     let mut name = [0; 8];
     let Some(letters) = name.get_mut(..verb.len()) else { return Err(Bad::Reply(reply::UNKNOWN)) };
     letters.copy_from_slice(verb);
@@ -108,6 +108,15 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, Bad> {
         _ => return Err(Bad::Reply(reply::UNKNOWN)),
     };
     Ok(command)
+}
+
+/// Without the spaces and tabs around it (rfc5321#4.1.1 asks to bear them at the end). A lone CR is neither
+/// (rfc5321#2.3.8).
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }
 
 fn alone<'a>(command: Command<'a>, rest: &[u8]) -> Result<Command<'a>, Bad> {
@@ -135,7 +144,7 @@ fn behind<'a>(keyword: &str, rest: &'a [u8], bad: &'static str) -> Result<&'a st
     let rest = std::str::from_utf8(rest).map_err(|_| Bad::Reply(bad))?;
     let head = rest.get(..keyword.len()).ok_or(BAD_ARGUMENTS)?;
     if head.eq_ignore_ascii_case(keyword) {
-        Ok(rest[keyword.len()..].trim_start())
+        Ok(rest[keyword.len()..].trim_start_matches(' '))
     } else {
         Err(BAD_ARGUMENTS)
     }
@@ -151,7 +160,7 @@ fn mail(rest: &[u8]) -> Result<Mail, Bad> {
     let mut body_seen = false;
     for (keyword, value) in split(parameters)? {
         let again = match keyword.to_ascii_uppercase().as_str() {
-            "SIZE" => mail.size.replace(decimal(value.unwrap_or_default()).ok_or(BAD_ARGUMENTS)?).is_some(),
+            "SIZE" => mail.size.replace(announced(value.unwrap_or_default()).ok_or(BAD_ARGUMENTS)?).is_some(),
             "BODY" => {
                 mail.binary = match value.unwrap_or_default().to_ascii_uppercase().as_str() {
                     "7BIT" | "8BITMIME" => false,
@@ -203,13 +212,18 @@ fn bdat(rest: &[u8]) -> Result<Command<'_>, Bad> {
         Some(_) => return Err(Bad::Chunk),
         None => (rest, false),
     };
-    Ok(Command::Bdat { size: decimal(size).ok_or(Bad::Chunk)?, last })
+    let counted = is_decimal(size).then(|| size.parse().ok()).flatten();
+    Ok(Command::Bdat { size: counted.ok_or(Bad::Chunk)?, last })
 }
 
-/// Up to 20 digits (rfc1870#6.1) whose value fits.
-fn decimal(digits: &str) -> Option<u64> {
-    let valid = (1..=20).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
-    valid.then(|| digits.parse().ok()).flatten()
+/// Up to 20 digits (rfc1870#3): a size that no number holds is well-formed and too large.
+fn announced(digits: &str) -> Option<u64> {
+    let valid = (1..=20).contains(&digits.len()) && is_decimal(digits);
+    valid.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+fn is_decimal(digits: &str) -> bool {
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -235,6 +249,10 @@ mod tests {
             (b"AUTH PLAIN dGVzdAB0ZXN0ADEyMzQ=", Command::Auth(b"PLAIN", Some(b"dGVzdAB0ZXN0ADEyMzQ="))),
             (b"auth login", Command::Auth(b"login", None)),
             (b"MAIL FROM:<alice@x.test>", mail(None, false, false, false)),
+            (
+                b"MAIL FROM:<alice@x.test> SIZE=99999999999999999999",
+                mail(Some(u64::MAX), false, false, false),
+            ),
             (b"mail from: <alice@x.test> size=1000 body=8bitmime", mail(Some(1000), false, false, false)),
             (b"MAIL FROM:<alice@x.test> BODY=BINARYMIME SMTPUTF8 AUTH=<>", mail(None, true, true, true)),
             (b"RCPT TO:<alice@x.test>", Command::Rcpt(alice())),
@@ -244,7 +262,7 @@ mod tests {
             (b"BDAT 86 LAST", Command::Bdat { size: 86, last: true }),
             (b"bdat 0 last", Command::Bdat { size: 0, last: true }),
             (b"BDAT 100000", Command::Bdat { size: 100_000, last: false }),
-            (b"RSET ", Command::Rset),
+            (b"RSET \t ", Command::Rset),
             (b"NOOP anything \xff", Command::Noop),
             (b"QUIT", Command::Quit),
             (b"VRFY Crispin", Command::Vrfy),
@@ -258,7 +276,7 @@ mod tests {
 
     #[test]
     fn everything_else_gets_its_own_refusal() {
-        let bad: [(&[u8], &str); 24] = [
+        let bad: [(&[u8], &str); 28] = [
             (b"", reply::UNKNOWN),
             (b"\0\0", reply::UNKNOWN),
             (b"\xff\xfe GET", reply::UNKNOWN),
@@ -278,6 +296,10 @@ mod tests {
             (b"MAIL FROM:<\xff@b>", reply::BAD_SENDER),
             (b"MAIL FROM:<a@b>SIZE=1", reply::BAD_ARGUMENTS),
             (b"MAIL FROM:<a@b> SIZE=x", reply::BAD_ARGUMENTS),
+            (b"MAIL FROM:<a@b> SIZE=000000000000000000001", reply::BAD_ARGUMENTS),
+            (b"MAIL FROM:<a@b>\r", reply::BAD_ARGUMENTS),
+            (b"RSET \r", reply::BAD_ARGUMENTS),
+            ("MAIL FROM:\u{2003}<a@b>".as_bytes(), reply::BAD_SENDER),
             (b"MAIL FROM:<a@b> SIZE=1 SIZE=1", reply::BAD_ARGUMENTS),
             (b"MAIL FROM:<a@b> BODY=9BIT", reply::BAD_ARGUMENTS),
             (b"MAIL FROM:<a@b> XFOO=1", reply::BAD_PARAMETER),
