@@ -157,6 +157,7 @@ impl SmtpSession {
         if !transaction.binary {
             message.line_ends.end(&mut message.body);
         }
+        part_from_trace(&mut message.body);
         let mut facts = HeaderFacts::of(message.body.octets());
         let refusal = match message.body.flaw() {
             Some(_) if message.refused && self.peer.service != Service::Lmtp => Some(reply::BAD_SEQUENCE),
@@ -220,6 +221,14 @@ impl SmtpSession {
             let full = results.contains(&Delivered::TryLater { disk_full: true });
             self.reply(if full { reply::NO_ROOM } else { reply::TRY_LATER });
         }
+    }
+}
+
+/// A first line that begins with white space would go on with the last of our fields (rfc5322#2.2.3): such a
+/// message has no header, which an empty line says.
+fn part_from_trace(body: &mut Body) {
+    if let Some(b' ' | b'\t') = body.octets().first() {
+        body.insert(b"\r\n");
     }
 }
 
