@@ -62,8 +62,7 @@ impl SmtpSession {
             self.reply(reply::NO_TLS);
         } else if !input.is_empty() {
             // They came in the clear and would be taken for protected ones: somebody may have put them in.
-            self.reply(reply::BEHIND_STARTTLS);
-            self.close();
+            self.dismiss(reply::BEHIND_STARTTLS);
         } else {
             self.reply(reply::READY_FOR_TLS);
             self.out.push(Output::StartTls);

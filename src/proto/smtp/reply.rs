@@ -97,6 +97,8 @@ pub const MAIL_LOOP: &str = "554 5.4.6 message goes in circles";
 /// A chunk arrived and is kept.
 pub const CHUNK_OK: &str = "250 2.0.0 chunk received";
 
+/// The server ends the session before QUIT, behind the reply that says why (rfc5321#3.8).
+pub const CLOSING: &str = "421 4.7.0 closing the connection";
 /// Too many bad commands.
 pub const GIVE_UP: &str = "421 4.7.0 too many errors";
 

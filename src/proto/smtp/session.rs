@@ -124,6 +124,13 @@ impl SmtpSession {
         }
     }
 
+    /// Says why nothing more is taken from this client, and ends.
+    pub(super) fn dismiss(&mut self, reply: &str) {
+        self.reply(reply);
+        self.reply(reply::CLOSING);
+        self.close();
+    }
+
     pub(super) fn close(&mut self) {
         self.out.push(Output::Close);
         self.transaction = None;
@@ -139,11 +146,8 @@ impl SmtpSession {
         match parse(line) {
             Ok(command) => self.command(command, input, cx),
             Err(Bad::Reply(reply)) => self.bad(reply),
-            Err(Bad::Chunk) => {
-                // What follows may be a message; none of it must be taken for commands.
-                self.reply(reply::BAD_ARGUMENTS);
-                self.close();
-            }
+            // What follows may be a message; none of it must be taken for commands.
+            Err(Bad::Chunk) => self.dismiss(reply::BAD_ARGUMENTS),
         }
     }
 
@@ -176,12 +180,9 @@ impl SmtpSession {
         match self.lines.next(input) {
             Framed::Need => return false,
             Framed::Line(line) => self.line(&line, input, cx),
-            Framed::BareLf => {
-                // rfc5321#2.3.8; a client that says this has been fed by somebody else's message, or does not
-                // speak SMTP.
-                self.reply(reply::BARE_LF);
-                self.close();
-            }
+            // rfc5321#2.3.8; a client that says this has been fed by somebody else's message, or does not
+            // speak SMTP.
+            Framed::BareLf => self.dismiss(reply::BARE_LF),
             Framed::TooLong if matches!(self.state, State::Sasl(_)) => {
                 self.state = State::Command;
                 self.lines.limit(SMTP_LINE_BYTES_MAX);
@@ -325,7 +326,8 @@ mod tests {
     fn commands_behind_starttls_never_pass_for_protected_ones() {
         let mut stage = stage(Service::Smtp);
         let said = stage.send(b"HELO c\r\nSTARTTLS\r\nMAIL FROM:<evil@x>\r\n");
-        assert_eq!(said, "250 mx.test greets c\r\n554 5.5.1 commands behind STARTTLS are refused\r\n{Close}");
+        let refused = format!("{}\r\n{}\r\n{{Close}}", reply::BEHIND_STARTTLS, reply::CLOSING);
+        assert_eq!(said, format!("250 mx.test greets c\r\n{refused}"));
         assert_eq!(stage.send(b"NOOP\r\n"), "");
     }
 
