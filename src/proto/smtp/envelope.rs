@@ -51,8 +51,11 @@ pub struct Message {
 impl SmtpSession {
     pub(super) fn mail(&mut self, mail: Mail, cx: &mut Cx<'_>) {
         if let Err(refusal) = self.may_send(&mail, cx) {
+            self.in_vain =
+                !matches!(refusal, reply::BAD_SEQUENCE | reply::AUTH_REQUIRED | reply::TLS_REQUIRED);
             return self.refuse(refusal);
         }
+        self.in_vain = false;
         self.transaction = Some(Transaction {
             sender: mail.sender.text().to_owned(),
             size: mail.size,

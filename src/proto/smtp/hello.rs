@@ -29,6 +29,7 @@ impl SmtpSession {
         let name = clean(name);
         let greeting = format!("{} greets {name}", server.hostname);
         self.transaction = None;
+        self.in_vain = false;
         self.hello = Some(Greeted { name, extended: which != Hello::Helo });
         if which == Hello::Helo {
             return self.reply(format!("250 {greeting}"));
@@ -75,6 +76,7 @@ impl SmtpSession {
         self.peer.tls = true;
         self.hello = None;
         self.user = None;
+        self.in_vain = false;
         self.state = State::Command;
     }
 }

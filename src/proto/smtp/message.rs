@@ -138,7 +138,8 @@ impl SmtpSession {
         }
         let Some(message) = self.transaction.as_mut().and_then(|transaction| transaction.message.as_mut())
         else {
-            return self.refuse(reply::BAD_SEQUENCE);
+            let recipients_wanted = self.transaction.is_some();
+            return self.refuse(if recipients_wanted { reply::NO_RECIPIENTS } else { reply::BAD_SEQUENCE });
         };
         let refusal = match message.body.flaw() {
             // Chunks that were in the pipeline behind the refused one.
@@ -152,8 +153,12 @@ impl SmtpSession {
 
     /// The message has ended: hand it over or refuse it.
     fn complete(&mut self, cx: &mut Cx<'_>) {
-        let Some(mut transaction) = self.transaction.take() else { return self.chunks_for_nobody() };
-        let Some(mut message) = transaction.message.take() else { return self.chunks_for_nobody() };
+        let Some(mut transaction) = self.transaction.take() else {
+            return self.chunks_for_nobody(reply::BAD_SEQUENCE);
+        };
+        let Some(mut message) = transaction.message.take() else {
+            return self.chunks_for_nobody(reply::NO_RECIPIENTS);
+        };
         if !transaction.binary {
             message.line_ends.end(&mut message.body);
         }
@@ -183,10 +188,9 @@ impl SmtpSession {
     }
 
     /// The last chunk of a message that has no recipient. rfc2033#4.3: LMTP answers for nobody then.
-    fn chunks_for_nobody(&mut self) {
-        self.transaction = None;
+    fn chunks_for_nobody(&mut self, refusal: &str) {
         if self.peer.service != Service::Lmtp {
-            self.refuse(reply::BAD_SEQUENCE);
+            self.refuse(refusal);
         }
     }
 

@@ -46,6 +46,9 @@ pub struct SmtpSession {
     /// Since the last login or stored message.
     pub(super) bad_commands: u32,
     pub(super) login_failures: u32,
+    /// MAIL was refused for what it asked, so what a client pipelined behind it is out of place through no
+    /// fault of its own (rfc2920#3.1).
+    pub(super) in_vain: bool,
     pub(super) tally: Tally,
     draining: bool,
 }
@@ -95,6 +98,7 @@ impl SmtpSession {
             transactions: 0,
             bad_commands: 0,
             login_failures: 0,
+            in_vain: false,
             tally: Tally::default(),
             draining: false,
         }
@@ -118,8 +122,10 @@ impl SmtpSession {
     /// A command refused for its place or for lack of a login counts as bad; one refused for what it asked
     /// does not: a queue may hold many messages that are too large or for users long gone.
     pub(super) fn refuse(&mut self, reply: &str) {
+        let expected = self.in_vain || reply == reply::NO_RECIPIENTS;
         match &reply[..3] {
-            "503" | "530" | "555" if reply != reply::NO_RECIPIENTS => self.bad(reply),
+            "503" if expected => self.reply(reply),
+            "503" | "530" | "555" => self.bad(reply),
             _ => self.reply(reply),
         }
     }
@@ -162,6 +168,7 @@ impl SmtpSession {
             Command::Bdat { size, last } => self.bdat(size, last, cx),
             Command::Rset => {
                 self.transaction = None;
+                self.in_vain = false;
                 self.reply(reply::OK);
             }
             Command::Noop => self.reply(reply::OK),
