@@ -31,6 +31,8 @@ pub const SMTP_LINE_BYTES_MAX: usize = 4_096;
 pub const SMTP_DOMAIN_BYTES_MAX: usize = 255;
 /// Octets of the fields that the server adds to a message: host and client name, envelope addresses, dates, ids.
 pub const SMTP_ADDED_BYTES_MAX: usize = 4_096;
+/// Accounts behind the recipients of one transaction: an alias named again costs as much as the first time.
+pub const SMTP_ACCOUNTS_MAX: usize = 10_000;
 /// Octets reserved at once for a message on the word of its `SIZE=`.
 pub const SMTP_RESERVE_BYTES_MAX: u64 = 1024 * 1024;
 /// Octets of a Message-ID that are kept for the log line.

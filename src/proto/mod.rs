@@ -365,7 +365,8 @@ pub trait Session: Send {
     fn watches(&self) -> Option<AccountId>;
     /// The authenticated account, on the shard that owns it; closed when that account is deleted or barred.
     fn account(&self) -> Option<AccountId>;
-    /// Octets of a message being received that this session holds in memory at the moment.
+    /// Octets of a message being received, its envelope included, that this session holds in memory at the
+    /// moment.
     fn buffered(&self) -> usize;
     /// For the connection's log line: `key=value` facts such as user, commands, messages; no secrets.
     fn describe(&self) -> String;

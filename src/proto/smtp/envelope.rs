@@ -14,6 +14,7 @@ use super::command::Mail;
 use super::path::{Mailbox, Path};
 use super::reply;
 use super::session::{SmtpSession, State};
+use crate::limits::SMTP_ACCOUNTS_MAX;
 use crate::proto::{Answer, Ask, Cx, DeliveryRecipient, Output, RecipientAnswer, Server, Service};
 use ringpost_engine::ids::normalise_address;
 
@@ -31,8 +32,33 @@ pub struct Transaction {
     /// Accepted recipients, in order, repeated as they were: each is answered, the shard stores once an
     /// account.
     pub recipients: Vec<DeliveryRecipient>,
+    /// Accounts behind them.
+    accounts: usize,
+    /// Octets that they hold in memory.
+    envelope_bytes: usize,
     /// The message, from DATA or the first BDAT on.
     pub message: Option<Message>,
+}
+
+impl Transaction {
+    /// Takes a recipient in; whether there was room for the accounts behind it.
+    fn add(&mut self, recipient: DeliveryRecipient) -> bool {
+        let accounts = &recipient.accounts;
+        if accounts.len() > SMTP_ACCOUNTS_MAX - self.accounts {
+            return false;
+        }
+        self.accounts += accounts.len();
+        self.envelope_bytes += size_of::<DeliveryRecipient>() + recipient.named.len();
+        self.envelope_bytes +=
+            accounts.iter().map(|account| size_of::<String>() + account.len()).sum::<usize>();
+        self.recipients.push(recipient);
+        true
+    }
+
+    /// Memory that recipients and message hold.
+    pub fn held(&self) -> usize {
+        self.envelope_bytes + self.message.as_ref().map_or(0, |message| message.body.held())
+    }
 }
 
 /// A message of a transaction that is arriving or on its way.
@@ -62,6 +88,8 @@ impl SmtpSession {
             binary: mail.binary,
             smtputf8: mail.smtputf8,
             recipients: Vec::new(),
+            accounts: 0,
+            envelope_bytes: 0,
             message: None,
         });
         self.reply(reply::SENDER_OK);
@@ -93,7 +121,7 @@ impl SmtpSession {
     }
 
     pub(super) fn rcpt(&mut self, path: Path, cx: &mut Cx<'_>) {
-        match self.may_receive(&path, cx.server) {
+        match self.may_receive(&path, cx) {
             Ok(address) => {
                 self.state = State::AskingRecipient { named: path.text().to_owned() };
                 self.out.push(Output::Ask(Ask::Recipient { address }));
@@ -103,7 +131,8 @@ impl SmtpSession {
     }
 
     /// The address to ask about.
-    fn may_receive(&self, path: &Path, server: &Server) -> Result<String, &'static str> {
+    fn may_receive(&self, path: &Path, cx: &Cx<'_>) -> Result<String, &'static str> {
+        let server = cx.server;
         let transaction = match &self.transaction {
             Some(transaction) if transaction.message.is_none() => transaction,
             _ => return Err(reply::BAD_SEQUENCE),
@@ -113,6 +142,9 @@ impl SmtpSession {
         }
         if transaction.recipients.len() >= server.recipients_max {
             return Err(reply::TOO_MANY_RECIPIENTS);
+        }
+        if cx.crowded {
+            return Err(reply::NO_ROOM);
         }
         match path {
             Path::Null => Err(reply::BAD_RECIPIENT),
@@ -132,8 +164,10 @@ impl SmtpSession {
         let Some(transaction) = &mut self.transaction else { return self.reply(reply::BAD_SEQUENCE) };
         let reply = match answer {
             Answer::Recipient(RecipientAnswer::Accepted(accounts)) => {
-                transaction.recipients.push(DeliveryRecipient { named, accounts });
-                reply::RECIPIENT_OK
+                match transaction.add(DeliveryRecipient { named, accounts }) {
+                    true => reply::RECIPIENT_OK,
+                    false => reply::TOO_MANY_RECIPIENTS,
+                }
             }
             Answer::Recipient(RecipientAnswer::Unknown) => reply::NO_SUCH_USER,
             Answer::Recipient(RecipientAnswer::Loop) => reply::ALIAS_LOOP,

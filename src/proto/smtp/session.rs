@@ -291,8 +291,7 @@ impl Session for SmtpSession {
     }
 
     fn buffered(&self) -> usize {
-        let message = self.transaction.as_ref().and_then(|transaction| transaction.message.as_ref());
-        message.map_or(0, |message| message.body.held())
+        self.transaction.as_ref().map_or(0, Transaction::held)
     }
 
     fn describe(&self) -> String {
@@ -307,6 +306,7 @@ impl Session for SmtpSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SMTP_ACCOUNTS_MAX;
     use crate::proto::testing::{Stage, peer};
     use crate::proto::{Answer, Delivered, RecipientAnswer};
 
@@ -399,10 +399,28 @@ mod tests {
 
         let mut stage = addressed(Service::Smtp, 1);
         stage.crowded = true;
+        assert_eq!(stage.send(b"RCPT TO:<b@x.test>\r\n"), format!("{}\r\n", reply::NO_ROOM));
         let said = stage.send(b"DATA\r\nBDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n");
         let expected = [reply::NO_ROOM, reply::NO_ROOM, reply::BAD_SEQUENCE, reply::OK, ""].join("\r\n");
         assert_eq!(said, expected);
         assert_eq!(stage.session.buffered(), 0);
+    }
+
+    #[test]
+    fn an_envelope_is_bounded_by_the_accounts_behind_it() {
+        let mut stage = addressed(Service::Smtp, 0);
+        let team: Vec<String> = (0..SMTP_ACCOUNTS_MAX / 4).map(|member| format!("{member}@x.test")).collect();
+        let mut name_again = |expected: &str| {
+            stage.send(b"RCPT TO:<team@x.test>\r\n");
+            let accepted = RecipientAnswer::Accepted(team.clone());
+            let said = stage.answer(Reply::Answer(Answer::Recipient(accepted)));
+            assert_eq!(said, format!("{expected}\r\n"));
+            stage.session.buffered()
+        };
+        let held = (0..4).map(|_| name_again(reply::RECIPIENT_OK)).last();
+        // What the envelope holds is counted, and it holds no more.
+        assert!(held >= Some(SMTP_ACCOUNTS_MAX * "1@x.test".len()), "{held:?}");
+        assert_eq!(Some(name_again(reply::TOO_MANY_RECIPIENTS)), held);
     }
 
     #[test]
