@@ -7,8 +7,9 @@
 //!
 //! ```text
 //!  Deliver ─► by owner ─┬─ own part ─► append_body, append × accounts ─► commits ─┐
-//!                       └─ Message::Deliver ─► (the same there) ─► Delivered ─────┴─► results ─► session, log line
+//!                       └─ Message::Deliver ─► (the same there) ─► Delivered ─────┴─► results
 //! ```
+//! The results go to the session and into the log line.
 
 use std::collections::{BTreeMap, BTreeSet};
 

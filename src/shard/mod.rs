@@ -158,8 +158,8 @@ impl Shard {
         self.running
     }
 
-    /// Whether a connection's session waits for an answer (a commit, a password check, another shard): a client that
-    /// has ended its side still gets what it asked for.
+    /// Whether a connection's session waits for an answer (a commit, a password check, another shard): a
+    /// client that has ended its side still gets what it asked for.
     pub fn owes(&self, conn: ConnId) -> bool {
         self.connections.get(&conn).is_some_and(|connection| connection.owed > 0)
     }

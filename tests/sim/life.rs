@@ -1,7 +1,7 @@
 //! Beginning, crashing, restarting and ending.
 //!
-//! *Owns*: recovery and draining of all shards together, as one process. *Promises*: after every beginning the stores
-//! are compared with the oracle and with their logs.
+//! *Owns*: recovery and draining of all shards together, as one process. *Promises*: after every beginning
+//! the stores are compared with the oracle and with their logs.
 
 use std::collections::BTreeMap;
 

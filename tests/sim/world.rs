@@ -27,8 +27,8 @@ use crate::workload::Plan;
 const END_US: u64 = 3_600 * 1_000_000;
 /// With nothing failing it must have ended this long after the last job began.
 const CALM_END_US: u64 = 120 * 1_000_000;
-/// When nothing but ticks happens any more, every client must be done or idle this long after: the longest patience
-/// of a session, a stalled send and a full disk's retry together.
+/// When nothing but ticks happens any more, every client must be done or idle this long after: the longest
+/// patience of a session, a stalled send and a full disk's retry together.
 const SETTLE_US: u64 = 700 * 1_000_000;
 /// The same when nothing fails.
 const CALM_SETTLE_US: u64 = 2 * 1_000_000;
