@@ -614,6 +614,22 @@ fn domains_are_known_everywhere_before_anybody_is_ready() {
 }
 
 #[test]
+fn nobody_is_let_in_before_the_domains_are_known() {
+    let mut lab = Lab::new(1);
+    let (store, _) =
+        Store::open(&mut FakeDisk::new(Seed::new(9)), Options::new(ShardId(1), 7), lab.now).unwrap();
+    lab.shards.push((Shard::new(ShardId(1), 2, store, server()), FakeDisk::new(Seed::new(9))));
+    let early = ConnId(1);
+    let address = "192.0.2.1".to_owned();
+    lab.event(1, Event::Accepted { conn: early, service: Service::Smtp, address, tls: false });
+    lab.run();
+    // A temporary refusal: mail for our own domains must not bounce because we have just begun.
+    assert!(lab.heard[&early].starts_with("421 4.3.2 "));
+    assert_eq!(lab.closed[&early], CloseReason::Refused);
+    assert_eq!(lab.shards[1].0.counters().connections_refused, 1);
+}
+
+#[test]
 fn a_drain_ends_when_the_last_session_has() {
     let mut lab = Lab::new(1);
     let (quick, stuck) = (lab.connect(1, 0), lab.connect(2, 0));
