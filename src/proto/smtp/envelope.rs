@@ -11,6 +11,7 @@
 use super::bdat::LineEnds;
 use super::body::Body;
 use super::command::Mail;
+use super::message::message_bytes_max;
 use super::path::{Mailbox, Path};
 use super::reply;
 use super::session::{SmtpSession, State};
@@ -114,7 +115,7 @@ impl SmtpSession {
             return Err(reply::NEEDS_SMTPUTF8);
         }
         // rfc1870#6.1: as early as the client tells.
-        if mail.size.is_some_and(|size| size > server.message_bytes_max as u64) {
+        if mail.size.is_some_and(|size| size > message_bytes_max(server) as u64) {
             return Err(reply::TOO_LARGE);
         }
         if cx.crowded { Err(reply::NO_ROOM) } else { Ok(()) }

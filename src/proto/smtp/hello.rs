@@ -5,6 +5,7 @@
 //! trusts the client's name.
 
 use super::command::Hello;
+use super::message::message_bytes_max;
 use super::reply;
 use super::session::{SmtpSession, State};
 use crate::limits::SMTP_DOMAIN_BYTES_MAX;
@@ -37,7 +38,7 @@ impl SmtpSession {
         let mut lines = vec![
             greeting,
             "PIPELINING".to_owned(),
-            format!("SIZE {}", server.message_bytes_max),
+            format!("SIZE {}", message_bytes_max(server)),
             "8BITMIME".to_owned(),
             "SMTPUTF8".to_owned(),
             "ENHANCEDSTATUSCODES".to_owned(),

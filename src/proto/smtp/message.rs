@@ -26,7 +26,7 @@ use super::reply;
 use super::session::{SmtpSession, State};
 use super::trace::{self, HeaderFacts, Manner, Origin};
 use crate::limits::{RECEIVED_FIELDS_MAX, SMTP_ADDED_BYTES_MAX};
-use crate::proto::{Cx, Delivered, Delivery, Input, Output, Service, mime};
+use crate::proto::{Cx, Delivered, Delivery, Input, Output, Server, Service, mime};
 
 impl SmtpSession {
     pub(super) fn data(&mut self, cx: &Cx<'_>) {
@@ -85,9 +85,7 @@ impl SmtpSession {
             _ => None,
         };
         let trace = trace::fields(origin, &transaction.sender, only, cx.now);
-        // What the server adds must not make a message that was taken too large for the store.
-        let bytes_max = cx.server.message_bytes_max.min(BODY_BYTES_MAX - SMTP_ADDED_BYTES_MAX);
-        let mut body = Body::begin(trace, bytes_max, transaction.size);
+        let mut body = Body::begin(trace, message_bytes_max(cx.server), transaction.size);
         if cx.crowded {
             body.spoil(Flaw::Crowded);
         }
@@ -226,6 +224,11 @@ impl SmtpSession {
             self.reply(if full { reply::NO_ROOM } else { reply::TRY_LATER });
         }
     }
+}
+
+/// Octets of the largest message taken: what the server adds must not make it too large for the store.
+pub(super) fn message_bytes_max(server: &Server) -> usize {
+    server.message_bytes_max.min(BODY_BYTES_MAX - SMTP_ADDED_BYTES_MAX)
 }
 
 /// A first line that begins with white space would go on with the last of our fields (rfc5322#2.2.3): such a
