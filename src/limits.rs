@@ -71,6 +71,8 @@ pub const IMAP_WARM_MESSAGES_MAX: usize = 64;
 /// Octets at the start of a message that are brought in with its summary, in the hope that they hold its
 /// header.
 pub const IMAP_WARM_HEADER_BYTES: u32 = 16 * 1024;
+/// Octets of a message that one step of a FETCH copies where it cannot send them as they are stored.
+pub const IMAP_COPY_BYTES_MAX: u32 = 128 * 1024;
 /// Messages a POP3 session shows; older ones first, the rest after the next login.
 pub const POP3_MESSAGES_MAX: usize = 1_000_000;
 /// Octets of a message that one step of TOP (or of a RETR that must look) goes through.

@@ -24,6 +24,8 @@ pub struct Client {
     sent: Vec<u8>,
     awaits: Option<Lsn>,
     pub closed: bool,
+    /// Octets of the longest piece of text it was sent.
+    pub longest: usize,
     /// What was asked of the shard beside bytes and commits, in words.
     pub asked: Vec<&'static str>,
 }
@@ -38,6 +40,8 @@ pub struct Lab {
     pub disk_held: bool,
     /// Octets of output a session gets room for at once.
     pub room: usize,
+    /// A client that does not read: what it was sent leaves no room.
+    pub stalled: Option<usize>,
     pub account: AccountId,
 }
 
@@ -71,6 +75,7 @@ impl Lab {
             crowded: false,
             disk_held: false,
             room: OUTPUT_BYTES_MAX,
+            stalled: None,
             account: AccountId(0),
         };
         let create = Change::AccountCreate {
@@ -119,6 +124,7 @@ impl Lab {
             sent: Vec::new(),
             awaits: None,
             closed: false,
+            longest: 0,
             asked: Vec::new(),
         });
         let who = self.clients.len() - 1;
@@ -155,8 +161,13 @@ impl Lab {
 
     /// What the client got since it was last asked. NUL and octets above 127 are shown as `?`.
     pub fn take(&mut self, who: usize) -> String {
-        let sent = std::mem::take(&mut self.clients[who].sent);
+        let sent = self.take_octets(who);
         sent.iter().map(|&octet| if octet.is_ascii() && octet != 0 { octet as char } else { '?' }).collect()
+    }
+
+    /// The same as it came.
+    pub fn take_octets(&mut self, who: usize) -> Vec<u8> {
+        std::mem::take(&mut self.clients[who].sent)
     }
 
     pub fn patience(&self, who: usize) -> Patience {
@@ -204,6 +215,9 @@ impl Lab {
             self.carry_out(who, output);
         }
         let client = &self.clients[who];
+        if sent && self.stalled == Some(who) {
+            return moved;
+        }
         if sent {
             let room = self.room;
             self.quiet_call(who, |session, _, cx| session.resume(room, cx));
@@ -218,7 +232,11 @@ impl Lab {
     fn carry_out(&mut self, who: usize, output: Output) {
         let room = self.room;
         match output {
-            Output::Bytes(bytes) => self.clients[who].sent.extend_from_slice(&bytes),
+            Output::Bytes(bytes) => {
+                let client = &mut self.clients[who];
+                client.longest = client.longest.max(bytes.len());
+                client.sent.extend_from_slice(&bytes);
+            }
             Output::Extent(extent) => {
                 let bytes = self.store.bytes(extent).expect("an extent of the store");
                 self.clients[who].asked.push("extent");

@@ -5,6 +5,7 @@ mod fetch;
 mod lab;
 mod mailboxes;
 mod model;
+mod octets;
 mod search;
 mod session;
 mod views;

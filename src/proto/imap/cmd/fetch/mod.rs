@@ -2,7 +2,7 @@
 //!
 //! *Owns*: the walk through the messages, `\Seen`, and what has to be in memory before it is looked at.
 //! *Promises*: bodies leave as runs of the log, never looked at; what comes from the index touches no
-//! segment; one message more than the output holds at most. Where `\Seen` is set, it is durable before the
+//! segment; one item more than the output holds at most. Where `\Seen` is set, it is durable before the
 //! message is sent, and FLAGS is part of that message's reply. *Assumes*: the view keeps numbers still.
 //! *Never*: sends EXPUNGE.
 //!
@@ -12,26 +12,25 @@
 //!  Choose ─► mark \Seen ──FlagsStore──► commit ─► warm ──Warm──► resume ─► write … room, budget
 //!            └── nothing to mark ──────────────► └── index only ────────►
 //! ```
-//!
-//! A message is sent as it is stored: octets that rev1 does not allow in a literal (NUL) included.
 
-use bytes::Bytes;
 use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Outcome, UidSet};
 use ringpost_engine::ids::Uid;
-use ringpost_engine::io::Extent;
 use ringpost_engine::store::Store;
 
 use crate::limits::{IMAP_WARM_HEADER_BYTES, IMAP_WARM_MESSAGES_MAX, STEP_MESSAGES_MAX};
 use crate::proto::Cx;
 use crate::proto::imap::command;
+use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
 
 mod plan;
 mod section;
+mod sending;
 mod write;
 
 use plan::Plan;
+use sending::{Sending, Sent, Stored};
 
 /// See the module.
 #[derive(Debug)]
@@ -50,6 +49,8 @@ pub struct Fetch {
     warmed: Uid,
     /// The one message whose long header was brought in on its own.
     warmed_alone: Uid,
+    /// A message whose reply is begun.
+    sending: Option<Sending>,
     /// Some messages could not be read.
     damaged: bool,
 }
@@ -60,12 +61,21 @@ enum Progress {
     End,
     /// The next window has to be prepared.
     Window,
-    /// The output is full.
-    Full,
-    /// Enough for one call.
-    Budget,
-    /// This has to be in memory first.
-    Warm(Extent),
+    /// Nothing more in this call.
+    Stopped(Step),
+}
+
+impl Sent {
+    /// Whether the message was found damaged, or why its reply is not complete yet.
+    fn stopped(self) -> Result<bool, Step> {
+        match self {
+            Sent::All => Ok(false),
+            Sent::Damaged => Ok(true),
+            Sent::Full => Err(Step::Room),
+            Sent::Budget => Err(Step::Yield),
+            Sent::Warm(extent) => Err(Step::Warm(vec![extent])),
+        }
+    }
 }
 
 impl Fetch {
@@ -82,6 +92,7 @@ impl Fetch {
             newly_seen: UidSet::new(),
             warmed: Uid(1),
             warmed_alone: Uid(0),
+            sending: None,
             damaged: false,
         }
     }
@@ -100,6 +111,9 @@ impl Fetch {
             self.seen_applied(done, core, cx);
         }
         loop {
+            if let Some(step) = self.send(cx.store, &mut core.out) {
+                return Ok(step);
+            }
             if self.plan.marks_seen
                 && self.next >= self.marked
                 && let Some(step) = self.mark_seen(core, cx)?
@@ -115,9 +129,7 @@ impl Fetch {
             match self.write(core, cx)? {
                 Progress::Window => {}
                 Progress::End => return Ok(self.finish(core)),
-                Progress::Full => return Ok(Step::Room),
-                Progress::Budget => return Ok(Step::Yield),
-                Progress::Warm(extent) => return Ok(Step::Warm(vec![extent])),
+                Progress::Stopped(step) => return Ok(step),
             }
         }
     }
@@ -208,24 +220,26 @@ impl Fetch {
                 return Ok(Progress::Window);
             }
             if !out.has_room() {
-                return Ok(Progress::Full);
+                return Ok(Progress::Stopped(Step::Room));
             }
             if count == STEP_MESSAGES_MAX {
-                return Ok(Progress::Budget);
+                return Ok(Progress::Stopped(Step::Yield));
             }
-            let stored = self.read(&message.body, cx.store);
-            if let Some(stored) = &stored
-                && self.warmed_alone != message.uid
-                && let Some(extent) = write::cold_header(&self.plan, stored)
+            let stored = match self.plan.needs_summary {
+                true => Stored::find(message.body, cx.store),
+                false => None,
+            };
+            if self.warmed_alone != message.uid
+                && let Some(extent) = stored.as_ref().and_then(|stored| stored.cold_header(&self.plan))
             {
                 self.warmed_alone = message.uid;
-                return Ok(Progress::Warm(extent));
+                return Ok(Progress::Stopped(Step::Warm(vec![extent])));
             }
             self.next = Uid(message.uid.0.saturating_add(1));
-            let Some(stored) = stored else {
+            if self.plan.needs_summary && stored.is_none() {
                 self.damaged = true;
                 continue;
-            };
+            }
             *fetched += 1;
             let seen_now = self.newly_seen.contains(message.uid);
             let facts = write::Facts {
@@ -236,23 +250,33 @@ impl Fetch {
                 add_flags: seen_now && !self.plan.flags,
                 add_modseq: seen_now && *condstore && !self.plan.modseq,
             };
-            write::message(&self.plan, &facts, &stored, cx.store, out);
+            let summary = stored.as_ref().and_then(Stored::view);
+            let spaced = write::head(&self.plan, &facts, summary.as_ref(), out);
+            if self.plan.octets.is_empty() {
+                continue;
+            }
+            let mut sending = Sending::new(message.body, spaced);
+            match sending.go_on(&self.plan, stored.as_ref(), cx.store, out).stopped() {
+                Ok(damaged) => self.damaged |= damaged,
+                Err(step) => {
+                    self.sending = Some(sending);
+                    return Ok(Progress::Stopped(step));
+                }
+            }
         }
         Ok(Progress::End)
     }
 
-    /// What a message's items need: its place, and its summary if the plan asks for it.
-    fn read(&self, body: &ringpost_engine::ids::BodyId, store: &Store) -> Option<write::Stored> {
-        if !self.plan.needs_body {
-            return Some(write::Stored { bytes: None, summary: Bytes::new() });
+    /// Goes on with the message whose reply is begun. Where it has to stop; none when nothing is left of it.
+    fn send(&mut self, store: &Store, out: &mut Out) -> Option<Step> {
+        let sending = self.sending.as_mut()?;
+        let stored = Stored::find(sending.body(), store);
+        let stopped = sending.go_on(&self.plan, stored.as_ref(), store, out).stopped();
+        if let Ok(damaged) = stopped {
+            self.damaged |= damaged;
+            self.sending = None;
         }
-        let body = store.body(*body)?;
-        let summary = match self.plan.needs_summary {
-            true => store.bytes(body.summary)?,
-            false => Bytes::new(),
-        };
-        let stored = write::Stored { bytes: Some(body.bytes), summary };
-        (!self.plan.needs_summary || stored.view().is_some()).then_some(stored)
+        stopped.err()
     }
 
     fn finish(&self, core: &Core) -> Step {

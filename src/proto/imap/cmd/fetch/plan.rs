@@ -1,15 +1,16 @@
 //! What a FETCH command needs, worked out once for all its messages.
 //!
 //! *Owns*: the items in wire order with their labels. *Promises*: the same plan for every message, so that
-//! nothing is decided or formatted twice. *Assumes*: the parser expanded macros. *Never*: sees a message.
+//! nothing is decided or formatted twice; octets come last, for they may take several calls. *Assumes*: the
+//! parser expanded macros. *Never*: sees a message.
 
 use bytes::{Bytes, BytesMut};
 
-use super::section::{is_whole_message, picks_fields};
+use super::section::{field_names, picks_fields};
 use crate::proto::imap::command::{Fetch, FetchItem, Partial, Section, SectionText};
 use crate::proto::imap::write;
 
-/// One item, ready to be written.
+/// One item that is written at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     /// `FLAGS`
@@ -28,15 +29,19 @@ pub enum Item {
     Body,
     /// `BODYSTRUCTURE`
     BodyStructure,
-    /// Octets, under the label that the client used.
-    Octets {
-        /// `BODY[…]<…>` or `RFC822…`
-        label: Bytes,
-        /// Which.
-        section: Section,
-        /// Which of them.
-        partial: Option<Partial>,
-    },
+}
+
+/// Octets of the message, under the label that the client used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Octets {
+    /// `BODY[…]<…>` or `RFC822…`
+    pub label: Bytes,
+    /// Which.
+    pub section: Section,
+    /// Which of them.
+    pub partial: Option<Partial>,
+    /// The header fields that the section names, as [`pick_fields`](super::section::pick_fields) wants them.
+    pub names: Vec<Vec<u8>>,
 }
 
 /// See the module.
@@ -44,15 +49,15 @@ pub enum Item {
 pub struct Plan {
     /// In the order in which they are written.
     pub items: Vec<Item>,
+    /// Written behind the items.
+    pub octets: Vec<Octets>,
     /// FLAGS is among them.
     pub flags: bool,
     /// MODSEQ is among them.
     pub modseq: bool,
     /// Reading sets `\Seen`.
     pub marks_seen: bool,
-    /// Something of the stored message is sent.
-    pub needs_body: bool,
-    /// The summary has to be looked at.
+    /// Something of the stored message is sent: its summary has to be looked at.
     pub needs_summary: bool,
     /// A header has to be looked at.
     pub picks_fields: bool,
@@ -63,10 +68,10 @@ impl Plan {
     pub fn new(fetch: &Fetch) -> Plan {
         let mut plan = Plan {
             items: Vec::with_capacity(fetch.items.len() + 2),
+            octets: Vec::new(),
             flags: false,
             modseq: false,
             marks_seen: false,
-            needs_body: false,
             needs_summary: false,
             picks_fields: false,
         };
@@ -94,13 +99,15 @@ impl Plan {
             FetchItem::Envelope => Item::Envelope,
             FetchItem::Body => Item::Body,
             FetchItem::BodyStructure => Item::BodyStructure,
-            FetchItem::Rfc822 => self.old_name(b"RFC822", SectionText::Whole, true),
-            FetchItem::Rfc822Header => self.old_name(b"RFC822.HEADER", SectionText::Header, false),
-            FetchItem::Rfc822Text => self.old_name(b"RFC822.TEXT", SectionText::Text, true),
+            FetchItem::Rfc822 => return self.add_old_name(b"RFC822", SectionText::Whole, true),
+            FetchItem::Rfc822Header => {
+                return self.add_old_name(b"RFC822.HEADER", SectionText::Header, false);
+            }
+            FetchItem::Rfc822Text => return self.add_old_name(b"RFC822.TEXT", SectionText::Text, true),
             FetchItem::Section { peek, section, partial } => {
                 let mut label = BytesMut::new();
                 write::body_section(&mut label, section, *partial);
-                self.octets(label.freeze(), section.clone(), *partial, !peek)
+                return self.add_octets(label.freeze(), section.clone(), *partial, !peek);
             }
         };
         if item == Item::Uid && self.items.contains(&Item::Uid) {
@@ -108,23 +115,22 @@ impl Plan {
         }
         self.flags |= item == Item::Flags;
         self.modseq |= item == Item::ModSeq;
-        let from_summary = matches!(item, Item::Envelope | Item::Body | Item::BodyStructure);
-        self.needs_summary |= from_summary;
-        self.needs_body |= from_summary;
+        self.needs_summary |= matches!(item, Item::Envelope | Item::Body | Item::BodyStructure);
         self.items.push(item);
     }
 
     /// The names of rfc822 times for whole, header and text.
-    fn old_name(&mut self, label: &'static [u8], text: SectionText, marks_seen: bool) -> Item {
-        self.octets(Bytes::from_static(label), Section { path: Vec::new(), text }, None, marks_seen)
+    fn add_old_name(&mut self, label: &'static [u8], text: SectionText, marks_seen: bool) {
+        self.add_octets(Bytes::from_static(label), Section { path: Vec::new(), text }, None, marks_seen);
     }
 
-    fn octets(&mut self, label: Bytes, section: Section, partial: Option<Partial>, marks_seen: bool) -> Item {
+    fn add_octets(&mut self, label: Bytes, section: Section, partial: Option<Partial>, marks_seen: bool) {
         self.marks_seen |= marks_seen;
-        self.needs_body = true;
-        self.needs_summary |= !is_whole_message(&section);
+        // Where a section is, and whether it may be sent as it is stored, stands in the summary.
+        self.needs_summary = true;
         self.picks_fields |= picks_fields(&section);
-        Item::Octets { label, section, partial }
+        let names = field_names(&section);
+        self.octets.push(Octets { label, section, partial, names });
     }
 }
 
@@ -143,20 +149,21 @@ mod tests {
     fn index_items_touch_no_message() {
         let items = vec![FetchItem::Flags, FetchItem::Uid, FetchItem::Rfc822Size, FetchItem::InternalDate];
         let plan = plan(items, true, Some(ModSeq(3)));
-        assert!(!plan.needs_body && !plan.needs_summary && !plan.marks_seen);
+        assert!(!plan.needs_summary && !plan.marks_seen);
         let expected = [Item::Uid, Item::Flags, Item::Size, Item::InternalDate, Item::ModSeq];
         assert_eq!(plan.items, expected, "UID once, MODSEQ by CHANGEDSINCE");
     }
 
     #[test]
-    fn the_whole_message_needs_no_summary_and_marks_it_seen() {
+    fn octets_come_last_and_mark_as_seen_unless_they_only_peek() {
         let whole = |peek| FetchItem::Section {
             peek,
             section: Section { path: Vec::new(), text: SectionText::Whole },
             partial: None,
         };
-        let seen = plan(vec![whole(false)], false, None);
-        assert!(seen.needs_body && !seen.needs_summary && seen.marks_seen);
+        let seen = plan(vec![whole(false), FetchItem::Flags], false, None);
+        assert!(seen.needs_summary && seen.marks_seen && seen.flags);
+        assert_eq!((seen.items.as_slice(), seen.octets.len()), (&[Item::Flags][..], 1));
         assert!(!plan(vec![whole(true)], false, None).marks_seen);
         assert!(!plan(vec![FetchItem::Rfc822Header], false, None).marks_seen, "rfc3501#6.4.5");
         assert!(plan(vec![FetchItem::Rfc822Text], false, None).marks_seen);
