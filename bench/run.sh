@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make bench`: starts a server of its own on loopback, loads it, writes bench/results/latest.{jsonl,md}.
 # The server is on the first core and the client on the second where there are two; RINGPOST_BENCH_SECONDS a scenario.
-set -eu
+set -eu -o pipefail
 seconds=${RINGPOST_BENCH_SECONDS:-8}
 mailboxes=1000
 export RINGPOST_BENCH_PASSWORD=bench-password
@@ -11,10 +11,10 @@ results=bench/results
 work=$(mktemp -d -p "${RINGPOST_BENCH_FOLDER:-.}" .bench.XXXXXX)
 mkdir -p "$results"
 
-pin() { # pin CORE COMMAND…: on that core if there is one
+pin() { # pin CORE COMMAND…: becomes the command, on that core if there is one
     local core=$1
     shift
-    if [ "$(nproc)" -gt "$core" ] && command -v taskset >/dev/null; then taskset -c "$core" "$@"; else "$@"; fi
+    if [ "$(nproc)" -gt "$core" ] && command -v taskset >/dev/null; then exec taskset -c "$core" "$@"; else exec "$@"; fi
 }
 
 cat > "$work/ringpost.toml" <<CONFIG
@@ -39,25 +39,26 @@ for _ in $(seq 200); do
 done
 admin() { "$programs/ringpost" "$@" --data "$work/data" >/dev/null; }
 admin domain add example.test
-seq "$mailboxes" | sed "s/.*/user&@example.test,$RINGPOST_BENCH_PASSWORD/" | admin account add --csv
+{ # mailboxes that take, and eight each of two sizes to read
+    seq "$mailboxes" | sed "s/.*/user&@example.test,$RINGPOST_BENCH_PASSWORD/"
+    seq 8 | sed "s/.*/size51200-&@example.test,$RINGPOST_BENCH_PASSWORD/"
+    seq 8 | sed "s/.*/size1048576-&@example.test,$RINGPOST_BENCH_PASSWORD/"
+} | admin account add --csv
 
 bench() { # one scenario: its JSON line goes to the results
     echo "  $*" >&2
-    pin 1 "$programs/ringpost-bench" "$@" --server-pid "$server" | tee -a "$work/results.jsonl" >/dev/null
+    (pin 1 "$programs/ringpost-bench" "$@" --server-pid "$server") >> "$work/results.jsonl"
 }
 deliver() { bench "$@" --mailboxes "$mailboxes" --connections 64 --seconds "$seconds"; }
 deliver lmtp --message-bytes 4096
 deliver smtp --message-bytes 4096
 deliver lmtp --message-bytes 51200
 for octets in 51200 1048576; do
-    messages=$((octets > 100000 ? 20 : 200))
-    user="--user-pattern user{}@example.test --mailboxes 8 --connections 8 --message-bytes $octets"
-    # shellcheck disable=SC2086 # words are meant
-    bench pop3-retr $user --prepare "$messages" --seconds "$seconds"
-    # shellcheck disable=SC2086
-    bench imap-fetch $user --seconds "$seconds"
-    # shellcheck disable=SC2086
-    bench imap-fetch $user --seconds "$seconds" --tls --port 2993
+    read() { bench "$@" --user-pattern "size$octets-{}@example.test" --mailboxes 8 --connections 8 \
+        --message-bytes "$octets" --messages "$((octets > 100000 ? 20 : 200))" --seconds "$seconds"; }
+    read pop3-retr --prepare
+    read imap-fetch
+    read imap-fetch --tls --port 2993
 done
 bench imap-append --mailboxes 16 --connections 16 --message-bytes 10240 --seconds "$seconds"
 bench idle --mailboxes "$mailboxes" --connections 1000 --count 5000
