@@ -24,19 +24,23 @@ pin_threads = false
 [limits]
 message_bytes_max = 16777216
 CONFIG
-pin 0 "$programs/ringpost" serve --data "$work/data" --config "$work/ringpost.toml" >"$work/table" 2>"$work/log" &
-server=$!
+start() { # a server, its process id in $server
+    pin 0 "$programs/ringpost" serve --data "$work/data" --config "$work/ringpost.toml" >"$work/table" 2>>"$work/log" &
+    server=$!
+    for _ in $(seq 600); do
+        grep -q Ctrl-C "$work/table" && return
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$work/log" >&2
+    exit 1
+}
 stop() {
     kill -INT "$server" 2>/dev/null || true
     wait "$server" || true
-    rm -rf "$work"
 }
-trap stop EXIT
-for _ in $(seq 200); do
-    grep -q Ctrl-C "$work/table" && break
-    kill -0 "$server" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
-    sleep 0.1
-done
+trap 'stop; rm -rf "$work"' EXIT
+start
 admin() { "$programs/ringpost" "$@" --data "$work/data" >/dev/null; }
 admin domain add example.test
 { # mailboxes that take, and eight each of two sizes to read
@@ -61,8 +65,12 @@ for octets in 51200 1048576; do
     read imap-fetch --tls --port 2993
 done
 bench imap-append --mailboxes 16 --connections 16 --message-bytes 10240 --seconds "$seconds"
-bench idle --mailboxes "$mailboxes" --connections 1000 --count 5000
-bench idle --mailboxes "$mailboxes" --connections 1000 --count 5000 --tls --port 2993
+for tls in "" "--tls --port 2993"; do
+    # A fresh process: memory that earlier work left behind would hide what a session costs.
+    stop && start
+    # shellcheck disable=SC2086 # words are meant
+    bench idle --mailboxes "$mailboxes" --connections 1000 --count 5000 $tls
+done
 
 cp "$work/results.jsonl" "$results/latest.jsonl"
 {
