@@ -62,7 +62,7 @@ impl Chain {
         for info in &mut infos {
             chain.read_header(disk, info, shard)?;
         }
-        chain.link(disk, infos)?;
+        chain.link(disk, infos, shard)?;
         Ok(chain)
     }
 
@@ -82,15 +82,16 @@ impl Chain {
         Ok(())
     }
 
-    /// What the first batch tells of a header that is gone: it follows the same batch.
+    /// What the first batch tells of a header that is gone: it follows the same batch. Which segment that
+    /// lies in is known when the chain is.
     fn guess_header(&self, disk: &mut dyn Disk, info: &mut SegmentInfo) -> Result<(), Error> {
         let mut reader = Reader::new(disk, info);
         let Some(bytes) = reader.at(BLOCK, batch::HEAD_BYTES as u64)? else { return Ok(()) };
         let Some((first, ..)) = BatchMeta::decode(bytes, self.log) else { return Ok(()) };
         if first.segment == info.segment && first.lsn.0 >= BLOCK && first.sequence > 0 {
             let (sequence, crc) = (first.sequence - 1, first.prev_crc);
-            let prev = LogPoint { segment: SegmentId(0), end: Lsn(u64::MAX), sequence, crc };
             let (base, created_ms) = (Lsn(first.lsn.0 - BLOCK), first.time_ms);
+            let prev = LogPoint { segment: SegmentId(0), end: base, sequence, crc };
             info.meta = Some(SegmentMeta { segment: info.segment, base, prev, created_ms });
         }
         Ok(())
@@ -112,16 +113,19 @@ impl Chain {
     }
 
     /// Newest first: each header names the segment before it; what lies between was empty and is stale.
-    fn link(&mut self, disk: &mut dyn Disk, infos: Vec<SegmentInfo>) -> Result<(), Error> {
+    fn link(
+        &mut self,
+        disk: &mut dyn Disk,
+        infos: Vec<SegmentInfo>,
+        shard: Option<ShardId>,
+    ) -> Result<(), Error> {
         let mut wanted = None;
         for mut info in infos.into_iter().rev() {
             if wanted.is_some_and(|wanted| info.segment < wanted) {
                 break;
             }
             let passed_over = wanted.is_some_and(|wanted| info.segment != wanted);
-            // Without header and named by nobody: in use only if something was durable in it, which a second
-            // batch proves. The first is written together with the header.
-            let unused = wanted.is_none() && info.rotten && !self.has_second_batch(disk, &info)?;
+            let unused = wanted.is_none() && info.rotten && !self.is_in_use(disk, &mut info, shard)?;
             if passed_over || unused {
                 self.stale.push(info.segment);
                 continue;
@@ -133,6 +137,13 @@ impl Chain {
             self.segments.push(info);
         }
         self.segments.reverse();
+        let mut before = SegmentId(0);
+        for info in &mut self.segments {
+            if let Some(meta) = info.meta.as_mut().filter(|_| info.rotten) {
+                meta.prev.segment = before;
+            }
+            before = info.segment;
+        }
         match wanted {
             None | Some(SegmentId(0)) => Ok(()),
             Some(segment) => {
@@ -142,14 +153,36 @@ impl Chain {
         }
     }
 
-    fn has_second_batch(&mut self, disk: &mut dyn Disk, info: &SegmentInfo) -> Result<bool, Error> {
+    /// Whether a segment without header that nobody names holds something durable. A second batch proves it;
+    /// the first is written together with the header.
+    fn is_in_use(
+        &mut self,
+        disk: &mut dyn Disk,
+        info: &mut SegmentInfo,
+        shard: Option<ShardId>,
+    ) -> Result<bool, Error> {
         let mut reader = Reader::new(disk, info);
+        if self.log.is_none() {
+            // Not by any other batch: what lies where a first one cannot may be a client's.
+            let first = reader.at(BLOCK, batch::HEAD_BYTES as u64)?;
+            if let Some((_, log, _)) = first.and_then(|bytes| BatchMeta::decode(bytes, None)) {
+                self.identify(info.segment, log, shard)?;
+            } else if reader.find_batch(0, info.bytes, |_, _| None::<()>)?.written_end > 0 {
+                let what = "neither its header nor its first batch can be read, and no other segment tells \
+                            which log it is of; put the right bytes back"
+                    .to_owned();
+                return Err(Error::Corrupt { segment: info.segment, offset: 0, what });
+            }
+        }
         let known = self.log;
-        let found = reader.find_batch(BLOCK * 2, info.bytes, |bytes, _| {
+        let second = reader.find_batch(BLOCK * 2, info.bytes, |bytes, _| {
             BatchMeta::decode(bytes, known).filter(|(meta, ..)| meta.segment == info.segment)
         })?;
-        let Some((_, (_, log, _))) = found.batch else { return Ok(false) };
-        self.log = Some(log);
+        if known.is_none() || second.batch.is_none() {
+            return Ok(false);
+        }
+        // Somebody may have begun it since its header was read.
+        self.read_header(disk, info, shard)?;
         Ok(true)
     }
 }
@@ -175,6 +208,11 @@ impl<'d> Reader<'d> {
     /// Of this segment.
     pub fn new(disk: &'d mut dyn Disk, info: &SegmentInfo) -> Reader<'d> {
         Reader { disk, segment: info.segment, bytes: info.bytes, buffer: Vec::new(), start: 0 }
+    }
+
+    /// Reads anew from here on.
+    pub fn forget(&mut self) {
+        self.buffer.clear();
     }
 
     /// These bytes; none when they are not all in the file. What is allocated is bounded by the file's size.

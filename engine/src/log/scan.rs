@@ -2,7 +2,7 @@
 //!
 //! *Owns*: the rule of recovery (README §4): which batches count, where the log ends, what had been durable.
 //! *Promises*: writes nothing; tells each record and each damage once, in order of the log; panics on no
-//! input.
+//! input; takes nothing for damage because somebody writes the log meanwhile.
 //! *Assumes*: nothing of the bytes. *Never*: knows what a change means.
 
 use super::batch::{self, BatchMeta, LogIdentity, Slot};
@@ -206,6 +206,12 @@ struct Frame<'d> {
 }
 
 impl Frame<'_> {
+    /// The records of the batch at `at`.
+    fn slots(&mut self, at: u64, meta: &BatchMeta) -> Result<Option<Vec<Slot>>, Error> {
+        let payload = self.reader.at(at + batch::HEAD_BYTES as u64, u64::from(meta.len))?;
+        Ok(payload.and_then(|payload| batch::open(meta, payload)))
+    }
+
     /// A batch's header at `offset` that can follow `tail`, and its checksum.
     fn accept(
         &self,
@@ -294,6 +300,7 @@ impl Scan<'_> {
     fn batches(&mut self, frame: &mut Frame<'_>) -> Result<u64, Error> {
         let mut end = BLOCK;
         let mut offset = BLOCK;
+        let mut looked_again = None;
         loop {
             let accept = frame.accept(self.log, self.state.tail);
             let search = frame.reader.find_batch(offset, frame.limit, &accept)?;
@@ -310,6 +317,11 @@ impl Scan<'_> {
             }
             let missing = meta.sequence - self.state.tail.sequence - 1;
             if at != offset || missing > 0 {
+                // In a log that somebody writes, the proof may be younger than what was read before it.
+                if looked_again.replace(offset) != Some(offset) {
+                    frame.reader.forget();
+                    continue;
+                }
                 self.lose(frame.segment, offset, at - offset, "unreadable batches", missing);
             }
             if !self.batch(frame, at, &meta, crc)? {
@@ -324,8 +336,7 @@ impl Scan<'_> {
     /// Tells the records of a batch whose header verifies. False: torn, the log ends before it.
     fn batch(&mut self, frame: &mut Frame<'_>, at: u64, meta: &BatchMeta, crc: u32) -> Result<bool, Error> {
         let start = at + batch::HEAD_BYTES as u64;
-        let payload = frame.reader.at(start, u64::from(meta.len))?;
-        let slots = payload.and_then(|payload| batch::open(meta, payload));
+        let mut slots = frame.slots(at, meta)?;
         let whole = slots.as_ref().is_some_and(|slots| slots.iter().all(|slot| slot.sound));
         let behind = at + padded(meta.bytes());
         let tail =
@@ -336,6 +347,9 @@ impl Scan<'_> {
             if later.is_none_or(|(_, (later, _))| later.durable.0 <= meta.lsn.0) {
                 return Ok(false);
             }
+            // As in `batches`: what was read before the proof is read again behind it.
+            frame.reader.forget();
+            slots = frame.slots(at, meta)?;
         }
         self.time_ms = self.time_ms.max(meta.time_ms);
         self.bytes += meta.bytes();
