@@ -38,7 +38,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Io { doing, error: IoError::NoSpace } => write!(f, "no space left while {doing}"),
+            Error::Io { doing, error: IoError::NoSpace } => {
+                write!(f, "no space left while {doing}: make room on this disk and start again")
+            }
             Error::Io { doing, error: IoError::Failed(why) } => write!(f, "{why} while {doing}"),
             Error::NewerFormat { segment, found, known } => {
                 write!(

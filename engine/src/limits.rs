@@ -56,8 +56,9 @@ pub const BATCH_PARTS_MAX: usize = 512;
 /// Accounts that a batch names as those of the batch before it; more are written as "any".
 pub const WITNESS_ACCOUNTS_MAX: usize = 4096;
 /// Bytes at the end of every segment that only changes which need no space may use, and only while the disk
-/// is full: flags, expunges, deletions. At most an eighth of a segment.
-pub const HEADROOM_BYTES: u64 = 4 * 1024 * 1024;
+/// is full: flags, expunges, deletions. At most an eighth of a segment. A change alone costs a block, and another
+/// for the batch that vouches for it: room for 2,000 of them at least, for many more when they come together.
+pub const HEADROOM_BYTES: u64 = 16 * 1024 * 1024;
 /// Smallest segment; room for headers, headroom and a few small batches.
 pub const SEGMENT_BYTES_MIN: u64 = 32 * 1024;
 /// Largest segment; offsets and lengths within one fit 32 bits.

@@ -6,8 +6,8 @@
 //! *Assumes*: one process has the folder. *Never*: writes into a file that an earlier process made.
 //!
 //! ```text
-//!  list ─► scan + apply ─► sync the last segment ─► make Fresh, header, opening batch ─► rename
-//!   └─ replay_read_only ─┘                                          remove, trim what is old ◄┘
+//!  list ─► scan + apply ─► remove what is stale, sync and trim the last segment ─► make Fresh ─► rename
+//!   └─ replay_read_only ─┘                                      remove the last if it is empty ◄┘
 //! ```
 
 use std::collections::BTreeMap;
@@ -221,19 +221,39 @@ pub(crate) fn open(
     now: Now,
 ) -> Result<(Index, Start, RecoveryReport), Error> {
     let (Replayed { index, mut report }, end) = replay(disk, Some(options.shard), None)?;
-    for fresh in &end.chain.fresh {
-        remove(disk, FileId::Fresh(*fresh))?;
-    }
-    // What was read may be in the page cache only. Before anybody hears of it, it must be on the disk.
-    if let Some(last) = end.chain.segments.last() {
-        let sync = IoRequest::Sync { file: FileId::Segment(last.segment) };
-        perform(disk, "syncing the last segment", &sync)?;
-    }
+    make_room(disk, &end)?;
     let log = end.chain.log.unwrap_or(LogIdentity { shard: options.shard, log_key: options.log_key });
     let mut start = begin_segment(disk, options, log, &end, now)?;
     tidy(disk, &end, &mut start)?;
     report.next = start.tail.end;
     Ok((index, start, report))
+}
+
+/// Removes files that hold nothing and makes the end of the log durable, before anything is added: on a full
+/// disk this may be the room that the new segment needs.
+fn make_room(disk: &mut dyn Disk, end: &End) -> Result<(), Error> {
+    let fresh = end.chain.fresh.iter().map(|&segment| FileId::Fresh(segment));
+    let stale = end.chain.stale.iter().map(|&segment| FileId::Segment(segment));
+    for file in fresh.chain(stale) {
+        remove(disk, file)?;
+    }
+    let Some(last) = end.chain.segments.last() else { return Ok(()) };
+    let file = FileId::Segment(last.segment);
+    // What was read may be in the page cache only. Before anybody hears of it, it must be on the disk.
+    perform(disk, "syncing the last segment", &IoRequest::Sync { file })?;
+    match end.filled.last().filter(|part| part.segment == last.segment) {
+        Some(part) => trim(disk, part),
+        None => Ok(()),
+    }
+}
+
+/// Cuts off what is behind the log's end in a segment.
+fn trim(disk: &mut dyn Disk, part: &Filled) -> Result<(), Error> {
+    if part.bytes <= part.end {
+        return Ok(());
+    }
+    let request = IoRequest::Trim { file: FileId::Segment(part.segment), len: part.end };
+    perform(disk, "trimming a segment", &request)
 }
 
 /// Makes the segment that this process writes, complete with header and opening batch, and only then names
@@ -274,22 +294,22 @@ fn begin_segment(
     Ok(Start { log, segment_bytes: options.segment_bytes, segment, base, tail, files, time_ms })
 }
 
-/// Removes what holds nothing, cuts the unused rest off the last segment, and takes views of all that stay.
+/// Removes the last segment if it holds nothing, and takes views of all that stay. A trim of an earlier
+/// process that a power cut has undone is done again.
 fn tidy(disk: &mut dyn Disk, end: &End, start: &mut Start) -> Result<(), Error> {
-    for segment in end.chain.stale.iter().chain(&end.empty_last) {
-        remove(disk, FileId::Segment(*segment))?;
+    if let Some(empty) = end.empty_last {
+        remove(disk, FileId::Segment(empty))?;
     }
-    for part in &end.filled {
+    for (at, part) in end.filled.iter().enumerate() {
         if Some(part.segment) == end.empty_last {
             continue;
         }
-        let Filled { segment, end: len, bytes, .. } = *part;
-        let file = FileId::Segment(segment);
-        if bytes > len {
-            perform(disk, "trimming a segment", &IoRequest::Trim { file, len })?;
+        if at + 1 < end.filled.len() {
+            trim(disk, part)?;
         }
+        let file = FileId::Segment(part.segment);
         let view: Box<dyn View> = disk.map(file).map_err(|error| io("mapping a segment", error))?;
-        start.files.insert(segment, SegmentFile { view, end: len, size: len });
+        start.files.insert(part.segment, SegmentFile { view, end: part.end, size: part.end });
     }
     Ok(())
 }

@@ -172,3 +172,106 @@ fn forged_files_panic_nowhere() {
     }
     assert!(opened > ROUNDS / 2, "most damage lets the rest be served: {opened}");
 }
+
+/// A store with one account whose INBOX has one message of these octets; their place in the first segment.
+fn one_message(octets: Vec<u8>) -> (FakeDisk, u64) {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let (mut store, _) = Store::open(&mut disk, options(), Now::default()).expect("opens");
+    let account = AccountId::new(ShardId(0), 1);
+    let create = Change::AccountCreate {
+        address: "u@example.test".to_owned(),
+        password_hash: "hash".to_owned(),
+        services: Services::ALL,
+        mailboxes: Vec::new(),
+    };
+    store.append(AccountId(0), create, Now::default()).expect("room");
+    let body = NewBody { parts: vec![octets.into()], summary: Bytes::new() };
+    let body = store.append_body(account, body, Now::default()).expect("room");
+    let (mailbox, flags) = (MailboxId(1), Flags::default());
+    let deliver = Change::Deliver { mailbox, body, flags, internal_ms: 1 };
+    store.append(account, deliver, Now::default()).expect("room");
+    for second in [0, 1] {
+        store.tick(Now { unix_ms: 0, mono_ms: second * 1_000 });
+        while let Some((id, request)) = store.poll_io() {
+            store.complete(id, disk.perform(&request));
+        }
+    }
+    let at = store.body(body).expect("stored").bytes.offset;
+    (disk, at)
+}
+
+fn messages(disk: &mut FakeDisk) -> u64 {
+    let replayed = replay_read_only(disk, Some(ShardId(0)), None).expect("it opens");
+    replayed.account(AccountId::new(ShardId(0), 1)).map_or(0, |account| account.messages())
+}
+
+#[test]
+fn a_message_never_passes_for_the_log_it_lies_in() {
+    let (_, at) = one_message(vec![0; 3 * BLOCK as usize]);
+    let skip = (at.next_multiple_of(BLOCK) - at) as usize;
+    let mut octets = vec![0; 3 * BLOCK as usize];
+    // What a sender could know: everything but the log's key.
+    let forged = BatchMeta {
+        segment: SegmentId(1),
+        sequence: 900,
+        lsn: Lsn(at + skip as u64),
+        durable: Lsn(at + skip as u64),
+        time_ms: 1,
+        len: 0,
+        records: 0,
+        prev_crc: 0,
+        heads_crc: 0,
+    };
+    let log = batch::LogIdentity { shard: ShardId(0), log_key: 666 };
+    octets[skip..skip + batch::HEAD_BYTES].copy_from_slice(&forged.encode(log).0);
+    let (mut disk, _) = one_message(octets);
+    disk.rot(FileId::Segment(SegmentId(1)), 20, 0);
+    assert_eq!(messages(&mut disk), 1, "the only header is unreadable; the first batch tells the key");
+    let (store, report) = Store::open(&mut disk, options(), Now::default()).expect("opens");
+    assert_eq!(report.damage.len(), 1, "{:?}", report.damage);
+    drop(store);
+    assert_eq!(messages(&mut disk), 1, "and it goes on under that key");
+}
+
+#[test]
+fn a_log_that_cannot_be_recognised_is_left_alone() {
+    let (mut disk, _) = one_message(vec![1; 100]);
+    disk.rot(FileId::Segment(SegmentId(1)), 20, 0);
+    disk.rot(FileId::Segment(SegmentId(1)), BLOCK + 20, 0);
+    let before = disk.sizes();
+    let refused = Store::open(&mut disk, options(), Now::default()).map(drop).expect_err("two damages");
+    assert!(refused.to_string().contains("put the right bytes back"), "{refused}");
+    assert_eq!(disk.sizes(), before, "nothing is removed");
+    disk.rot(FileId::Segment(SegmentId(1)), BLOCK + 20, 0);
+    assert_eq!(messages(&mut disk), 1);
+}
+
+#[test]
+fn a_segment_without_anything_readable_does_not_cut_off_those_before_it() {
+    let (mut disk, _) = one_message(vec![1; 100]);
+    let (mut store, _) = Store::open(&mut disk, options(), Now::default()).expect("opens");
+    let account = AccountId::new(ShardId(0), 1);
+    for on in [true, false] {
+        store.append(account, Change::Subscribe { name: "x".to_owned(), on }, Now::default()).expect("room");
+        while let Some((id, request)) = store.poll_io() {
+            store.complete(id, disk.perform(&request));
+        }
+    }
+    // Header and first batch are damaged, and what follows is of this segment but not of this place.
+    let (last, bytes) = store.segments().pop().expect("some");
+    let file = FileId::Segment(last);
+    let mut data = contents(&mut disk, file, bytes);
+    for at in (2 * BLOCK as usize..data.len()).step_by(BLOCK as usize) {
+        if let Some((meta, log, _)) = BatchMeta::decode(&data[at..], None) {
+            let forged = BatchMeta { sequence: 1, ..meta }.encode(log).0;
+            data[at..at + batch::HEAD_BYTES].copy_from_slice(&forged);
+        }
+    }
+    data[20] ^= 1;
+    data[BLOCK as usize + batch::HEAD_BYTES] ^= 1;
+    disk.perform(&IoRequest::Write { file, offset: 0, parts: vec![data.into()], durable: true });
+    for _ in 0..3 {
+        drop(Store::open(&mut disk, options(), Now::default()).expect("opens"));
+        assert_eq!(messages(&mut disk), 1, "what stands before it is there after every start");
+    }
+}

@@ -206,3 +206,62 @@ fn another_shards_folder_and_a_missing_segment_are_refused() {
     let refused = Store::open(&mut disk, options, Now::default()).map(|_| ()).expect_err("a hole");
     assert_eq!(refused.to_string(), "segment 1 is damaged at byte 0: the file is missing; put it back");
 }
+
+#[test]
+fn a_start_on_a_full_disk_first_gives_back_what_the_last_process_had_in_hand() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let mut store = open(&mut disk);
+    let (account, inbox) = account(&mut store, &mut disk);
+    deliver(&mut store, account, inbox, &[1; 40_000]);
+    drive(&mut store, &mut disk);
+    assert_eq!(disk.used(), 2 * SEGMENT_BYTES, "one in use, one ready");
+    // Nothing more fits. The segment that was ready makes room for the new one.
+    disk.faults.capacity = disk.used();
+    let store = open(&mut disk);
+    assert_eq!(store.mailbox(account, inbox).expect("there").len(), 1);
+    drop(store);
+    // Now the rest of the last one has to: of that, header and opening batch stay until the new one is there.
+    let filled = disk.sizes()[0].1;
+    disk.faults.capacity = filled + 8_192 + SEGMENT_BYTES;
+    drop(open(&mut disk));
+    // And when nothing helps, one line says what to do; all is there afterwards.
+    disk.faults.capacity = filled + SEGMENT_BYTES / 2;
+    let options = Options { segment_bytes: SEGMENT_BYTES, ..Options::new(ShardId(0), 77) };
+    let refused = Store::open(&mut disk, options, Now::default()).map(drop).expect_err("no room");
+    assert!(refused.to_string().contains("make room"), "{refused}");
+    disk.faults = Faults::NONE;
+    assert_eq!(open(&mut disk).mailbox(account, inbox).expect("there").len(), 1);
+}
+
+#[test]
+fn thousands_of_changes_go_on_while_the_disk_is_full() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let options = Options::new(ShardId(0), 77);
+    let (mut store, _) = Store::open(&mut disk, options, Now::default()).expect("opens");
+    let (account, inbox) = account(&mut store, &mut disk);
+    disk.faults.capacity = disk.used();
+    let mut now = Now::default();
+    let body = |n: u8| NewBody { parts: vec![Bytes::from(vec![n; 8 << 20])], summary: Bytes::new() };
+    while let Ok(body) = store.append_body(account, body(1), now) {
+        let change = Change::Deliver { mailbox: inbox, body, flags: Flags::default(), internal_ms: 5 };
+        store.append(account, change, now).expect("room for what is small");
+        drive(&mut store, &mut disk);
+    }
+    assert!(store.stats().disk_full);
+    for round in 0..2_000 {
+        // Each in a batch of its own, and each vouched for by another: as costly as it gets.
+        let below = Uid(round % 7);
+        let seen = Change::RecentSeen { mailbox: inbox, below };
+        store.append(account, seen, now).unwrap_or_else(|refused| panic!("{refused:?} in round {round}"));
+        drive(&mut store, &mut disk);
+        now.mono_ms += 1_000;
+        store.tick(now);
+        drive(&mut store, &mut disk);
+    }
+    disk.faults = Faults::NONE;
+    now.mono_ms += 1_000;
+    store.tick(now);
+    drive(&mut store, &mut disk);
+    deliver(&mut store, account, inbox, &[2; 20_000]);
+    assert!(matches!(drive(&mut store, &mut disk)[0].outcome, Outcome::Delivered { .. }));
+}
