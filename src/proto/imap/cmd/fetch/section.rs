@@ -90,6 +90,10 @@ pub fn pick_fields(octets: &[u8], names: &[Vec<u8>], named: bool) -> Vec<u8> {
             picked.extend_from_slice(field.raw);
         }
     }
+    if picked.last().is_some_and(|&octet| octet != b'\n') {
+        // The message ends within its header.
+        picked.extend_from_slice(b"\r\n");
+    }
     // rfc3501#6.4.5: the delimiting blank line is part of what is returned.
     picked.extend_from_slice(b"\r\n");
     picked
@@ -122,6 +126,7 @@ mod tests {
         assert_eq!(picked(octets, &["FROM"], true), b"From: a\r\nfrom: d\r\n\r\n");
         assert_eq!(picked(octets, &["From"], false), b"To: b\r\n c\r\n\r\n");
         assert_eq!(picked(octets, &["Zz", "TO", "cc", "To"], true), b"To: b\r\n c\r\n\r\n");
+        assert_eq!(picked(b"From: a\r\nTo: b", &["to"], true), b"To: b\r\n\r\n");
         assert_eq!(picked(octets, &["Cc", "Fro", "Fromm"], true), b"\r\n");
     }
 
