@@ -11,7 +11,7 @@
 //! ```
 
 use bytes::{Bytes, BytesMut};
-use ringpost_engine::change::{Change, Flags, NewBody, Outcome};
+use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Refusal};
 use ringpost_engine::ids::MailboxId;
 
 use super::Running;
@@ -30,12 +30,18 @@ pub struct Append {
     flags: Flags,
     internal_ms: Option<i64>,
     octets: BytesMut,
+    /// There is a NUL in it.
+    has_nul: bool,
     /// The client wrote something behind the message.
     trailing: bool,
 }
 
 /// Whether a message may come, before it does.
 pub fn begin(append: command::Append, literal: Literal, core: &Core, cx: &Cx<'_>) -> Result<Running, Reply> {
+    if literal.binary {
+        // rfc3516#4.4 gives `~{n}` to servers that show BINARY; for others it is no literal (rfc3501#9).
+        return Err(Reply::bad("A message in ~{} is not taken here"));
+    }
     if literal.size > cx.server.message_bytes_max as u64 {
         // rfc7889#4; rfc4469#4.2 has the code.
         return Err(Reply::no("[TOOBIG] The message is larger than APPENDLIMIT"));
@@ -52,6 +58,7 @@ pub fn begin(append: command::Append, literal: Literal, core: &Core, cx: &Cx<'_>
         flags: append.flags,
         internal_ms: append.internal_ms,
         octets: BytesMut::new(),
+        has_nul: false,
         trailing: false,
     }))
 }
@@ -59,7 +66,13 @@ pub fn begin(append: command::Append, literal: Literal, core: &Core, cx: &Cx<'_>
 impl Append {
     /// More of the message.
     pub fn message(&mut self, octets: &[u8]) {
-        self.octets.extend_from_slice(octets);
+        self.has_nul |= memchr::memchr(0, octets).is_some();
+        if self.has_nul {
+            // It will be refused; what is still to come need not be kept.
+            self.octets = BytesMut::new();
+        } else {
+            self.octets.extend_from_slice(octets);
+        }
     }
 
     /// The end of the command.
@@ -84,6 +97,10 @@ impl Append {
         if self.trailing {
             return Err(Reply::bad("Nothing may follow the message"));
         }
+        if self.has_nul {
+            // rfc3501#9, note 3: CHAR8 excludes NUL.
+            return Err(Reply::no("[CANNOT] A message in a literal may not hold NUL"));
+        }
         let octets: Bytes = std::mem::take(&mut self.octets).freeze();
         let summary = mime::summarise(&octets).encode();
         let body = NewBody { parts: vec![octets], summary };
@@ -101,6 +118,8 @@ fn finish(outcome: Outcome) -> Step {
         Outcome::Delivered { uid_validity, uid } => {
             Reply::ok(format!("[APPENDUID {uid_validity} {uid}] APPEND completed"))
         }
+        // rfc3501#6.3.11: it was deleted while the message came.
+        Outcome::Refused(Refusal::NoMailbox) => Reply::no("[TRYCREATE] No such mailbox"),
         Outcome::Refused(refusal) => Reply::from(refusal),
         _ => Reply::no("[SERVERBUG] The store answered something else"),
     }

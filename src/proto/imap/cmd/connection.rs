@@ -68,7 +68,7 @@ impl Plain {
 }
 
 /// STARTTLS (rfc3501#6.2.1): what is said before the handshake.
-fn starttls(core: &Core, cx: &Cx<'_>) -> Step {
+fn starttls(core: &mut Core, cx: &Cx<'_>) -> Step {
     if core.peer.tls {
         return Reply::bad("TLS is on already").into();
     }
@@ -76,6 +76,7 @@ fn starttls(core: &Core, cx: &Cx<'_>) -> Step {
         return Reply::no("[CANNOT] TLS is not available").into();
     }
     if core.pipelined {
+        core.out.line("* BYE Start over");
         // Bytes sent in clear must not be taken for bytes of the protected client (rfc3501#6.2.1); who sends
         // them is broken or not the client (CVE-2011-0411). There is nothing to go on with.
         return Step::Leave(Reply::bad("Nothing may follow STARTTLS before the handshake"));

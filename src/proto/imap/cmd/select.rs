@@ -24,7 +24,10 @@ impl Open {
     pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
         let select = &self.0;
         // rfc3501#6.3.1: the old mailbox is left even if the new one cannot be opened.
-        core.view = None;
+        if core.view.take().is_some() {
+            // rfc7162#3.2.11: who shows CONDSTORE draws this line between what is told of the two.
+            core.out.line("* OK [CLOSED] Previous mailbox closed");
+        }
         core.condstore |= select.condstore;
         let account = match core.account(cx) {
             Ok(account) => account,

@@ -26,7 +26,7 @@ fn what_is_pipelined_behind_starttls_ends_the_connection() {
     let mut lab = Lab::new();
     lab.connect(false);
     let told = lab.send(0, b"a STARTTLS\r\nb LOGIN a@x secret\r\n");
-    assert_eq!(told, "a BAD Nothing may follow STARTTLS before the handshake\r\n");
+    assert_eq!(told, "* BYE Start over\r\na BAD Nothing may follow STARTTLS before the handshake\r\n");
     assert!(lab.clients[0].closed);
 }
 
@@ -145,8 +145,9 @@ fn small_commands_answer_what_the_rfcs_say() {
 
 #[test]
 fn a_failed_select_leaves_nothing_selected() {
+    const CLOSED: &str = "* OK [CLOSED] Previous mailbox closed\r\n";
     let mut lab = Lab::with_messages(1);
-    assert_eq!(lab.say(0, "a SELECT Nowhere"), "a NO [NONEXISTENT] No such mailbox\r\n");
+    assert_eq!(lab.say(0, "a SELECT Nowhere"), CLOSED.to_owned() + "a NO [NONEXISTENT] No such mailbox\r\n");
     assert_eq!(lab.say(0, "b FETCH 1 FLAGS"), "b BAD Not allowed in this state\r\n");
 }
 
@@ -163,7 +164,7 @@ fn append_refuses_before_it_receives_and_says_where_it_stored() {
     assert_eq!(lab.say(0, "e APPEND INBOX (\\Seen $Tag) \"17-Jul-1996 02:44:25 -0700\" {17}"), "+ Go on\r\n");
     assert_eq!(lab.send(0, b"Subject: "), "");
     assert!(lab.clients[0].session.buffered() >= 9);
-    let told = lab.send(0, b"x\r\n\r\n\x00\xff\n\r\n");
+    let told = lab.send(0, b"x\r\n\r\n\xfe\xff\n\r\n");
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines[0], "* 2 EXISTS");
     assert!(told.contains("e OK [APPENDUID ") && told.ends_with(" 2] APPEND completed\r\n"), "{told}");
@@ -178,6 +179,10 @@ fn append_refuses_before_it_receives_and_says_where_it_stored() {
         ),
         "octets are stored as they came"
     );
+    lab.send(0, b"g APPEND INBOX {9}\r\nabc\0");
+    assert_eq!(lab.clients[0].session.buffered(), 0, "what is refused is not kept");
+    let told = lab.send(0, b"abcde\r\n");
+    assert_eq!(told, "g NO [CANNOT] A message in a literal may not hold NUL\r\n");
     assert_eq!(
         lab.send(0, b"g APPEND INBOX {2+}\r\nhi junk\r\n"),
         "g BAD Nothing may follow the message\r\n"
