@@ -1,12 +1,20 @@
 //! COPY and MOVE (rfc3501#6.4.7, rfc6851) with COPYUID (rfc4315#3).
 //!
-//! *Owns*: one change that copies all or nothing. *Promises*: after MOVE the originals' EXPUNGE replies
-//! come before its completion. *Assumes*: the store shares bodies, so the size of the messages does not
-//! matter. *Never*: creates the target.
+//! *Owns*: COPY as one change, all or nothing; MOVE as one change per chunk, so that none is larger than
+//! what is remembered for other sessions. *Promises*: the numbers mean what they meant when the command
+//! began; a MOVE's COPYUID comes before the EXPUNGE replies of what it names. *Assumes*: the store shares
+//! bodies, so the size of the messages does not matter. *Never*: creates the target.
+//!
+//! ```text
+//!  resolve ─► chunk ──Copy──► commit ─► COPY: Done
+//!               ▲                └────► MOVE: COPYUID, EXPUNGEs ─┬─► Done
+//!               └────────────────────────────── more ◄───────────┘
+//! ```
 
 use ringpost_engine::change::{Change, Outcome, UidSet};
-use ringpost_engine::ids::MailboxId;
+use ringpost_engine::ids::{MailboxId, Uid};
 
+use crate::limits::IMAP_CHANGE_MESSAGES_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::command;
 use crate::proto::imap::reply::{Reply, set_text};
@@ -16,63 +24,87 @@ use crate::proto::imap::state::{Core, Step, Wake};
 #[derive(Debug)]
 pub struct Copy {
     command: command::Copy,
+    /// What the command means, from when it began.
+    uids: Option<UidSet>,
+    /// The first UID not yet dealt with.
+    next: Uid,
+    /// Messages were copied.
+    copied: bool,
 }
 
 impl Copy {
     /// A COPY or MOVE that has not begun.
     pub fn new(command: command::Copy) -> Copy {
-        Copy { command }
+        Copy { command, uids: None, next: Uid(1), copied: false }
     }
 
     /// Goes on.
     pub fn step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Step {
-        match wake {
-            Wake::Committed(outcome) => self.finish(outcome, core),
-            _ => self.begin(core, cx).unwrap_or_else(Step::Done),
-        }
+        self.try_step(wake, core, cx).unwrap_or_else(Step::Done)
     }
 
-    fn begin(&self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
-        let (from, uids) = {
-            let (view, mailbox) = match self.command.remove {
-                true => core.selected_for_writing(cx)?,
-                false => core.selected(cx)?,
-            };
-            let set = view.resolve(mailbox, &self.command.set, self.command.uid)?;
-            // The set may hold UIDs that the client has not been told of; they must not travel.
-            let uids: UidSet =
-                view.walk(mailbox, &set, ringpost_engine::ids::Uid(1)).map(|(_, m)| m.uid).collect();
-            (view.mailbox_id(), uids)
-        };
-        let to = target(&self.command.mailbox, core, cx)?;
-        if uids.is_empty() {
-            // rfc3501#6.4.8: UIDs that are not there are no error.
-            return Ok(match self.command.uid {
-                true => Reply::ok("Nothing to copy"),
-                false => Reply::no("[EXPUNGEISSUED] Those messages no longer exist"),
+    fn try_step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        if let Wake::Committed(outcome) = wake {
+            let code = self.applied(outcome)?;
+            if !self.command.remove {
+                return Ok(self.finish(code));
             }
-            .into());
+            if let Some(code) = code {
+                // rfc6851#4.3: before the EXPUNGE replies, while the client still knows the originals.
+                core.out.line(&format!("* OK {code} Moved"));
+            }
         }
+        if self.copied && !core.tell(cx, true) {
+            return Ok(Step::Room);
+        }
+        self.choose(core, cx)
+    }
+
+    /// The next messages become one change.
+    fn choose(&mut self, core: &Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        let (view, mailbox) = match self.command.remove {
+            true => core.selected_for_writing(cx)?,
+            false => core.selected(cx)?,
+        };
+        let set = match self.uids.take() {
+            Some(set) => set,
+            // What is moved within one mailbox comes back under new UIDs, which are not meant.
+            None => view.resolve(mailbox, &self.command.set, self.command.uid)?.intersection(&view.known()),
+        };
+        let count_max = if self.command.remove { IMAP_CHANGE_MESSAGES_MAX } else { usize::MAX };
+        let walk = view.walk(mailbox, &set, self.next).take(count_max);
+        let uids: UidSet = walk.map(|(_, message)| message.uid).collect();
+        let from = view.mailbox_id();
+        self.uids = Some(set);
+        let to = target(&self.command.mailbox, core, cx)?;
+        let Some(last) = uids.last() else { return Ok(self.finish(None)) };
+        self.next = Uid(last.0.saturating_add(1));
         let change = Change::Copy { from, to, uids, expunge: self.command.remove };
         Ok(Step::Commit(core.append(cx, change)?))
     }
 
-    fn finish(&self, outcome: Outcome, core: &mut Core) -> Step {
-        let (uid_validity, source, target) = match outcome {
-            Outcome::Copied { uid_validity, source, target } => (uid_validity, source, target),
-            Outcome::Refused(refusal) => return Reply::from(refusal).into(),
-            _ => return Reply::no("[SERVERBUG] The store answered something else").into(),
+    /// The response code for what was copied; none if nothing was.
+    fn applied(&mut self, outcome: Outcome) -> Result<Option<String>, Reply> {
+        match outcome {
+            Outcome::Copied { source, .. } if source.is_empty() => Ok(None),
+            Outcome::Copied { uid_validity, source, target } => {
+                self.copied = true;
+                Ok(Some(format!("[COPYUID {uid_validity} {} {}]", set_text(&source), set_text(&target))))
+            }
+            Outcome::Refused(refusal) => Err(refusal.into()),
+            _ => Err(Reply::no("[SERVERBUG] The store answered something else")),
+        }
+    }
+
+    fn finish(&self, code: Option<String>) -> Step {
+        let reply = match (self.copied, code) {
+            (true, Some(code)) => Reply::ok(format!("{code} COPY completed")),
+            (true, None) => Reply::ok("MOVE completed"),
+            // rfc3501#6.4.8: UIDs that are not there are no error.
+            (false, _) if self.command.uid => Reply::ok("Nothing to copy"),
+            (false, _) => Reply::no("[EXPUNGEISSUED] Those messages no longer exist"),
         };
-        if source.is_empty() {
-            return Reply::no("[EXPUNGEISSUED] Those messages no longer exist").into();
-        }
-        let code = format!("[COPYUID {uid_validity} {} {}]", set_text(&source), set_text(&target));
-        if self.command.remove {
-            // rfc6851#4.3: before the EXPUNGE replies, while the client still knows the originals.
-            core.out.line(&format!("* OK {code} Moved"));
-            return Reply::ok("MOVE completed").into();
-        }
-        Reply::ok(format!("{code} COPY completed")).into()
+        reply.into()
     }
 }
 

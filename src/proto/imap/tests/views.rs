@@ -215,3 +215,24 @@ fn a_push_to_a_waiting_client_writes_nothing() {
     lab.say(0, "DONE");
     assert!(inbox(&lab) > before, "taken when the wait is over");
 }
+
+#[test]
+fn a_long_move_goes_in_chunks_that_no_session_loses_track_of() {
+    let mut lab = Lab::with_messages(1);
+    for _ in 0..13 {
+        lab.say(0, "c COPY 1:* INBOX");
+    }
+    let other = lab.login();
+    assert!(lab.say(other, "s SELECT INBOX").contains("* 8192 EXISTS"));
+    // Into the mailbox itself: what arrives is not moved again.
+    let told = lab.say(0, "m UID MOVE 1:4294967295 INBOX");
+    let (first, rest) = told.split_once("\r\n").expect("lines");
+    assert!(first.starts_with("* OK [COPYUID ") && first.ends_with(" 1:4096 8193:12288] Moved"), "{first}");
+    assert!(rest.starts_with("* 1 EXPUNGE\r\n"), "its originals go at once");
+    assert_eq!(rest.matches(" 4097:8192 12289:16384] Moved").count(), 1);
+    assert_eq!(rest.matches("EXPUNGE").count(), 8192);
+    assert!(rest.ends_with("m OK MOVE completed\r\n"));
+    let told = lab.say(other, "n NOOP");
+    assert_eq!(told.matches("EXPUNGE").count(), 8192);
+    assert!(told.contains("* 8192 EXISTS"));
+}

@@ -166,6 +166,15 @@ impl View {
         self.horizon
     }
 
+    /// All UIDs below the horizon.
+    pub fn known(&self) -> UidSet {
+        let mut known = UidSet::new();
+        if let Some(last) = self.horizon.0.checked_sub(1).filter(|&last| last > 0) {
+            known.push_range(Uid(1), Uid(last));
+        }
+        known
+    }
+
     /// The highest UID that has a number; 0 if there is none.
     pub fn last_uid(&self, mailbox: MailboxRef<'_>) -> Uid {
         let present = mailbox.rank(self.horizon).checked_sub(1).map(|place| mailbox.message(place).uid);

@@ -5,7 +5,7 @@
 //! rest only. *Assumes*: the parser bounded nesting and count. *Never*: fetches what it is not given.
 
 use ringpost_engine::change::{FlagBits, UidSet};
-use ringpost_engine::ids::{ModSeq, Uid};
+use ringpost_engine::ids::ModSeq;
 use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::layout::SummaryView;
 
@@ -203,19 +203,10 @@ fn in_text(known: &Known<'_>, needle: &str, scope: Scope) -> Option<bool> {
     known.whole.as_ref().map(|(octets, summary)| mime::contains_text(octets, summary, needle, scope))
 }
 
-/// All UIDs below the horizon.
-pub fn all_known(view: &View) -> UidSet {
-    let mut all = UidSet::new();
-    if let Some(last) = view.horizon().0.checked_sub(1).filter(|&last| last > 0) {
-        all.push_range(Uid(1), Uid(last));
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringpost_engine::ids::BodyId;
+    use ringpost_engine::ids::{BodyId, Uid};
 
     fn message() -> Message {
         Message {

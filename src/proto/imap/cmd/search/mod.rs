@@ -120,7 +120,7 @@ impl Search {
         let (view, mailbox) = core.selected(cx)?;
         self.key = Key::new(&self.command.key, charset, view, mailbox)?;
         self.needs = self.key.needs();
-        self.candidates = self.key.candidates(key::all_known(view));
+        self.candidates = self.key.candidates(view.known());
         self.form.modseq = self.needs.modseq;
         if self.needs.modseq {
             core.enable_condstore(cx);
