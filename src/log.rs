@@ -4,6 +4,8 @@
 //! octets escaped.
 //! *Assumes*: the runtime prints. *Never*: prints.
 
+use crate::proto::mime::date::DateTime;
+
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -40,9 +42,10 @@ impl Line {
 }
 
 impl Line {
-    /// `info connection conn=7 user=ann@example.org why="the client closed"`: what people read and `grep`.
-    pub fn text(&self) -> String {
-        let mut out = format!("{} {}", self.level_word(), self.event);
+    /// `2026-01-31T03:00:00.000Z info connection conn=7 user=ann@example.org end="client closed"`: what people
+    /// read and `grep`.
+    pub fn text(&self, time: &str) -> String {
+        let mut out = format!("{time} {} {}", self.level_word(), self.event);
         for (key, value) in &self.fields {
             let bare =
                 !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
@@ -58,8 +61,10 @@ impl Line {
     }
 
     /// The same as one JSON object; every value is a string.
-    pub fn json(&self) -> String {
-        let mut out = format!("{{\"level\":\"{}\",\"event\":{}", self.level_word(), quoted(self.event));
+    pub fn json(&self, time: &str) -> String {
+        let mut out = format!("{{\"time\":{},\"level\":\"{}\",", quoted(time), self.level_word());
+        out.push_str("\"event\":");
+        out.push_str(&quoted(self.event));
         for (key, value) in &self.fields {
             out.push(',');
             out.push_str(&quoted(key));
@@ -77,6 +82,14 @@ impl Line {
             Level::Error => "error",
         }
     }
+}
+
+/// A moment as logs write it (rfc3339#5.6), in UTC to the millisecond.
+pub fn moment(unix_ms: u64) -> String {
+    let at = DateTime::from_unix((unix_ms / 1000) as i64);
+    let ((year, month, day), second) = (at.civil(), at.second_of_day);
+    let (hour, minute, second, ms) = (second / 3600, second / 60 % 60, second % 60, unix_ms % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
 /// A JSON string (rfc8259#7): what a client sent can neither end a line nor reach a terminal's control codes.
@@ -103,9 +116,13 @@ mod tests {
     fn values_cannot_break_a_line_or_look_like_another_field() {
         let line =
             Line::new(Level::Warn, "connection").with("user", "a\r\nb=\"c\" \u{1b}[2J").with("ok", "x/y");
-        assert_eq!(line.text(), "warn connection user=\"a\\u000d\\u000ab=\\\"c\\\" \\u001b[2J\" ok=x/y");
-        let parsed: serde_json::Value = serde_json::from_str(&line.json()).unwrap();
+        assert_eq!(
+            line.text("now"),
+            "now warn connection user=\"a\\u000d\\u000ab=\\\"c\\\" \\u001b[2J\" ok=x/y"
+        );
+        let parsed: serde_json::Value = serde_json::from_str(&line.json(&moment(951_782_400_001))).unwrap();
         assert_eq!(parsed["user"], "a\r\nb=\"c\" \u{1b}[2J");
         assert_eq!(parsed["level"], "warn");
+        assert_eq!(parsed["time"], "2000-02-29T00:00:00.001Z");
     }
 }

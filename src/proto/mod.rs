@@ -337,6 +337,9 @@ pub enum Patience {
     Waiting,
 }
 
+/// A name and a value for the log.
+pub type Fact = (&'static str, String);
+
 /// A protocol's state for one connection: a plain `Send` value that can move between shards.
 pub trait Session: Send {
     /// The greeting; called once, before anything else.
@@ -368,6 +371,6 @@ pub trait Session: Send {
     /// Octets of a message being received, its envelope included, that this session holds in memory at the
     /// moment.
     fn buffered(&self) -> usize;
-    /// For the connection's log line: `key=value` facts such as user, commands, messages; no secrets.
-    fn describe(&self) -> String;
+    /// For the connection's log line, names and values in order: user, failed logins, commands, …; no secrets.
+    fn facts(&self) -> Vec<Fact>;
 }

@@ -14,13 +14,14 @@ mod table;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringpost_engine::ids::ShardId;
 
 use crate::admin::{self, Shards};
 use crate::config::Config;
 use crate::limits::SMTP_ADDED_BYTES_MAX;
-use crate::log::{Level, Line};
+use crate::log::{Level, Line, moment};
 use crate::runtime::{self, Control, Listener, LogSink, Plan};
 use crate::shard::admin::{AdminReply, AdminRequest};
 
@@ -98,7 +99,10 @@ fn plan(data: &Path, config: &Config) -> Result<Plan, String> {
 /// Log lines go to standard error; a reader that went away does not stop the mail.
 fn sink(json: bool) -> LogSink {
     Arc::new(move |line: Line| {
-        let text = if json { line.json() } else { line.text() };
+        // A clock before 1970 is told as 1970: a line is worth more than its time.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = moment(now.as_millis() as u64);
+        let text = if json { line.json(&time) } else { line.text(&time) };
         let _reader_gone =
             std::io::Write::write_all(&mut std::io::stderr().lock(), format!("{text}\n").as_bytes());
     })

@@ -23,7 +23,7 @@ pub fn print(config: &Config, bound: &[SocketAddr], accounts: &[Demo]) -> Result
 
 fn render(config: &Config, bound: &[SocketAddr], accounts: &[Demo]) -> String {
     let mut out = format!("\nRingpost {} serves {}\n\n", env!("CARGO_PKG_VERSION"), config.server().hostname);
-    let _ = writeln!(out, "  {:<12} {:<24} {:<22} {}", "SERVICE", "ADDRESS", "ENCRYPTION", "LOGIN");
+    let _ = writeln!(out, "  {:<12} {:<24} {:<22} LOGIN", "SERVICE", "ADDRESS", "ENCRYPTION");
     for (listen, address) in config.listeners().iter().zip(bound) {
         let service = match listen.service {
             Service::Smtp => "SMTP",

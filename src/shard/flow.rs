@@ -345,12 +345,13 @@ impl Shard {
         };
         let peer = &connection.peer;
         let ms = self.now.unix_ms.saturating_sub(connection.since_ms);
-        let line = Line::new(level, "connection")
+        let mut line = Line::new(level, "connection")
             .with("conn", peer.conn.to_string())
             .with("service", peer.service.name())
             .with("client", peer.address.clone())
-            .with("tls", if peer.tls { "yes" } else { "no" })
-            .with("session", connection.session.describe())
+            .with("tls", if peer.tls { "yes" } else { "no" });
+        line.fields.extend(connection.session.facts());
+        let line = line
             .with("bytes_in", connection.bytes_in.to_string())
             .with("bytes_out", connection.bytes_out.to_string())
             .with("duration_ms", ms.to_string())

@@ -17,7 +17,7 @@ use super::*;
 use crate::limits::{DRAIN_MS, INPUT_HELD_BYTES_MAX, OUTPUT_BYTES_MAX, PEER_ANSWER_MS, PEER_DELIVER_MS};
 use crate::log::Line;
 use crate::proto::{
-    Ask, Committed, Cx, Delivery, DeliveryRecipient, Input, Output, Patience, Reply, Secret, Service,
+    Ask, Committed, Cx, Delivery, DeliveryRecipient, Fact, Input, Output, Patience, Reply, Secret, Service,
 };
 
 /// One command a line; answers say what it was told.
@@ -150,8 +150,8 @@ impl Session for Script {
     fn buffered(&self) -> usize {
         0
     }
-    fn describe(&self) -> String {
-        "script".to_owned()
+    fn facts(&self) -> Vec<Fact> {
+        vec![("user", "script".to_owned())]
     }
 }
 
@@ -421,7 +421,7 @@ fn a_delivery_to_two_shards_stores_one_body_in_each() {
         let bodies = lab.shards[shard].0.store().stats().body_bytes;
         assert_eq!(bodies, 26, "shard {shard} stores it once");
     }
-    let line = lab.lines.iter().find(|line| line.event == "delivery").unwrap().text();
+    let line = lab.lines.iter().find(|line| line.event == "delivery").unwrap().text("now");
     assert!(line.contains("queue_id=q1") && line.contains("message_id=<m@y>"), "{line}");
     assert!(line.contains(&format!("{here}=stored")) && line.contains("nobody@x=unknown"), "{line}");
     assert!(line.contains("log=0:") && line.contains(",1:"), "{line}");

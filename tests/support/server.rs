@@ -46,24 +46,25 @@ impl Server {
         let (data, config) = (folder.join("data"), folder.join("ringpost.toml"));
         std::fs::write(&config, CONFIG).unwrap();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ringpost"))
+        let child = Command::new(env!("CARGO_BIN_EXE_ringpost"))
             .args(["serve", "--data", data.to_str().unwrap(), "--config", config.to_str().unwrap()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut rows = Vec::new();
-        let mut table = BufReader::new(child.stdout.take().unwrap()).lines();
+        // From here on its end is seen to, whatever comes.
+        let mut server = Server { data, child, rows: Vec::new() };
+        let mut table = BufReader::new(server.child.stdout.take().unwrap()).lines();
         for line in table.by_ref().map_while(Result::ok) {
             let words: Vec<&str> = line.split_whitespace().collect();
             if let [service, address, encryption, ..] = words[..]
                 && let Ok(address) = address.parse()
             {
-                rows.push((service.to_string(), address, encryption == "TLS"));
+                server.rows.push((service.to_string(), address, encryption == "TLS"));
             }
             if line.contains("Ctrl-C") {
-                return Server { data, child, rows };
+                return server;
             }
         }
         let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();

@@ -30,7 +30,7 @@ use crate::limits::{
     IMAP_LITERAL_BYTES_MAX, LOGIN_FAILURES_MAX, OUTPUT_BYTES_MAX, SASL_LINE_BYTES_MAX,
 };
 use crate::proto::framer::{Framed, LineEnd, LineFramer};
-use crate::proto::{self, Committed, Cx, Input, Output, Patience, Peer, Server, Session};
+use crate::proto::{self, Committed, Cx, Fact, Input, Output, Patience, Peer, Server, Session};
 
 /// What a running command waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -430,8 +430,12 @@ impl Session for ImapSession {
         }
     }
 
-    fn describe(&self) -> String {
-        let user = self.core.user.as_ref().map_or("-", |user| user.address.as_str());
-        format!("user={user} commands={} fetched={}", self.commands, self.core.fetched)
+    fn facts(&self) -> Vec<Fact> {
+        vec![
+            ("user", self.core.user.as_ref().map_or_else(String::new, |user| user.address.clone())),
+            ("login_failures", self.core.login_failures.to_string()),
+            ("commands", self.commands.to_string()),
+            ("fetched", self.core.fetched.to_string()),
+        ]
     }
 }

@@ -26,7 +26,7 @@ use crate::limits::{BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX,
 use crate::proto::framer::{Framed, LineEnd, LineFramer};
 use crate::proto::output::Outbox;
 use crate::proto::sasl::{Credentials, Exchange};
-use crate::proto::{Committed, Cx, Input, Output, Patience, Peer, Reply, Server, Session};
+use crate::proto::{Committed, Cx, Fact, Input, Output, Patience, Peer, Reply, Server, Session};
 
 /// A POP3 session.
 #[derive(Debug)]
@@ -391,9 +391,15 @@ impl Session for Pop3Session {
         0
     }
 
-    fn describe(&self) -> String {
+    fn facts(&self) -> Vec<Fact> {
         let Tally { user, commands, retrieved, deleted } = &self.tally;
-        format!("user={user:?} commands={commands} retrieved={retrieved} deleted={deleted}")
+        vec![
+            ("user", user.clone()),
+            ("login_failures", self.login_failures.to_string()),
+            ("commands", commands.to_string()),
+            ("retrieved", retrieved.to_string()),
+            ("deleted", deleted.to_string()),
+        ]
     }
 }
 
@@ -430,7 +436,7 @@ mod tests {
         stage.send(b"USER a\r\nPASS b\r\n");
         stage.answer(Reply::Arrived);
         assert!(stage.answer(Reply::Verified(None)).starts_with("-ERR [SYS/TEMP] "));
-        assert!(!stage.session.describe().contains("secret"));
+        assert!(stage.session.facts().iter().all(|(_, value)| !value.contains("secret")));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::limits::{BAD_COMMANDS_BEFORE_LOGIN_MAX, SMTP_LINE_BYTES_MAX};
 use crate::proto::framer::{Framed, LineEnd, LineFramer};
 use crate::proto::output::Outbox;
 use crate::proto::sasl::Exchange;
-use crate::proto::{Committed, Cx, Input, Output, Patience, Peer, Reply, Server, Service, Session};
+use crate::proto::{Committed, Cx, Fact, Input, Output, Patience, Peer, Reply, Server, Service, Session};
 
 /// An SMTP, submission or LMTP session: `peer.service` says which.
 #[derive(Debug)]
@@ -82,6 +82,9 @@ pub(super) struct Tally {
     pub(super) messages: u64,
     pub(super) recipients: u64,
     pub(super) bytes: u64,
+    /// Replies of the 400s and 500s, and the last of them: why a message did not come.
+    refusals: u64,
+    last_refusal: String,
 }
 
 impl SmtpSession {
@@ -105,7 +108,12 @@ impl SmtpSession {
     }
 
     pub(super) fn reply(&mut self, reply: impl AsRef<str>) {
-        self.out.text(reply.as_ref());
+        let reply = reply.as_ref();
+        if reply.starts_with(['4', '5']) {
+            self.tally.refusals += 1;
+            reply.clone_into(&mut self.tally.last_refusal);
+        }
+        self.out.text(reply);
         self.out.text("\r\n");
     }
 
@@ -294,12 +302,19 @@ impl Session for SmtpSession {
         self.transaction.as_ref().map_or(0, Transaction::held)
     }
 
-    fn describe(&self) -> String {
-        let Tally { commands, messages, recipients, bytes } = &self.tally;
-        let helo = self.hello.as_ref().map_or("", |hello| &hello.name);
-        let user = self.user.as_deref().unwrap_or_default();
-        let brought = format!("messages={messages} recipients={recipients} bytes={bytes}");
-        format!("helo={helo} user={user:?} commands={commands} {brought}")
+    fn facts(&self) -> Vec<Fact> {
+        let Tally { commands, messages, recipients, bytes, refusals, last_refusal } = &self.tally;
+        vec![
+            ("helo", self.hello.as_ref().map_or_else(String::new, |hello| hello.name.clone())),
+            ("user", self.user.clone().unwrap_or_default()),
+            ("login_failures", self.login_failures.to_string()),
+            ("commands", commands.to_string()),
+            ("messages", messages.to_string()),
+            ("recipients", recipients.to_string()),
+            ("message_bytes", bytes.to_string()),
+            ("refusals", refusals.to_string()),
+            ("last_refusal", last_refusal.clone()),
+        ]
     }
 }
 
