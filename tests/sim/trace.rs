@@ -73,7 +73,7 @@ impl Trace {
                     self.line(format_args!("{now_us} {shard} > {conn:?} {:?}", excerpt(bytes)));
                 }
             }
-            Effect::Log(line) => self.line(format_args!("{now_us} {shard} log {}", line.text())),
+            Effect::Log(line) => self.line(format_args!("{shard} log {}", line.text(&now_us.to_string()))),
             other => self.line(format_args!("{now_us} {shard} > {}", short(other))),
         }
     }
