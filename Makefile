@@ -6,7 +6,7 @@ help: ## list the verbs
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
 
 run: ## build and serve on ./data with two demonstration accounts; ARGS="--data DIR --config FILE" for the rest
-	@cargo run --release --quiet --bin ringpost -- serve $(ARGS)
+	@cargo run --release --bin ringpost -- serve $(ARGS)
 
 test: check ## everything that must hold: style, units, transcripts, simulations, crash rounds, real clients
 	@tests/all.sh
@@ -20,10 +20,10 @@ sim: ## many seeds of both simulations; SEED=n repeats one
 crash: ## 20 rounds of kill -9 under load
 	@RINGPOST_CRASH_ROUNDS=$${RINGPOST_CRASH_ROUNDS:-20} cargo test --release --test crash -- --nocapture
 
-loom: ## every interleaving of the cross-shard inbox
-	@tests/loom.sh
+loom: ## every interleaving of the ring between shards (also part of `test`)
+	@cargo test --package ringpost --lib -- sys::ring_model
 
-fuzz: ## fuzz every parser for a minute each (needs nightly and cargo-fuzz, which it names when missing)
+fuzz: ## fuzz every parser for a minute each; says what to install when it cannot
 	@tests/fuzz/run.sh
 
 soak: ## hours of what `test` does in minutes

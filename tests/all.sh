@@ -3,4 +3,3 @@
 set -eu
 tests/clients/install.sh
 cargo test --workspace --quiet
-tests/loom.sh

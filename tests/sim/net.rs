@@ -200,7 +200,7 @@ impl World {
         Ok(())
     }
 
-    pub fn to_client(&mut self, conn: ConnId, bytes: &[u8]) -> Verdict {
+    pub fn reach_client(&mut self, conn: ConnId, bytes: &[u8]) -> Verdict {
         let Some(link) = self.net.link(conn) else { return Ok(()) };
         let index = link.client;
         self.with_client(index, |client, tools| client.on_bytes(bytes, tools))

@@ -350,7 +350,7 @@ impl World {
                 self.at(self.now_us + TICK_MS * 1_000, Happening::Tick(index));
                 self.event(index, Event::Tick)
             }
-            Happening::Shard(index, event) => self.to_shard(index, event),
+            Happening::Shard(index, event) => self.reach_shard(index, event),
             Happening::Disk(index, id) => self.disk_done(index, id),
             Happening::ToServer(conn, bytes) => {
                 if let Some(link) = self.net.link(conn) {
@@ -358,7 +358,7 @@ impl World {
                 }
                 self.pump(conn)
             }
-            Happening::ToClient(conn, bytes) => self.to_client(conn, &bytes),
+            Happening::ToClient(conn, bytes) => self.reach_client(conn, &bytes),
             Happening::ClientGone(conn) => {
                 if let Some(link) = self.net.link(conn) {
                     link.client_closed = true;
@@ -393,7 +393,7 @@ impl World {
     // Shards.
 
     /// An event that the runtime brings, with what it does to the connection before and after.
-    fn to_shard(&mut self, index: usize, event: Event) -> Verdict {
+    fn reach_shard(&mut self, index: usize, event: Event) -> Verdict {
         let conn = match &event {
             Event::Sent { conn } | Event::TlsStarted { conn } | Event::Closed { conn, .. } => Some(*conn),
             Event::Arrived(session) => Some(ConnId(session.peer.conn)),
@@ -460,7 +460,7 @@ impl World {
                     link.moving = true;
                 }
                 let to = usize::from(to.0);
-                self.to_peer(index, to, Event::Arrived(session));
+                self.reach_peer(index, to, Event::Arrived(session));
             }
             Effect::Io { id, request } => {
                 let node = &mut self.nodes[index];
@@ -484,7 +484,7 @@ impl World {
             }
             Effect::Peer { to, message } => {
                 let from = ShardId(index as u16);
-                self.to_peer(index, usize::from(to.0), Event::Peer { from, message });
+                self.reach_peer(index, usize::from(to.0), Event::Peer { from, message });
             }
             Effect::Log(_) => {}
             Effect::Ready => self.nodes[index].ready = true,
@@ -496,7 +496,7 @@ impl World {
     }
 
     /// Messages of one shard to another stay in order.
-    fn to_peer(&mut self, from: usize, to: usize, event: Event) {
+    fn reach_peer(&mut self, from: usize, to: usize, event: Event) {
         let slow = self.rng.chance(self.faults.slow_peers);
         let most_us = if slow { SLOW_PEER_US } else { self.faults.peer_us };
         let at_us = self.now_us + self.rng.within(1..most_us + 2);
