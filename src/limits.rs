@@ -39,9 +39,11 @@ pub const SMTP_RESERVE_BYTES_MAX: u64 = 1024 * 1024;
 pub const SMTP_MESSAGE_ID_BYTES_MAX: usize = 998;
 /// Octets of an IMAP command line without its literals (rfc7162#4 advises 8192; long UID sets need more).
 pub const IMAP_LINE_BYTES_MAX: usize = 65_536;
+/// Octets of an IMAP command line before login: a SASL response of the longest names and password, and room.
+pub const IMAP_LINE_BEFORE_LOGIN_BYTES_MAX: usize = 8_192;
 /// Octets of all literals of one IMAP command other than APPEND's message.
 pub const IMAP_LITERAL_BYTES_MAX: usize = 1024 * 1024;
-/// Octets of one literal before login.
+/// Octets of all literals of one IMAP command before login.
 pub const IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX: usize = 4_096;
 /// Octets of an IMAP command's tag.
 pub const IMAP_TAG_BYTES_MAX: usize = 255;

@@ -157,6 +157,10 @@ impl Input {
     pub fn clear(&mut self) {
         self.buffer = BytesMut::new();
     }
+    /// Gives the memory of consumed bytes back at the cost of a copy of the rest.
+    pub fn give_back_consumed(&mut self) {
+        self.buffer = BytesMut::from(&self.buffer[..]);
+    }
     /// An idle session keeps no buffer.
     fn give_back(&mut self) {
         if self.buffer.is_empty() {

@@ -26,7 +26,10 @@
 
 use bytes::Bytes;
 
-use crate::limits::{IMAP_LINE_BYTES_MAX, IMAP_SKIP_BYTES_MAX, IMAP_TAG_BYTES_MAX};
+use crate::limits::{
+    IMAP_LINE_BEFORE_LOGIN_BYTES_MAX, IMAP_LINE_BYTES_MAX, IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX,
+    IMAP_LITERAL_BYTES_MAX, IMAP_SKIP_BYTES_MAX, IMAP_TAG_BYTES_MAX,
+};
 use crate::proto::Input;
 
 /// What the input holds.
@@ -60,12 +63,32 @@ pub enum Frame {
     Close,
 }
 
+/// How large a command may be now, APPEND's message aside.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Octets of its lines together.
+    pub line_bytes: usize,
+    /// Octets of its literals together.
+    pub literal_bytes: usize,
+}
+
+impl Bounds {
+    /// Nobody knows who it is: room for a login, no more.
+    pub const BEFORE_LOGIN: Bounds = Bounds {
+        line_bytes: IMAP_LINE_BEFORE_LOGIN_BYTES_MAX,
+        literal_bytes: IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX,
+    };
+    /// What a client of an account may send.
+    pub const AFTER_LOGIN: Bounds =
+        Bounds { line_bytes: IMAP_LINE_BYTES_MAX, literal_bytes: IMAP_LITERAL_BYTES_MAX };
+}
+
 /// Why a command is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Its lines together are over `limits::IMAP_LINE_BYTES_MAX`.
+    /// Its lines together are over [`Bounds::line_bytes`].
     LineTooLong,
-    /// Its literals together are over what is allowed now.
+    /// Its literals together are over [`Bounds::literal_bytes`].
     LiteralTooLarge,
 }
 
@@ -168,12 +191,11 @@ impl CommandFramer {
         }
     }
 
-    /// The next frame. Ask until there is none. `literal_max` bounds the octets of a command's literals
-    /// together.
-    pub fn next(&mut self, input: &mut Input, literal_max: usize) -> Frame {
+    /// The next frame. Ask until there is none.
+    pub fn next(&mut self, input: &mut Input, bounds: Bounds) -> Frame {
         loop {
             let frame = match self.state {
-                State::Line => self.line(input, literal_max),
+                State::Line => self.line(input, bounds),
                 State::Literal { left } => self.literal(input, left),
                 State::Deciding { .. } => Some(Frame::Need),
                 State::Streaming { left } => self.stream(input, left),
@@ -206,13 +228,13 @@ impl CommandFramer {
         }
     }
 
-    fn line(&mut self, input: &mut Input, literal_max: usize) -> Option<Frame> {
+    fn line(&mut self, input: &mut Input, bounds: Bounds) -> Option<Frame> {
         let Some(lf) = self.find_lf(input) else {
             let so_far = self.line_bytes + input.len() - self.line_start;
-            return Some(if so_far < IMAP_LINE_BYTES_MAX { Frame::Need } else { self.refuse_line(input) });
+            return Some(if so_far < bounds.line_bytes { Frame::Need } else { self.refuse_line(input) });
         };
         let line_bytes = self.line_bytes + lf + 1 - self.line_start;
-        if line_bytes > IMAP_LINE_BYTES_MAX {
+        if line_bytes > bounds.line_bytes {
             return Some(self.refuse_line(input));
         }
         let end = without_cr(input.bytes(), self.line_start, lf);
@@ -232,7 +254,7 @@ impl CommandFramer {
             return Some(Frame::Message { head, literal });
         }
         let literal_bytes = self.literal_bytes.saturating_add(literal.size);
-        if literal_bytes > literal_max as u64 {
+        if literal_bytes > bounds.literal_bytes as u64 {
             let tag = tag(input.bytes()).map(Bytes::copy_from_slice);
             input.consume(lf + 1);
             self.reset();
@@ -250,7 +272,7 @@ impl CommandFramer {
     }
 
     fn literal(&mut self, input: &Input, left: u64) -> Option<Frame> {
-        // `left` is at most `literal_max`, so it fits in memory terms.
+        // `left` is within the bounds of its line, so it fits in memory terms.
         let end = self.line_start + left as usize;
         if input.len() < end {
             return Some(Frame::Need);
@@ -302,6 +324,7 @@ impl CommandFramer {
         let Some(lf) = lf else {
             let drop = seen.saturating_sub(TAIL_BYTES);
             input.consume(drop);
+            input.give_back_consumed();
             self.skipped += drop as u64;
             self.scanned = seen - drop;
             return Some(Frame::Need);
@@ -396,6 +419,10 @@ fn announces_message(head: &[u8], literals: u32) -> bool {
 mod tests {
     use super::*;
 
+    fn bounds(literal_bytes: usize) -> Bounds {
+        Bounds { literal_bytes, ..Bounds::AFTER_LOGIN }
+    }
+
     /// A frame with a run of data frames joined, so that chunkings can be compared.
     fn push(frames: &mut Vec<Frame>, frame: Frame) {
         if let (Some(Frame::Data(before)), Frame::Data(more)) = (frames.last_mut(), &frame) {
@@ -414,7 +441,7 @@ mod tests {
             input.extend(&bytes[from..to]);
             from = to;
             loop {
-                let frame = framer.next(&mut input, 1_000);
+                let frame = framer.next(&mut input, bounds(1_000));
                 match &frame {
                     Frame::Need => break,
                     Frame::Message { literal, .. } if literal.size > 100 => framer.refuse(),
@@ -559,7 +586,7 @@ mod tests {
         let mut out = Vec::new();
         for _ in 0..130 {
             input.extend(&chunk);
-            match framer.next(&mut input, 0) {
+            match framer.next(&mut input, bounds(0)) {
                 Frame::Need => assert!(input.len() <= TAIL_BYTES),
                 frame => out.push(frame),
             }

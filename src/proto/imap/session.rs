@@ -20,14 +20,14 @@ use ringpost_engine::ids::{AccountId, Lsn};
 
 use super::cmd::{self, Running};
 use super::command::Command;
-use super::framer::{CommandFramer, Frame, Literal};
+use super::framer::{Bounds, CommandFramer, Frame, Literal};
 use super::parse::{self, Fault, ParseError};
 use super::reply::{Reply, Status};
 use super::state::{Core, Step, Wake};
 use super::table::{self, Rule, States};
 use crate::limits::{
-    BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX,
-    IMAP_LITERAL_BYTES_MAX, LOGIN_FAILURES_MAX, OUTPUT_BYTES_MAX, SASL_LINE_BYTES_MAX,
+    BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, LOGIN_FAILURES_MAX, OUTPUT_BYTES_MAX,
+    SASL_LINE_BYTES_MAX,
 };
 use crate::proto::framer::{Framed, LineEnd, LineFramer};
 use crate::proto::{self, Committed, Cx, Fact, Input, Output, Patience, Peer, Server, Session};
@@ -124,11 +124,8 @@ impl ImapSession {
     }
 
     fn feed_frame(&mut self, input: &mut Input, cx: &mut Cx<'_>) -> bool {
-        let literal_max = match self.core.user {
-            None => IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX,
-            Some(_) => IMAP_LITERAL_BYTES_MAX,
-        };
-        match self.framer.next(input, literal_max) {
+        let bounds = if self.core.user.is_some() { Bounds::AFTER_LOGIN } else { Bounds::BEFORE_LOGIN };
+        match self.framer.next(input, bounds) {
             Frame::Need => return false,
             Frame::Continue => self.core.out.line("+ Go on"),
             Frame::Command(octets) => match parse::command(&octets) {
@@ -159,7 +156,7 @@ impl ImapSession {
     fn begin(&mut self, command: Command, input: &Input, cx: &mut Cx<'_>) {
         let rule = table::of(&command.verb);
         self.commands += 1;
-        self.tag = command.tag;
+        self.tag = kept(&command.tag);
         if !rule.states.allow(self.state()) {
             return self.end(Reply::bad("Not allowed in this state"), rule, cx);
         }
@@ -183,7 +180,7 @@ impl ImapSession {
                 return self.refuse(error, cx);
             }
             Ok(append) => {
-                self.tag = append.tag.clone();
+                self.tag = kept(&append.tag);
                 if table::APPEND.states.allow(self.state()) {
                     cmd::append::begin(append, literal, &self.core, cx)
                 } else {
@@ -215,7 +212,7 @@ impl ImapSession {
             // rfc3501#7.1.3: untagged where there is no tag, which is always a BAD.
             (Fault::Bad(text) | Fault::Limit(text) | Fault::Cannot(text), _) => Reply::bad(text),
         };
-        self.tag = error.tag.unwrap_or_else(|| Bytes::from_static(b"*"));
+        self.tag = error.tag.map_or(Bytes::from_static(b"*"), |tag| kept(&tag));
         // It may have been a numbered command, so numbers stand.
         let rule = Rule { name: "", states: States::ANY, numbers_stand: true };
         self.end(reply, rule, cx);
@@ -334,6 +331,11 @@ impl ImapSession {
 /// For SASL responses and the end of IDLE.
 fn line_framer() -> LineFramer {
     LineFramer::new(SASL_LINE_BYTES_MAX, LineEnd::Lenient)
+}
+
+/// A tag on its own: a slice of its command would keep all of that in memory until the next one.
+fn kept(tag: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(tag)
 }
 
 impl Session for ImapSession {

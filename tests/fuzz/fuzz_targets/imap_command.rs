@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use ringpost::proto::Input;
-use ringpost::proto::imap::framer::{CommandFramer, Frame};
+use ringpost::proto::imap::framer::{Bounds, CommandFramer, Frame};
 use ringpost::proto::imap::parse;
 
 /// Everything but the data of messages, whose pieces depend on the chunking.
@@ -14,7 +14,7 @@ fn frames(octets: &[u8], size: usize) -> (Vec<Frame>, Vec<u8>) {
     for chunk in octets.chunks(size) {
         input.extend(chunk);
         loop {
-            match framer.next(&mut input, 4_096) {
+            match framer.next(&mut input, Bounds::BEFORE_LOGIN) {
                 Frame::Need => break,
                 Frame::Data(octets) => data.extend_from_slice(&octets),
                 Frame::Message { literal, .. } if literal.size > 4_096 => framer.refuse(),

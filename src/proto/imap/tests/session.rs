@@ -1,7 +1,14 @@
 //! The connection's own rules: login, TLS, mistakes, time-outs, drain.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ringpost_engine::limits::ADDRESS_BYTES_MAX;
+
 use super::lab::Lab;
-use crate::limits::{BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, LOGIN_FAILURES_MAX};
+use crate::limits::{
+    BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, IMAP_LINE_BEFORE_LOGIN_BYTES_MAX,
+    LOGIN_FAILURES_MAX, PASSWORD_BYTES_MAX,
+};
 use crate::proto::{Patience, Session};
 
 #[test]
@@ -187,4 +194,20 @@ fn append_refuses_before_it_receives_and_says_where_it_stored() {
         lab.send(0, b"g APPEND INBOX {2+}\r\nhi junk\r\n"),
         "g BAD Nothing may follow the message\r\n"
     );
+}
+
+#[test]
+fn a_command_before_login_has_room_for_the_longest_login_and_leaves_nothing_behind() {
+    let mut lab = Lab::new();
+    lab.connect(true);
+    let (user, password) = ("u".repeat(ADDRESS_BYTES_MAX), "p".repeat(PASSWORD_BYTES_MAX));
+    let plain = STANDARD.encode(format!("{user}\0{user}\0{password}"));
+    let told = lab.say(0, &format!("a AUTHENTICATE PLAIN {plain}"));
+    assert!(told.starts_with("a NO [AUTHENTICATIONFAILED]"), "{told}");
+    assert!(lab.say(0, &format!("b LOGIN {user} {password}")).starts_with("b NO [AUTHENTICATIONFAILED]"));
+    let told = lab.say(0, &format!("c FOO {}", "x".repeat(IMAP_LINE_BEFORE_LOGIN_BYTES_MAX)));
+    assert_eq!(told, "c BAD Command line too long\r\n");
+    assert!(lab.say(0, "d LOGIN a@x secret").starts_with("d OK"));
+    let told = lab.say(0, &format!("e FOO {}", "x".repeat(IMAP_LINE_BEFORE_LOGIN_BYTES_MAX)));
+    assert_eq!(told, "e BAD Unknown command\r\n");
 }
