@@ -26,7 +26,11 @@ impl World {
         for (index, node) in self.nodes.iter_mut().enumerate() {
             let verified = verify(node.shard.store(), &mut node.disk)
                 .map_err(|error| format!("shard {index} cannot be verified: {error}"))?;
-            if !verified.is_sound() {
+            let sound = match self.rotten.contains(&index) {
+                true => verified.digests.0 == verified.digests.1,
+                false => verified.is_sound(),
+            };
+            if !sound {
                 return Err(format!("shard {index} is not its log: {verified:?}"));
             }
         }

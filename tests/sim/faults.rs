@@ -40,6 +40,10 @@ pub struct Faults {
     pub eio_one_in: u64,
     /// Times a disk is full for a while.
     pub full_disks: u64,
+    /// Times an account is deleted in the middle of its work.
+    pub deletions: u64,
+    /// Times a durable octet has rotted.
+    pub rot: u64,
 }
 
 impl Faults {
@@ -81,13 +85,15 @@ impl Faults {
         faults.kills = times(2);
         faults.full_disks = times(2);
         faults.restarts = times(1);
+        faults.deletions = times(2);
         faults
     }
 
     /// Whether every client must get what it asks for.
     pub fn is_calm(&self) -> bool {
         let failing = [self.verify_busy, self.cut, self.deaf, self.mute, self.eio_one_in, self.slow_peers];
-        let stopping = [self.power_cuts, self.kills, self.full_disks, self.restarts];
+        let stopping =
+            [self.power_cuts, self.kills, self.full_disks, self.restarts, self.deletions, self.rot];
         failing.iter().chain(&stopping).all(|amount| *amount == 0)
     }
 

@@ -37,7 +37,7 @@ impl World {
             }
             let (mut store, report) = Store::open(&mut disk, options, self.now())
                 .map_err(|error| format!("shard {index} does not open: {error}"))?;
-            if !report.damage.is_empty() {
+            if !report.damage.is_empty() && !self.rotten.contains(&index) {
                 return Err(format!("shard {index} found damage: {:?}", report.damage));
             }
             // From the first crash on, so that it harms what clients did, not the setting up.
@@ -48,6 +48,7 @@ impl World {
             }
             let text = format!("{} shard {index} opened: {report:?}", self.now_us);
             self.trace.line(format_args!("{text}"));
+            self.quarantined.extend(report.quarantined.iter().copied());
             let shard = Shard::new(ShardId(index as u16), shards, store, server());
             self.nodes.push(Node {
                 shard,
@@ -77,6 +78,7 @@ impl World {
             ));
         }
         for (address, targets) in self.plan.aliases.clone() {
+            self.oracle.alias_is(&address, Some(targets.clone()));
             requests.push((owner(&address), AdminRequest::AliasSet { address, targets }));
         }
         let count = requests.len();
@@ -106,7 +108,7 @@ impl World {
         self.pending = self.queue.len();
         self.peer_us.clear();
         self.restarting_us = None;
-        self.adding.clear();
+        let served = self.served();
         let mut disks = Vec::new();
         *self.counts.entry(if power { "power cuts" } else { "restarts" }).or_default() += 1;
         for node in std::mem::take(&mut self.nodes) {
@@ -122,7 +124,10 @@ impl World {
             disk.faults.capacity = u64::MAX;
             disks.push(disk);
         }
+        self.rot_now(&mut disks);
         self.open(disks)?;
+        self.judge_damage(&served)?;
+        self.resolve_asked();
         self.check()
     }
 
@@ -155,27 +160,6 @@ impl World {
         }
         self.restarting_us = Some(self.now_us);
         (0..self.nodes.len()).try_for_each(|index| self.event(index, Event::Drain))
-    }
-
-    pub fn add_account(&mut self) -> Verdict {
-        self.last_account += 1;
-        let address = format!("late{}@{DOMAIN}", self.last_account);
-        let index = usize::from(Slot::of(&address).shard(self.nodes.len() as u16).0);
-        let ticket = Ticket(self.last_account);
-        self.adding.insert(ticket, address.clone());
-        let password_hash = format!("plain:{PASSWORD}");
-        let request = AdminRequest::AccountAdd { address, password_hash, services: Services::ALL };
-        self.event(index, Event::Peer { from: CONTROL, message: Message::Admin { ticket, request } })
-    }
-
-    pub fn on_admin_reply(&mut self, ticket: Ticket, reply: AdminReply) {
-        if let Some(address) = self.adding.remove(&ticket)
-            && matches!(reply, AdminReply::Done)
-        {
-            self.oracle.account(&address);
-            self.plan.accounts.push(address);
-        }
-        self.admin.push(reply);
     }
 }
 

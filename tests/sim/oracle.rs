@@ -8,8 +8,12 @@
 //! ≤ attempted additions. By identity: a UID shows the same message for ever, new UIDs are above the old
 //! UIDNEXT, what was acknowledged as removed is not there, mod-sequences do not fall.
 
+mod lives;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use lives::Behind;
+use lives::{Alias, Life};
 use ringpost_engine::change::FlagBits;
 use ringpost_engine::index::{AccountRef, MailboxRef, Message};
 use ringpost_engine::store::Store;
@@ -33,6 +37,8 @@ struct Sent {
 struct Tally {
     attempted: usize,
     acknowledged: usize,
+    /// Which life of the account the last attempt was for.
+    life: u64,
     /// Places whose removal was asked for, by whoever.
     removals: BTreeSet<(String, u32)>,
 }
@@ -59,6 +65,14 @@ pub struct Oracle {
     mailboxes: BTreeMap<(String, String), SeenMailbox>,
     modseqs: BTreeMap<String, u64>,
     accounts: BTreeSet<String>,
+    /// Accounts that were deleted at some time, or are out of service.
+    lives: BTreeMap<String, Life>,
+    /// UIDVALIDITY of mailboxes that went with their account.
+    retired: BTreeSet<(String, String, u32)>,
+    /// Aliases that administrators change.
+    aliases: BTreeMap<String, Alias>,
+    /// Whether rot took domains or aliases.
+    names_lost: bool,
     /// Acknowledgements by kind.
     pub counts: BTreeMap<&'static str, u64>,
 }
@@ -74,11 +88,6 @@ fn token_of(octets: &[u8]) -> Option<Token> {
 }
 
 impl Oracle {
-    /// An account whose creation was acknowledged.
-    pub fn account(&mut self, address: &str) {
-        self.accounts.insert(address.to_owned());
-    }
-
     /// A client is about to hand a message over for these accounts.
     pub fn sending<'a>(
         &mut self,
@@ -90,15 +99,22 @@ impl Oracle {
         let fresh = || Sent { octets: octets.to_vec(), appended, accounts: BTreeMap::new() };
         let sent = self.sent.entry(token).or_insert_with(fresh);
         for account in accounts {
-            sent.accounts.entry(account.clone()).or_default().attempted += 1;
+            let tally = sent.accounts.entry(account.clone()).or_default();
+            tally.attempted += 1;
+            tally.life = self.lives.get(account).map_or(0, Life::number);
         }
     }
 
     /// The server said that it has the message.
     pub fn took<'a>(&mut self, token: Token, accounts: impl IntoIterator<Item = &'a String>) {
         for account in accounts {
-            self.count("taken");
-            self.tally(token, account).acknowledged += 1;
+            let (life, steady) = (self.life(account), self.is_steady(account));
+            let tally = self.tally(token, account);
+            // What was acknowledged around a deletion may be gone with it.
+            if steady && tally.life == life {
+                tally.acknowledged += 1;
+                self.count("taken");
+            }
         }
     }
 
@@ -204,8 +220,10 @@ impl Oracle {
     /// Compares a store with everything known. Any visible state will do: what is visible is durable.
     pub fn check(&mut self, store: &Store) -> Verdict {
         let mut present: BTreeMap<(Token, String), usize> = BTreeMap::new();
+        // Lost messages are told before the counters that fell with them.
+        let mut counters = Ok(());
         for account in store.accounts_after("") {
-            self.check_account(store, account, &mut present)?;
+            counters = counters.and(self.check_account(store, account, &mut present)?);
         }
         for (token, sent) in &self.sent {
             for (account, tally) in &sent.accounts {
@@ -214,9 +232,9 @@ impl Oracle {
                 }
                 let copies = present.get(&(*token, account.clone())).copied().unwrap_or(0);
                 let least = tally.acknowledged.saturating_sub(tally.removals.len());
-                if copies < least {
+                if copies < least && self.is_steady(account) {
                     return Err(format!(
-                        "message {token} in {account}: {copies} copies, acknowledged {tally:?}"
+                        "an acknowledged message is lost: {token} in {account}, {copies} copies of {tally:?}"
                     ));
                 }
                 if copies > tally.attempted {
@@ -224,7 +242,7 @@ impl Oracle {
                 }
             }
         }
-        Ok(())
+        counters
     }
 
     /// Whether every acknowledged account is in one of the stores.
@@ -234,36 +252,41 @@ impl Oracle {
                 return Err(format!("account {address} is lost"));
             }
         }
-        Ok(())
+        self.check_lives(stores)
     }
 
+    /// Counts the messages of an account; an error outside is about one of them, inside about a counter.
     fn check_account(
         &mut self,
         store: &Store,
         account: AccountRef<'_>,
         present: &mut BTreeMap<(Token, String), usize>,
-    ) -> Verdict {
+    ) -> Result<Verdict, String> {
         let address = account.address().to_owned();
         let highest = account.highest_modseq().0;
+        let mut counters = Ok(());
         if let Some(before) = self.modseqs.insert(address.clone(), highest)
             && highest < before
         {
-            return Err(format!("{address}: HIGHESTMODSEQ fell from {before} to {highest}"));
+            counters = Err(format!("{address}: HIGHESTMODSEQ fell from {before} to {highest}"));
         }
         for mailbox in account.mailboxes() {
-            self.check_mailbox(&address, mailbox)?;
+            counters = counters.and(self.check_mailbox(&address, mailbox));
             for place in 0..mailbox.len() {
                 let message = mailbox.message(place);
                 let token = self.check_message(store, &address, mailbox, message)?;
                 *present.entry((token, address.clone())).or_default() += 1;
             }
         }
-        Ok(())
+        Ok(counters)
     }
 
     fn check_mailbox(&mut self, address: &str, mailbox: MailboxRef<'_>) -> Verdict {
         let key = (address.to_owned(), mailbox.name().to_owned());
         let (uid_validity, uid_next) = (mailbox.uid_validity(), mailbox.uid_next().0);
+        if self.retired.contains(&(key.0.clone(), key.1.clone(), uid_validity)) {
+            return Err(format!("{key:?}: UIDVALIDITY {uid_validity} was that of a deleted account"));
+        }
         let seen = self.mailboxes.entry(key.clone()).or_default();
         if seen.uid_validity != 0 && seen.uid_validity != uid_validity {
             return Err(format!("{key:?}: UIDVALIDITY went from {} to {uid_validity}", seen.uid_validity));

@@ -117,13 +117,13 @@ impl Plan {
 
     fn recipient(&mut self, rng: &mut Rng, service: Service) -> To {
         let account = rng.pick(&self.accounts).clone();
-        let known = |address: String, accounts: Vec<String>| To { address, accounts, fate: Fate::Known };
-        let refused =
-            |address: &str| To { address: address.to_owned(), accounts: vec![], fate: Fate::Refused };
+        let to = |address: String, accounts, fate| To { address, accounts, fate, alias: None, bound: true };
+        let known = |address: String, accounts: Vec<String>| to(address, accounts, Fate::Known);
+        let refused = |address: &str| to(address.to_owned(), Vec::new(), Fate::Refused);
         match rng.within(0..10) {
             0 | 1 => {
                 let (alias, targets) = rng.pick(&self.aliases).clone();
-                known(alias, targets)
+                To { alias: Some(0), ..known(alias, targets) }
             }
             2 => known(account.replace('@', "+detail@").to_uppercase(), vec![account]),
             3 => refused(&format!("nobody@{DOMAIN}")),

@@ -4,21 +4,23 @@
 //! are carried out as the runtime does. *Assumes*: nothing of the shards but `Event` and `Effect`.
 //! *Never*: sleeps, or asks the machine for time or chance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringpost::limits::TICK_MS;
 use ringpost::shard::Shard;
 use ringpost::shard::admin::AdminReply;
 use ringpost::shard::event::{CONTROL, ConnId, Effect, Event, Message, Ticket};
-use ringpost_engine::ids::{Now, ShardId};
+use ringpost_engine::ids::{AccountId, Now, ShardId};
 use ringpost_engine::io::{IoId, IoRequest, IoResult};
 use ringpost_engine::testing::Plant;
 use ringpost_engine::testing::fake_disk::FakeDisk;
 
+use crate::admin::Asked;
 use crate::clients::Client;
 use crate::faults::Faults;
 use crate::net::Net;
 use crate::oracle::{Oracle, Verdict};
+use crate::rot::Rot;
 use crate::seeds::Rng;
 use crate::trace::Trace;
 use crate::workload::Plan;
@@ -76,8 +78,8 @@ pub enum Happening {
     RoomAgain(usize),
     /// The operator restarts the server.
     Restart,
-    /// The administrator adds an account.
-    AddAccount,
+    /// The administrator changes something.
+    Administer(Asked),
 }
 
 impl Happening {
@@ -97,7 +99,7 @@ impl Happening {
             | Happening::FullDisk(_)
             | Happening::RoomAgain(_)
             | Happening::Restart
-            | Happening::AddAccount => true,
+            | Happening::Administer(_) => true,
         }
     }
 }
@@ -156,9 +158,15 @@ pub struct World {
     pub last_job_us: u64,
     /// Since when a restart drains, microseconds.
     pub restarting_us: Option<u64>,
-    /// Accounts being added, by ticket.
-    pub adding: BTreeMap<Ticket, String>,
-    pub last_account: u64,
+    /// What the administrator waits for, by ticket.
+    pub asked: BTreeMap<Ticket, Asked>,
+    pub last_ticket: u64,
+    /// What rots at the next restart.
+    pub rot: Option<Rot>,
+    /// Shards with a segment that has rotted.
+    pub rotten: BTreeSet<usize>,
+    /// Accounts that the last start reported as out of service.
+    pub quarantined: BTreeSet<AccountId>,
     pub counts: BTreeMap<&'static str, u64>,
     pub trace: Trace,
 }
@@ -199,8 +207,11 @@ impl World {
             crashes: 0,
             last_job_us: 0,
             restarting_us: None,
-            adding: BTreeMap::new(),
-            last_account: 0,
+            asked: BTreeMap::new(),
+            last_ticket: 0,
+            rot: None,
+            rotten: BTreeSet::new(),
+            quarantined: BTreeSet::new(),
             counts: BTreeMap::new(),
             trace,
         };
@@ -213,7 +224,19 @@ impl World {
         let disks = (0..shards).map(|_| FakeDisk::new(self.rng.fork())).collect();
         self.open(disks)?;
         self.set_up()?;
-        for _ in 0..self.rng.within(1..4) {
+        let stretches = self.rng.within(1..4);
+        self.work(stretches)?;
+        if self.rng.chance(40) && self.rot_sets_in()? {
+            self.work(1)?;
+        }
+        let mut counts = std::mem::take(&mut self.oracle.counts);
+        counts.append(&mut self.counts);
+        Ok(Report { trace_hash: self.trace.hash(), counts, virtual_ms: self.now_us / 1_000 })
+    }
+
+    /// Some stretches of work, an orderly end, and what a power cut then leaves.
+    fn work(&mut self, stretches: u64) -> Verdict {
+        for _ in 0..stretches {
             self.schedule_work();
             self.until_settled()?;
             self.compare_views()?;
@@ -224,11 +247,7 @@ impl World {
         self.until_settled()?;
         self.drain()?;
         self.check()?;
-        // The last word: what a power cut now leaves.
-        self.crash(true)?;
-        let mut counts = std::mem::take(&mut self.oracle.counts);
-        counts.append(&mut self.counts);
-        Ok(Report { trace_hash: self.trace.hash(), counts, virtual_ms: self.now_us / 1_000 })
+        self.crash(true)
     }
 
     pub fn now(&self) -> Now {
@@ -268,8 +287,8 @@ impl World {
         for _ in 0..self.faults.restarts {
             faults.push(Happening::Restart);
         }
-        if self.rng.chance(50) {
-            faults.push(Happening::AddAccount);
+        for asked in self.chores() {
+            faults.push(Happening::Administer(asked));
         }
         for fault in faults {
             let at_us = self.now_us + self.rng.within(0..span_us * 5 / 4);
@@ -374,7 +393,7 @@ impl World {
             }
             Happening::Crash { power } => self.crash(power),
             Happening::Restart => self.restart(),
-            Happening::AddAccount => self.add_account(),
+            Happening::Administer(asked) => self.administer(asked),
             Happening::FullDisk(index) => {
                 let disk = &mut self.nodes[index].disk;
                 disk.faults.capacity = disk.used();
@@ -480,7 +499,7 @@ impl World {
                 return self.pump(conn);
             }
             Effect::Peer { to, message: Message::AdminReply { reply, ticket } } if to == CONTROL => {
-                self.on_admin_reply(ticket, reply);
+                return self.on_admin_reply(index, ticket, reply);
             }
             Effect::Peer { to, message } => {
                 let from = ShardId(index as u16);

@@ -69,6 +69,8 @@ pub struct Imap {
     /// The literal to send when the server says go on.
     literal: Option<Vec<u8>>,
     copied: Option<(Vec<u32>, Vec<u32>)>,
+    /// The life of the account that is logged in to.
+    life: Option<u64>,
     done: bool,
 }
 
@@ -113,6 +115,7 @@ impl Imap {
             idling: false,
             literal: None,
             copied: None,
+            life: None,
             done: false,
         }
     }
@@ -269,6 +272,7 @@ impl Imap {
     }
 
     fn login(&mut self, tools: &mut Tools<'_>) {
+        self.life = Some(tools.oracle.life(&self.view.account));
         let text = format!("LOGIN {} {}", self.view.account, self.password);
         self.command(tools, &text, Doing::Login);
     }
@@ -316,6 +320,9 @@ impl Imap {
             Doing::StartTls => {
                 self.login(tools);
                 return Ok(());
+            }
+            Doing::Login if tools.oracle.is_out_of_service(&self.view.account) => {
+                return Err(format!("{} is out of service and let in", self.view.account));
             }
             Doing::Login => {
                 let text = format!("SELECT {}", self.view.mailbox);
@@ -368,6 +375,12 @@ impl Client for Imap {
 
     fn on_bytes(&mut self, bytes: &[u8], tools: &mut Tools<'_>) -> Verdict {
         self.reader.extend(bytes);
+        // Deleted meanwhile: what is said here is about an account that is gone.
+        if self.life.is_some_and(|life| life != tools.oracle.life(&self.view.account)) {
+            self.done = true;
+            self.idling = false;
+            tools.hang_up = true;
+        }
         while !self.done {
             let Some((text, literals)) = self.reader.imap_response() else { break };
             if let Some(rest) = text.strip_prefix("* ") {

@@ -37,6 +37,8 @@ pub struct Pop3 {
     uids: Vec<u32>,
     fetched: Vec<u32>,
     marked: Vec<u32>,
+    /// The life of the account that is logged in to.
+    life: Option<u64>,
     done: bool,
 }
 
@@ -53,6 +55,7 @@ impl Pop3 {
             uids: Vec::new(),
             fetched: Vec::new(),
             marked: Vec::new(),
+            life: None,
             done: false,
         }
     }
@@ -129,7 +132,8 @@ impl Pop3 {
                 self.after_message(tools);
                 return Ok(());
             }
-            if line.starts_with("-ERR [SYS/TEMP]") && !tools.calm {
+            let refused = step == Step::Pass && tools.oracle.is_doubtful(&self.user);
+            if refused || (line.starts_with("-ERR [SYS/TEMP]") && !tools.calm) {
                 self.finish(tools);
                 return Ok(());
             }
@@ -142,8 +146,12 @@ impl Pop3 {
                 self.say(tools, text, Step::User);
             }
             Step::User => {
+                self.life = Some(tools.oracle.life(&self.user));
                 let text = format!("PASS {}\r\n", self.password);
                 self.say(tools, text, Step::Pass);
+            }
+            Step::Pass if tools.oracle.is_out_of_service(&self.user) => {
+                return Err(format!("{} is out of service and let in", self.user));
             }
             Step::Pass => {
                 self.say(tools, "STAT\r\n", Step::Stat);
@@ -171,6 +179,10 @@ impl Client for Pop3 {
 
     fn on_bytes(&mut self, bytes: &[u8], tools: &mut Tools<'_>) -> Verdict {
         self.reader.extend(bytes);
+        // Deleted meanwhile: what is said here is about an account that is gone.
+        if self.life.is_some_and(|life| life != tools.oracle.life(&self.user)) {
+            self.finish(tools);
+        }
         while !self.done {
             match self.unit(tools) {
                 Some(verdict) => verdict?,

@@ -8,7 +8,7 @@ use ringpost::proto::Service;
 
 use super::lines::Reader;
 use super::{Client, Tools};
-use crate::oracle::{Token, Verdict};
+use crate::oracle::{Behind, Token, Verdict};
 
 /// What the server should say to a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +16,21 @@ pub enum Fate {
     Known,
     /// 550, for want of an account behind it or because it is not ours.
     Refused,
+    /// Either: the administrator is changing it.
+    Open,
 }
 
 /// A recipient and the accounts behind it.
 #[derive(Clone, Debug)]
 pub struct To {
     pub address: String,
+    /// The accounts behind it; of an alias that changes, all that may be.
     pub accounts: Vec<String>,
     pub fate: Fate,
+    /// The alias it is, in the version that it had when it was named.
+    pub alias: Option<u64>,
+    /// Whether a 250 for the message speaks for all of `accounts`.
+    pub bound: bool,
 }
 
 /// A message to hand over.
@@ -39,6 +46,12 @@ pub struct Mail {
 impl Mail {
     fn accounts<'a>(&'a self, recipients: &'a [usize]) -> BTreeSet<&'a String> {
         recipients.iter().flat_map(|index| &self.to[*index].accounts).collect()
+    }
+
+    /// Those that a 250 for the message speaks for.
+    fn bound<'a>(&'a self, recipients: &'a [usize]) -> BTreeSet<&'a String> {
+        let bound = recipients.iter().map(|index| &self.to[*index]).filter(|to| to.bound);
+        bound.flat_map(|to| &to.accounts).collect()
     }
 }
 
@@ -123,8 +136,8 @@ impl Smtp {
         };
         self.say(tools, format!("MAIL FROM:<{sender}> SIZE={size}\r\n"), Step::Mail);
         if self.pipelining {
-            for (index, to) in mail.to.iter().enumerate() {
-                self.say(tools, format!("RCPT TO:<{}>\r\n", to.address), Step::Rcpt(index));
+            for index in 0..mail.to.len() {
+                self.recipient(index, tools);
             }
             if !mail.by_chunks {
                 self.say(tools, "DATA\r\n", Step::Data);
@@ -132,11 +145,42 @@ impl Smtp {
         }
     }
 
+    fn recipient(&mut self, index: usize, tools: &mut Tools<'_>) {
+        let to = &mut self.mails[0].to[index];
+        to.alias = to.alias.map(|_| tools.oracle.alias_version(&to.address));
+        let text = format!("RCPT TO:<{}>\r\n", to.address);
+        self.say(tools, text, Step::Rcpt(index));
+    }
+
+    /// What the server's answer says about who is behind a recipient.
+    fn on_recipient(&mut self, index: usize, code: u16, tools: &mut Tools<'_>) -> bool {
+        let to = &mut self.mails[0].to[index];
+        let behind = to.alias.and_then(|version| tools.oracle.behind(&to.address, version));
+        match behind {
+            Some(Behind::Exactly(accounts)) if accounts.is_empty() => to.fate = Fate::Refused,
+            Some(Behind::Exactly(accounts)) => to.accounts = accounts,
+            Some(Behind::Among(accounts)) => {
+                to.accounts = accounts;
+                to.fate = Fate::Open;
+                to.bound = false;
+            }
+            None => {}
+        }
+        let doubtful = to.accounts.iter().any(|account| tools.oracle.is_doubtful(account));
+        match (to.fate, code) {
+            (Fate::Known | Fate::Open, 250) => self.accepted.push(index),
+            (Fate::Refused | Fate::Open, 550) => {}
+            (Fate::Known, 550) if doubtful => {}
+            _ => return code / 100 == 4 && !tools.calm,
+        }
+        true
+    }
+
     fn after_recipient(&mut self, index: usize, tools: &mut Tools<'_>) {
         let mail = self.mails[0].clone();
-        if let Some(next) = mail.to.get(index + 1) {
+        if index + 1 < mail.to.len() {
             if !self.pipelining {
-                self.say(tools, format!("RCPT TO:<{}>\r\n", next.address), Step::Rcpt(index + 1));
+                self.recipient(index + 1, tools);
             }
         } else if self.pipelining && !mail.by_chunks {
             // DATA is on its way already.
@@ -176,9 +220,12 @@ impl Smtp {
             // LMTP speaks per recipient: two that lead to one account speak of the same copy.
             let earlier: Vec<usize> =
                 self.accepted.iter().copied().take_while(|index| !recipients.contains(index)).collect();
-            let told = mail.accounts(&earlier);
-            let fresh = mail.accounts(recipients).into_iter().filter(|account| !told.contains(account));
+            let told = mail.bound(&earlier);
+            let fresh = mail.bound(recipients).into_iter().filter(|account| !told.contains(account));
             tools.oracle.took(mail.token, fresh);
+        } else if code / 100 == 5 && mail.accounts(recipients).iter().any(|who| tools.oracle.is_doubtful(who))
+        {
+            // Deleted between its acceptance and the message.
         } else if tools.calm || code / 100 != 4 {
             return Err(format!("message {} was refused: {text}", mail.token));
         }
@@ -191,7 +238,8 @@ impl Smtp {
 
     fn on_reply(&mut self, code: u16, text: &str, tools: &mut Tools<'_>) -> Verdict {
         let step = self.expect.pop_front().ok_or_else(|| format!("nobody asked for {text:?}"))?;
-        let bad = || Err(format!("{:?} {step:?} got {text:?}", self.service));
+        let service = self.service;
+        let bad = || Err(format!("{service:?} {step:?} got {text:?}"));
         let temporary = code / 100 == 4 && !tools.calm;
         match &step {
             // rfc5321#3.8: the server is going down.
@@ -202,18 +250,15 @@ impl Smtp {
             Step::Auth if code == 235 => self.next(tools),
             Step::Mail if code == 250 => {
                 if !self.pipelining {
-                    let first = self.mails[0].to[0].address.clone();
-                    self.say(tools, format!("RCPT TO:<{first}>\r\n"), Step::Rcpt(0));
+                    self.recipient(0, tools);
                 }
             }
             // The password pool was busy, or too much is being received.
             Step::Auth | Step::Mail if temporary => self.give_up(tools),
+            Step::Auth | Step::Mail if code / 100 == 5 && self.is_doubtful(tools) => self.give_up(tools),
             Step::Rcpt(index) => {
-                match (self.mails[0].to[*index].fate, code) {
-                    (Fate::Known, 250) => self.accepted.push(*index),
-                    (Fate::Refused, 550) => {}
-                    _ if temporary => {}
-                    _ => return bad(),
+                if !self.on_recipient(*index, code, tools) {
+                    return bad();
                 }
                 self.after_recipient(*index, tools);
             }
@@ -235,6 +280,11 @@ impl Smtp {
             _ => return bad(),
         }
         Ok(())
+    }
+
+    /// Whether the user who logs in may not be there.
+    fn is_doubtful(&self, tools: &Tools<'_>) -> bool {
+        self.login.as_ref().is_some_and(|(user, _)| tools.oracle.is_doubtful(user))
     }
 
     fn give_up(&mut self, tools: &mut Tools<'_>) {
