@@ -77,14 +77,17 @@ impl<T> Ring<T> {
     pub fn pop(&self) -> Option<Box<T>> {
         let head = self.head.load(Ordering::Relaxed);
         let slot = &self.slots[head % self.slots.len()];
-        let value = slot.load(Ordering::Acquire);
+        if slot.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        // An exchange, so that not even two consumers could both get a pointer (they would lose the order).
+        let value = slot.swap(std::ptr::null_mut(), Ordering::Acquire);
         if value.is_null() {
             return None;
         }
-        // The Release below tells the next producer of this slot that it is null again.
-        slot.store(std::ptr::null_mut(), Ordering::Relaxed);
+        // The Release tells the next producer of this slot that it is null again.
         self.head.store(head.wrapping_add(1), Ordering::Release);
-        // SAFETY: the pointer came from `Box::into_raw` in `push`, and only the consumer takes it out, once.
+        // SAFETY: the pointer came from `Box::into_raw` in `push`, and the exchange above gave it to us alone.
         Some(unsafe { Box::from_raw(value) })
     }
 
