@@ -139,6 +139,8 @@ pub struct Store {
     mono_ms: u64,
     batches: u64,
     entries: u64,
+    /// A mutation is under way; true outside of one only after a panic has unwound out of it.
+    mutating: bool,
 }
 
 impl Store {
@@ -157,6 +159,7 @@ impl Store {
             mono_ms: now.mono_ms,
             batches: 0,
             entries: 0,
+            mutating: false,
         };
         Ok((store, report))
     }
@@ -173,8 +176,11 @@ impl Store {
         if octets > self.message_bytes_max || body.summary.len() > limits::SUMMARY_BYTES_MAX {
             return Err(Refused::TooLarge);
         }
+        self.mutating = true;
         self.clock(now);
-        self.writer.append_body(account, body)
+        let appended = self.writer.append_body(account, body);
+        self.mutating = false;
+        appended
     }
 
     /// Queues a change of `account` (0 for domains and aliases; [`Change::AccountCreate`] ignores it and
@@ -184,6 +190,7 @@ impl Store {
         if !codec::fits(&change) {
             return Err(Refused::TooLarge);
         }
+        self.mutating = true;
         let now = self.clock(now);
         let (account, stamp) = self.planner.stamp(&self.index, account, &change, now);
         self.scratch.clear();
@@ -195,7 +202,14 @@ impl Store {
             Ok(_) => self.writer.push(kind, &self.scratch, entry),
             Err(_) => self.planner.settle(&entry),
         }
+        self.mutating = false;
         reserved
+    }
+
+    /// Whether no panic has unwound out of the middle of an append. A store that is not whole must not be
+    /// used any more: the process ends, and recovery makes a whole one.
+    pub fn is_whole(&self) -> bool {
+        !self.mutating
     }
 
     fn clock(&mut self, now: Now) -> Now {

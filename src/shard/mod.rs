@@ -153,9 +153,10 @@ impl Shard {
     }
 
     /// The connection whose session is being called: some only after a panic unwound out of `handle`. The
-    /// runtime then hands in `Closed` for it, and the shard goes on.
+    /// runtime then hands in `Closed` for it, and the shard goes on. None when the store was in the middle of
+    /// a change: then nothing may go on.
     pub fn running(&self) -> Option<ConnId> {
-        self.running
+        self.running.filter(|_| self.store.is_whole())
     }
 
     /// Whether a connection's session waits for an answer (a commit, a password check, another shard): a
