@@ -99,10 +99,11 @@ impl Files {
                     open.insert(*to, descriptor);
                 }
             }
-            IoRequest::Unlink { file } => {
+            // A sealed segment is read through its mapping: a log of thousands would need as many descriptors.
+            IoRequest::Unlink { file } | IoRequest::Trim { file, .. } => {
                 open.remove(file);
             }
-            IoRequest::Write { .. } | IoRequest::Sync { .. } | IoRequest::Trim { .. } => {}
+            IoRequest::Write { .. } | IoRequest::Sync { .. } => {}
         }
     }
 
@@ -152,8 +153,7 @@ impl Files {
     }
 
     async fn read_through(&self, segment: SegmentId, offset: u64, len: usize) -> io::Result<()> {
-        // A file that is gone already lives on in its mapping only.
-        let Ok(descriptor) = self.descriptor(FileId::Segment(segment)) else { return Ok(()) };
+        let Some(descriptor) = self.readable(FileId::Segment(segment)).await? else { return Ok(()) };
         let mut scratch = vec![0; len.min(WARM_BYTES)].into_boxed_slice();
         let mut done = 0;
         while done < len {
@@ -167,6 +167,20 @@ impl Files {
             }
         }
         Ok(())
+    }
+
+    /// A file for reading. None: it is gone already, and lives on in its mapping only.
+    async fn readable(&self, file: FileId) -> io::Result<Option<Descriptor>> {
+        if let Ok(open) = self.descriptor(file) {
+            return Ok(Some(open));
+        }
+        let path = path(&self.folder, file);
+        let opened = tokio::task::spawn_blocking(move || File::open(path)).await.map_err(io::Error::other)?;
+        match opened {
+            Ok(opened) => Ok(Some(Arc::new(OwnedFd::from(opened)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn descriptor(&self, file: FileId) -> io::Result<Descriptor> {
@@ -217,7 +231,10 @@ impl Disk for Files {
     }
 
     fn map(&mut self, file: FileId) -> Result<Box<dyn View>, IoError> {
-        self.open_file(file).and_then(|opened| view(&opened)).map_err(|error| io_error(&error))
+        let mapped = self.open_file(file).and_then(|opened| view(&opened));
+        // Nothing writes to it any more; see `note`.
+        self.open.borrow_mut().remove(&file);
+        mapped.map_err(|error| io_error(&error))
     }
 
     fn perform(&mut self, request: &IoRequest) -> IoResult {
@@ -402,6 +419,9 @@ mod tests {
             let extent = Extent { segment: SegmentId(7), offset: 4096, len: 12_000 };
             files.warm(&[(extent, view.slice(4096, 12_000).expect("in the file"))]).await.expect("warm");
             must(&files, IoRequest::Trim { file: SEGMENT, len: 16_384 }).await;
+            assert!(files.open.borrow().is_empty(), "a sealed segment keeps no descriptor");
+            files.read_through(SegmentId(7), 4096, 12_000).await.expect("and can still be read");
+            files.read_through(SegmentId(8), 0, 1).await.expect("what is gone lives on in its mapping");
             all
         });
         let all = ran.expect("nothing is left under way");
