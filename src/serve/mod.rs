@@ -37,7 +37,7 @@ impl Shards for Control {
 
 /// Serves until a signal says stop. The error is one line for the operator.
 pub fn serve(data: &Path, config: Option<PathBuf>) -> Result<(), String> {
-    runtime::hold_signals();
+    runtime::hold_signals()?;
     let file = config.or_else(|| Some(data.join("ringpost.toml")).filter(|file| file.exists()));
     let embedded = file.is_none();
     let config = file.map_or(Ok(Config::embedded()), |file| Config::read(&file))?;
