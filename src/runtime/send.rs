@@ -95,6 +95,7 @@ async fn send_secured(
             if joined.len() + TLS_JOIN_BYTES_MAX > RECORD_BYTES_MAX {
                 secured.encrypt(&joined).map_err(CloseReason::Tls)?;
                 joined.clear();
+                flush_if_full(socket, secured).await?;
             }
             continue;
         }
@@ -104,15 +105,17 @@ async fn send_secured(
         }
         for record in bytes.chunks(RECORD_BYTES_MAX) {
             secured.encrypt(record).map_err(CloseReason::Tls)?;
-            if secured.outgoing_len() >= TLS_SEND_BYTES {
-                flush(socket, secured).await?;
-            }
+            flush_if_full(socket, secured).await?;
         }
     }
     if !joined.is_empty() {
         secured.encrypt(&joined).map_err(CloseReason::Tls)?;
     }
     flush(socket, secured).await
+}
+
+async fn flush_if_full(socket: &Descriptor, secured: &mut Secured) -> Result<(), CloseReason> {
+    if secured.outgoing_len() < TLS_SEND_BYTES { Ok(()) } else { flush(socket, secured).await }
 }
 
 /// Sends the ciphertext that waits.
