@@ -178,6 +178,12 @@ pub const TLS_JOIN_BYTES_MAX: usize = 2 * 1024;
 pub const LINGER_MS: u64 = 2_000;
 /// Milliseconds without accepting after accepting failed (for want of descriptors, mostly).
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
+/// Descriptors that clients do not get: for the logs' next segments, cold reads and administrators.
+pub const DESCRIPTORS_RESERVED: u64 = 64;
+/// Descriptors of a shard besides its listeners' and its clients': ring, bell, timers, segments.
+pub const DESCRIPTORS_PER_SHARD: u64 = 16;
+/// Descriptors for clients below which it is not worth starting.
+pub const DESCRIPTORS_FOR_CLIENTS_MIN: u64 = 64;
 /// Connections that may wait to be accepted, per listener and shard.
 pub const LISTEN_BACKLOG: i32 = 4_096;
 /// Milliseconds a control thread waits for a shard's answer.

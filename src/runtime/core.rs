@@ -240,12 +240,14 @@ impl Core {
         self.wake();
     }
 
-    /// An event of a connection, unless the shard has let go of it.
-    pub fn post_for(&self, link: &Rc<Link>, event: Event) {
-        if self.life.links.borrow().contains_key(&link.conn) {
+    /// An event of a connection. False: the shard has let go of it.
+    pub fn post_for(&self, link: &Rc<Link>, event: Event) -> bool {
+        let known = self.life.links.borrow().contains_key(&link.conn);
+        if known {
             link.posted();
             self.post(event);
         }
+        known
     }
 
     /// A connection begins here.
@@ -400,8 +402,8 @@ impl Core {
     }
 }
 
-/// Ends the process when a task unwinds past it.
-struct Alarm;
+/// Ends the process when its thread unwinds past it.
+pub struct Alarm;
 
 impl Drop for Alarm {
     fn drop(&mut self) {

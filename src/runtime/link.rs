@@ -2,7 +2,8 @@
 //!
 //! *Owns*: the orders that wait, and whether the pump may receive. *Promises*: orders are carried out in
 //! their order; nothing is received while an event of this connection waits to be handled or output waits to
-//! leave (half duplex); a close interrupts what is under way. *Assumes*: one thread. *Never*: does I/O, but
+//! leave (half duplex); a close interrupts what is under way; what was received goes where the session goes.
+//! *Assumes*: one thread. *Never*: does I/O, but
 //! for ending a socket.
 
 use std::cell::{Cell, RefCell};
@@ -105,6 +106,17 @@ impl Link {
         }
     }
 
+    /// Pump: the shard has let go of the connection while this was being received. Where the connection moves,
+    /// it belongs to the session that goes with it.
+    pub fn received_late(&self, bytes: &[u8]) {
+        for order in self.orders.borrow_mut().iter_mut() {
+            if let Order::Move { session, .. } = order {
+                session.input.extend(bytes);
+                session.bytes_in += bytes.len() as u64;
+            }
+        }
+    }
+
     /// Pump: what to do next, if anything.
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Next> {
         if let Some(order) = self.orders.borrow_mut().pop_front() {
@@ -123,5 +135,33 @@ impl Link {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{Input, Peer, Service};
+    use std::os::fd::OwnedFd;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_is_received_while_the_shard_lets_go_goes_with_the_session() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let link = Link::new(ConnId(7), Arc::new(OwnedFd::from(socket)));
+        link.received_late(b"nobody takes this");
+        let peer = Peer { conn: 7, address: String::new(), service: Service::Imap, tls: false };
+        let session = crate::shard::session::open(peer.clone());
+        let mut input = Input::new();
+        input.extend(b"a NOOP\r\n");
+        let session = Box::new(MovedSession { session, input, peer, bytes_in: 8, bytes_out: 0, since_ms: 0 });
+        link.order(Order::Move { to: ShardId(1), session });
+        link.received_late(b"b NOOP\r\n");
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Next::Order(Order::Move { session, .. })) = link.poll_next(&mut context) else {
+            panic!("the order to move");
+        };
+        assert_eq!(session.input.bytes(), b"a NOOP\r\nb NOOP\r\n");
+        assert_eq!(session.bytes_in, 16);
     }
 }

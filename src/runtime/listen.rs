@@ -1,12 +1,12 @@
 //! Accepts connections.
 //!
 //! *Owns*: one listening socket per listener and shard. *Promises*: nobody is let in before every shard is
-//! ready; when descriptors run out it says so and pauses. *Assumes*: admission is the shard's. *Never*:
-//! reads.
+//! ready; clients never take the last descriptors, which the log needs for its next segment; when they run out
+//! it says so, now and then, and pauses. *Assumes*: admission is the shard's. *Never*: reads.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use super::core::{Core, Phase};
 use super::link::Link;
 use super::pump::Start;
 use super::{Listener, ring};
-use crate::limits::{ACCEPT_BACKOFF_MS, ACCEPTS_PER_TURN_MAX};
+use crate::limits::{ACCEPT_BACKOFF_MS, ACCEPTS_PER_TURN_MAX, DESCRIPTORS_RESERVED, REFUSAL_LOG_MS};
 use crate::log::{Level, Line};
 use crate::shard::event::{CloseReason, ConnId};
 use crate::sys::request::{self, Descriptor};
@@ -30,18 +30,33 @@ pub struct Door {
     pub socket: TcpListener,
 }
 
-/// Connection numbers, unique in the process.
-#[derive(Clone, Default)]
-pub struct Numbers(Arc<AtomicU64>);
+/// What all doors of the process have in common.
+#[derive(Clone)]
+pub struct Common {
+    /// The last connection number given out.
+    last: Arc<AtomicU64>,
+    /// Descriptors from this one on are not for clients. (The kernel gives the lowest that is free, so a
+    /// higher one says that all below are in use.)
+    descriptors_end: u64,
+}
 
-impl Numbers {
-    fn next(&self) -> ConnId {
-        ConnId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+impl Common {
+    /// For a process that may hold `descriptors_max` descriptors.
+    pub fn new(descriptors_max: u64) -> Common {
+        Common { last: Arc::default(), descriptors_end: descriptors_max.saturating_sub(DESCRIPTORS_RESERVED) }
+    }
+
+    fn number(&self) -> ConnId {
+        ConnId(self.last.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn has_room_for(&self, client: &TcpStream) -> bool {
+        u64::try_from(client.as_raw_fd()).is_ok_and(|descriptor| descriptor < self.descriptors_end)
     }
 }
 
 /// Lets clients in through one door until the core closes.
-pub async fn serve(core: Rc<Core>, door: Door, numbers: Numbers) {
+pub async fn serve(core: Rc<Core>, door: Door, common: Common) {
     if core.reached_phase(Phase::Open).await != Phase::Open {
         return;
     }
@@ -50,6 +65,7 @@ pub async fn serve(core: Rc<Core>, door: Door, numbers: Numbers) {
         Ok(polled) => Descriptor::new(OwnedFd::from(polled)),
         Err(error) => super::core::die(&format!("cannot serve {}: {error}", listener.address)),
     };
+    let mut quiet_until_ms = 0;
     loop {
         let mut arrival = ring::submit(request::poll_readable(&polled));
         tokio::select! {
@@ -60,13 +76,14 @@ pub async fn serve(core: Rc<Core>, door: Door, numbers: Numbers) {
                 return;
             }
         }
-        if let Err(error) = accept_waiting(&core, &listener, &socket, &numbers) {
-            core.lines.put(
-                Line::new(Level::Warn, "accept")
-                    .with("listener", listener.address.to_string())
-                    .with("why", error.to_string())
-                    .with("pause_ms", ACCEPT_BACKOFF_MS.to_string()),
-            );
+        if let Err(error) = accept_waiting(&core, &listener, &socket, &common) {
+            let now_ms = core.clock.now().mono_ms;
+            // Whoever floods the listener must not flood the log.
+            if now_ms >= quiet_until_ms {
+                quiet_until_ms = now_ms + REFUSAL_LOG_MS;
+                let line = Line::new(Level::Warn, "accept").with("listener", listener.address.to_string());
+                core.lines.put(line.with("why", error.to_string()));
+            }
             tokio::time::sleep(Duration::from_millis(ACCEPT_BACKOFF_MS)).await;
         }
     }
@@ -77,11 +94,14 @@ fn accept_waiting(
     core: &Rc<Core>,
     listener: &Listener,
     socket: &TcpListener,
-    numbers: &Numbers,
+    common: &Common,
 ) -> io::Result<()> {
     for _ in 0..ACCEPTS_PER_TURN_MAX {
         match socket.accept() {
-            Ok((client, address)) => welcome(core, listener, client, address, numbers),
+            Ok((client, _)) if !common.has_room_for(&client) => {
+                return Err(io::Error::other("too many descriptors in use: raise `ulimit -n`"));
+            }
+            Ok((client, address)) => welcome(core, listener, client, address, common.number()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             // A client that gave up while it waited is no error of ours.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -92,8 +112,8 @@ fn accept_waiting(
     Ok(())
 }
 
-fn welcome(core: &Rc<Core>, listener: &Listener, client: TcpStream, address: SocketAddr, numbers: &Numbers) {
-    let (conn, address) = (numbers.next(), address.ip().to_string());
+fn welcome(core: &Rc<Core>, listener: &Listener, client: TcpStream, address: SocketAddr, conn: ConnId) {
+    let address = address.ip().to_string();
     if let Err(error) = socket::prepare_connection(&client) {
         core.never_accepted(conn, &address, &CloseReason::Error(format!("socket options: {error}")));
         return;

@@ -38,7 +38,7 @@ use crate::shard::event::{CloseReason, Event};
 use crate::shard::session::MovedSession;
 use crate::sys::buf::Filled;
 use crate::sys::request;
-use crate::sys::socket::{Direction, shut};
+use crate::sys::socket::{Direction, acknowledge_now, shut};
 
 /// A connection's pump.
 pub struct Pump {
@@ -51,6 +51,8 @@ pub struct Pump {
     more: bool,
     /// The client will send no more (end of file, close_notify); it may still wait for answers.
     ended: bool,
+    /// Something was received and nothing sent since.
+    unanswered: bool,
 }
 
 /// Why nothing more will be received.
@@ -105,7 +107,9 @@ impl From<CloseReason> for Stop {
 impl Pump {
     /// A pump for `link`'s connection.
     pub fn new(core: Rc<Core>, link: Rc<Link>, tls: Option<Box<Secured>>) -> Pump {
-        Pump { core, link, tls, readable: None, more: false, ended: false }
+        // A client that has said close_notify says nothing more, on this shard as on the one it came from.
+        let ended = tls.as_ref().is_some_and(|tls| tls.peer_closed());
+        Pump { core, link, tls, readable: None, more: ended, ended, unanswered: false }
     }
 
     /// Runs until the connection ends or moves away.
@@ -141,7 +145,7 @@ impl Pump {
 
     /// The next order, or input. The wait for input is begun when there is nothing else, and then goes on.
     async fn next(&mut self) -> Next {
-        let Pump { core, link, readable, more, ended, .. } = self;
+        let Pump { core, link, readable, more, ended, unanswered, .. } = self;
         poll_fn(|context| match link.poll_next(context) {
             Poll::Ready(Next::Receive) => {
                 if *ended && core.owes(link.conn) {
@@ -150,6 +154,9 @@ impl Pump {
                 }
                 if *more {
                     return Poll::Ready(Next::Receive);
+                }
+                if std::mem::take(unanswered) && !core.owes(link.conn) {
+                    acknowledge_now(&link.socket);
                 }
                 let wait = readable.get_or_insert_with(|| ring::submit(request::poll_readable(&link.socket)));
                 match Pin::new(wait).poll(context) {
@@ -216,6 +223,7 @@ impl Pump {
             Ok(0) => Err(End::OfFile),
             Ok(count) => {
                 self.more = done.more || count == room;
+                self.unanswered = true;
                 Ok(Some(filled))
             }
             Err(error) => match error.kind() {
@@ -242,8 +250,9 @@ impl Pump {
     }
 
     fn post_received(&self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.core.post_for(&self.link, Event::Received { conn: self.link.conn, bytes });
+        let event = |bytes| Event::Received { conn: self.link.conn, bytes };
+        if !bytes.is_empty() && !self.core.post_for(&self.link, event(bytes.clone())) {
+            self.link.received_late(&bytes);
         }
     }
 
@@ -251,6 +260,7 @@ impl Pump {
         let (socket, conn) = (&self.link.socket, self.link.conn);
         match order {
             Order::Send(pieces) => {
+                self.unanswered = false;
                 send::send(socket, pieces, self.tls.as_deref_mut(), &self.core.files).await?;
                 self.core.post_for(&self.link, Event::Sent { conn });
             }

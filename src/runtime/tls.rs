@@ -144,6 +144,11 @@ impl Secured {
         self.write(RECORD_OVERHEAD_BYTES, |traffic, out| traffic.queue_close_notify(out))
     }
 
+    /// Whether the client has said close_notify.
+    pub fn peer_closed(&self) -> bool {
+        self.peer_closed
+    }
+
     /// Ciphertext that must leave now, in order.
     pub fn take_outgoing(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.outgoing)

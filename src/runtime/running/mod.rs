@@ -17,11 +17,11 @@ use ringpost_engine::store::Options;
 use super::clock::Clock;
 use super::inbox::{Inbox, Parcel};
 use super::lines::{Lines, Writer};
-use super::listen::{Door, Numbers};
-use super::{LogSink, Plan, tls, verify};
+use super::listen::{Common, Door};
+use super::{Listener, LogSink, Plan, tls, verify};
 use crate::limits::{BLOCK_GIVEN_BACK_BYTES, DRAIN_MS, DRAIN_STORE_MS, LINGER_MS, LISTEN_BACKLOG};
 use crate::sys::cpu::Cores;
-use crate::sys::process::{give_back_blocks_of, raise_descriptor_limit};
+use crate::sys::process::give_back_blocks_of;
 use crate::sys::socket;
 
 mod control;
@@ -60,14 +60,14 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
     preflight::check(&plan)?;
     let lock = preflight::lock(&plan.data)?;
     preflight::settle_shards(&plan.data, plan.shards)?;
-    raise_descriptor_limit().map_err(|error| format!("cannot raise the limit of descriptors: {error}"))?;
+    let descriptors_max = preflight::raise_descriptors(&plan)?;
     give_back_blocks_of(BLOCK_GIVEN_BACK_BYTES);
     let (addresses, mut doors) = bind(&plan)?;
     let sockets: Vec<_> = doors.iter().flatten().map(|door| door.socket.try_clone()).collect();
     let (lines, writer) = Lines::start(lines)?;
     let mut running = Running::begin(&plan, lock, addresses, writer)?;
     let (told, milestones) = channel();
-    let numbers = Numbers::default();
+    let common = Common::new(descriptors_max);
     let clock = Clock::start();
     let cores = Cores::of_this_thread().map_err(|error| format!("cannot learn the cores: {error}"))?;
     let tls = plan.tls.as_ref().map(tls::settings).transpose()?;
@@ -85,7 +85,7 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
             doors: std::mem::take(&mut doors[usize::from(shard)]),
             tls: tls.clone(),
             inboxes: running.inboxes.clone(),
-            numbers: numbers.clone(),
+            common: common.clone(),
             clock,
             lines: lines.clone(),
             verifier: running.pool.verifier(),
@@ -112,7 +112,7 @@ fn bind(plan: &Plan) -> Result<(Vec<SocketAddr>, Vec<Vec<Door>>), String> {
             let refusal = |error: std::io::Error| preflight::port_refusal(address, &error);
             let socket = socket::bind(address, true).map_err(refusal)?;
             address = socket.local_addr().map_err(refusal)?;
-            own.push(Door { listener: listener.clone(), socket });
+            own.push(Door { listener: Listener { address, ..listener.clone() }, socket });
         }
         addresses.push(address);
     }

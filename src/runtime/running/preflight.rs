@@ -10,9 +10,11 @@ use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::limits::RING_SUBMISSIONS;
+use crate::limits::{
+    DESCRIPTORS_FOR_CLIENTS_MIN, DESCRIPTORS_PER_SHARD, DESCRIPTORS_RESERVED, RING_SUBMISSIONS,
+};
 use crate::runtime::{Plan, ring, tls};
-use crate::sys::process::{free_bytes, lock_exclusive};
+use crate::sys::process::{free_bytes, lock_exclusive, raise_descriptor_limit};
 use crate::sys::socket;
 
 /// The file whose lock says that a process serves the folder; holds that process's number.
@@ -119,6 +121,7 @@ pub fn check(plan: &Plan) -> Result<(), String> {
         return Err(format!("the listener {} needs TLS, and no certificate is set up", listener.address));
     }
     check_space(plan)?;
+    raise_descriptors(plan)?;
     plan.listeners.iter().try_for_each(|listener| check_port(listener.address))
 }
 
@@ -178,6 +181,25 @@ fn check_space(plan: &Plan) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Raises the limit of descriptors to what is allowed, and returns it.
+///
+/// # Errors
+/// One line when it is too low to serve anybody.
+pub fn raise_descriptors(plan: &Plan) -> Result<u64, String> {
+    let most = raise_descriptor_limit()
+        .map_err(|error| format!("cannot raise the limit of descriptors: {error}; set `ulimit -n 65536`"))?;
+    // Each door is polled through a second descriptor.
+    let own = u64::from(plan.shards) * (2 * plan.listeners.len() as u64 + DESCRIPTORS_PER_SHARD);
+    let needed = own + DESCRIPTORS_RESERVED + DESCRIPTORS_FOR_CLIENTS_MIN;
+    if most < needed {
+        return Err(format!(
+            "at most {most} descriptors may be open and at least {needed} are needed: raise the limit, for \
+             example with `ulimit -n 65536` or LimitNOFILE=65536"
+        ));
+    }
+    Ok(most)
 }
 
 fn check_port(address: SocketAddr) -> Result<(), String> {

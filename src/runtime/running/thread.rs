@@ -20,11 +20,11 @@ use crate::limits::{RECEIVE_BUFFERS_MAX, RECEIVE_BUFFERS_POOLED_MAX, RECEIVE_BYT
 use crate::log::{Level, Line};
 use crate::proto::Server;
 use crate::runtime::clock::Clock;
-use crate::runtime::core::{Core, Life, die};
+use crate::runtime::core::{Alarm, Core, Life, die};
 use crate::runtime::disk::Files;
 use crate::runtime::inbox::{Inbox, Outbox};
 use crate::runtime::lines::Lines;
-use crate::runtime::listen::{self, Door, Numbers};
+use crate::runtime::listen::{self, Common, Door};
 use crate::runtime::ring;
 use crate::runtime::verify::Verifier;
 use crate::shard::Shard;
@@ -58,8 +58,8 @@ pub struct Seat {
     pub tls: Option<Arc<ServerConfig>>,
     /// All inboxes, by shard.
     pub inboxes: Arc<[Inbox]>,
-    /// Numbers for connections.
-    pub numbers: Numbers,
+    /// What all doors share.
+    pub common: Common,
     /// The process's clock.
     pub clock: Clock,
     /// The log.
@@ -78,6 +78,8 @@ pub struct Seat {
 
 /// The thread's whole life.
 pub fn run(seat: Seat) {
+    // Half a server would keep the other shards waiting for this one.
+    let _alarm = Alarm;
     let (id, milestones) = (seat.id, seat.milestones.clone());
     if let Err(why) = serve(seat) {
         // If the starting thread is gone, the process is leaving anyway.
@@ -113,11 +115,11 @@ fn serve(seat: Seat) -> Result<(), String> {
         milestones: seat.milestones,
         life: Life::default(),
     };
-    let (doors, numbers) = (seat.doors, seat.numbers);
+    let (doors, common) = (seat.doors, seat.common);
     let ended = ring::run(async move {
         let core = Rc::new(core);
         for door in doors {
-            core.spawn(listen::serve(core.clone(), door, numbers.clone()));
+            core.spawn(listen::serve(core.clone(), door, common.clone()));
         }
         core.run().await;
     });
