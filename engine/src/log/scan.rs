@@ -353,6 +353,7 @@ impl Scan<'_> {
         }
         self.time_ms = self.time_ms.max(meta.time_ms);
         self.bytes += meta.bytes();
+        let first = self.state.tail == self.entry.tail;
         self.state.tail = tail;
         let Some(slots) = slots else {
             self.lose(frame.segment, at, padded(meta.bytes()), "a batch is unreadable", 1);
@@ -361,7 +362,12 @@ impl Scan<'_> {
         };
         self.batches += 1;
         let payload = frame.reader.at(start, u64::from(meta.len))?.unwrap_or_default();
-        self.settle_loss(slots.first().filter(|slot| slot.sound).map(|slot| (slot, payload)));
+        let before = slots.first().filter(|slot| slot.sound).map(|slot| witnessed(slot, payload));
+        if let Some(accounts) = before.clone().filter(|_| first) {
+            // Should this segment go for holding nothing, the one in its place says this again.
+            self.entry.witness = accounts;
+        }
+        self.settle_loss(before);
         self.visitor.batch(&BatchInfo { meta: *meta, offset: at });
         let mut accounts = Vec::new();
         for slot in &slots {
@@ -397,17 +403,26 @@ impl Scan<'_> {
     }
 
     /// Tells of lost batches, with what the batch behind them witnesses.
-    fn settle_loss(&mut self, witness: Option<(&Slot, &[u8])>) {
+    fn settle_loss(&mut self, before: Option<Witness>) {
         let Some(mut damage) = self.lost.take() else { return };
         if let Loss::Batches { count, accounts } = &mut damage.loss {
-            let named = witness.filter(|(slot, _)| slot.head.flags & FLAG_ANY_ACCOUNT == 0 && *count == 1);
-            *accounts =
-                named.map(|(slot, payload)| record::witness_accounts(slot.payload(payload)).collect());
+            *accounts = match before {
+                Some(Witness::Accounts(named)) if *count == 1 => Some(named),
+                _ => None,
+            };
             if *count == 0 {
                 damage.loss = Loss::Nothing;
             }
         }
         self.visitor.damage(&damage);
+    }
+}
+
+/// What a witness says.
+fn witnessed(slot: &Slot, payload: &[u8]) -> Witness {
+    match slot.head.flags & FLAG_ANY_ACCOUNT {
+        0 => Witness::of(record::witness_accounts(slot.payload(payload)).collect()),
+        _ => Witness::Any,
     }
 }
 
