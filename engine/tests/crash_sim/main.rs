@@ -2,15 +2,20 @@
 //!
 //! `RINGPOST_SIM_SEEDS=n` runs n seeds (300 by default), `RINGPOST_SIM_SEED=n` repeats one.
 
+mod rot;
+mod tally;
 mod workload;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ringpost_engine::testing::Plant;
+use tally::Tally;
 
 /// Seeds of a run without the variable.
 const SEEDS_DEFAULT: u64 = 300;
+/// Failures that a thread tells.
+const FAILURES_TOLD_MAX: usize = 5;
 /// Within how many seeds a planted bug must be found.
 const PLANT_SEEDS_MAX: u64 = 200;
 
@@ -19,8 +24,8 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
 }
 
-/// Runs one seed; what went wrong, or the fingerprint of all that happened.
-fn run(seed: u64, plant: Option<Plant>) -> Result<u64, String> {
+/// Runs one seed; what went wrong, or the fingerprint of all that happened and how often what did.
+fn run(seed: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     let ran = catch_unwind(AssertUnwindSafe(|| world::run(seed, plant)));
     ran.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -35,17 +40,32 @@ fn nothing_acknowledged_is_ever_lost() {
         None => 0..number("RINGPOST_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT),
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let work = &|thread: u64| -> Vec<String> {
-        let part = seeds.clone().filter(|seed| seed % threads == thread);
-        let failed = part.filter_map(|seed| run(seed, None).err().map(|why| (seed, why)));
-        failed.take(5).map(|(seed, why)| format!("RINGPOST_SIM_SEED={seed}: {why}")).collect()
+    let work = &|thread: u64| -> (Tally, Vec<String>) {
+        let (mut tally, mut failed) = (Tally::default(), Vec::new());
+        for seed in seeds.clone().filter(|seed| seed % threads == thread) {
+            match run(seed, None) {
+                Ok((_, counts)) => tally.add(&counts),
+                Err(why) => failed.push(format!("RINGPOST_SIM_SEED={seed}: {why}")),
+            }
+            if failed.len() == FAILURES_TOLD_MAX {
+                break;
+            }
+        }
+        (tally, failed)
     };
-    let failures: Vec<String> = std::thread::scope(|scope| {
+    let (mut tally, mut failures) = (Tally::default(), Vec::new());
+    std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
-        handles.into_iter().flat_map(|handle| handle.join().expect("a thread that catches")).collect()
+        for handle in handles {
+            let (counts, failed) = handle.join().expect("a thread that catches");
+            tally.add(&counts);
+            failures.extend(failed);
+        }
     });
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
-    println!("{} seeds", seeds.end - seeds.start);
+    let seeds = seeds.end - seeds.start;
+    println!("{seeds} seeds: {tally}");
+    assert!(seeds < SEEDS_DEFAULT || tally.missing().is_empty(), "never happened: {:?}", tally.missing());
 }
 
 #[test]

@@ -21,10 +21,11 @@ pub fn octets(seed: &mut Seed, bytes_max: u64) -> Bytes {
 }
 
 /// The next change, and whose.
-pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId]) -> (AccountId, Change) {
+pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: bool) -> (AccountId, Change) {
     let accounts: Vec<AccountId> = store.accounts_after("").map(|account| account.id()).collect();
     let Some(&account) = seed.pick(&accounts).filter(|_| accounts.len() > 1) else { return create(seed) };
-    let change = match seed.below(100) {
+    let kind = if structural && seed.one_in(3) { 78 + seed.below(8) } else { seed.below(100) };
+    let change = match kind {
         0..45 => deliver(seed, store, account, bodies),
         45..60 => flags_store(seed, store, account),
         60..70 => {

@@ -4,13 +4,13 @@
 //! *Assumes*: the fault model at the head of `fake_disk`. *Never*: lets a difference pass.
 //!
 //! After a crash the store must equal one of two states: A, what was acknowledged; or B, A and the one batch
-//! that was in flight. After rot every account equals the model or is in quarantine, and once the rot is
-//! undone all is there.
+//! that was in flight. After rot every account equals the model or is in quarantine, and only those are whose
+//! bytes it hit; the others live on; and once the rot is undone all is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ringpost_engine::change::{Change, NewBody};
-use ringpost_engine::error::Refused;
+use ringpost_engine::change::{Change, NewBody, Outcome, Refusal};
+use ringpost_engine::error::{Error, Refused};
 use ringpost_engine::ids::{AccountId, BodyId, Lsn, Now, ShardId};
 use ringpost_engine::io::{FileId, IoError, IoId, IoRequest, IoResult};
 use ringpost_engine::limits;
@@ -22,6 +22,8 @@ use ringpost_engine::testing::model::Model;
 use ringpost_engine::testing::seed::Seed;
 use ringpost_engine::verify::verify;
 
+use crate::rot::Image;
+use crate::tally::{Kind, Tally};
 use crate::workload;
 
 const SEGMENT_BYTES: u64 = 64 * 1024;
@@ -37,6 +39,8 @@ struct Swarm {
     rot: bool,
     recovery_crashes: bool,
     idle: bool,
+    /// Many mailboxes made, renamed and deleted.
+    structural: bool,
 }
 
 impl Swarm {
@@ -45,11 +49,12 @@ impl Swarm {
             steps: 40 + seed.below(200),
             crashes_one_in: *seed.pick(&[20, 60, 1_000]).expect("some"),
             kills: seed.one_in(2),
-            eio: seed.one_in(6),
+            eio: seed.one_in(4),
             small_disk: seed.one_in(4),
-            rot: seed.one_in(3),
+            rot: seed.one_in(2),
             recovery_crashes: seed.one_in(2),
             idle: seed.one_in(2),
+            structural: seed.one_in(4),
         }
     }
 }
@@ -67,11 +72,15 @@ struct World {
     running: Vec<(IoId, IoRequest)>,
     /// How far each segment is written.
     written: BTreeMap<FileId, u64>,
+    /// Accounts that were refused a message because its body had been dropped. A replay that has seen damage
+    /// cannot tell that from a body that the damage took.
+    without_body: BTreeSet<AccountId>,
+    tally: Tally,
     trace: u64,
 }
 
-/// Runs a seed; its fingerprint, or what went wrong.
-pub fn run(number: u64, plant: Option<Plant>) -> Result<u64, String> {
+/// Runs a seed; its fingerprint and what happened, or what went wrong.
+pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     let mut seed = Seed::new(number);
     let swarm = Swarm::new(&mut seed);
     let mut disk = FakeDisk::new(seed.fork());
@@ -89,6 +98,8 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<u64, String> {
         waiting: BTreeMap::new(),
         running: Vec::new(),
         written: BTreeMap::new(),
+        without_body: BTreeSet::new(),
+        tally: Tally::default(),
         trace: 0,
     };
     world.opened();
@@ -100,9 +111,11 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<u64, String> {
     world.check_verify()?;
     world.crash()?;
     if world.swarm.rot {
-        world.rot()?;
+        for _ in 0..=world.seed.below(3) {
+            world.rot()?;
+        }
     }
-    Ok(world.trace)
+    Ok((world.trace, world.tally))
 }
 
 fn options() -> Options {
@@ -116,20 +129,20 @@ fn options() -> Options {
 impl World {
     fn step(&mut self) -> Result<(), String> {
         self.now.mono_ms += self.seed.below(if self.swarm.idle { 400 } else { 20 });
-        self.now.unix_ms = self.now.unix_ms + self.seed.below(50) - self.seed.below(20);
+        self.now.unix_ms = (self.now.unix_ms + self.seed.below(50)).saturating_sub(self.seed.below(20));
         match self.seed.below(10) {
             0..4 => self.append(),
             4..6 => self.poll()?,
             6..9 => self.finish()?,
             _ => self.store.tick(self.now),
         }
-        if self.seed.one_in(60) && !self.swarm.small_disk {
+        if self.seed.one_in(60) {
             self.check_verify()?;
         }
         if self.swarm.small_disk && self.seed.one_in(30) {
             self.disk.faults.capacity = self.disk.used() + self.seed.below(2 * SEGMENT_BYTES);
         }
-        self.disk.faults.eio_one_in = if self.swarm.eio { 100 } else { 0 };
+        self.disk.faults.eio_one_in = if self.swarm.eio { 30 } else { 0 };
         if self.seed.one_in(self.swarm.crashes_one_in) { self.crash() } else { Ok(()) }
     }
 
@@ -153,11 +166,22 @@ impl World {
                 }
             }
             let recent = &self.bodies[self.bodies.len().saturating_sub(4)..];
-            let (account, change) = workload::change(&mut self.seed, &self.store, recent);
-            if let Ok(lsn) = self.store.append(account, change.clone(), self.now) {
+            let (account, change) =
+                workload::change(&mut self.seed, &self.store, recent, self.swarm.structural);
+            self.ask(account, change);
+        }
+    }
+
+    fn ask(&mut self, account: AccountId, change: Change) {
+        match self.store.append(account, change.clone(), self.now) {
+            Ok(lsn) => {
                 let taken = self.waiting.insert(lsn, (account, change));
                 assert!(taken.is_none(), "position {lsn} was given out twice");
                 self.note(lsn.0);
+            }
+            Err(refused) => {
+                assert_eq!(refused, Refused::DiskFull, "nothing else is in the way of what is small");
+                self.tally.count(Kind::RefusedFull);
             }
         }
     }
@@ -167,6 +191,9 @@ impl World {
         if let IoRequest::Write { file, offset, parts, .. } = &request {
             let in_flight = self.running.iter().any(|(_, other)| matches!(other, IoRequest::Write { .. }));
             let len: usize = parts.iter().map(|part| part.len()).sum();
+            if *offset == 0 {
+                self.tally.count(Kind::Rollover);
+            }
             let before = self.written.insert(*file, offset + len as u64).unwrap_or(0);
             let aligned = offset.is_multiple_of(BLOCK) && (len as u64).is_multiple_of(BLOCK);
             if in_flight || !aligned || *offset < before || parts.len() > limits::BATCH_PARTS_MAX + 8 {
@@ -186,6 +213,7 @@ impl World {
         let (id, request) = self.running.swap_remove(at);
         let result = self.disk.finish(&request);
         if let IoResult::Failed(IoError::Failed(_)) = &result {
+            self.tally.count(Kind::DiskError);
             // The server stops at once; what a write left behind may still turn up, as after any other crash.
             self.running.push((id, request));
             return self.crash();
@@ -203,6 +231,12 @@ impl World {
     fn acknowledge(&mut self, applied: Vec<Applied>) -> Result<(), String> {
         for applied in applied {
             let (_, change) = self.waiting.remove(&applied.lsn).ok_or("a change nobody asked for")?;
+            match applied.outcome {
+                Outcome::Refused(Refusal::DiskFull) => self.tally.count(Kind::DroppedFull),
+                Outcome::Refused(Refusal::NoBody) => drop(self.without_body.insert(applied.account)),
+                Outcome::MailboxCreated(_) => self.tally.count(Kind::Structural),
+                _ => {}
+            }
             self.model.apply(applied.account, &change, &applied.outcome)?;
         }
         Ok(())
@@ -249,16 +283,28 @@ impl World {
             }
         }
         let with_flight = self.store.digest();
+        self.tally.count(if killed { Kind::Kill } else { Kind::PowerCut });
         if !killed {
             self.disk.power_cut();
+        }
+        if self.seed.one_in(4) {
+            self.now.unix_ms = self.now.unix_ms.saturating_sub(self.seed.below(500_000));
+            self.tally.count(Kind::ClockBack);
         }
         let report = self.reopen()?;
         self.note(report.next.0);
         if !report.damage.is_empty() {
             return Err(format!("damage where nothing rots: {:?}", report.damage));
         }
+        if report.torn_bytes > 0 {
+            self.tally.count(Kind::TornTail);
+        }
         let found = self.store.digest();
         self.note(found);
+        if with_flight != acknowledged {
+            let survived = found == with_flight;
+            self.tally.count(if survived { Kind::FlightSurvived } else { Kind::FlightLost });
+        }
         if found == with_flight {
             self.acknowledge(in_flight)?;
         } else if found != acknowledged {
@@ -287,7 +333,9 @@ impl World {
                     self.opened();
                     return Ok(report);
                 }
-                Err(_) if attempt < 5 => {
+                Err(error) if attempt < 5 => {
+                    let full = matches!(error, Error::Io { error: IoError::NoSpace, .. });
+                    self.tally.count(if full { Kind::RecoveryFull } else { Kind::RecoveryCut });
                     if self.disk.power_fails_in.take().is_some() && self.seed.one_in(2) {
                         self.disk.power_cut();
                     }
@@ -315,8 +363,10 @@ impl World {
         self.store.tick(self.now);
         self.drain()?;
         let digest = self.store.digest();
+        let image = Image::read(&mut self.disk)?;
         let files: Vec<(FileId, u64)> = self.disk.sizes();
         let &(file, bytes) = self.seed.pick(&files).ok_or("no files")?;
+        let (FileId::Segment(segment) | FileId::Fresh(segment)) = file;
         let sector = self.seed.below(bytes / SECTOR) * SECTOR;
         let mut flips: Vec<(u64, u8)> = Vec::new();
         for _ in 0..=self.seed.below(8) {
@@ -324,19 +374,58 @@ impl World {
         }
         flips.sort_unstable();
         flips.dedup();
+        let cost = image.cost(segment, flips.iter().map(|&(offset, _)| offset));
         flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
-        let (store, report) =
-            Store::open(&mut self.disk, options(), self.now).map_err(|error| error.to_string())?;
+        self.tally.count(Kind::Rot);
+        let report = self.reopen()?;
         let told = |what: String| format!("rot in {file:?} at {sector}: {what}; told {:?}", report.damage);
-        self.model.compare(&store, Some(&report.quarantined)).map_err(told)?;
-        if report.damage.is_empty() {
-            self.model.compare_directory(&store).map_err(told)?;
+        if report.damage.is_empty() == cost.told {
+            return Err(told(format!("expected {cost:?}")));
+        }
+        let out =
+            |account: &&AccountId| !cost.accounts.contains(account) && !self.without_body.contains(account);
+        if let Some(account) = self.model.accounts().find(|id| report.quarantined.contains(id) && out(&id)) {
+            return Err(told(format!("account {account} is out of service, expected {cost:?}")));
+        }
+        self.model.compare(&self.store, Some(&report.quarantined)).map_err(told)?;
+        let untouched = self.store.digest() == digest;
+        if cost.told {
+            self.tally.count(Kind::RotTold);
+            report.quarantined.iter().for_each(|_| self.tally.count(Kind::Quarantined));
+            self.live_on(&report.quarantined).map_err(told)?;
+        } else if !untouched {
+            return Err(told("something else came of it".to_owned()));
         }
         flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
         let report = self.reopen()?;
-        if self.store.digest() != digest || !report.damage.is_empty() {
+        if !report.damage.is_empty() || !report.quarantined.is_empty() {
             return Err(format!("after rot was undone: {:?}", report.damage));
         }
-        self.model.compare(&self.store, None)
+        self.check_verify()?;
+        self.model.compare(&self.store, None)?;
+        self.model.compare_directory(&self.store)
+    }
+
+    /// The accounts that are served go on, and a start that meets the same damage finds the same.
+    fn live_on(&mut self, lost: &[AccountId]) -> Result<(), String> {
+        self.bodies.retain(|body| self.store.body(*body).is_some());
+        for _ in 0..self.seed.below(20) {
+            let (account, change) = workload::change(&mut self.seed, &self.store, &self.bodies, false);
+            // Who is unknown now may be there again when the rot is undone, with a name that is taken by then.
+            if account != AccountId(0) && change != Change::AccountDelete {
+                self.ask(account, change);
+            }
+            self.poll()?;
+            self.finish()?;
+        }
+        self.drain()?;
+        self.model.compare(&self.store, Some(lost))?;
+        let digest = self.store.digest();
+        let report = self.reopen()?;
+        if report.damage.is_empty() || self.store.digest() != digest {
+            let (now, damage) = (self.store.digest(), report.damage);
+            return Err(format!("at the next start it came to {damage:?}, {now:x} instead of {digest:x}"));
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,73 @@
+//! How often what happened.
+//!
+//! *Owns*: the counts of a run's faults. *Promises*: a kind of fault that never occurs is noticed.
+//! *Assumes*: nothing. *Never*: influences a run.
+
+use std::fmt;
+
+/// Counts of one seed, or of many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally([u64; KINDS.len()]);
+
+/// What is counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    PowerCut,
+    Kill,
+    FlightSurvived,
+    FlightLost,
+    TornTail,
+    DiskError,
+    RefusedFull,
+    DroppedFull,
+    RecoveryCut,
+    RecoveryFull,
+    ClockBack,
+    Rollover,
+    Rot,
+    RotTold,
+    Quarantined,
+    Structural,
+}
+
+const KINDS: [Kind; 16] = [
+    Kind::PowerCut,
+    Kind::Kill,
+    Kind::FlightSurvived,
+    Kind::FlightLost,
+    Kind::TornTail,
+    Kind::DiskError,
+    Kind::RefusedFull,
+    Kind::DroppedFull,
+    Kind::RecoveryCut,
+    Kind::RecoveryFull,
+    Kind::ClockBack,
+    Kind::Rollover,
+    Kind::Rot,
+    Kind::RotTold,
+    Kind::Quarantined,
+    Kind::Structural,
+];
+
+impl Tally {
+    /// One more.
+    pub fn count(&mut self, kind: Kind) {
+        self.0[kind as usize] += 1;
+    }
+
+    /// These as well.
+    pub fn add(&mut self, other: &Tally) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, more)| *sum += more);
+    }
+
+    /// What never happened.
+    pub fn missing(&self) -> Vec<Kind> {
+        KINDS.into_iter().filter(|kind| self.0[*kind as usize] == 0).collect()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        KINDS.into_iter().try_for_each(|kind| write!(f, "{kind:?} {}  ", self.0[kind as usize]))
+    }
+}
