@@ -52,12 +52,20 @@ pub const IMAP_TAG_BYTES_MAX: usize = 255;
 pub const IMAP_SKIP_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Items of any other list in one IMAP command: flags, header fields, patterns, fetch items, capabilities.
 pub const IMAP_LIST_ITEMS_MAX: usize = 1_024;
+/// Octets of the patterns of one LIST, the reference counted with each.
+pub const IMAP_LIST_PATTERN_BYTES_MAX: usize = 8_192;
+/// Octets of names times octets of patterns that one step of LIST compares.
+pub const IMAP_LIST_STEP_COST_MAX: usize = 4 * 1024 * 1024;
+/// What a name costs in a step of LIST beside comparisons.
+pub const IMAP_LIST_NAME_COST: usize = 4_096;
 /// Pairs of an ID command (rfc2971#3.3).
 pub const IMAP_ID_PAIRS_MAX: usize = 30;
 /// Part numbers in a FETCH section's path.
 pub const IMAP_SECTION_PATH_MAX: usize = 100;
 /// Nesting of parentheses in an IMAP command (SEARCH keys).
 pub const IMAP_NESTING_MAX: usize = 64;
+/// Search keys in one IMAP command that look into messages; each may go through a whole message.
+pub const IMAP_SEARCH_CONTENT_KEYS_MAX: usize = 64;
 /// Search keys in one IMAP command.
 pub const IMAP_SEARCH_KEYS_MAX: usize = 1_024;
 /// Ranges in one sequence set.

@@ -8,7 +8,7 @@ use ringpost_engine::change::SpecialUse;
 use ringpost_engine::index::{AccountRef, MailboxRef};
 
 use super::pattern::Pattern;
-use crate::limits::STEP_MESSAGES_MAX;
+use crate::limits::{IMAP_LIST_NAME_COST, IMAP_LIST_STEP_COST_MAX};
 use crate::proto::Cx;
 use crate::proto::imap::command::{List, ListReturn, ListSelect};
 use crate::proto::imap::out::Out;
@@ -96,11 +96,13 @@ impl Listing {
         let rest =
             account.mailboxes().skip_while(|mailbox| after.is_some_and(|after| mailbox.name() <= after));
         let mut last: Option<&str> = None;
-        for (looked, mailbox) in rest.enumerate() {
-            if looked == STEP_MESSAGES_MAX || !out.has_room() {
+        let mut cost = 0;
+        for mailbox in rest {
+            if cost >= IMAP_LIST_STEP_COST_MAX || !out.has_room() {
                 return last.or(after).map(str::to_owned);
             }
             let name = mailbox.name();
+            cost += self.cost(name);
             last = Some(name);
             let wanted = !self.select.special_use || mailbox.special_use().is_some();
             if wanted && self.matches(name) {
@@ -122,10 +124,13 @@ impl Listing {
     ) -> Option<String> {
         let names: Vec<&str> = account.subscriptions().collect();
         let first = names.partition_point(|&name| after.is_some_and(|after| name <= after));
+        let mut cost = 0;
         for (at, &name) in names.iter().enumerate().skip(first) {
-            if at - first == STEP_MESSAGES_MAX || !out.has_room() {
+            if cost >= IMAP_LIST_STEP_COST_MAX || !out.has_room() {
                 return at.checked_sub(1).map(|last| names[last].to_owned());
             }
+            // Its superiors are compared too.
+            cost += self.cost(name) * name.split('/').count();
             let previous = at.checked_sub(1).map_or("", |previous| names[previous]);
             if self.select.recursive_match {
                 self.show_superiors(name, previous, &names, account, out);
@@ -163,6 +168,11 @@ impl Listing {
             let shown = Shown { name: superior, mailbox, subscribed: false, subscribed_below: true };
             self.show(&shown, account, out);
         }
+    }
+
+    /// What looking at a name costs: the comparisons, and what it takes whatever the patterns.
+    fn cost(&self, name: &str) -> usize {
+        self.patterns.iter().map(Pattern::cost).sum::<usize>() * name.len() + IMAP_LIST_NAME_COST
     }
 
     fn matches(&self, name: &str) -> bool {

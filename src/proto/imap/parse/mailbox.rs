@@ -8,6 +8,7 @@ use ringpost_engine::change::SpecialUse;
 
 use super::lexer::Lexer;
 use super::{Fault, Parsed};
+use crate::limits::IMAP_LIST_PATTERN_BYTES_MAX;
 use crate::proto::imap::command::{List, ListReturn, ListSelect, Select, StatusItem, UseArgument, Verb};
 use crate::proto::imap::utf7;
 
@@ -112,12 +113,20 @@ pub fn lsub(lexer: &mut Lexer) -> Parsed<Verb> {
     lexer.space()?;
     let reference = mailbox(lexer)?;
     lexer.space()?;
-    Ok(Verb::Lsub { reference, pattern: pattern(lexer)? })
+    let pattern = pattern(lexer)?;
+    check_patterns(&reference, std::slice::from_ref(&pattern))?;
+    Ok(Verb::Lsub { reference, pattern })
 }
 
 fn pattern(lexer: &mut Lexer) -> Parsed<String> {
     let pattern = lexer.list_mailbox()?;
     name_of(&pattern)
+}
+
+/// Every name is compared with every pattern, so together they are bounded.
+fn check_patterns(reference: &str, patterns: &[String]) -> Parsed<()> {
+    let octets: usize = patterns.iter().map(|pattern| reference.len() + pattern.len()).sum();
+    if octets > IMAP_LIST_PATTERN_BYTES_MAX { Err(Fault::Limit("The patterns are too long")) } else { Ok(()) }
 }
 
 /// rfc3501#6.3.8, rfc5258#6, rfc6154#6
@@ -148,6 +157,7 @@ pub fn list(lexer: &mut Lexer) -> Parsed<Verb> {
     } else {
         patterns.push(pattern(lexer)?);
     }
+    check_patterns(&reference, &patterns)?;
     if lexer.more() {
         extended = true;
         if lexer.keyword().as_str() != "RETURN" {
@@ -212,7 +222,7 @@ pub fn status(lexer: &mut Lexer) -> Parsed<Verb> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{bad, cannot, verb};
+    use super::super::tests::{bad, cannot, limit, verb};
     use super::*;
 
     fn select(mailbox: &str, read_only: bool, condstore: bool) -> Verb {
@@ -386,5 +396,13 @@ mod tests {
         for text in ["STATUS a", "STATUS a ()", "STATUS a UIDNEXT", "STATUS (UIDNEXT)", "STATUS a (SIZE2)"] {
             assert!(bad(text), "{text}");
         }
+    }
+
+    #[test]
+    fn patterns_have_a_bound_together() {
+        let (half, over) =
+            ("x".repeat(IMAP_LIST_PATTERN_BYTES_MAX / 2), "x*".repeat(IMAP_LIST_PATTERN_BYTES_MAX));
+        assert!(!limit(&format!("LIST {half} {half}")) && limit(&format!("LIST {half} {half}%")));
+        assert!(limit(&format!("LIST {half} (a b)")) && limit(&format!("LSUB \"\" {over}")));
     }
 }

@@ -12,7 +12,7 @@ use super::lexer::Lexer;
 use super::sequence::sequence_set;
 use super::store::keyword;
 use super::{Fault, Parsed};
-use crate::limits::{IMAP_NESTING_MAX, IMAP_SEARCH_KEYS_MAX};
+use crate::limits::{IMAP_NESTING_MAX, IMAP_SEARCH_CONTENT_KEYS_MAX, IMAP_SEARCH_KEYS_MAX};
 use crate::proto::imap::command::{DayIs, Search, SearchKey, SearchReturn, Verb};
 
 /// rfc3501#6.4.4, rfc4466#2.6.1, rfc4731#3.1
@@ -24,7 +24,7 @@ pub fn search(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
         charset = Some(lexer.astring()?);
         lexer.space()?;
     }
-    let mut keys = Keys { left: IMAP_SEARCH_KEYS_MAX };
+    let mut keys = Keys { left: IMAP_SEARCH_KEYS_MAX, content_left: IMAP_SEARCH_CONTENT_KEYS_MAX };
     let mut all = vec![keys.key(lexer, 0)?];
     while lexer.more() {
         all.push(keys.key(lexer, 0)?);
@@ -66,6 +66,8 @@ fn one_or_all(mut keys: Vec<SearchKey>) -> SearchKey {
 /// Reads keys and counts them.
 struct Keys {
     left: usize,
+    /// Of those that look into messages.
+    content_left: usize,
 }
 
 impl Keys {
@@ -111,11 +113,23 @@ impl Keys {
             _ => match plain(name) {
                 Some(key) => Ok(key),
                 None => {
-                    let known = with_argument(lexer, name)?;
-                    known.ok_or(Fault::Bad("Unknown search key"))
+                    let known = with_argument(lexer, name)?.ok_or(Fault::Bad("Unknown search key"))?;
+                    self.count_content(&known)?;
+                    Ok(known)
                 }
             },
         }
+    }
+}
+
+impl Keys {
+    fn count_content(&mut self, key: &SearchKey) -> Parsed<()> {
+        use SearchKey::{Body, Header, Sent, Text};
+        if matches!(key, Body(_) | Header { .. } | Sent(..) | Text(_)) {
+            let left = self.content_left.checked_sub(1);
+            self.content_left = left.ok_or(Fault::Limit("Too many keys that look into messages"))?;
+        }
+        Ok(())
     }
 }
 
@@ -320,6 +334,9 @@ mod tests {
         let many = |count: usize| format!("SEARCH {}", vec!["ALL"; count].join(" "));
         assert!(!limit(&many(IMAP_SEARCH_KEYS_MAX)));
         assert!(limit(&many(IMAP_SEARCH_KEYS_MAX + 1)));
+        let looks = |count: usize| format!("SEARCH {}", vec!["NOT BODY x"; count].join(" "));
+        assert!(!limit(&looks(IMAP_SEARCH_CONTENT_KEYS_MAX)));
+        assert!(limit(&looks(IMAP_SEARCH_CONTENT_KEYS_MAX + 1)));
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub struct Needs {
     pub whole: bool,
     /// The client asked by mod-sequence (rfc7162#3.1.5).
     pub modseq: bool,
+    /// How many keys look: each may go through all that is looked at.
+    pub lookers: usize,
 }
 
 impl Key {
@@ -122,13 +124,14 @@ impl Key {
             header: a.header || b.header,
             whole: a.whole || b.whole,
             modseq: a.modseq || b.modseq,
+            lookers: a.lookers + b.lookers,
         };
         match self {
             Key::And(keys) => keys.iter().map(Key::needs).fold(Needs::default(), both),
             Key::Or(a, b) => both(a.needs(), b.needs()),
             Key::Not(key) => key.needs(),
-            Key::Sent(..) | Key::Header { .. } => Needs { header: true, ..Needs::default() },
-            Key::Body(_) | Key::Text(_) => Needs { whole: true, ..Needs::default() },
+            Key::Sent(..) | Key::Header { .. } => Needs { header: true, lookers: 1, ..Needs::default() },
+            Key::Body(_) | Key::Text(_) => Needs { whole: true, lookers: 1, ..Needs::default() },
             Key::ModSeq(_) => Needs { modseq: true, ..Needs::default() },
             _ => Needs::default(),
         }

@@ -173,7 +173,7 @@ impl Search {
             let Some(place) = mailbox.place(uid) else { continue };
             let message = mailbox.message(place);
             let (answer, looked) = self.ask_one(&message, view, cx.store);
-            bytes += looked;
+            bytes += looked * self.needs.lookers;
             match answer {
                 Some(true) => {
                     let number = view.number_at(place, uid);
