@@ -95,8 +95,12 @@ impl Disk for ReadOnlyDisk {
         for entry in entries {
             let entry = entry.map_err(|error| failed(&self.folder, &error))?;
             if let Some(file) = entry.file_name().to_str().and_then(file_id) {
-                let data = entry.metadata().map_err(|error| failed(&entry.path(), &error))?;
-                files.push((file, data.len()));
+                match entry.metadata() {
+                    Ok(data) => files.push((file, data.len())),
+                    // Renamed or removed since by a server at work: nothing of the log was in it.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(failed(&entry.path(), &error)),
+                }
             }
         }
         Ok(files)

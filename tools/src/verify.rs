@@ -5,6 +5,7 @@
 //! repairs.
 
 use ringpost_engine::codec;
+use ringpost_engine::error::Error;
 use ringpost_engine::layout::SummaryView;
 use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
 use ringpost_engine::log::scan::{self, BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
@@ -27,6 +28,7 @@ pub fn run(shard: &Shard, output: &mut Output) -> Result<u64, Failure> {
     let replayed = recovery::replay_read_only(&mut disk, shard.id, Some(end.tail.end));
     let replayed = replayed.map_err(|error| error.to_string())?;
     bar.finish_and_clear();
+    check.meaning(&replayed);
     check.messages(&replayed);
     let Check { records, bodies, damages, .. } = check;
     let counts = replayed.index.counts();
@@ -77,6 +79,22 @@ impl Check<'_> {
         self.damages += 1;
         let what = format!("{what}, account {}", record.meta.account);
         self.output.fault(self.shard, record.segment.0, record.payload_offset, &what);
+    }
+
+    /// Every record goes on from those before it. After damage to the bytes this tells its consequences too.
+    fn meaning(&mut self, replayed: &Replayed) {
+        if self.damages > 0 {
+            return;
+        }
+        for error in &replayed.report.damage {
+            self.damages += 1;
+            let (segment, offset, what) = match error {
+                Error::Corrupt { segment, offset, what } => (segment.0, *offset, what.clone()),
+                other => (0, 0, other.to_string()),
+            };
+            self.output.fault(self.shard, segment, offset, &what);
+        }
+        self.damages += replayed.report.damage_untold;
     }
 
     /// Every message that a mailbox shows has its body, of the size that it tells.

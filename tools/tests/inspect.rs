@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 
 use ringpost_engine::change::{Change, UidSet};
 use ringpost_engine::ids::{AccountId, BodyId, Uid};
+use ringpost_engine::log::batch::{self, BatchMeta};
+use ringpost_engine::log::record::{self, RecordHead};
 use serde_json::Value;
 use support::{Host, INBOX};
 use tempfile::TempDir;
@@ -247,6 +249,42 @@ fn a_write_that_a_crash_cut_short_is_no_damage() {
     assert_eq!((&verdict["sound"], &verdict["messages"]), (&true.into(), &1.into()));
     assert!(verdict["torn_bytes"].as_u64() > Some(0), "{verdict}");
     assert!(text(data.path(), &["verify"]).contains("were never acknowledged"));
+}
+
+/// Gives the last record of the last batch another payload, with right sums everywhere.
+fn forge_last_record(file: &Path, edit: impl FnOnce(&mut [u8])) {
+    let mut bytes = std::fs::read(file).expect("it can be read");
+    let blocks = (0..bytes.len()).step_by(4096).rev();
+    let found = blocks.filter_map(|at| Some((at, BatchMeta::decode(&bytes[at..], None)?))).next();
+    let (at, (mut meta, log, _)) = found.expect("a batch");
+    let start = at + batch::HEAD_BYTES;
+    let payload = &mut bytes[start..start + meta.len as usize];
+    let slots = batch::open(&meta, payload).expect("sound");
+    let last = slots.last().expect("a record");
+    let from = last.at + record::HEAD_BYTES;
+    edit(&mut payload[from..]);
+    let head = RecordHead::seal(last.head.meta(), std::iter::once(&payload[from..]));
+    payload[last.at..last.at + 4].copy_from_slice(&head.crc.get().to_le_bytes());
+    let mut heads = crc32fast::Hasher::new();
+    slots.iter().for_each(|slot| heads.update(&payload[slot.at..slot.at + record::HEAD_BYTES]));
+    meta.heads_crc = heads.finalize();
+    bytes[at..start].copy_from_slice(&meta.encode(log).0);
+    std::fs::write(file, bytes).expect("it can be written");
+}
+
+#[test]
+fn a_record_that_does_not_follow_is_told_though_every_sum_is_right() {
+    let data = TempDir::new().expect("a folder can be made");
+    let mut host = Host::open(data.path(), 0);
+    let alice = host.account("alice@example.test");
+    host.change(alice, Change::RecentSeen { mailbox: INBOX, below: Uid(1) });
+    let file = first_segment(data.path());
+    // The stamp's time comes first: before everything else in the log.
+    forge_last_record(&file, |payload| payload[..8].fill(0));
+    let output = run(data.path(), &["verify"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("does not follow: I14") && told.contains("DAMAGED in 1 places"), "{told}");
 }
 
 #[test]
