@@ -31,6 +31,9 @@ pub const SMTP_LINE_BYTES_MAX: usize = 4_096;
 pub const SMTP_DOMAIN_BYTES_MAX: usize = 255;
 /// Octets of the fields that the server adds to a message: host and client name, envelope addresses, dates, ids.
 pub const SMTP_ADDED_BYTES_MAX: usize = 4_096;
+/// Recipients that nobody is behind which one SMTP session may name since its last stored message: a list gone stale is
+/// fine, guessing addresses is not. LMTP clients are our own and exempt.
+pub const SMTP_UNKNOWN_RECIPIENTS_MAX: u32 = 100;
 /// Accounts behind the recipients of one transaction: an alias named again costs as much as the first time.
 pub const SMTP_ACCOUNTS_MAX: usize = 10_000;
 /// Octets reserved at once for a message on the word of its `SIZE=`.

@@ -15,7 +15,7 @@ use super::message::message_bytes_max;
 use super::path::{Mailbox, Path};
 use super::reply;
 use super::session::{SmtpSession, State};
-use crate::limits::SMTP_ACCOUNTS_MAX;
+use crate::limits::{SMTP_ACCOUNTS_MAX, SMTP_UNKNOWN_RECIPIENTS_MAX};
 use crate::proto::{Answer, Ask, Cx, DeliveryRecipient, Output, RecipientAnswer, Server, Service};
 use ringpost_engine::ids::normalise_address;
 
@@ -170,12 +170,22 @@ impl SmtpSession {
                     false => reply::TOO_MANY_RECIPIENTS,
                 }
             }
-            Answer::Recipient(RecipientAnswer::Unknown) => reply::NO_SUCH_USER,
+            Answer::Recipient(RecipientAnswer::Unknown) => return self.unknown_recipient(),
             Answer::Recipient(RecipientAnswer::Loop) => reply::ALIAS_LOOP,
             Answer::Recipient(RecipientAnswer::Full) => reply::NO_ROOM,
             Answer::Unavailable | Answer::Authenticated(_) => reply::TRY_LATER,
         };
         self.reply(reply);
+    }
+
+    fn unknown_recipient(&mut self) {
+        self.reply(reply::NO_SUCH_USER);
+        self.unknown_recipients += 1;
+        let own_agent = self.peer.service == Service::Lmtp;
+        if self.unknown_recipients >= SMTP_UNKNOWN_RECIPIENTS_MAX && !own_agent {
+            self.reply(reply::GIVE_UP);
+            self.close();
+        }
     }
 }
 

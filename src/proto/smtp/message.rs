@@ -204,6 +204,7 @@ impl SmtpSession {
         let stored = results.iter().filter(|&result| *result == Delivered::Stored).count();
         if stored > 0 {
             self.bad_commands = 0;
+            self.unknown_recipients = 0;
             self.tally.messages += 1;
             self.tally.recipients += stored as u64;
             self.tally.bytes += bytes;

@@ -46,6 +46,8 @@ pub struct SmtpSession {
     /// Since the last login or stored message.
     pub(super) bad_commands: u32,
     pub(super) login_failures: u32,
+    /// Recipients that do not exist, since the last stored message.
+    pub(super) unknown_recipients: u32,
     /// MAIL was refused for what it asked, so what a client pipelined behind it is out of place through no
     /// fault of its own (rfc2920#3.1).
     pub(super) in_vain: bool,
@@ -101,6 +103,7 @@ impl SmtpSession {
             transactions: 0,
             bad_commands: 0,
             login_failures: 0,
+            unknown_recipients: 0,
             in_vain: false,
             tally: Tally::default(),
             draining: false,
@@ -321,7 +324,7 @@ impl Session for SmtpSession {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::SMTP_ACCOUNTS_MAX;
+    use crate::limits::{SMTP_ACCOUNTS_MAX, SMTP_UNKNOWN_RECIPIENTS_MAX};
     use crate::proto::testing::{Stage, peer};
     use crate::proto::{Answer, Delivered, RecipientAnswer};
 
@@ -351,6 +354,25 @@ mod tests {
         let refused = format!("{}\r\n{}\r\n{{Close}}", reply::BEHIND_STARTTLS, reply::CLOSING);
         assert_eq!(said, format!("250 mx.test greets c\r\n{refused}"));
         assert_eq!(stage.send(b"NOOP\r\n"), "");
+    }
+
+    #[test]
+    fn addresses_cannot_be_guessed_without_end_but_by_our_own_agents() {
+        for (service, guesses, ends) in [
+            (Service::Smtp, SMTP_UNKNOWN_RECIPIENTS_MAX, true),
+            (Service::Lmtp, SMTP_UNKNOWN_RECIPIENTS_MAX + 1, false),
+        ] {
+            let mut stage = addressed(service, 0);
+            let mut guess = || {
+                stage.send(b"RCPT TO:<guess@x.test>\r\n");
+                stage.answer(Reply::Answer(Answer::Recipient(RecipientAnswer::Unknown)))
+            };
+            for _ in 1..guesses {
+                assert_eq!(guess(), format!("{}\r\n", reply::NO_SUCH_USER));
+            }
+            let goodbye = if ends { format!("{}\r\n{{Close}}", reply::GIVE_UP) } else { String::new() };
+            assert_eq!(guess(), format!("{}\r\n{goodbye}", reply::NO_SUCH_USER));
+        }
     }
 
     #[test]
