@@ -53,7 +53,7 @@ pub fn serve(data: &Path, config: Option<PathBuf>) -> Result<(), String> {
         true => demo::accounts(&control, data, first_start)?,
         false => Vec::new(),
     };
-    table::print(&config, running.addresses(), &accounts)?;
+    table::print(&config, data, running.addresses(), &accounts)?;
     let signal = runtime::wait_for_stop();
     sink(Line::new(Level::Info, "drain").with("why", signal));
     running.drain()?;

@@ -7,6 +7,7 @@
 mod bans;
 mod caps;
 mod layers;
+mod readme;
 mod source;
 
 use source::{Source, sources};
@@ -48,6 +49,12 @@ fn every_module_says_what_it_owns_promises_assumes_and_never_does() {
 #[test]
 fn references_to_rfcs_name_a_section() {
     judge(bans::check_references);
+}
+
+#[test]
+fn what_the_readme_names_exists() {
+    let found = readme::missing();
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::output::Output;
 #[command(version, name = "ringpost-log", after_long_help = EXAMPLES)]
 pub struct Cli {
     /// The server's data folder, or one shard's folder in it
-    #[arg(long, global = true, value_name = "DIR", default_value = "data")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "./data", env = "RINGPOST_DATA")]
     pub data: PathBuf,
 
     /// Only this shard (default: all)
@@ -39,6 +39,13 @@ pub struct Cli {
 }
 
 const EXAMPLES: &str = "\
+What happened to a message? The server's delivery line has its queue id (also in the message's Received
+field and in the reply to the sender), its Message-ID and log=SHARD:LSN. With these:
+      ringpost-log message 1:17412               who has it, where, with which flags
+      ringpost-log message 1:17412 --eml         its octets
+      ringpost-log dump --from 1:17412 --account alice@example.test
+                                                 all that was done to the mailbox since: copies, flags, expunges
+
 Examples:
   What files are there, and how full are they?
       ringpost-log --data /var/lib/ringpost segments
@@ -65,12 +72,25 @@ Exit status:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the segment files: positions, fill, batches, records
+    ///
+    /// A segment is a file of the log. Positions go on from one to the next; the newest is written ahead to
+    /// its full size, sealed ones are as long as what they hold.
     Segments,
     /// Print the records of the log in order
+    ///
+    /// One line a record: position, time of its commit, account, kind, and what it holds. A Body holds the
+    /// octets of a message; a Deliver shows it in a mailbox (body=… is the Body's position); FlagsStore, Copy,
+    /// Expunge and the others name mailbox and UIDs. Give a position or an octets' place to `message`.
     Dump(Dump),
     /// Read everything, check every checksum, and build the mail store from it
+    ///
+    /// Says for each shard whether it is sound. A torn tail is what a crash left of a batch that nobody was
+    /// told about: it is no damage. Exit code 1 if anything is damaged.
     Verify,
     /// Show one message, or write it out
+    ///
+    /// By the position in a delivery's log line (log=1:17412), or of any Body or Deliver record; or by UID
+    /// with --account and --mailbox. Finds what was expunged, too, as long as the log has it.
     Message(Message),
     /// Print the manual page (roff), of this program or of a subcommand: ringpost-log man dump | man -l -
     Man {
@@ -87,9 +107,9 @@ pub struct Dump {
     #[arg(long, value_name = "ADDRESS|ID")]
     pub account: Option<String>,
 
-    /// Only records at or after this position
-    #[arg(long, value_name = "LSN", default_value_t = 0)]
-    pub from: u64,
+    /// Only records at or after this position; with a shard in front, only of that shard
+    #[arg(long, value_name = "[SHARD:]LSN", default_value = "0")]
+    pub from: Position,
 
     /// Also print the batches' headers and the witnesses, which only recovery needs
     #[arg(long)]
@@ -99,9 +119,10 @@ pub struct Dump {
 /// Arguments of `message`.
 #[derive(Args, Debug)]
 pub struct Message {
-    /// Position of the message's record (or of a delivery of it); with --mailbox the message's UID
-    #[arg(value_name = "LSN|UID")]
-    pub number: u64,
+    /// Position of the message's record or of a delivery of it, as in `log=1:17412`; with --mailbox the
+    /// message's UID
+    #[arg(value_name = "[SHARD:]LSN|UID")]
+    pub number: Position,
 
     /// The account, by address or by number
     #[arg(long, value_name = "ADDRESS|ID", requires = "mailbox")]
@@ -114,6 +135,47 @@ pub struct Message {
     /// Write the message's octets to standard output, exactly as they are stored (with --json: as base64)
     #[arg(long)]
     pub eml: bool,
+}
+
+/// A position in the log of a shard, or of every shard that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The shard, if it was named.
+    pub shard: Option<u16>,
+    /// The number.
+    pub lsn: u64,
+}
+
+impl std::str::FromStr for Position {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Position, String> {
+        let number = |text: &str| text.parse().map_err(|_| "expected 17412 or 1:17412".to_string());
+        match text.split_once(':') {
+            None => Ok(Position { shard: None, lsn: number(text)? }),
+            Some((shard, lsn)) => match shard.parse() {
+                Ok(shard) => Ok(Position { shard: Some(shard), lsn: number(lsn)? }),
+                Err(_) => Err(format!("{shard} is no number of a shard")),
+            },
+        }
+    }
+}
+
+impl Cli {
+    /// The only shard asked for, by --shard or by a position; both must agree.
+    pub fn only(&self) -> Result<Option<u16>, Failure> {
+        let named = match &self.command {
+            Command::Dump(dump) => dump.from.shard,
+            Command::Message(message) => message.number.shard,
+            _ => None,
+        };
+        match (self.shard, named) {
+            (Some(shard), Some(named)) if shard != named => {
+                Err(format!("--shard {shard} and a position in shard {named} do not go together"))
+            }
+            (shard, named) => Ok(named.or(shard)),
+        }
+    }
 }
 
 /// Prints the manual page of the program, or of a subcommand.
@@ -141,5 +203,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_position_is_what_a_log_line_shows() {
+        assert_eq!("1:17412".parse(), Ok(Position { shard: Some(1), lsn: 17412 }));
+        assert_eq!("17412".parse(), Ok(Position { shard: None, lsn: 17412 }));
+        for bad in ["", "x", "1:", ":1", "1:2:3", "70000:1"] {
+            assert!(bad.parse::<Position>().is_err(), "{bad}");
+        }
+        let cli = |words: &[&str]| Cli::parse_from([&["ringpost-log"], words].concat());
+        assert_eq!(cli(&["message", "1:5"]).only(), Ok(Some(1)));
+        assert_eq!(cli(&["--shard", "2", "dump"]).only(), Ok(Some(2)));
+        assert!(cli(&["--shard", "2", "dump", "--from", "1:5"]).only().is_err());
     }
 }

@@ -77,7 +77,7 @@ impl Dump<'_> {
     fn wants(&self, record: &RecordInfo) -> bool {
         let account = record.meta.account;
         let address = self.addresses.get(&account).map(String::as_str);
-        record.lsn.0 >= self.what.from
+        record.lsn.0 >= self.what.from.lsn
             && self.account.as_ref().is_none_or(|wanted| wanted.is(account, address))
     }
 
@@ -113,7 +113,7 @@ impl Visitor for Dump<'_> {
 
     fn batch(&mut self, batch: &BatchInfo) {
         let meta = &batch.meta;
-        if !self.what.all || meta.lsn.0 + meta.bytes() <= self.what.from {
+        if !self.what.all || meta.lsn.0 + meta.bytes() <= self.what.from.lsn {
             return;
         }
         let time = moment(meta.time_ms);

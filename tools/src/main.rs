@@ -58,7 +58,7 @@ fn each_shard(
     mut run: impl FnMut(&Shard, &mut Output) -> Result<u64, Failure>,
 ) -> Result<u64, Failure> {
     let mut damages = 0;
-    for shard in data::shards(&cli.data, cli.shard)? {
+    for shard in data::shards(&cli.data, cli.only()?)? {
         damages += run(&shard, output).unwrap_or_else(|failure| {
             output.unreadable(&shard, &failure);
             1

@@ -27,10 +27,13 @@ use crate::output::{Output, moment, name, number, plain, progress};
 pub fn run(cli: &Cli, what: &cli::Message, output: &mut Output) -> Result<u64, Failure> {
     let mut found = Vec::new();
     let mut damages = 0;
-    for shard in data::shards(&cli.data, cli.shard)? {
+    // Of all shards, the one that knows the account says most.
+    let mut missing = Missing::Account;
+    for shard in data::shards(&cli.data, cli.only()?)? {
         match find(&shard, what) {
-            Ok(Some(message)) => found.push((shard, message)),
-            Ok(None) => {}
+            Ok(Ok(message)) => found.push((shard, message)),
+            Ok(Err(Missing::Message)) => missing = Missing::Message,
+            Ok(Err(Missing::Account)) => {}
             // On standard error: standard output may be the message's.
             Err(failure) => {
                 damages += 1;
@@ -39,9 +42,14 @@ pub fn run(cli: &Cli, what: &cli::Message, output: &mut Output) -> Result<u64, F
         }
     }
     match found.as_mut_slice() {
-        [] => Err(match what.mailbox {
-            Some(_) => format!("no such message: UID {}", what.number),
-            None => format!("no message begins or is delivered at position {}", what.number),
+        [] => Err(match (&what.account, &what.mailbox, missing) {
+            (Some(account), Some(_), Missing::Account) => {
+                format!("no account {account}: give its address or its number")
+            }
+            (Some(account), Some(mailbox), Missing::Message) => {
+                format!("{account} has no mailbox {mailbox}, or it never had UID {}", what.number.lsn)
+            }
+            _ => format!("no message begins or is delivered at position {}", what.number.lsn),
         }),
         [(shard, message)] => {
             show(shard, message, what.eml, output)?;
@@ -52,6 +60,15 @@ pub fn run(cli: &Cli, what: &cli::Message, output: &mut Output) -> Result<u64, F
             Err(format!("{} have a message there; choose one with --shard", names.join(" and ")))
         }
     }
+}
+
+/// Why nothing was found.
+#[derive(Clone, Copy)]
+enum Missing {
+    /// There is no such account.
+    Account,
+    /// There is no such message.
+    Message,
 }
 
 struct Found {
@@ -71,7 +88,7 @@ struct Shown {
     internal_ms: u64,
 }
 
-fn find(shard: &Shard, what: &cli::Message) -> Result<Option<Found>, Failure> {
+fn find(shard: &Shard, what: &cli::Message) -> Result<Result<Found, Missing>, Failure> {
     let bytes = ReadOnlyDisk::new(&shard.folder, indicatif::ProgressBar::hidden()).bytes();
     let bar = progress(bytes, "searching", false);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
@@ -79,16 +96,19 @@ fn find(shard: &Shard, what: &cli::Message) -> Result<Option<Found>, Failure> {
         recovery::replay_read_only(&mut disk, shard.id, None).map_err(|error| error.to_string())?;
     let id = match (&what.account, &what.mailbox) {
         (Some(account), Some(mailbox)) => {
-            by_uid(&replayed, &mut disk, shard, &Wanted::parse(account), mailbox, what.number)?
+            by_uid(&replayed, &mut disk, shard, &Wanted::parse(account), mailbox, what.number.lsn)?
         }
-        _ => by_position(&replayed, &mut disk, shard, Lsn(what.number))?,
+        _ => by_position(&replayed, &mut disk, shard, Lsn(what.number.lsn))?.ok_or(Missing::Message),
     };
     bar.finish_and_clear();
-    let Some(id) = id else { return Ok(None) };
+    let id = match id {
+        Ok(id) => id,
+        Err(missing) => return Ok(Err(missing)),
+    };
     let Some(body) = replayed.index.body(id) else {
         return Err(format!("the message's octets, at position {id}, are damaged"));
     };
-    Ok(Some(Found { disk, id, body, shown: shown(&replayed, id) }))
+    Ok(Ok(Found { disk, id, body, shown: shown(&replayed, id) }))
 }
 
 /// By the position of a body, or of a delivery of it.
@@ -112,18 +132,20 @@ fn by_uid(
     account: &Wanted,
     mailbox: &str,
     uid: u64,
-) -> Result<Option<BodyId>, Failure> {
-    let Ok(uid) = u32::try_from(uid).map(Uid) else { return Ok(None) };
+) -> Result<Result<BodyId, Missing>, Failure> {
     let mut accounts = replayed.index.every_account().map(|(account, _)| account);
     let Some(account) = accounts.find(|known| account.is(known.id(), Some(known.address()))) else {
-        return Ok(None);
+        return Ok(Err(Missing::Account));
     };
-    let Some(mailbox) = account.mailbox_by_name(mailbox) else { return Ok(None) };
+    let (Ok(uid), Some(mailbox)) = (u32::try_from(uid).map(Uid), account.mailbox_by_name(mailbox)) else {
+        return Ok(Err(Missing::Message));
+    };
     if let Some(place) = mailbox.place(uid) {
-        return Ok(Some(mailbox.message(place).body));
+        return Ok(Ok(mailbox.message(place).body));
     }
     let (account, mailbox) = (account.id(), mailbox.id());
-    delivery(disk, shard, &|record, to, first| (record.meta.account, to, first) == (account, mailbox, uid))
+    let wanted = |record: &RecordInfo, to, first| (record.meta.account, to, first) == (account, mailbox, uid);
+    Ok(delivery(disk, shard, &wanted)?.ok_or(Missing::Message))
 }
 
 type IsDelivery<'a> = &'a dyn Fn(&RecordInfo, MailboxId, Uid) -> bool;

@@ -182,7 +182,11 @@ fn what_is_not_there_is_said_in_one_line() {
         (&["message", "3"][..], "ringpost-log: no message begins or is delivered at position 3\n"),
         (
             &["message", "99", "--account", "alice@example.test", "--mailbox", "INBOX"],
-            "ringpost-log: no such message: UID 99\n",
+            "ringpost-log: alice@example.test has no mailbox INBOX, or it never had UID 99\n",
+        ),
+        (
+            &["message", "99", "--account", "nobody@example.test", "--mailbox", "INBOX"],
+            "ringpost-log: no account nobody@example.test: give its address or its number\n",
         ),
     ] {
         let output = run(sample.data.path(), arguments);

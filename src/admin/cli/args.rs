@@ -29,7 +29,52 @@ Examples:
   ringpost alias add info@example.org ann@example.org bob@example.org
   ringpost account list --json | jq .               every listing has --json
   ringpost status                                   figures of every shard
-  ringpost config show > ringpost.toml              every setting with default, bound and comment";
+  ringpost config show > ringpost.toml              every setting with default, bound and comment
+  ringpost man account add | man -l -               the manual page of a command
+
+Exit status:
+  0  done, and what was changed is durable
+  1  refused or failed; why is one line on standard error, with --json too
+  2  the command line is wrong
+
+Environment:
+  RINGPOST_DATA           the data folder where --data is not given
+  RINGPOST_DEMO_PASSWORD  password of the demonstration accounts at the start that makes them
+
+See also: ringpost-log, which reads the log of a data folder with or without a server.";
+
+const SERVE_NOTES: &str = "\
+Standard output gets a table of client settings and, when they are made, the passwords of the demonstration
+accounts. Standard error gets the log, one line each for a recovery, a delivery, a connection's end:
+
+  2026-01-31T03:00:00.000Z info delivery queue_id=… message_id=… recipients=ann@example.org=stored log=1:17412
+
+where `log` is shard:position, which `ringpost-log message` takes. A second SIGINT or SIGTERM is not needed:
+sessions are told to end, what is under way is committed, and the exit code is 0.";
+
+const SERVICES: &str = "pop3,imap,submission";
+
+const STATUS_NOTES: &str = "\
+Figures of each shard, as they are now:
+  connections                              open connections
+  sessions_logged_in, sessions_watching    of these: logged in; with a mailbox selected
+  buffered_bytes, under_way                octets of mail coming in; questions and commits awaited
+  accounts, mailboxes, messages            what the shard holds
+  body_bytes                               octets of all messages; a copied one counts once
+  log_bytes, segments, batches, entries    what the log holds; an entry is one change
+  log_next, log_durable                    positions: of the next record; up to which all is durable
+  disk_full                                1 while mail is refused for want of space
+Counters since the start:
+  connections_total, connections_refused   taken; refused by a bound
+  sessions_arrived, sessions_moved         at login, from and to another shard
+  sessions_timed_out                       ended for silence
+  bytes_in                                 octets from clients, after TLS
+  bytes_out_made, bytes_out_mapped         octets to clients: made; straight from the log
+  sends, warms, yields                     gathered sends; log read ahead; long work put off
+  deliveries, recipients_deferred          messages taken; recipients told to come back
+  messages_stored                          put into mailboxes by deliveries
+  changes, pushes, verifies                applied; sessions woken; passwords checked
+  questions_expired                        questions that another shard did not answer in time";
 
 /// Where the server's data is, and how to print.
 #[derive(Debug, Clone, ClapArgs)]
@@ -46,23 +91,29 @@ pub struct Common {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve mail until SIGINT or SIGTERM, then drain and exit with 0.
+    #[command(after_help = SERVE_NOTES)]
     Serve(ServeArgs),
     /// Create, change, list and delete accounts.
     #[command(subcommand)]
     Account(AccountCommand),
-    /// Domains that mail is taken for.
+    /// Domains that mail is taken for: add and list.
     #[command(subcommand)]
     Domain(DomainCommand),
-    /// Addresses that stand for others.
+    /// Addresses that stand for others: add, list and delete.
     #[command(subcommand)]
     Alias(AliasCommand),
     /// Figures of the running server, shard by shard.
+    #[command(after_help = STATUS_NOTES)]
     Status(Common),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Print the manual page (troff) of this program to standard output.
-    Man,
+    /// Print the manual page (roff) of this program or of a command: ringpost man account add | man -l -
+    Man {
+        /// Which command.
+        #[arg(value_name = "COMMAND")]
+        of: Vec<String>,
+    },
 }
 
 /// How to serve.
@@ -86,8 +137,11 @@ pub enum AccountCommand {
     ///
     /// With --csv, lines of `address,password` are read from standard input (everything behind the first
     /// comma is the password). A password that begins with `$argon2` is taken as a ready hash. An empty one
-    /// is generated: then `address,password` is printed. Hashing a given password costs about 20 ms on a
+    /// is generated: then `address,password` is printed. A line that is refused is told on standard error
+    /// and does not stop the others, but the exit code is 1. Hashing a given password costs about 20 ms on a
     /// core, generated ones cost little.
+    ///
+    /// The domain must be known first: ringpost domain add.
     Add {
         /// The address, name@domain.
         #[arg(required_unless_present = "csv", conflicts_with = "csv")]
@@ -98,13 +152,21 @@ pub enum AccountCommand {
         /// Read many accounts from standard input.
         #[arg(long)]
         csv: bool,
-        /// What the account may use.
-        #[arg(long, value_delimiter = ',', default_value = "pop3,imap,submission")]
+        /// What the account may use, split by commas.
+        #[arg(
+            long,
+            value_delimiter = ',',
+            value_parser = ["pop3", "imap", "submission"],
+            conflicts_with = "csv",
+            default_value = SERVICES
+        )]
         services: Vec<String>,
         #[command(flatten)]
         common: Common,
     },
     /// Give an account another password.
+    ///
+    /// Sessions that are logged in go on; the next login needs the new one.
     Passwd {
         /// The address.
         address: String,
@@ -124,6 +186,9 @@ pub enum AccountCommand {
         common: Common,
     },
     /// Delete an account with all its mail and end its sessions.
+    ///
+    /// Asks first on a terminal; elsewhere --yes is needed. `ringpost-log` still finds the messages in the
+    /// log. A new account of the same address begins empty.
     Delete {
         /// The address.
         address: String,
@@ -138,9 +203,9 @@ pub enum AccountCommand {
 /// What to do with domains.
 #[derive(Debug, Subcommand)]
 pub enum DomainCommand {
-    /// Take mail for a domain.
+    /// Take mail for a domain. Its accounts and aliases are added afterwards.
     Add {
-        /// Its name.
+        /// Its name, such as example.org.
         name: String,
         #[command(flatten)]
         common: Common,
@@ -153,6 +218,8 @@ pub enum DomainCommand {
 #[derive(Debug, Subcommand)]
 pub enum AliasCommand {
     /// Let an address stand for one or more others; replaces what it stood for.
+    ///
+    /// All addresses must be of domains of this server: nothing is sent elsewhere.
     Add {
         /// The alias.
         address: String,
@@ -185,11 +252,14 @@ pub enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Check a file; say every mistake with file, line and what was expected.
+    /// Check a file; say every mistake with file, line and what was expected. Exit code 1 if there is one.
     Check {
         /// The configuration file.
         #[arg(value_name = "FILE")]
         config: PathBuf,
+        /// Print JSON if it is good.
+        #[arg(long)]
+        json: bool,
     },
 }
 

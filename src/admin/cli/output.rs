@@ -4,7 +4,9 @@
 //! quietly.
 //! *Assumes*: results on standard output, everything else on standard error. *Never*: decides.
 
+use std::collections::BTreeMap;
 use std::io::{BufWriter, ErrorKind, Stdout, Write};
+use std::path::Path;
 
 use serde_json::json;
 
@@ -26,6 +28,14 @@ pub fn say(text: &str) -> Result<(), String> {
 /// Says that a change is durable.
 pub fn done(json: bool) -> Result<(), String> {
     say(if json { "{\"done\":true}" } else { "done" })
+}
+
+/// Says that a configuration has no mistake.
+pub fn good(file: &Path, json: bool) -> Result<(), String> {
+    match json {
+        true => say(&json!({ "file": file.display().to_string(), "good": true }).to_string()),
+        false => say(&format!("{}: good", file.display())),
+    }
 }
 
 /// Says that an account has a password, and which if it was generated.
@@ -92,7 +102,15 @@ impl Rows {
     /// Prints one line.
     pub fn row(&mut self, line: &Line) -> Result<(), String> {
         if self.json {
-            let text = serde_json::to_string(line).map_err(|error| error.to_string())?;
+            let text = match line {
+                // By name, as people ask for them: `jq .figures.messages`.
+                Line::Shard { shard, figures } => {
+                    let figures: BTreeMap<&str, u64> =
+                        figures.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+                    json!({ "shard": shard, "figures": figures }).to_string()
+                }
+                line => serde_json::to_string(line).map_err(|error| error.to_string())?,
+            };
             return told(writeln!(self.out, "{text}"));
         }
         let (heading, text) = columns(line);

@@ -34,11 +34,11 @@ pub fn run(command: Command) -> Result<(), String> {
             let config = config.map_or(Ok(Config::embedded()), |file| Config::read(&file))?;
             output::config(&config, json)
         }
-        Command::Config(ConfigCommand::Check { config }) => {
+        Command::Config(ConfigCommand::Check { config, json }) => {
             Config::read(&config)?;
-            output::say(&format!("{}: good", config.display()))
+            output::good(&config, json)
         }
-        Command::Man => man(),
+        Command::Man { of } => man(&of),
     }
 }
 
@@ -107,8 +107,13 @@ fn list(common: &Common, request: &Request) -> Result<(), String> {
     rows.end()
 }
 
-fn man() -> Result<(), String> {
-    let command = <super::Args as clap::CommandFactory>::command();
+fn man(of: &[String]) -> Result<(), String> {
+    let mut command = <super::Args as clap::CommandFactory>::command().disable_help_subcommand(true);
+    command.build();
+    for name in of {
+        let inner = command.find_subcommand(name).cloned();
+        command = inner.ok_or_else(|| format!("there is no command {name}: see `ringpost --help`"))?;
+    }
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page).map_err(|error| error.to_string())?;
     std::io::stdout().write_all(&page).map_err(|error| format!("standard output: {error}"))

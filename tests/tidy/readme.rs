@@ -1,0 +1,50 @@
+//! What documents say of the tree.
+//!
+//! *Owns*: the paths in backticks of the documents for newcomers. *Promises*: each one exists, from the top
+//! level. *Assumes*: a word in backticks with a slash in it, or that ends like a document, is a path.
+//! *Never*: reads fenced blocks; those show commands and their output.
+
+use std::path::Path;
+
+/// Documents whose paths are checked.
+const DOCUMENTS: [&str; 1] = ["README.md"];
+
+/// What is named and does not exist.
+pub fn missing() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for document in DOCUMENTS {
+        let text = std::fs::read_to_string(root.join(document)).unwrap();
+        let paths = paths(&text);
+        assert!(paths.len() > 20, "{document} names only {} paths: they are read wrongly", paths.len());
+        let gone = paths.into_iter().filter(|(_, path)| !root.join(path).exists());
+        found.extend(gone.map(|(line, path)| format!("{document}:{line}: `{path}` does not exist")));
+    }
+    found
+}
+
+/// Paths in backticks outside fences, with their line.
+fn paths(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut fenced = false;
+    for (index, line) in text.lines().enumerate() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            let quoted = line.split('`').skip(1).step_by(2);
+            found.extend(quoted.filter(|word| is_path(word)).map(|word| (index + 1, word)));
+        }
+    }
+    found
+}
+
+fn is_path(word: &str) -> bool {
+    let local = !word.starts_with(['/', '-']) && !word.contains([' ', ':', '@']);
+    local && (word.contains('/') || word.ends_with(".md"))
+}
+
+#[test]
+fn a_path_is_told_from_a_command_and_an_address() {
+    let text = "see `src/lib.rs` and `make run`, `a@b/c`, `README.md`\n```\n`no/such`\n```\n`tests/tidy`\n";
+    assert_eq!(paths(text), [(1, "src/lib.rs"), (1, "README.md"), (5, "tests/tidy")]);
+}
