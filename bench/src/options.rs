@@ -15,12 +15,25 @@ use clap::{Args, Parser, Subcommand};
 ///
 /// At the end one JSON line is written to standard output. Exit code 0 means that there was not one error.
 #[derive(Parser, Debug)]
-#[command(name = "ringpost-bench", version)]
+#[command(name = "ringpost-bench", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
+
+const EXAMPLES: &str = "\
+Examples, against `RINGPOST_DEMO_PASSWORD=secret make run`:
+  ringpost-bench lmtp --user-pattern alice@example.test --connections 64 --seconds 10
+  ringpost-bench smtp --user-pattern alice@example.test --rate 500     open loop: 500 a second
+  export RINGPOST_BENCH_PASSWORD=secret
+  ringpost-bench imap-fetch --user-pattern alice@example.test --prepare
+  ringpost-bench pop3-retr --help                                      all options of a scenario
+
+Exit status:
+  0  done, and not one error
+  1  there were errors, or nothing could be begun
+  2  the command line is wrong";
 
 /// The scenarios.
 #[derive(Subcommand, Clone, Debug)]
