@@ -5,6 +5,7 @@
 //! 20 ms and 19 MiB.
 //! *Never*: keeps a password.
 
+use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 
@@ -12,6 +13,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 const COST: (u32, u32, u32) = (19_456, 2, 1);
 /// Cost for passwords that were drawn from 128 random bits: nobody guesses those, whatever a guess costs.
 const COST_OF_GENERATED: (u32, u32, u32) = (64, 1, 1);
+/// The most that a hash from elsewhere may cost: 256 MiB.
+const COST_MAX: (u32, u32, u32) = (262_144, 64, 16);
 /// Letters of a generated password: no two look alike.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Letters in it, five bits each: 130 bits.
@@ -43,9 +46,34 @@ pub fn generate() -> Result<String, String> {
     Ok(random.iter().map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect())
 }
 
-/// Whether `password` belongs to the PHC string `hash`. A string that is none belongs to no password.
+/// Whether `password` belongs to the PHC string `hash`. A string that [`check`] refuses belongs to no password.
 pub fn verify(hash: &str, password: &[u8]) -> bool {
-    Argon2::default().verify_password(password, hash).is_ok()
+    let parsed = parse(hash);
+    parsed.is_ok_and(|parsed| Argon2::default().verify_password(password, &parsed).is_ok())
+}
+
+/// Whether an account may have this hash: one login must not take the memory or the minutes of all others.
+///
+/// # Errors
+/// One line: what is expected instead.
+pub fn check(hash: &str) -> Result<(), String> {
+    parse(hash).map(drop)
+}
+
+fn parse(hash: &str) -> Result<PasswordHash, String> {
+    let (memory_kib, passes, lanes) = COST_MAX;
+    let fits = |parsed: &PasswordHash| {
+        let params = Params::try_from(parsed).is_ok_and(|params| {
+            params.m_cost() <= memory_kib && params.t_cost() <= passes && params.p_cost() <= lanes
+        });
+        params && Algorithm::try_from(parsed.algorithm.as_str()).is_ok() && parsed.hash.is_some()
+    };
+    PasswordHash::new(hash).ok().filter(fits).ok_or_else(|| {
+        format!(
+            "not a password hash that is taken: give an argon2 PHC string, at most \
+             m={memory_kib},t={passes},p={lanes}"
+        )
+    })
 }
 
 fn hash_at((memory_kib, passes, lanes): (u32, u32, u32), password: &[u8]) -> Result<String, String> {
@@ -74,6 +102,20 @@ mod tests {
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(verify(&one, b"secret") && verify(&two, b"secret"));
         assert!(!verify(&one, b"Secret") && !verify("no hash", b"secret"));
+    }
+
+    #[test]
+    fn a_hash_that_would_cost_too_much_is_refused_unseen() {
+        let good = hash(b"secret").unwrap();
+        assert_eq!(check(&good), Ok(()));
+        for cost in ["m=4000000000,t=2,p=1", "m=19456,t=4000000000,p=1", "m=19456,t=2,p=99"] {
+            let costly = good.replace("m=19456,t=2,p=1", cost);
+            assert!(check(&costly).unwrap_err().contains("at most m=262144"), "{costly}");
+            assert!(!verify(&costly, b"secret"));
+        }
+        for other in ["", "not a hash", "$2y$05$abcdefghijklmnopqrstuv", "$argon2id$v=19$m=64,t=1,p=1"] {
+            assert!(check(other).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use ringpost_engine::ids::{ShardId, Slot, normalise_address};
 use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 
 use super::wire::{BULK_ACCOUNTS_MAX, Line, Request};
+use crate::password;
 use crate::shard::admin::{AccountInfo, AdminReply, AdminRequest, MailboxInfo};
 
 /// Rows a shard is asked for at a time.
@@ -44,6 +45,7 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
         Request::AccountAdd { address, password_hash, services } => {
             Ok(services_of(&services).and_then(|services| {
                 let address = local_address(shards, &address)?;
+                password::check(&password_hash)?;
                 done(ask_owner(
                     shards,
                     &address.clone(),
@@ -53,6 +55,7 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
         }
         Request::AccountAddMany { accounts } => add_many(shards, accounts, sink),
         Request::AccountPassword { address, password_hash } => Ok(address_of(&address).and_then(|address| {
+            password::check(&password_hash)?;
             done(ask_owner(
                 shards,
                 &address.clone(),
@@ -194,6 +197,7 @@ fn add_many(shards: &dyn Shards, accounts: Vec<(String, String)>, sink: &mut Sin
     for (text, hash) in accounts {
         let checked =
             address_of(&text).and_then(|address| check_domain(&address, &domains).map(|()| address));
+        let checked = checked.and_then(|address| password::check(&hash).map(|()| address));
         match checked {
             Ok(address) => {
                 by_shard.entry(Slot::of(&address).shard(shards.count())).or_default().push((address, hash));
@@ -320,6 +324,8 @@ mod tests {
 
     use super::*;
 
+    const HASH: &str = crate::proto::UNKNOWN_ACCOUNT_HASH;
+
     /// Shards as sorted maps, enough to answer listings and additions.
     struct Fake {
         accounts: Vec<Mutex<BTreeMap<String, String>>>,
@@ -381,11 +387,11 @@ mod tests {
     fn listings_of_several_shards_come_out_sorted_across_pages() {
         let shards = fake(3);
         let accounts: Vec<_> =
-            (0..BULK_ACCOUNTS_MAX).map(|n| (format!("U{n}@example.test"), "h".to_string())).collect();
+            (0..BULK_ACCOUNTS_MAX).map(|n| (format!("U{n}@example.test"), HASH.to_string())).collect();
         let added = lines(&shards, Request::AccountAddMany { accounts: accounts.clone() });
         assert_eq!(added.len(), BULK_ACCOUNTS_MAX + 1);
         let more: Vec<_> =
-            (0..BULK_ACCOUNTS_MAX).map(|n| (format!("v{n}@example.test"), "h".to_string())).collect();
+            (0..BULK_ACCOUNTS_MAX).map(|n| (format!("v{n}@example.test"), HASH.to_string())).collect();
         lines(&shards, Request::AccountAddMany { accounts: more });
         let listed = lines(&shards, Request::AccountList);
         let names: Vec<_> = listed
@@ -406,7 +412,7 @@ mod tests {
         let add = |address: &str| {
             let request = Request::AccountAdd {
                 address: address.to_string(),
-                password_hash: "h".to_string(),
+                password_hash: HASH.to_string(),
                 services: vec!["imap".to_string()],
             };
             lines(&shards, request).pop().unwrap()
