@@ -170,6 +170,8 @@ pub const TURN_EVENTS_MAX: usize = 256;
 pub const OUTBOX_MESSAGES_MAX: usize = 4_096;
 /// Milliseconds after which a full inbox is tried again.
 pub const OUTBOX_RETRY_MS: u64 = 1;
+/// Milliseconds that log lines gather before they are written together.
+pub const LINES_GATHER_MS: u64 = 5;
 /// Log lines that may wait for the sink; beyond it they are counted and dropped.
 pub const LOG_LINES_MAX: usize = 8_192;
 /// Receive buffers of one shard in use at once; whoever needs one more waits.
@@ -203,6 +205,12 @@ pub const CONTROL_MS: u64 = 30_000;
 pub const VERIFY_CACHE_ENTRIES_MAX: usize = 65_536;
 /// Milliseconds for which one is remembered.
 pub const VERIFY_CACHE_MS: u64 = 5 * 60 * 1_000;
+/// Runs of the log that a shard remembers to have found in memory, until the next tick.
+pub const RECENT_RUNS_MAX: usize = 32;
+/// Bytes between two pieces of the log that are looked at together.
+pub const RUN_GAP_BYTES_MAX: u64 = 256 * 1024;
+/// Bytes of the log that are brought into memory before they are handed to a socket.
+pub const SEND_WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes that one read brings into memory.
 pub const WARM_BYTES: usize = 256 * 1024;
 /// Bytes of zeroes that one write puts into a new segment.

@@ -100,8 +100,11 @@ fn start(data: &Path) -> World {
     let new = runtime::stored_shards(data).expect("readable").is_none();
     let plan = plan(data, tls);
     runtime::preflight(&plan).expect("this machine can serve");
-    let running = runtime::start(plan, Arc::new(move |line| sink.lock().expect("the list").push(line)))
-        .expect("it starts");
+    let running = runtime::start(
+        plan,
+        Arc::new(move |lines: &[Line]| sink.lock().expect("the list").extend_from_slice(lines)),
+    )
+    .expect("it starts");
     let world = World { running, roots, lines };
     if new {
         let control = world.running.control();
@@ -484,6 +487,6 @@ fn what_cannot_be_served_is_refused_before_anything_is() {
     world.running.drain().expect("a clean end");
     let mut other = plan(data.path(), certificate().0);
     other.shards = SHARDS + 1;
-    let refused = runtime::start(other, Arc::new(drop)).err().expect("another number of shards");
+    let refused = runtime::start(other, Arc::new(|_: &[Line]| {})).err().expect("another number of shards");
     assert!(refused.contains("2 shards"), "{refused}");
 }

@@ -320,6 +320,7 @@ impl Core {
     async fn tick(self: Rc<Core>) {
         while !self.life.ended.get() {
             tokio::time::sleep(Duration::from_millis(TICK_MS)).await;
+            self.files.forget_recent();
             self.post(Event::Tick);
         }
     }

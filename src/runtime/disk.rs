@@ -22,6 +22,7 @@ use ringpost_engine::ids::{SegmentId, ShardId};
 use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
 
 use super::ring;
+use super::warm::{Recent, runs};
 use crate::limits::{CREATE_CHUNK_BYTES, WARM_BYTES};
 use crate::sys::cpu::Cores;
 use crate::sys::map::{Mapping, RESIDENT_PAGES_MAX, is_resident, page_bytes};
@@ -31,6 +32,7 @@ use crate::sys::request::{self, Descriptor, GATHER_SLICES_MAX, Gather};
 pub struct Files {
     folder: Arc<Path>,
     open: RefCell<BTreeMap<FileId, Descriptor>>,
+    recent: Recent,
     /// Where helper threads may run: a pinned thread would hand its own core down to them.
     cores: Cores,
 }
@@ -58,7 +60,7 @@ impl Files {
             fs::create_dir_all(&folder)?;
             File::open(data)?.sync_all()?;
         }
-        Ok(Files { folder: folder.into(), open: RefCell::default(), cores })
+        Ok(Files { folder: folder.into(), open: RefCell::default(), recent: Recent::default(), cores })
     }
 
     /// Carries a request out while the shard serves.
@@ -135,21 +137,37 @@ impl Files {
         ring::submit(request::sync_data(&self.descriptor(file)?)).await.result.map(drop)
     }
 
-    /// Brings what is not in memory in, so that whoever looks at it does not wait in a page fault.
+    /// Brings what is not in memory in, so that whoever looks at it (the kernel included, when it sends) does
+    /// not wait in a page fault.
     ///
     /// # Errors
     /// The medium cannot be read.
     pub async fn warm(&self, extents: &[(Extent, Bytes)]) -> io::Result<()> {
-        let step = (RESIDENT_PAGES_MAX - 1) * page_bytes();
-        for (extent, bytes) in extents {
-            for (number, chunk) in bytes.chunks(step).enumerate() {
-                if !is_resident(chunk)? {
-                    let offset = extent.offset + (number * step) as u64;
-                    self.read_through(extent.segment, offset, chunk.len()).await?;
-                }
+        for run in runs(extents) {
+            if self.recent.knows(run)? {
+                continue;
+            }
+            for (extent, bytes) in run {
+                self.warm_one(*extent, bytes).await?;
             }
         }
         Ok(())
+    }
+
+    async fn warm_one(&self, extent: Extent, bytes: &Bytes) -> io::Result<()> {
+        let step = (RESIDENT_PAGES_MAX - 1) * page_bytes();
+        for (number, chunk) in bytes.chunks(step).enumerate() {
+            if !is_resident(chunk, chunk)? {
+                let offset = extent.offset + (number * step) as u64;
+                self.read_through(extent.segment, offset, chunk.len()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was found in memory may have gone out of it: look again.
+    pub fn forget_recent(&self) {
+        self.recent.forget();
     }
 
     async fn read_through(&self, segment: SegmentId, offset: u64, len: usize) -> io::Result<()> {
@@ -459,12 +477,12 @@ mod tests {
         let bytes = view.slice(0, 8 << 20).expect("in the file");
         let file = files.open_file(SEGMENT).expect("open");
         crate::sys::map::evict(&file).expect("evict");
-        if is_resident(&bytes[..4096]).expect("mincore") {
+        if is_resident(&bytes[..4096], &bytes[..4096]).expect("mincore") {
             eprintln!("this file system keeps its pages; only the path is tested");
         }
         let extent = Extent { segment: SegmentId(7), offset: 0, len: 8 << 20 };
         ring::run(async { files.warm(&[(extent, bytes.clone())]).await.expect("warm") }).expect("done");
-        assert!(bytes.chunks(4 << 10).all(|page| is_resident(page).expect("mincore")));
+        assert!(bytes.chunks(4 << 10).all(|page| is_resident(page, page).expect("mincore")));
     }
 
     #[test]

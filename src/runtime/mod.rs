@@ -32,6 +32,7 @@ mod send;
 mod signals;
 mod tls;
 mod verify;
+mod warm;
 
 pub use running::{Control, Running, preflight, start, stored_shards};
 pub use signals::{hold as hold_signals, wait as wait_for_stop};
@@ -79,5 +80,5 @@ pub struct Plan {
     pub pin: bool,
 }
 
-/// Takes log lines. Called on one thread of its own, so it may block.
-pub type LogSink = Arc<dyn Fn(Line) + Send + Sync>;
+/// Takes log lines, in order, as many as have gathered. Called on one thread of its own, so it may block.
+pub type LogSink = Arc<dyn Fn(&[Line]) + Send + Sync>;

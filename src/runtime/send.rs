@@ -1,8 +1,8 @@
 //! Output on its way to a client.
 //!
 //! *Owns*: how pieces become gathered sends, or TLS records. *Promises*: on a plaintext connection a mapped
-//! piece goes to the kernel as a slice of the mapping, unseen; with TLS it is encrypted from where it lies,
-//! after it was brought in; a client that takes nothing for `SEND_STALL_MS` is given up. *Assumes*: one send
+//! piece goes to the kernel as a slice of the mapping, unseen; with TLS it is encrypted from where it lies; in
+//! both cases after it was brought in; a client that takes nothing for `SEND_STALL_MS` is given up. *Assumes*: one send
 //! per connection at a time.
 //! *Never*: holds more ciphertext than `TLS_SEND_BYTES` and a record.
 
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::disk::Files;
 use super::ring;
 use super::tls::{RECORD_BYTES_MAX, Secured};
-use crate::limits::{SEND_STALL_MS, TLS_JOIN_BYTES_MAX, TLS_SEND_BYTES};
+use crate::limits::{SEND_STALL_MS, SEND_WINDOW_BYTES, TLS_JOIN_BYTES_MAX, TLS_SEND_BYTES};
 use crate::shard::event::{CloseReason, Piece};
 use crate::sys::request::{self, Descriptor, Gather};
 use crate::sys::socket::{Direction, shut};
@@ -63,13 +63,37 @@ pub async fn send(
     tls: Option<&mut Secured>,
     files: &Files,
 ) -> Result<(), CloseReason> {
-    let bytes = |piece: Piece| match piece {
-        Piece::Bytes(bytes) | Piece::Mapped { bytes, .. } => bytes,
-    };
     match tls {
-        None => send_plain(socket, pieces.into_iter().map(bytes), PATIENCE).await,
+        None => send_clear(socket, pieces, files).await,
         Some(secured) => send_secured(socket, pieces, secured, files).await,
     }
+}
+
+/// Sends pieces as they are, a window at a time: what the kernel is to send is in memory first, or the shard's
+/// thread would wait for the disk in its place.
+async fn send_clear(socket: &Descriptor, pieces: Vec<Piece>, files: &Files) -> Result<(), CloseReason> {
+    let (mut ready, mut mapped) = (Vec::with_capacity(pieces.len()), 0);
+    for piece in pieces {
+        let (extent, bytes) = match piece {
+            Piece::Bytes(bytes) => {
+                ready.push(bytes);
+                continue;
+            }
+            Piece::Mapped { extent, bytes } => (extent, bytes),
+        };
+        for start in (0..bytes.len()).step_by(SEND_WINDOW_BYTES) {
+            let bytes = bytes.slice(start..bytes.len().min(start + SEND_WINDOW_BYTES));
+            mapped += bytes.len();
+            let next = [(extent.slice(start as u32, bytes.len() as u32), bytes)];
+            files.warm(&next).await.map_err(unreadable)?;
+            ready.extend(next.map(|(_, bytes)| bytes));
+            if mapped >= SEND_WINDOW_BYTES {
+                mapped = 0;
+                send_plain(socket, ready.drain(..), PATIENCE).await?;
+            }
+        }
+    }
+    send_plain(socket, ready, PATIENCE).await
 }
 
 async fn send_secured(

@@ -55,9 +55,9 @@ pub fn serve(data: &Path, config: Option<PathBuf>) -> Result<(), String> {
     };
     table::print(&config, data, running.addresses(), &accounts)?;
     let signal = runtime::wait_for_stop();
-    sink(Line::new(Level::Info, "drain").with("why", signal));
+    sink(&[Line::new(Level::Info, "drain").with("why", signal)]);
     running.drain()?;
-    sink(Line::new(Level::Info, "stopped"));
+    sink(&[Line::new(Level::Info, "stopped")]);
     Ok(())
 }
 
@@ -98,12 +98,15 @@ fn plan(data: &Path, config: &Config) -> Result<Plan, String> {
 
 /// Log lines go to standard error; a reader that went away does not stop the mail.
 fn sink(json: bool) -> LogSink {
-    Arc::new(move |line: Line| {
+    Arc::new(move |lines: &[Line]| {
         // A clock before 1970 is told as 1970: a line is worth more than its time.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = moment(now.as_millis() as u64);
-        let text = if json { line.json(&time) } else { line.text(&time) };
-        let _reader_gone =
-            std::io::Write::write_all(&mut std::io::stderr().lock(), format!("{text}\n").as_bytes());
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(&if json { line.json(&time) } else { line.text(&time) });
+            text.push('\n');
+        }
+        let _reader_gone = std::io::Write::write_all(&mut std::io::stderr().lock(), text.as_bytes());
     })
 }

@@ -65,29 +65,28 @@ pub fn page_bytes() -> usize {
     usize::try_from(size).unwrap_or(4096)
 }
 
-/// Whether every page of a mapping's slice is in memory, at most [`RESIDENT_PAGES_MAX`] of them looked at.
-/// A longer slice is "not resident". Looking does not bring anything in.
+/// Whether every page from the beginning of `first` to the end of `last` is in memory, at most
+/// [`RESIDENT_PAGES_MAX`] of them looked at. A longer range, or one that runs backwards, is "not resident".
+/// Looking does not bring anything in.
 ///
 /// # Errors
-/// What the kernel says, for example when the slice is not of a mapping.
-pub fn is_resident(bytes: &[u8]) -> io::Result<bool> {
-    if bytes.is_empty() {
-        return Ok(true);
-    }
+/// What the kernel says, for example when something between the two is not mapped.
+pub fn is_resident(first: &[u8], last: &[u8]) -> io::Result<bool> {
     let page = page_bytes();
-    let address = bytes.as_ptr() as usize;
-    let start = address - address % page;
-    let len = address + bytes.len() - start;
+    let (start, end) = (first.as_ptr() as usize, last.as_ptr() as usize + last.len());
+    let start = start - start % page;
+    let Some(len) = end.checked_sub(start) else { return Ok(false) };
     let mut pages = [0u8; RESIDENT_PAGES_MAX];
-    if len.div_ceil(page) > pages.len() {
+    let count = len.div_ceil(page);
+    if count > pages.len() {
         return Ok(false);
     }
-    // SAFETY: the pages belong to a live slice, and `pages` has one byte for each.
+    // SAFETY: only page tables are looked at, whatever the addresses are; `pages` has one byte for each page.
     let result = unsafe { libc::mincore(start as *mut libc::c_void, len, pages.as_mut_ptr()) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(pages[..len.div_ceil(page)].iter().all(|page| page & 1 == 1))
+    Ok(pages[..count].iter().all(|page| page & 1 == 1))
 }
 
 /// Asks the kernel to drop a file's clean pages from memory.
@@ -119,7 +118,11 @@ mod tests {
         std::os::unix::fs::FileExt::write_all_at(&file, b"later", 4094).expect("write");
         drop(file);
         assert_eq!(&mapping.as_ref()[4094..4099], b"later");
-        assert!(is_resident(&mapping.as_ref()[4090..4100]).expect("mincore"));
+        let bytes = &mapping.as_ref()[4090..4100];
+        assert!(is_resident(bytes, bytes).expect("mincore"));
+        assert!(is_resident(&bytes[..1], &bytes[9..]).expect("mincore"));
+        let (front, back) = (&mapping.as_ref()[..1], &mapping.as_ref()[8191..]);
+        assert!(!is_resident(back, front).expect("backwards"));
     }
 
     #[test]
