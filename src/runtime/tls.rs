@@ -34,16 +34,18 @@ pub fn settings(tls: &Tls) -> Result<Arc<ServerConfig>, String> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("the certificate is not PEM: {error}"))?;
     if chain.is_empty() {
-        return Err("the certificate file holds no certificate in PEM form".to_owned());
+        return Err("the certificate file (tls.certificate_file) holds no certificate in PEM form".to_owned());
     }
     let key = PrivateKeyDer::from_pem_slice(&tls.private_key_pem)
-        .map_err(|error| format!("the private key cannot be read: {error}"))?;
+        .map_err(|error| format!("the private key (tls.private_key_file) is no PEM key: {error}"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map(Arc::new)
-        .map_err(|error| format!("certificate and private key cannot be used together: {error}"))
+        .map_err(|error| {
+            format!("certificate and private key do not fit: {error}; give the key that the certificate has")
+        })
 }
 
 /// How a connection's TLS stands.

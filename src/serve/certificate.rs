@@ -40,8 +40,9 @@ fn read(certificate: &Path, key: &Path) -> Result<Tls, String> {
 }
 
 fn make(folder: &Path, certificate: &Path, key: &Path, hostname: &str) -> Result<(), String> {
-    let failed =
-        |what: &Path, error: String| format!("{}: cannot make the certificate: {error}", what.display());
+    let failed = |what: &Path, error: String| {
+        format!("{}: cannot make the certificate: {error}; run as the folder's owner", what.display())
+    };
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error.to_string()))?;
     let mut names = vec!["localhost".to_string(), "127.0.0.1".to_string(), "::1".to_string()];
     if !names.iter().any(|name| name == hostname) {

@@ -76,7 +76,7 @@ pub fn stored_shards(data: &Path) -> Result<Option<u16>, String> {
             _ => Err(format!("{} should hold the number of shards: restore it", path.display())),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        Err(error) => Err(format!("cannot read {}: {error}; run as the folder's owner", path.display())),
     }
 }
 
