@@ -29,7 +29,7 @@ const BUG_SEEDS: u64 = 100;
 /// What all of them come to.
 const LOST: &str = "an acknowledged message is lost";
 /// What some run must have done: a simulation that does nothing proves nothing.
-const DONE: [&str; 12] = [
+const DONE: [&str; 19] = [
     "taken",
     "removed",
     "copied",
@@ -42,6 +42,13 @@ const DONE: [&str; 12] = [
     "aliases changed",
     "rotten octets",
     "accounts quarantined",
+    "mailboxes created",
+    "mailboxes renamed",
+    "mailboxes deleted",
+    "inboxes renamed",
+    "subscriptions changed",
+    "turns",
+    "turns refused",
 ];
 
 #[test]

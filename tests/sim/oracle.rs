@@ -9,14 +9,19 @@
 //! UIDNEXT, what was acknowledged as removed is not there, mod-sequences do not fall.
 
 mod lives;
+mod names;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use lives::Behind;
 use lives::{Alias, Life};
+use names::Names;
 use ringpost_engine::change::FlagBits;
 use ringpost_engine::index::{AccountRef, MailboxRef, Message};
 use ringpost_engine::store::Store;
+pub use turns::TURN;
+use turns::Turns;
 
 /// Names a message of this simulation.
 pub type Token = u64;
@@ -71,6 +76,8 @@ pub struct Oracle {
     retired: BTreeSet<(String, String, u32)>,
     /// Aliases that administrators change.
     aliases: BTreeMap<String, Alias>,
+    names: Names,
+    turns: Turns,
     /// Whether rot took domains or aliases.
     names_lost: bool,
     /// Acknowledgements by kind.
@@ -264,11 +271,11 @@ impl Oracle {
     ) -> Result<Verdict, String> {
         let address = account.address().to_owned();
         let highest = account.highest_modseq().0;
-        let mut counters = Ok(());
+        let mut counters = self.check_names(account);
         if let Some(before) = self.modseqs.insert(address.clone(), highest)
             && highest < before
         {
-            counters = Err(format!("{address}: HIGHESTMODSEQ fell from {before} to {highest}"));
+            counters = counters.and(Err(format!("{address}: HIGHESTMODSEQ fell from {before} to {highest}")));
         }
         for mailbox in account.mailboxes() {
             counters = counters.and(self.check_mailbox(&address, mailbox));
@@ -337,6 +344,7 @@ impl Oracle {
                 return Err(format!("{place:?} has lost {flag}"));
             }
         }
+        self.check_turns(&place, mailbox, message)?;
         self.token_at(&place).ok_or_else(|| format!("{place:?} is not known"))
     }
 }

@@ -7,7 +7,7 @@ use ringpost::proto::Service;
 use ringpost_engine::ids::normalise_address;
 
 use crate::clients::Client;
-use crate::clients::imap::{Imap, Op};
+use crate::clients::imap::{Imap, Naming, Op};
 use crate::clients::pop3::Pop3;
 use crate::clients::smtp::{Fate, Mail, Smtp, To};
 use crate::oracle::{Token, token_line};
@@ -30,6 +30,7 @@ pub struct Plan {
     pub span_us: u64,
     pub message_bytes_max: u64,
     last_token: Token,
+    last_box: u64,
 }
 
 impl Plan {
@@ -50,6 +51,7 @@ impl Plan {
             span_us: rng.within(1..20) * 1_000_000,
             message_bytes_max: *rng.pick(&[SMALL_BYTES, 4_000, 40_000]),
             last_token: 0,
+            last_box: 0,
         }
     }
 
@@ -70,12 +72,15 @@ impl Plan {
                 if self.message_bytes_max <= SMALL_BYTES && rng.chance(10) {
                     // Enough to make long commands take turns (limits::STEP_MESSAGES_MAX).
                     for _ in 0..7 {
-                        ops.extend([Op::CopyAll(mailbox), Op::Read]);
+                        ops.extend([Op::CopyAll(mailbox.to_owned()), Op::Read]);
                     }
                     ops.push(Op::Search { header: false });
                 }
                 for _ in 0..rng.within(0..8) {
                     ops.push(self.op(rng, other));
+                }
+                if rng.chance(15) {
+                    ops.extend(self.names(rng));
                 }
                 if rng.chance(40) {
                     ops.push(Op::Idle);
@@ -86,19 +91,43 @@ impl Plan {
     }
 
     fn op(&mut self, rng: &mut Rng, other: &'static str) -> Op {
-        match rng.within(0..10) {
+        match rng.within(0..13) {
             0 => Op::Read,
             1 | 2 => Op::Flag(rng.pick::<&str>(&FLAGS)),
             3 => Op::Remove,
-            4 => Op::Copy(other),
-            5 => Op::Move(other),
+            4 => Op::Copy(other.to_owned()),
+            5 => Op::Move(other.to_owned()),
             6 => {
                 let (token, octets) = self.message(rng);
                 Op::Append(token, octets)
             }
             7 | 8 => Op::Search { header: rng.chance(50) },
+            9..12 => Op::Turn,
             _ => Op::Noop,
         }
+    }
+
+    /// The life of a mailbox of the user's own, ending somewhere in its middle.
+    fn names(&mut self, rng: &mut Rng) -> Vec<Op> {
+        self.last_box += 2;
+        let (first, second) = (format!("Box{}", self.last_box), format!("Box{}", self.last_box + 1));
+        if rng.chance(15) {
+            return vec![Op::Name(Naming::Rename("INBOX".to_owned(), first)), Op::Noop];
+        }
+        let below = if rng.chance(50) { "/Under" } else { "" };
+        let (here, there) = (format!("{first}{below}"), format!("{second}{below}"));
+        let whole = [
+            Op::Name(Naming::Create(here.clone())),
+            Op::Copy(here.clone()),
+            Op::Name(Naming::Subscribe(here.clone(), true)),
+            Op::Move(here.clone()),
+            Op::Name(Naming::Rename(first, second)),
+            Op::Name(Naming::Subscribe(here, false)),
+            Op::Copy(there.clone()),
+            Op::Name(Naming::Delete(there)),
+        ];
+        let steps = rng.within(1..whole.len() as u64 + 1) as usize;
+        whole.into_iter().take(steps).collect()
     }
 
     fn hand_over(&mut self, rng: &mut Rng) -> Box<dyn Client> {

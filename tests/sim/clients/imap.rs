@@ -1,12 +1,16 @@
 //! IMAP: keeps a view of a mailbox by the rules of sequence numbers, changes it, and idles on it.
 
+mod names;
+
 use std::collections::VecDeque;
 
 use ringpost::proto::Service;
 
 use super::lines::Reader;
+pub use names::Naming;
+
 use super::{Client, Tools, View};
-use crate::oracle::{Place, Token, Verdict};
+use crate::oracle::{Place, TURN, Token, Verdict};
 
 /// Messages of one COPY: more would not fit a command line (limits::IMAP_LINE_BYTES_MAX).
 const COPY_MAX: usize = 1_000;
@@ -21,15 +25,19 @@ pub enum Op {
     /// Marks some message and expunges.
     Remove,
     /// UID COPY of one message.
-    Copy(&'static str),
+    Copy(String),
     /// UID COPY of every known message: a few of these make a mailbox large.
-    CopyAll(&'static str),
+    CopyAll(String),
     /// UID SEARCH for one message by its token, in the header or in the whole text.
     Search { header: bool },
     /// UID MOVE of one message.
-    Move(&'static str),
+    Move(String),
     /// APPEND of a message.
     Append(Token, Vec<u8>),
+    /// Turns a keyword over, unless somebody else changed the message meanwhile.
+    Turn,
+    /// CREATE, RENAME, DELETE, SUBSCRIBE.
+    Name(Naming),
     /// NOOP, for what there is to tell.
     Noop,
     /// IDLE until told otherwise.
@@ -47,9 +55,23 @@ enum Doing {
     Flag(Place, &'static str),
     Mark(Place),
     Expunge(Vec<Place>),
-    Copy { from: Vec<Place>, to: &'static str, moved: bool },
+    Copy {
+        from: Vec<Place>,
+        to: String,
+        moved: bool,
+    },
     Search(Token),
     Append(Token),
+    /// FETCH of what the change is to build on.
+    Look(Place),
+    Turn {
+        place: Place,
+        base: u64,
+        on: bool,
+        /// The condition names a state before `base`: it must not hold.
+        stale: bool,
+    },
+    Name(Naming),
     Noop,
     Idle,
     Logout,
@@ -69,6 +91,8 @@ pub struct Imap {
     /// The literal to send when the server says go on.
     literal: Option<Vec<u8>>,
     copied: Option<(Vec<u32>, Vec<u32>)>,
+    /// The last FETCH answer with a mod-sequence: UID, mod-sequence, whether the keyword was set.
+    looked: Option<(u32, u64, bool)>,
     /// The life of the account that is logged in to.
     life: Option<u64>,
     done: bool,
@@ -115,6 +139,7 @@ impl Imap {
             idling: false,
             literal: None,
             copied: None,
+            looked: None,
             life: None,
             done: false,
         }
@@ -176,8 +201,8 @@ impl Imap {
                 let place = self.place(uid);
                 tools.oracle.copying(&place);
                 tools.oracle.removing(&place);
-                let doing = Doing::Copy { from: vec![place], to, moved: true };
-                self.command(tools, &format!("UID MOVE {uid} {to}"), doing);
+                let text = format!("UID MOVE {uid} {to}");
+                self.command(tools, &text, Doing::Copy { from: vec![place], to, moved: true });
             }
             (Op::Append(token, octets), _) => {
                 let (account, mailbox) = (self.view.account.clone(), self.view.mailbox.clone());
@@ -192,12 +217,23 @@ impl Imap {
                     self.literal = Some(octets);
                 }
             }
+            // The first message, so that sessions meet.
+            (Op::Turn, Some(_)) => {
+                let uid = self.view.uids.iter().copied().find(|uid| *uid != 0).unwrap_or(1);
+                self.looked = None;
+                let doing = Doing::Look(self.place(uid));
+                self.command(tools, &format!("UID FETCH {uid} (FLAGS MODSEQ)"), doing);
+            }
+            (Op::Name(naming), _) => {
+                tools.oracle.naming(&self.view.account, &naming);
+                self.command(tools, &naming.command(), Doing::Name(naming));
+            }
             (Op::Idle, _) => self.command(tools, "IDLE", Doing::Idle),
             _ => self.command(tools, "NOOP", Doing::Noop),
         }
     }
 
-    fn copy(&mut self, tools: &mut Tools<'_>, from: Vec<Place>, to: &'static str) {
+    fn copy(&mut self, tools: &mut Tools<'_>, from: Vec<Place>, to: String) {
         from.iter().for_each(|place| tools.oracle.copying(place));
         let uids: Vec<String> = from.iter().map(|place| place.2.to_string()).collect();
         let text = format!("UID COPY {} {to}", uids.join(","));
@@ -292,6 +328,10 @@ impl Imap {
         if let Some(flags) = flags_of(text) {
             self.view.flags[at] = Some(flags);
         }
+        if let (Some(modseq), Some(flags)) = (number_after(text, "MODSEQ ("), flags_of(text)) {
+            let on = flags.iter().any(|flag| flag == TURN);
+            self.looked = Some((self.view.uids[at], u64::from(modseq), on));
+        }
         match (literals.first(), self.view.uids[at]) {
             (Some(octets), uid) if uid != 0 => tools.oracle.shown_in_snapshot(&self.place(uid), octets),
             _ => Ok(()),
@@ -307,7 +347,10 @@ impl Imap {
         let doing = std::mem::replace(&mut self.doing, Doing::Noop);
         self.idling = false;
         // Messages that others removed make some commands fail even on a calm day; nothing may be BAD.
-        let may_fail = matches!(doing, Doing::Flag(..) | Doing::Mark(_) | Doing::Copy { .. } | Doing::Read);
+        let may_fail = matches!(
+            doing,
+            Doing::Flag(..) | Doing::Mark(_) | Doing::Copy { .. } | Doing::Read | Doing::Turn { .. }
+        );
         if text.starts_with("BAD") || (!good && tools.calm && !may_fail) {
             return Err(format!("IMAP {doing:?} got {text:?}"));
         }
@@ -345,12 +388,34 @@ impl Imap {
                     if !from.contains(&place) {
                         return Err(format!("COPYUID names {source}, which was not asked for"));
                     }
-                    tools.oracle.copied(&place, &(place.0.clone(), to.to_owned(), target))?;
+                    tools.oracle.copied(&place, &(place.0.clone(), to.clone(), target))?;
                     if moved {
                         tools.oracle.removed(&place);
                     }
                 }
             }
+            Doing::Look(place) if good => {
+                if let Some((uid, base, on)) = self.looked.take().filter(|looked| looked.0 == place.2) {
+                    let (on, sign) = if on { (false, '-') } else { (true, '+') };
+                    let stale = tools.rng.chance(20);
+                    let since = base - u64::from(stale);
+                    let text = format!("UID STORE {uid} (UNCHANGEDSINCE {since}) {sign}FLAGS ({TURN})");
+                    self.command(tools, &text, Doing::Turn { place, base, on, stale });
+                    return Ok(());
+                }
+            }
+            Doing::Turn { .. } if text.contains("[MODIFIED ") => tools.oracle.turn_refused(),
+            Doing::Turn { place, base, stale: true, .. } if good && self.view.uids.contains(&place.2) => {
+                return Err(format!("{place:?} was changed at MODSEQ {base} by a condition below it"));
+            }
+            Doing::Turn { place, base, on, .. } if good && self.view.uids.contains(&place.2) => {
+                if let Some((_, made, _)) =
+                    self.looked.take().filter(|looked| (looked.0, looked.2) == (place.2, on))
+                {
+                    tools.oracle.turned(&place, base, made, on)?;
+                }
+            }
+            Doing::Name(naming) if good => tools.oracle.named(&self.view.account, &naming)?,
             Doing::Append(token) => {
                 self.literal = None;
                 if good {

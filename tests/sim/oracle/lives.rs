@@ -127,6 +127,8 @@ impl Oracle {
         self.marked.retain(|place| place.0 != address);
         self.gone.retain(|place| place.0 != address);
         self.flags.retain(|place, _| place.0 != address);
+        self.turns.retain(|place, _| place.0 != address);
+        self.names.forget(address);
         self.modseqs.remove(address);
         let ended = self.mailboxes.extract_if(.., |key, _| key.0 == address);
         self.retired.extend(ended.map(|((account, name), seen)| (account, name, seen.uid_validity)));
