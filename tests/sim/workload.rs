@@ -126,7 +126,7 @@ impl Plan {
             Op::Copy(there.clone()),
             Op::Name(Naming::Delete(there)),
         ];
-        let steps = rng.within(1..whole.len() as u64 + 1) as usize;
+        let steps = rng.within(1..whole.len() as u64 + 6) as usize;
         whole.into_iter().take(steps).collect()
     }
 

@@ -338,6 +338,62 @@ impl Imap {
         }
     }
 
+    /// Turns the keyword over if what was looked at is still so; false when it is gone already.
+    fn turn(&mut self, place: Place, tools: &mut Tools<'_>) -> bool {
+        let Some((uid, base, on)) = self.looked.take().filter(|looked| looked.0 == place.2) else {
+            return false;
+        };
+        let (on, sign) = if on { (false, '-') } else { (true, '+') };
+        let stale = tools.rng.chance(20);
+        let since = base - u64::from(stale);
+        let text = format!("UID STORE {uid} (UNCHANGEDSINCE {since}) {sign}FLAGS ({TURN})");
+        self.command(tools, &text, Doing::Turn { place, base, on, stale });
+        true
+    }
+
+    fn on_turned(
+        &mut self,
+        place: &Place,
+        base: u64,
+        on: bool,
+        stale: bool,
+        tools: &mut Tools<'_>,
+    ) -> Verdict {
+        if stale {
+            return Err(format!("{place:?} was changed at MODSEQ {base} by a condition below it"));
+        }
+        match self.looked.take() {
+            Some((uid, made, is_on)) if uid == place.2 && is_on == on => {
+                tools.oracle.turned(place, base, made, on)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn on_copied(
+        &self,
+        (source, target): (Vec<u32>, Vec<u32>),
+        from: &[Place],
+        to: &str,
+        moved: bool,
+        tools: &mut Tools<'_>,
+    ) -> Verdict {
+        if source.len() != target.len() {
+            return Err(format!("COPYUID pairs {source:?} with {target:?}"));
+        }
+        for (source, target) in source.into_iter().zip(target) {
+            let place = self.place(source);
+            if !from.contains(&place) {
+                return Err(format!("COPYUID names {source}, which was not asked for"));
+            }
+            tools.oracle.copied(&place, &(place.0.clone(), to.to_owned(), target))?;
+            if moved {
+                tools.oracle.removed(&place);
+            }
+        }
+        Ok(())
+    }
+
     fn tagged(&mut self, text: &str, tools: &mut Tools<'_>) -> Verdict {
         if let Some(uids) = copied_uids(text) {
             self.copied = Some(uids);
@@ -379,41 +435,16 @@ impl Imap {
             }
             Doing::Expunge(places) if good => places.iter().for_each(|place| tools.oracle.removed(place)),
             Doing::Copy { from, to, moved } if good => {
-                let (source, target) = copied.unwrap_or_default();
-                if source.len() != target.len() {
-                    return Err(format!("COPYUID pairs {source:?} with {target:?}"));
-                }
-                for (source, target) in source.into_iter().zip(target) {
-                    let place = self.place(source);
-                    if !from.contains(&place) {
-                        return Err(format!("COPYUID names {source}, which was not asked for"));
-                    }
-                    tools.oracle.copied(&place, &(place.0.clone(), to.clone(), target))?;
-                    if moved {
-                        tools.oracle.removed(&place);
-                    }
-                }
+                self.on_copied(copied.unwrap_or_default(), &from, &to, moved, tools)?;
             }
             Doing::Look(place) if good => {
-                if let Some((uid, base, on)) = self.looked.take().filter(|looked| looked.0 == place.2) {
-                    let (on, sign) = if on { (false, '-') } else { (true, '+') };
-                    let stale = tools.rng.chance(20);
-                    let since = base - u64::from(stale);
-                    let text = format!("UID STORE {uid} (UNCHANGEDSINCE {since}) {sign}FLAGS ({TURN})");
-                    self.command(tools, &text, Doing::Turn { place, base, on, stale });
+                if self.turn(place, tools) {
                     return Ok(());
                 }
             }
             Doing::Turn { .. } if text.contains("[MODIFIED ") => tools.oracle.turn_refused(),
-            Doing::Turn { place, base, stale: true, .. } if good && self.view.uids.contains(&place.2) => {
-                return Err(format!("{place:?} was changed at MODSEQ {base} by a condition below it"));
-            }
-            Doing::Turn { place, base, on, .. } if good && self.view.uids.contains(&place.2) => {
-                if let Some((_, made, _)) =
-                    self.looked.take().filter(|looked| (looked.0, looked.2) == (place.2, on))
-                {
-                    tools.oracle.turned(&place, base, made, on)?;
-                }
+            Doing::Turn { place, base, on, stale } if good && self.view.uids.contains(&place.2) => {
+                self.on_turned(&place, base, on, stale, tools)?;
             }
             Doing::Name(naming) if good => tools.oracle.named(&self.view.account, &naming)?,
             Doing::Append(token) => {
