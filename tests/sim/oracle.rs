@@ -42,8 +42,6 @@ struct Sent {
 struct Tally {
     attempted: usize,
     acknowledged: usize,
-    /// Which life of the account the last attempt was for.
-    life: u64,
     /// Places whose removal was asked for, by whoever.
     removals: BTreeSet<(String, u32)>,
 }
@@ -72,6 +70,8 @@ pub struct Oracle {
     accounts: BTreeSet<String>,
     /// Accounts that were deleted at some time, or are out of service.
     lives: BTreeMap<String, Life>,
+    /// Grows with every change of a life.
+    epoch: u64,
     /// UIDVALIDITY of mailboxes that went with their account.
     retired: BTreeSet<(String, String, u32)>,
     /// Aliases that administrators change.
@@ -106,20 +106,16 @@ impl Oracle {
         let fresh = || Sent { octets: octets.to_vec(), appended, accounts: BTreeMap::new() };
         let sent = self.sent.entry(token).or_insert_with(fresh);
         for account in accounts {
-            let tally = sent.accounts.entry(account.clone()).or_default();
-            tally.attempted += 1;
-            tally.life = self.lives.get(account).map_or(0, Life::number);
+            sent.accounts.entry(account.clone()).or_default().attempted += 1;
         }
     }
 
-    /// The server said that it has the message.
-    pub fn took<'a>(&mut self, token: Token, accounts: impl IntoIterator<Item = &'a String>) {
+    /// The server said that it has the message, for accounts that it was asked about at `since`.
+    pub fn took<'a>(&mut self, token: Token, since: u64, accounts: impl IntoIterator<Item = &'a String>) {
         for account in accounts {
-            let (life, steady) = (self.life(account), self.is_steady(account));
-            let tally = self.tally(token, account);
-            // What was acknowledged around a deletion may be gone with it.
-            if steady && tally.life == life {
-                tally.acknowledged += 1;
+            // What was acknowledged around a deletion may be gone with it, or never have been meant.
+            if self.is_steady(account) && self.life(account) <= since {
+                self.tally(token, account).acknowledged += 1;
                 self.count("taken");
             }
         }

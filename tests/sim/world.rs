@@ -36,6 +36,8 @@ const SETTLE_US: u64 = 700 * 1_000_000;
 const CALM_SETTLE_US: u64 = 2 * 1_000_000;
 /// Longer than any shard waits for another.
 const SLOW_PEER_US: u64 = 90 * 1_000_000;
+/// A network with waits as long as this is slow.
+const SLOW_NETWORK_US: u64 = 10_000;
 /// A drain must have ended by then.
 const DRAIN_US: u64 = 30 * 1_000_000;
 /// What the wall clock shows at virtual time 0.
@@ -183,7 +185,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let mut faults = Faults::of(&mut rng);
         faults.power_cuts += more_power_cuts;
-        let plan = Plan::new(&mut rng);
+        let plan = Plan::new(&mut rng, faults.net_us >= SLOW_NETWORK_US);
         let shards = rng.within(1..4) as usize;
         let segment_bytes = *rng.pick(&[96 * 1024, 128 * 1024, 1024 * 1024]);
         let mut world = World {

@@ -450,7 +450,7 @@ impl Imap {
             Doing::Append(token) => {
                 self.literal = None;
                 if good {
-                    tools.oracle.took(token, [&self.view.account]);
+                    tools.oracle.took(token, self.life.unwrap_or(0), [&self.view.account]);
                 }
             }
             Doing::Logout => {

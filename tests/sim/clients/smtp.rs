@@ -83,6 +83,8 @@ pub struct Smtp {
     start_tls: bool,
     login: Option<(String, String)>,
     pipelining: bool,
+    /// When the first recipient was named, in the oracle's epochs.
+    since: u64,
     done: bool,
 }
 
@@ -97,6 +99,7 @@ impl Smtp {
             start_tls: knobs & 1 != 0,
             login,
             pipelining: knobs & 2 != 0,
+            since: 0,
             done: false,
         }
     }
@@ -127,6 +130,7 @@ impl Smtp {
     /// Begins the next message, or says goodbye.
     fn next(&mut self, tools: &mut Tools<'_>) {
         self.accepted.clear();
+        self.since = tools.oracle.epoch();
         let Some(mail) = self.mails.front().cloned() else { return self.say(tools, "QUIT\r\n", Step::Quit) };
         let (token, size) = (mail.token, mail.octets.len());
         // A user may send as themselves only (rfc6409#6.1).
@@ -222,7 +226,7 @@ impl Smtp {
                 self.accepted.iter().copied().take_while(|index| !recipients.contains(index)).collect();
             let told = mail.bound(&earlier);
             let fresh = mail.bound(recipients).into_iter().filter(|account| !told.contains(account));
-            tools.oracle.took(mail.token, fresh);
+            tools.oracle.took(mail.token, self.since, fresh);
         } else if code / 100 == 5 && mail.accounts(recipients).iter().any(|who| tools.oracle.is_doubtful(who))
         {
             // Deleted between its acceptance and the message.

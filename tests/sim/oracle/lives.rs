@@ -14,7 +14,7 @@ use super::{Oracle, Verdict};
 /// How it stands with an account.
 #[derive(Debug, Default)]
 pub(super) struct Life {
-    /// Grows with everything that may have changed whose account it is.
+    /// Since which epoch nothing may have changed whose account it is.
     number: u64,
     state: State,
     /// Whether it was ever anything but served after it was.
@@ -31,12 +31,6 @@ enum State {
     Deleted,
     /// Named in a recovery report.
     OutOfService,
-}
-
-impl Life {
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
 }
 
 /// An alias.
@@ -65,10 +59,16 @@ impl Oracle {
         self.lives.get(address).map_or(0, |life| life.number)
     }
 
+    /// The present moment in lives: later changes have greater numbers.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     fn live(&mut self, address: &str, state: State) {
         let life = self.lives.entry(address.to_owned()).or_default();
         life.doubtful |= life.number > 0 && state != State::Served;
-        life.number += 1;
+        self.epoch += 1;
+        life.number = self.epoch;
         match state {
             State::Served => self.accounts.insert(address.to_owned()),
             State::Unknown | State::Deleted | State::OutOfService => self.accounts.remove(address),
