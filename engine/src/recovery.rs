@@ -11,8 +11,9 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::change::{Entry, Outcome, Refusal};
+use crate::change::{Change, Entry, Outcome, Refusal};
 use crate::codec;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, Lsn, Now, SegmentId, ShardId};
@@ -23,7 +24,7 @@ use crate::limits::{ACCOUNT_IDS_SKIPPED, DAMAGES_TOLD_MAX};
 use crate::log::BLOCK;
 use crate::log::batch::LogIdentity;
 use crate::log::build::{Building, Place, Witness, body_ref};
-use crate::log::record::{KIND_BODY, KIND_WITNESS};
+use crate::log::record::{self, KIND_BODY, KIND_WITNESS};
 use crate::log::scan::{self, BatchInfo, Damage, End, Filled, Loss, RecordInfo, SegmentInfo, Visitor};
 use crate::log::segment::{LogPoint, SegmentMeta};
 use crate::log::writer::{SegmentFile, Start, header_block, meta_of};
@@ -81,6 +82,7 @@ fn replay(disk: &mut dyn Disk, shard: Option<ShardId>, until: Option<Lsn>) -> Re
         report: RecoveryReport::default(),
         until: until.unwrap_or(Lsn(u64::MAX)),
         segment: SegmentId(0),
+        holes: Holes::default(),
         retired: 0,
         lost_any: false,
     };
@@ -104,10 +106,43 @@ struct Replay {
     report: RecoveryReport,
     until: Lsn,
     segment: SegmentId,
+    holes: Holes,
     /// Account ids up to this one are not given out again.
     retired: u64,
     /// Whether something is lost that may have been anybody's.
     lost_any: bool,
+}
+
+/// Positions that something durable is lost from: a body that is missing was there once only if it was there.
+#[derive(Default)]
+struct Holes {
+    ranges: Vec<Range<u64>>,
+    batch: Option<BatchInfo>,
+}
+
+impl Holes {
+    /// The next batch that can be read. If it does not follow the one before, there is a hole between them.
+    fn batch(&mut self, next: &BatchInfo) {
+        let (sequence, end) = self
+            .batch
+            .map_or((0, 0), |BatchInfo { meta, .. }| (meta.sequence, padded(meta.lsn.0 + meta.bytes())));
+        if next.meta.sequence != sequence + 1 {
+            self.ranges.push(end..next.meta.lsn.0);
+        }
+        self.batch = Some(*next);
+    }
+
+    /// A record of the batch is lost, whose payload begins here.
+    fn record(&mut self, payload_offset: u64) {
+        if let Some(batch) = &self.batch {
+            let start = batch.meta.lsn.0 + (payload_offset - batch.offset);
+            self.ranges.push(start - record::HEAD_BYTES as u64..start);
+        }
+    }
+
+    fn contain(&self, body: BodyId) -> bool {
+        self.ranges.iter().any(|range| range.contains(&body.0))
+    }
 }
 
 impl Replay {
@@ -145,7 +180,9 @@ impl Visitor for Replay {
         self.report.segments += 1;
     }
 
-    fn batch(&mut self, _batch: &BatchInfo) {}
+    fn batch(&mut self, batch: &BatchInfo) {
+        self.holes.batch(batch);
+    }
 
     fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
         if record.lsn >= self.until || record.meta.kind == KIND_WITNESS {
@@ -176,14 +213,16 @@ impl Visitor for Replay {
         if self.report.damage.is_empty() {
             return;
         }
-        match outcome {
+        match (outcome, &entry.change) {
             // It was there when this was lived: it went with a damaged record.
-            Outcome::Refused(Refusal::NoBody) => {
+            (Outcome::Refused(Refusal::NoBody), Change::Deliver { body, .. })
+                if self.holes.contain(*body) =>
+            {
                 self.tell(record.payload_offset, format!("a message of account {account} has lost its body"));
                 self.distrust(account);
             }
             // Its creation may be lost, or the end of the one that had its address.
-            Outcome::Refused(Refusal::NoAccount | Refusal::Exists) => self.distrust_missing(account),
+            (Outcome::Refused(Refusal::NoAccount | Refusal::Exists), _) => self.distrust_missing(account),
             _ => {}
         }
     }
@@ -201,7 +240,10 @@ impl Visitor for Replay {
         self.tell(damage.offset, format!("{} ({} bytes); {loss}", damage.what, damage.len));
         match &damage.loss {
             Loss::Nothing => {}
-            Loss::Record(account) => self.distrust(*account),
+            Loss::Record(account) => {
+                self.holes.record(damage.offset);
+                self.distrust(*account);
+            }
             Loss::Batches { accounts: Some(accounts), .. } => {
                 accounts.iter().for_each(|account| self.distrust(*account));
             }

@@ -7,7 +7,7 @@
 //! that was in flight. After rot every account equals the model or is in quarantine, and only those are whose
 //! bytes it hit; the others live on; and once the rot is undone all is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ringpost_engine::change::{Change, NewBody, Outcome, Refusal};
 use ringpost_engine::error::{Error, Refused};
@@ -72,9 +72,6 @@ struct World {
     running: Vec<(IoId, IoRequest)>,
     /// How far each segment is written.
     written: BTreeMap<FileId, u64>,
-    /// Accounts that were refused a message because its body had been dropped. A replay that has seen damage
-    /// cannot tell that from a body that the damage took.
-    without_body: BTreeSet<AccountId>,
     tally: Tally,
     trace: u64,
 }
@@ -98,7 +95,6 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
         waiting: BTreeMap::new(),
         running: Vec::new(),
         written: BTreeMap::new(),
-        without_body: BTreeSet::new(),
         tally: Tally::default(),
         trace: 0,
     };
@@ -233,7 +229,6 @@ impl World {
             let (_, change) = self.waiting.remove(&applied.lsn).ok_or("a change nobody asked for")?;
             match applied.outcome {
                 Outcome::Refused(Refusal::DiskFull) => self.tally.count(Kind::DroppedFull),
-                Outcome::Refused(Refusal::NoBody) => drop(self.without_body.insert(applied.account)),
                 Outcome::MailboxCreated(_) => self.tally.count(Kind::Structural),
                 _ => {}
             }
@@ -382,9 +377,8 @@ impl World {
         if report.damage.is_empty() == cost.told {
             return Err(told(format!("expected {cost:?}")));
         }
-        let out =
-            |account: &&AccountId| !cost.accounts.contains(account) && !self.without_body.contains(account);
-        if let Some(account) = self.model.accounts().find(|id| report.quarantined.contains(id) && out(&id)) {
+        let wronged = |id: &AccountId| report.quarantined.contains(id) && !cost.accounts.contains(id);
+        if let Some(account) = self.model.accounts().find(wronged) {
             return Err(told(format!("account {account} is out of service, expected {cost:?}")));
         }
         self.model.compare(&self.store, Some(&report.quarantined)).map_err(told)?;
