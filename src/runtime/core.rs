@@ -437,3 +437,111 @@ fn connection_of(event: &Event) -> Option<ConnId> {
         | Event::Drain => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Line;
+    use crate::proto::Service;
+    use crate::runtime::listen::{self, Common, Door};
+    use crate::runtime::verify::Pool;
+    use crate::runtime::{Listener, LogSink, ring};
+    use crate::sys::cpu::Cores;
+    use crate::sys::socket;
+    use ringpost_engine::store::{Options, Store};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+
+    fn core(
+        data: &std::path::Path,
+        inbox: &Inbox,
+        pool: &Pool,
+        lines: Lines,
+    ) -> (Core, Receiver<(ShardId, Milestone)>) {
+        let (told, milestones) = channel();
+        let cores = Cores::of_this_thread().expect("affinity");
+        let mut files = Files::new(data, ShardId(0), cores).expect("a folder");
+        let options = Options { segment_bytes: 8 << 20, ..Options::new(ShardId(0), 7) };
+        let (store, _) = Store::open(&mut files, options, Now::default()).expect("a new store");
+        let core = Core {
+            id: ShardId(0),
+            files,
+            buffers: Buffers::new(4096, 4),
+            receives: Arc::new(Semaphore::new(4)),
+            tls: None,
+            clock: Clock::start(),
+            lines,
+            shard: RefCell::new(Shard::of_scripts(store)),
+            inbox: inbox.clone(),
+            outbox: RefCell::new(Outbox::new(std::slice::from_ref(inbox))),
+            verifier: pool.verifier(),
+            replies: Replies::default(),
+            milestones: told,
+            life: Life::default(),
+        };
+        (core, milestones)
+    }
+
+    fn say(client: &mut BufReader<TcpStream>, line: &str) {
+        client.get_mut().write_all(line.as_bytes()).expect("sent");
+    }
+
+    fn heard(client: &mut BufReader<TcpStream>) -> String {
+        let mut line = String::new();
+        client.read_line(&mut line).expect("a line in time");
+        line
+    }
+
+    /// Two clients are in when the session of one panics.
+    fn talk(address: SocketAddr, inbox: &Inbox) {
+        let connect = || {
+            let stream = TcpStream::connect(address).expect("a connection");
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
+            let mut client = BufReader::new(stream);
+            assert_eq!(heard(&mut client), "hello\n");
+            client
+        };
+        let (mut bad, mut good) = (connect(), connect());
+        say(&mut bad, "say before\n");
+        assert_eq!(heard(&mut bad), "before\n");
+        say(&mut bad, "panic\n");
+        assert_eq!(bad.read(&mut [0; 16]).expect("an end, not an error"), 0);
+        say(&mut good, "say still here\n");
+        assert_eq!(heard(&mut good), "still here\n");
+        drop(connect());
+        inbox.put_patiently(Parcel::End);
+    }
+
+    #[test]
+    fn a_panic_in_a_session_costs_its_client_the_connection_and_nobody_else_anything() {
+        let data = tempfile::tempdir().expect("a folder");
+        let seen: Arc<Mutex<Vec<Line>>> = Arc::default();
+        let sink_seen = seen.clone();
+        let sink: LogSink =
+            Arc::new(move |lines: &[Line]| sink_seen.lock().expect("the list").extend_from_slice(lines));
+        let (lines, writer) = Lines::start(sink).expect("a thread");
+        let (inbox, pool) = (Inbox::new().expect("a bell"), Pool::start(1).expect("a thread"));
+        let socket = socket::bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).expect("a port");
+        let address = socket.local_addr().expect("bound");
+        socket::listen(&socket, 16).expect("listening");
+        let door =
+            Door { listener: Listener { address, service: Service::Imap, implicit_tls: false }, socket };
+        let (core, milestones) = core(data.path(), &inbox, &pool, lines);
+        inbox.put_patiently(Parcel::Open);
+        let clients = std::thread::spawn(move || talk(address, &inbox));
+        let ended = ring::run(async move {
+            let core = Rc::new(core);
+            core.spawn(listen::serve(core.clone(), door, Common::new(1_000)));
+            core.run().await;
+        });
+        ended.expect("nothing is left under way");
+        assert_eq!(milestones.try_iter().map(|(_, told)| told).collect::<Vec<_>>(), [Milestone::Ready]);
+        clients.join().expect("the clients");
+        writer.join();
+        let seen = seen.lock().expect("the list");
+        let ends: Vec<_> = seen.iter().filter(|line| line.event == "session").collect();
+        assert!(matches!(ends[..], [line] if line.level == Level::Error), "{seen:?}");
+    }
+}
