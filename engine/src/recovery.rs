@@ -123,9 +123,10 @@ struct Holes {
 impl Holes {
     /// The next batch that can be read. If it does not follow the one before, there is a hole between them.
     fn batch(&mut self, next: &BatchInfo) {
+        // Before the first batch there is a header, and no record.
         let (sequence, end) = self
             .batch
-            .map_or((0, 0), |BatchInfo { meta, .. }| (meta.sequence, padded(meta.lsn.0 + meta.bytes())));
+            .map_or((0, BLOCK), |BatchInfo { meta, .. }| (meta.sequence, padded(meta.lsn.0 + meta.bytes())));
         if next.meta.sequence != sequence + 1 {
             self.ranges.push(end..next.meta.lsn.0);
         }
