@@ -438,7 +438,8 @@ impl Imap {
                 self.on_copied(copied.unwrap_or_default(), &from, &to, moved, tools)?;
             }
             Doing::Look(place) if good => {
-                if self.turn(place, tools) {
+                let asked = self.turn(place, tools);
+                if asked {
                     return Ok(());
                 }
             }
