@@ -5,7 +5,9 @@ set -eu -o pipefail
 seconds=${RINGPOST_BENCH_SECONDS:-8}
 mailboxes=1000
 export RINGPOST_BENCH_PASSWORD=bench-password
-cargo build --release --quiet --package ringpost --package ringpost-bench
+# One by one, as `make run` builds: together they would share features and be built again.
+cargo build --release --quiet --package ringpost
+cargo build --release --quiet --package ringpost-bench
 programs=${CARGO_TARGET_DIR:-target}/release
 results=bench/results
 work=$(mktemp -d -p "${RINGPOST_BENCH_FOLDER:-.}" .bench.XXXXXX)
