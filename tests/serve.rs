@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use ringpost::config::Config;
 use ringpost::log::Line;
 use ringpost::proto::{Server, Service};
 use ringpost::runtime::{self, Listener, Plan, Running, Tls};
@@ -72,17 +73,8 @@ fn plan(data: &Path, tls: Tls) -> Plan {
         listeners: DOORS.into_iter().map(listener).collect(),
         server: Server {
             hostname: "mail.example.test".to_owned(),
-            tls: true,
-            plaintext_login: true,
             message_bytes_max: 4 << 20,
-            recipients_max: 100,
-            domains: Vec::new(),
-            subaddress_separator: '+',
-            pop3_login_delay_s: None,
-            login_timeout_ms: 60_000,
-            pop3_idle_timeout_ms: 600_000,
-            imap_idle_timeout_ms: 1_800_000,
-            smtp_idle_timeout_ms: 300_000,
+            ..Config::embedded().server()
         },
         tls: Some(tls),
         verify_threads: 2,

@@ -105,20 +105,8 @@ impl Shard {
         self.finish_delivery(ticket);
     }
 
-    pub(super) fn deliver_for_peer(
-        &mut self,
-        from: ShardId,
-        ticket: Ticket,
-        parts: Vec<Bytes>,
-        summary: Bytes,
-        accounts: Vec<String>,
-        internal_ms: u64,
-    ) {
-        self.store_part(from, ticket, parts, summary, accounts, internal_ms);
-    }
-
     /// Appends the body once and one change per account; answers `from` when all of them are decided.
-    fn store_part(
+    pub(super) fn store_part(
         &mut self,
         from: ShardId,
         ticket: Ticket,

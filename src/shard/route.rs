@@ -104,7 +104,7 @@ impl Shard {
             }
             Message::Authenticated { ticket, good } => self.on_authenticated(ticket, good),
             Message::Deliver { ticket, parts, summary, accounts, internal_ms } => {
-                self.deliver_for_peer(from, ticket, parts, summary, accounts, internal_ms);
+                self.store_part(from, ticket, parts, summary, accounts, internal_ms);
             }
             Message::Delivered { ticket, results } => self.on_part_done(ticket, from, results),
             Message::Domains(domains) => self.learn_domains(domains),

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use ringpost::config::Config;
 use ringpost::proto::{Server, Service, mime};
 use ringpost::shard::Shard;
 use ringpost::shard::admin::{AdminReply, AdminRequest};
@@ -28,17 +29,10 @@ const START: Now = Now { unix_ms: 1_641_038_400_000, mono_ms: 5_000 };
 pub fn server() -> Server {
     Server {
         hostname: "mx.example.test".to_owned(),
-        tls: true,
-        plaintext_login: true,
         message_bytes_max: 1024 * 1024,
         recipients_max: 100,
-        domains: Vec::new(),
-        subaddress_separator: '+',
-        pop3_login_delay_s: None,
-        login_timeout_ms: 60_000,
-        pop3_idle_timeout_ms: 600_000,
         imap_idle_timeout_ms: 1_800_000,
-        smtp_idle_timeout_ms: 300_000,
+        ..Config::embedded().server()
     }
 }
 
