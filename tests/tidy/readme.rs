@@ -39,7 +39,9 @@ fn paths(text: &str) -> Vec<(usize, &str)> {
 }
 
 fn is_path(word: &str) -> bool {
-    let local = !word.starts_with(['/', '-']) && !word.contains([' ', ':', '@']);
+    // What a build makes is not there before the build.
+    let made = word.starts_with("target/");
+    let local = !made && !word.starts_with(['/', '-']) && !word.contains([' ', ':', '@']);
     local && (word.contains('/') || word.ends_with(".md"))
 }
 
