@@ -182,7 +182,7 @@ impl ImapSession {
             Ok(append) => {
                 self.tag = kept(&append.tag);
                 if table::APPEND.states.allow(self.state()) {
-                    cmd::append::begin(append, literal, &self.core, cx)
+                    cmd::begin_append(append, literal, &self.core, cx)
                 } else {
                     Err(Reply::bad("Not allowed in this state"))
                 }
@@ -340,9 +340,10 @@ fn kept(tag: &[u8]) -> Bytes {
 
 impl Session for ImapSession {
     fn start(&mut self, cx: &mut Cx<'_>) {
+        let capabilities = self.core.capabilities(cx.server);
         let out = &mut self.core.out;
         out.put(b"* OK [CAPABILITY ");
-        table::capabilities(out.text(), &self.core.peer, false, cx.server);
+        out.put(&capabilities);
         out.put(b"] ");
         out.put(cx.server.hostname.as_bytes());
         out.line(" Ringpost ready");

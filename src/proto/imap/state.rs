@@ -4,16 +4,17 @@
 //! by [`Wake`] and answers by [`Step`], nothing else. *Assumes*: one command at a time. *Never*: keeps
 //! store data, ids excepted.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ringpost_engine::change::{Change, Outcome};
 use ringpost_engine::ids::{AccountId, Lsn};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::io::Extent;
 
+use super::capability;
 use super::out::Out;
 use super::reply::{self, Reply};
 use super::view::{OutOfRange, Tell, View};
-use crate::proto::{self, Cx, Output, Peer};
+use crate::proto::{self, Cx, Output, Peer, Server};
 
 /// Why a command is called.
 #[derive(Debug)]
@@ -66,6 +67,13 @@ pub struct User {
     pub address: String,
 }
 
+/// What a client switched on, by ENABLE (rfc5161) or by using it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enabled {
+    /// A CONDSTORE enabling command was given (rfc7162#3.1).
+    pub condstore: bool,
+}
+
 /// What all commands share.
 #[derive(Debug)]
 pub struct Core {
@@ -75,8 +83,8 @@ pub struct Core {
     pub user: Option<User>,
     /// The selected mailbox.
     pub view: Option<View>,
-    /// A CONDSTORE enabling command was given (rfc7162#3.1).
-    pub condstore: bool,
+    /// What the client switched on for the rest of the connection.
+    pub enabled: Enabled,
     /// What the client gets.
     pub out: Out,
     /// The client sent more behind the command that begins.
@@ -94,7 +102,7 @@ impl Core {
             peer,
             user: None,
             view: None,
-            condstore: false,
+            enabled: Enabled::default(),
             out: Out::default(),
             pipelined: false,
             login_failures: 0,
@@ -106,6 +114,14 @@ impl Core {
     pub fn account<'a>(&self, cx: &'a Cx<'_>) -> Result<AccountRef<'a>, Reply> {
         let user = self.user.as_ref().ok_or_else(|| Reply::bad("Log in first"))?;
         cx.store.account(user.account).ok_or_else(|| Reply::no("[UNAVAILABLE] The account is gone"))
+    }
+
+    /// The capabilities of this moment.
+    pub fn capabilities(&self, server: &Server) -> BytesMut {
+        let mut text = BytesMut::new();
+        let logged_in = self.user.is_some();
+        capability::write(&mut text, capability::Facts { peer: &self.peer, server, logged_in, hidden: &[] });
+        text
     }
 
     /// The id of the account that [`Core::account`] shows.
@@ -136,7 +152,7 @@ impl Core {
 
     /// Tells what is new in the view, as far as there is room. Whether all is told.
     pub fn tell(&mut self, cx: &mut Cx<'_>, expunge: bool) -> bool {
-        let modseq = self.condstore;
+        let modseq = self.enabled.condstore;
         let Some(view) = &mut self.view else { return true };
         view.tell(cx.store, &mut self.out, Tell { expunge, modseq })
     }
@@ -157,10 +173,10 @@ impl Core {
     /// A CONDSTORE enabling command was given (rfc7162#3.1): the first one shows HIGHESTMODSEQ of what is
     /// selected.
     pub fn enable_condstore(&mut self, cx: &Cx<'_>) {
-        if self.condstore {
+        if self.enabled.condstore {
             return;
         }
-        self.condstore = true;
+        self.enabled.condstore = true;
         let highest = self.selected(cx).ok().map(|(_, mailbox)| mailbox.highest_modseq());
         if let Some(highest) = highest {
             self.out.put(b"* OK [HIGHESTMODSEQ ");

@@ -1,13 +1,9 @@
-//! Which command is allowed when, and what the server says it can do.
+//! Which command is allowed when.
 //!
-//! *Owns*: the rules of every verb and the list of capabilities, as data. *Promises*: a new verb does not
-//! compile until it has its rule. *Assumes*: the parser knows the names. *Never*: runs anything.
-
-use bytes::BytesMut;
+//! *Owns*: the rules of every verb, as data. *Promises*: a new verb does not compile until it has its rule.
+//! *Assumes*: the parser knows the names. *Never*: runs anything.
 
 use super::command::Verb;
-use super::reply;
-use crate::proto::{Peer, Server};
 
 /// States of a connection, as a set (rfc3501#3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,61 +86,4 @@ pub fn of(verb: &Verb) -> Rule {
         Verb::Copy(copy) if copy.remove => rule(if copy.uid { "UID MOVE" } else { "MOVE" }, States::SELECTED),
         Verb::Copy(copy) => rule(if copy.uid { "UID COPY" } else { "COPY" }, States::SELECTED),
     }
-}
-
-/// When a capability is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    Always,
-    /// While STARTTLS would be taken.
-    BeforeTls,
-    /// While a login would be refused for want of TLS.
-    LoginDisabled,
-    /// While a login would be taken.
-    LoginEnabled,
-    AfterLogin,
-}
-
-/// In the order in which they are shown.
-const CAPABILITIES: &[(&str, Shown)] = &[
-    ("IMAP4rev1", Shown::Always),
-    ("LITERAL+", Shown::Always),
-    ("SASL-IR", Shown::Always),
-    ("ID", Shown::Always),
-    ("ENABLE", Shown::Always),
-    ("STARTTLS", Shown::BeforeTls),
-    ("LOGINDISABLED", Shown::LoginDisabled),
-    ("AUTH=PLAIN", Shown::LoginEnabled),
-    ("AUTH=LOGIN", Shown::LoginEnabled),
-    ("IDLE", Shown::AfterLogin),
-    ("NAMESPACE", Shown::AfterLogin),
-    ("UIDPLUS", Shown::AfterLogin),
-    ("UNSELECT", Shown::AfterLogin),
-    ("MOVE", Shown::AfterLogin),
-    ("CHILDREN", Shown::AfterLogin),
-    ("LIST-EXTENDED", Shown::AfterLogin),
-    ("SPECIAL-USE", Shown::AfterLogin),
-    ("CREATE-SPECIAL-USE", Shown::AfterLogin),
-    ("ESEARCH", Shown::AfterLogin),
-    ("CONDSTORE", Shown::AfterLogin),
-];
-
-/// The capabilities of this moment, `IMAP4rev1 …`; APPENDLIMIT says the largest message (rfc7889#3).
-pub fn capabilities(text: &mut BytesMut, peer: &Peer, logged_in: bool, server: &Server) {
-    let may_log_in = peer.tls || server.plaintext_login;
-    for &(name, shown) in CAPABILITIES {
-        let now = match shown {
-            Shown::Always => true,
-            Shown::BeforeTls => !logged_in && server.tls && !peer.tls,
-            Shown::LoginDisabled => !logged_in && !may_log_in,
-            Shown::LoginEnabled => !logged_in && may_log_in,
-            Shown::AfterLogin => logged_in,
-        };
-        if now {
-            text.extend_from_slice(name.as_bytes());
-            text.extend_from_slice(b" ");
-        }
-    }
-    text.extend_from_slice(b"APPENDLIMIT=");
-    reply::number(text, server.message_bytes_max as u64);
 }

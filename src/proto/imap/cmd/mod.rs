@@ -11,26 +11,22 @@ use super::command::Verb;
 use super::state::{Core, Step, Wake};
 use crate::proto::Cx;
 
-pub mod append;
-mod connection;
-mod copy;
-mod expunge;
 mod fetch;
-mod idle;
-mod list;
-mod login;
 mod mailbox;
-mod pattern;
+mod message;
 mod search;
-mod select;
-mod status;
-mod store;
+mod session;
+
+use mailbox::{edit, list, select, status};
+pub use message::append::begin as begin_append;
+use message::{append, copy, expunge, store};
+use session::{idle, login, plain};
 
 /// The command under way.
 #[derive(Debug)]
 pub enum Running {
     /// CAPABILITY, NOOP, CHECK, LOGOUT, STARTTLS, ID, ENABLE, NAMESPACE
-    Plain(connection::Plain),
+    Plain(plain::Plain),
     /// LOGIN, AUTHENTICATE
     Login(login::Login),
     /// SELECT, EXAMINE
@@ -38,7 +34,7 @@ pub enum Running {
     /// CLOSE, UNSELECT
     Close(select::Close),
     /// CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE
-    Mailbox(mailbox::Edit),
+    Mailbox(edit::Edit),
     /// LIST, LSUB
     List(list::Listing),
     /// STATUS
@@ -63,24 +59,24 @@ impl Running {
     /// A command that has not begun.
     pub fn new(verb: Verb, tag: &Bytes) -> Running {
         match verb {
-            Verb::Capability => Running::Plain(connection::Plain::Capability),
-            Verb::Noop | Verb::Check => Running::Plain(connection::Plain::Noop),
-            Verb::Logout => Running::Plain(connection::Plain::Logout),
-            Verb::Id(_) => Running::Plain(connection::Plain::Id),
-            Verb::Enable(names) => Running::Plain(connection::Plain::Enable(names)),
-            Verb::Namespace => Running::Plain(connection::Plain::Namespace),
-            Verb::StartTls => Running::Plain(connection::Plain::StartTls),
+            Verb::Capability => Running::Plain(plain::Plain::Capability),
+            Verb::Noop | Verb::Check => Running::Plain(plain::Plain::Noop),
+            Verb::Logout => Running::Plain(plain::Plain::Logout),
+            Verb::Id(_) => Running::Plain(plain::Plain::Id),
+            Verb::Enable(names) => Running::Plain(plain::Plain::Enable(names)),
+            Verb::Namespace => Running::Plain(plain::Plain::Namespace),
+            Verb::StartTls => Running::Plain(plain::Plain::StartTls),
             Verb::Authenticate(authenticate) => Running::Login(login::Login::authenticate(authenticate)),
             Verb::Login { user, password } => Running::Login(login::Login::plain(&user, password)),
             Verb::Select(select) => Running::Select(select::Open(select)),
             Verb::Close => Running::Close(select::Close::expunging()),
             Verb::Unselect => Running::Close(select::Close::keeping()),
             Verb::Create { mailbox: name, special_use } => {
-                Running::Mailbox(mailbox::Edit::Create { name, special_use })
+                Running::Mailbox(edit::Edit::Create { name, special_use })
             }
-            Verb::Delete { mailbox: name } => Running::Mailbox(mailbox::Edit::Delete { name }),
-            Verb::Rename { from, to } => Running::Mailbox(mailbox::Edit::Rename { from, to }),
-            Verb::Subscribe { mailbox: name, on } => Running::Mailbox(mailbox::Edit::Subscribe { name, on }),
+            Verb::Delete { mailbox: name } => Running::Mailbox(edit::Edit::Delete { name }),
+            Verb::Rename { from, to } => Running::Mailbox(edit::Edit::Rename { from, to }),
+            Verb::Subscribe { mailbox: name, on } => Running::Mailbox(edit::Edit::Subscribe { name, on }),
             Verb::List(list) => Running::List(list::Listing::list(list)),
             Verb::Lsub { reference, pattern } => Running::List(list::Listing::lsub(&reference, &pattern)),
             Verb::Status { mailbox, items } => Running::Status(status::Status { mailbox, items }),

@@ -209,7 +209,7 @@ impl Fetch {
     /// Writes messages of the prepared window.
     fn write(&mut self, core: &mut Core, cx: &Cx<'_>) -> Result<Progress, Reply> {
         core.selected(cx)?;
-        let Core { view: Some(view), out, condstore, fetched, .. } = core else { return Ok(Progress::End) };
+        let Core { view: Some(view), out, enabled, fetched, .. } = core else { return Ok(Progress::End) };
         let Some(mailbox) = view.mailbox(cx.store) else { return Ok(Progress::End) };
         view.tell_keywords(mailbox, out);
         for (count, (number, message)) in view.walk(mailbox, &self.uids, self.next).enumerate() {
@@ -248,7 +248,7 @@ impl Fetch {
                 recent: view.is_recent(message.uid),
                 keywords: mailbox.keywords(),
                 add_flags: seen_now && !self.plan.flags,
-                add_modseq: seen_now && *condstore && !self.plan.modseq,
+                add_modseq: seen_now && enabled.condstore && !self.plan.modseq,
             };
             let summary = stored.as_ref().and_then(Stored::view);
             let spaced = write::head(&self.plan, &facts, summary.as_ref(), out);

@@ -121,7 +121,7 @@ impl Store {
         if self.answered == self.chunk.len() {
             return Ok(true);
         }
-        let Core { view: Some(view), out, condstore, .. } = core else { return Ok(true) };
+        let Core { view: Some(view), out, enabled, .. } = core else { return Ok(true) };
         let Some(mailbox) = view.mailbox(cx.store) else { return Ok(true) };
         view.tell_keywords(mailbox, out);
         let wanted = wanted_bits(&self.command, mailbox);
@@ -134,22 +134,22 @@ impl Store {
             let message = mailbox.message(place);
             let believed = before.map(|before| applied(self.command.op, before, wanted));
             let silent = self.command.silent && believed == Some(message.flags);
-            if silent && !*condstore {
+            if silent && !enabled.condstore {
                 continue;
             }
             reply::fetch_begin(out.text(), view.number_at(place, uid));
-            if self.command.uid || *condstore {
+            if self.command.uid || enabled.condstore {
                 // rfc3501#6.4.8
                 out.put(b"UID ");
                 reply::number(out.text(), u64::from(uid.0));
                 out.put(b" ");
             }
-            if *condstore {
+            if enabled.condstore {
                 // rfc7162#3.1.3: even if silent, so that the client's cache has the right mod-sequence.
                 reply::modseq(out.text(), message.modseq);
             }
             if !silent {
-                out.put(if *condstore { b" FLAGS " } else { b"FLAGS " });
+                out.put(if enabled.condstore { b" FLAGS " } else { b"FLAGS " });
                 reply::flags(out.text(), message.flags, view.is_recent(uid), mailbox.keywords());
             }
             out.put(b")\r\n");

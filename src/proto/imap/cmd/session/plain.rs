@@ -7,7 +7,6 @@
 use crate::proto::Cx;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step};
-use crate::proto::imap::table;
 
 /// What is complete within one step.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ impl Plain {
         match self {
             Plain::Capability => {
                 core.out.put(b"* CAPABILITY ");
-                table::capabilities(core.out.text(), &core.peer, core.user.is_some(), cx.server);
+                core.out.put(&core.capabilities(cx.server));
                 core.out.line("");
                 Reply::done().into()
             }

@@ -17,7 +17,6 @@ use ringpost_engine::ids::normalise_address;
 use crate::proto::imap::command;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, User, Wake};
-use crate::proto::imap::table;
 use crate::proto::sasl::{self, Credentials, Exchange, Failure, Mechanism};
 use crate::proto::{self, Cx, Output, Secret, UNKNOWN_ACCOUNT_HASH};
 
@@ -137,8 +136,6 @@ fn finish(candidate: Option<User>, good: Option<bool>, core: &mut Core, cx: &Cx<
     });
     let Some(user) = allowed else { return fail(core) };
     core.user = Some(user);
-    let mut text = bytes::BytesMut::from(&b"[CAPABILITY "[..]);
-    table::capabilities(&mut text, &core.peer, true, cx.server);
-    text.extend_from_slice(b"] Logged in");
-    Reply::ok(String::from_utf8_lossy(&text).into_owned()).into()
+    let capabilities = core.capabilities(cx.server);
+    Reply::ok(format!("[CAPABILITY {}] Logged in", String::from_utf8_lossy(&capabilities))).into()
 }

@@ -14,9 +14,9 @@ use bytes::{Bytes, BytesMut};
 use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Refusal};
 use ringpost_engine::ids::MailboxId;
 
-use super::Running;
 use super::copy::target;
 use crate::proto::Cx;
+use crate::proto::imap::cmd::Running;
 use crate::proto::imap::command;
 use crate::proto::imap::framer::Literal;
 use crate::proto::imap::reply::Reply;

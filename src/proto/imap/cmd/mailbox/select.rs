@@ -7,8 +7,8 @@
 use ringpost_engine::change::Change;
 use ringpost_engine::index::MailboxRef;
 
-use super::expunge::{Sweep, Swept, everything};
 use crate::proto::Cx;
+use crate::proto::imap::cmd::message::expunge::{Sweep, Swept, everything};
 use crate::proto::imap::command;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Reply};
@@ -28,7 +28,7 @@ impl Open {
             // rfc7162#3.2.11: who shows CONDSTORE draws this line between what is told of the two.
             core.out.line("* OK [CLOSED] Previous mailbox closed");
         }
-        core.condstore |= select.condstore;
+        core.enabled.condstore |= select.condstore;
         let account = match core.account(cx) {
             Ok(account) => account,
             Err(reply) => return reply.into(),

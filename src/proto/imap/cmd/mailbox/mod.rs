@@ -1,0 +1,7 @@
+//! Commands about mailboxes: selecting, listing, changing their names, asking their figures.
+
+pub mod edit;
+pub mod list;
+mod pattern;
+pub mod select;
+pub mod status;

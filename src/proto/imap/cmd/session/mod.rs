@@ -1,0 +1,5 @@
+//! Commands about the connection and who uses it: capabilities, login, TLS, IDLE.
+
+pub mod idle;
+pub mod login;
+pub mod plain;

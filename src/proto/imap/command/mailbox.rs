@@ -1,0 +1,85 @@
+//! Arguments of the commands about mailboxes.
+//!
+//! *Owns*: SELECT, CREATE's special use, LIST, STATUS. *Promises*: names are decoded UTF-8, INBOX spelled
+//! `INBOX`. *Assumes*: the parser. *Never*: knows which mailboxes exist.
+
+use ringpost_engine::change::SpecialUse;
+
+/// SELECT or EXAMINE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select {
+    /// Which.
+    pub mailbox: String,
+    /// EXAMINE.
+    pub read_only: bool,
+    /// `(CONDSTORE)`, rfc7162#3.1.8
+    pub condstore: bool,
+}
+
+/// The special use a CREATE asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UseArgument {
+    /// None.
+    None,
+    /// One that a mailbox can carry.
+    One(SpecialUse),
+    /// Several, or one that is not known here: `NO [USEATTR]` (rfc6154#3).
+    Unsupported,
+}
+
+/// LIST with the options of rfc5258 and rfc6154.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Reference name.
+    pub reference: String,
+    /// Names with wildcards; at least one.
+    pub patterns: Vec<String>,
+    /// Which names to show.
+    pub select: ListSelect,
+    /// What to tell about each.
+    pub returns: ListReturn,
+    /// Whether any part of the extended syntax was used: an empty pattern is then not the question for the
+    /// separator (rfc5258#3).
+    pub extended: bool,
+}
+
+/// Selection options of LIST.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListSelect {
+    /// `SUBSCRIBED`
+    pub subscribed: bool,
+    /// `REMOTE`
+    pub remote: bool,
+    /// `RECURSIVEMATCH`; never alone.
+    pub recursive_match: bool,
+    /// `SPECIAL-USE`
+    pub special_use: bool,
+}
+
+/// Return options of LIST.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListReturn {
+    /// `SUBSCRIBED`
+    pub subscribed: bool,
+    /// `CHILDREN`
+    pub children: bool,
+    /// `SPECIAL-USE`
+    pub special_use: bool,
+}
+
+/// What STATUS can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusItem {
+    /// `MESSAGES`
+    Messages,
+    /// `RECENT`
+    Recent,
+    /// `UIDNEXT`
+    UidNext,
+    /// `UIDVALIDITY`
+    UidValidity,
+    /// `UNSEEN`
+    Unseen,
+    /// `HIGHESTMODSEQ`, rfc7162#3.1.7
+    HighestModSeq,
+}

@@ -1,0 +1,137 @@
+//! Arguments of the commands about messages.
+//!
+//! *Owns*: APPEND, FETCH, STORE, COPY. *Promises*: counts and numbers in range. *Assumes*: the parser.
+//! *Never*: holds a message.
+
+use bytes::Bytes;
+use ringpost_engine::change::{FlagOp, Flags};
+use ringpost_engine::ids::ModSeq;
+
+use super::SequenceSet;
+
+/// APPEND up to its message, which follows as a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// Repeated in the completion reply.
+    pub tag: Bytes,
+    /// Where to.
+    pub mailbox: String,
+    /// Flags it starts with.
+    pub flags: Flags,
+    /// INTERNALDATE in milliseconds since 1970 (negative before), if the client names one.
+    pub internal_ms: Option<i64>,
+}
+
+/// FETCH or UID FETCH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// The set holds UIDs.
+    pub uid: bool,
+    /// Which messages.
+    pub set: SequenceSet,
+    /// What, macros expanded, each item once.
+    pub items: Vec<FetchItem>,
+    /// `(CHANGEDSINCE n)`, rfc7162#3.1.4.1
+    pub changed_since: Option<ModSeq>,
+}
+
+/// One data item of FETCH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchItem {
+    /// `BODY` without a section.
+    Body,
+    /// `BODYSTRUCTURE`
+    BodyStructure,
+    /// `BODY[…]<…>`, `BODY.PEEK[…]<…>`
+    Section {
+        /// Leaves `\Seen` alone.
+        peek: bool,
+        /// Which part.
+        section: Section,
+        /// Which octets of it.
+        partial: Option<Partial>,
+    },
+    /// `ENVELOPE`
+    Envelope,
+    /// `FLAGS`
+    Flags,
+    /// `INTERNALDATE`
+    InternalDate,
+    /// `RFC822`
+    Rfc822,
+    /// `RFC822.HEADER`
+    Rfc822Header,
+    /// `RFC822.SIZE`
+    Rfc822Size,
+    /// `RFC822.TEXT`
+    Rfc822Text,
+    /// `UID`
+    Uid,
+    /// `MODSEQ`, rfc7162#3.1.4.2
+    ModSeq,
+}
+
+/// A part of a message (rfc3501#6.4.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Part numbers from the outside in, none is 0; empty for the message itself.
+    pub path: Vec<u32>,
+    /// What of that part.
+    pub text: SectionText,
+}
+
+/// What of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SectionText {
+    /// All of it (with a path: the part's content).
+    Whole,
+    /// `HEADER`
+    Header,
+    /// `HEADER.FIELDS (…)`, as named, at least one.
+    HeaderFields(Vec<Bytes>),
+    /// `HEADER.FIELDS.NOT (…)`, as named, at least one.
+    HeaderFieldsNot(Vec<Bytes>),
+    /// `MIME`; always with a path.
+    Mime,
+    /// `TEXT`
+    Text,
+}
+
+/// Octets of a part: `<start.count>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// First octet wanted, from 0.
+    pub start: u64,
+    /// At most so many; never 0.
+    pub count: u64,
+}
+
+/// STORE or UID STORE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The set holds UIDs.
+    pub uid: bool,
+    /// Which messages.
+    pub set: SequenceSet,
+    /// `(UNCHANGEDSINCE n)`, rfc7162#3.1.3
+    pub unchanged_since: Option<ModSeq>,
+    /// How.
+    pub op: FlagOp,
+    /// `.SILENT`
+    pub silent: bool,
+    /// Which.
+    pub flags: Flags,
+}
+
+/// COPY, MOVE and their UID forms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// The set holds UIDs.
+    pub uid: bool,
+    /// MOVE.
+    pub remove: bool,
+    /// Which messages.
+    pub set: SequenceSet,
+    /// Where to.
+    pub mailbox: String,
+}
