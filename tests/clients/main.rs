@@ -8,8 +8,10 @@ mod server;
 mod curl;
 mod fetch;
 mod idle;
+mod neomutt;
+mod offlineimap;
 mod operator;
-mod stdlib;
+mod scripts;
 mod swaks;
 mod sync;
 

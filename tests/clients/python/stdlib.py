@@ -3,13 +3,13 @@
 import imaplib
 import poplib
 import smtplib
-import ssl
-import sys
 from email.message import EmailMessage
 
-certificate, password = sys.argv[1:3]
-smtp_port, submissions_port, pop3s_port, imaps_port, lmtp_port = map(int, sys.argv[3:])
-context = ssl.create_default_context(cafile=certificate)
+from common import PASSWORD as password, PORTS, TLS as context
+
+smtp_port, submissions_port, pop3s_port, imaps_port, lmtp_port = (
+    PORTS[name] for name in ("smtp", "submissions", "pop3s", "imaps", "lmtp")
+)
 
 
 def mail(subject, body="A line.\n.\n..\nGrüße\n"):
