@@ -72,6 +72,14 @@ pub struct User {
 pub struct Enabled {
     /// A CONDSTORE enabling command was given (rfc7162#3.1).
     pub condstore: bool,
+    /// VANISHED stands for EXPUNGE (rfc7162#3.2.3); CONDSTORE is on with it.
+    pub qresync: bool,
+    /// UTF-8 stands in quoted strings and mailbox names (rfc9755#3).
+    pub utf8: bool,
+    /// The client speaks IMAP4rev2 (rfc9051#6.3.1).
+    pub rev2: bool,
+    /// Messages are named by UID only (rfc9586#3).
+    pub uidonly: bool,
 }
 
 /// What all commands share.
@@ -177,6 +185,11 @@ impl Core {
             return;
         }
         self.enabled.condstore = true;
+        self.show_highest_modseq(cx);
+    }
+
+    /// HIGHESTMODSEQ of what is selected, if anything is.
+    pub fn show_highest_modseq(&mut self, cx: &Cx<'_>) {
         let highest = self.selected(cx).ok().map(|(_, mailbox)| mailbox.highest_modseq());
         if let Some(highest) = highest {
             self.out.put(b"* OK [HIGHESTMODSEQ ");

@@ -4,6 +4,7 @@
 //! *Assumes*: the session tells the view's news at the end of NOOP as of any command. *Never*: touches a
 //! mailbox.
 
+use super::enable;
 use crate::proto::Cx;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step};
@@ -48,15 +49,7 @@ impl Plain {
                 core.out.line("\")");
                 Reply::done().into()
             }
-            Plain::Enable(names) => {
-                // rfc5161#3.1: what is not known, or cannot be enabled, is passed over.
-                let condstore = names.iter().any(|name| name == "CONDSTORE");
-                core.out.line(if condstore { "* ENABLED CONDSTORE" } else { "* ENABLED" });
-                if condstore {
-                    core.enable_condstore(cx);
-                }
-                Reply::done().into()
-            }
+            Plain::Enable(names) => enable::step(names, core, cx),
             Plain::Namespace => {
                 core.out.line("* NAMESPACE ((\"\" \"/\")) NIL NIL");
                 Reply::done().into()
