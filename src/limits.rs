@@ -59,6 +59,8 @@ pub const IMAP_LIST_ITEMS_MAX: usize = 1_024;
 pub const IMAP_LIST_PATTERN_BYTES_MAX: usize = 8_192;
 /// Octets of names times octets of patterns that one step of LIST compares.
 pub const IMAP_LIST_STEP_COST_MAX: usize = 4 * 1024 * 1024;
+/// Octets of an IMAP URL (CATENATE, URLAUTH): a mailbox name in percent-encoding, and room for a section.
+pub const IMAP_URL_BYTES_MAX: usize = 8_192;
 /// What a name costs in a step of LIST beside comparisons.
 pub const IMAP_LIST_NAME_COST: usize = 4_096;
 /// Pairs of an ID command (rfc2971#3.3).

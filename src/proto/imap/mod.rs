@@ -19,6 +19,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod url;
 pub mod utf7;
 mod view;
 pub mod write;

@@ -87,6 +87,15 @@ fn body_section(lexer: &mut Lexer, peek: bool) -> Parsed<FetchItem> {
     Ok(FetchItem::Section { peek, section, partial })
 }
 
+/// A section on its own, as a URL names it (rfc5092#11 `enc-section`); never empty.
+pub fn whole_section(text: bytes::Bytes) -> Parsed<Section> {
+    let mut lexer = Lexer::new(text);
+    let section = section(&mut lexer)?;
+    lexer.end()?;
+    let empty = section.path.is_empty() && section.text == SectionText::Whole;
+    if empty { Err(Fault::Bad("A section is missing")) } else { Ok(section) }
+}
+
 /// `section-spec`, maybe empty.
 fn section(lexer: &mut Lexer) -> Parsed<Section> {
     let mut path = Vec::new();

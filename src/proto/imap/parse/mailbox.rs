@@ -18,19 +18,23 @@ pub fn mailbox(lexer: &mut Lexer) -> Parsed<String> {
     name_of(&name)
 }
 
-/// The name that `wire` spells (rfc3501#5.1.3). INBOX is the same in any case (rfc3501#5.1), also above other
-/// levels.
+/// The name that `wire` spells (rfc3501#5.1.3).
 fn name_of(wire: &[u8]) -> Parsed<String> {
-    let mut name = utf7::decode(wire).map_err(|_| Fault::Cannot("A mailbox name is not modified UTF-7"))?;
+    let name = utf7::decode(wire).map_err(|_| Fault::Cannot("A mailbox name is not modified UTF-7"))?;
     if name.chars().any(char::is_control) {
         return Err(Fault::Cannot("A mailbox name may not hold control characters"));
     }
+    Ok(fold_inbox(name))
+}
+
+/// INBOX is the same in any case (rfc3501#5.1), also above other levels.
+pub fn fold_inbox(mut name: String) -> String {
     const INBOX: &str = "INBOX";
     let level = name.split('/').next().unwrap_or("");
     if level.eq_ignore_ascii_case(INBOX) {
         name.replace_range(..INBOX.len(), INBOX);
     }
-    Ok(name)
+    name
 }
 
 /// rfc3501#6.3.1 and #6.3.2, rfc7162#3.1.8
