@@ -187,6 +187,17 @@ pub const RECEIVE_BUFFERS_POOLED_MAX: usize = 64;
 pub const TLS_INCOMING_BYTES_MAX: usize = 80 * 1024;
 /// Ciphertext that is gathered before it is sent.
 pub const TLS_SEND_BYTES: usize = 64 * 1024;
+/// Octets of output that are deflated at once; the shard's one compressor serves every connection in turn.
+pub const DEFLATE_STEP_BYTES: usize = 64 * 1024;
+/// How hard output is deflated, 1 to 9: what a mailbox's list needs to get small, at little CPU.
+pub const DEFLATE_LEVEL: i32 = 2;
+/// Octets of input that are inflated before the shard gets to see them; a bomb unfolds no faster than that.
+pub const INFLATE_STEP_BYTES: usize = 64 * 1024;
+/// Octets of a client's past input that its compressor may refer to (rfc1951#2); kept as far as there were
+/// any, a power of two.
+pub const INFLATE_WINDOW_BYTES_MAX: usize = 32 * 1024;
+/// Octets of that window to begin with.
+pub const INFLATE_WINDOW_BYTES_MIN: usize = 512;
 /// Pieces of output up to this size share a TLS record.
 pub const TLS_JOIN_BYTES_MAX: usize = 2 * 1024;
 /// Milliseconds a closed connection waits for its client's end, so that the last answer is not lost.

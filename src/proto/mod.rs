@@ -11,7 +11,7 @@
 //!            feed ─────────────►┌─────────┐
 //!            on_reply ─────────►│ Session │──poll_output──► Bytes Extent │ AwaitCommit Warm Ask Deliver Verify
 //!            on_commit ────────►│ (a value│                 StartTls Handoff Yield Close
-//!            on_push, resume ──►│  Send)  │
+//!            on_push, resume ──►│  Send)  │                 Start- and StopCompression
 //!            on_timeout ───────►└─────────┘
 //! ```
 
@@ -183,6 +183,11 @@ pub enum Output {
     /// Flush, do the TLS handshake, then call `on_reply(Reply::TlsStarted)`. Unread input must already be
     /// cleared.
     StartTls,
+    /// Deflate all output behind this one, and inflate all input behind what was fed so far (rfc4978#3).
+    /// Unread input is compressed already, so there must be none.
+    StartCompression,
+    /// Send all output behind this one as it is, and take input as it comes (rfc8437#4.1).
+    StopCompression,
     /// Move this session to the shard that owns the normalised address, then call `on_reply(Reply::Arrived)`
     /// (also when it is here already).
     Handoff {

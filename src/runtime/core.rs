@@ -21,11 +21,12 @@ use rustls::server::ServerConfig;
 use tokio::sync::{Semaphore, watch};
 
 use super::clock::Clock;
+use super::compress::Deflater;
 use super::disk::Files;
 use super::inbox::{Inbox, Moved, Outbox, Parcel, refusal};
 use super::lines::Lines;
 use super::link::{Link, Order};
-use super::pump::{Pump, Start};
+use super::pump::{Layers, Pump, Start};
 use super::running::{Milestone, Replies};
 use super::verify::{Asked, Verifier};
 use crate::limits::{LINGER_MS, OUTBOX_RETRY_MS, TICK_MS, TURN_EVENTS_MAX};
@@ -49,6 +50,8 @@ pub struct Core {
     pub tls: Option<Arc<ServerConfig>>,
     /// The process's clock.
     pub clock: Clock,
+    /// What deflates for every connection.
+    pub deflater: RefCell<Deflater>,
     /// The log.
     pub lines: Lines,
     pub(super) shard: RefCell<Shard>,
@@ -168,6 +171,7 @@ impl Core {
         match effect {
             Effect::Send { conn, pieces } => self.order(conn, Order::Send(pieces)),
             Effect::StartTls { conn } => self.order(conn, Order::StartTls),
+            Effect::Compression { conn, on } => self.order(conn, Order::Compression(on)),
             Effect::Warm { conn, extents } => self.order(conn, Order::Warm(extents)),
             Effect::Close { conn, why: _ } => self.last_order(conn, Order::Close),
             Effect::Move { conn, to, session } => self.last_order(conn, Order::Move { to, session }),
@@ -280,13 +284,13 @@ impl Core {
     }
 
     /// Runs a connection's pump.
-    pub fn spawn_pump(self: &Rc<Core>, link: Link, tls: Option<Box<super::tls::Secured>>, start: Start) {
+    pub fn spawn_pump(self: &Rc<Core>, link: Link, layers: Layers, start: Start) {
         if self.life.ended.get() {
             shut(&link.socket, Direction::Both);
             return;
         }
         self.life.pumps.set(self.life.pumps.get() + 1);
-        let pump = Pump::new(self.clone(), Rc::new(link), tls);
+        let pump = Pump::new(self.clone(), Rc::new(link), layers);
         let core = self.clone();
         self.spawn(async move {
             pump.run(start).await;
@@ -336,8 +340,8 @@ impl Core {
             Parcel::Peer { from, message } => self.post(Event::Peer { from, message }),
             Parcel::Verified { ticket, good } => self.post(Event::Verified { ticket, good: Some(good) }),
             Parcel::Moved(moved) => {
-                let Moved { conn, socket, tls, session } = *moved;
-                self.spawn_pump(Link::new(conn, socket), tls, Start::Arrived(session));
+                let Moved { conn, socket, layers, session } = *moved;
+                self.spawn_pump(Link::new(conn, socket), layers, Start::Arrived(session));
             }
             Parcel::Open => self.enter(Phase::Open),
             Parcel::Drain => {
@@ -472,6 +476,7 @@ mod tests {
             receives: Arc::new(Semaphore::new(4)),
             tls: None,
             clock: Clock::start(),
+            deflater: RefCell::default(),
             lines,
             shard: RefCell::new(Shard::of_scripts(store)),
             inbox: inbox.clone(),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use ringpost_engine::ids::ShardId;
 
+use super::pump::Layers;
 use super::ring;
-use super::tls::Secured;
 use crate::limits::{INBOX_MESSAGES_MAX, OUTBOX_MESSAGES_MAX};
 use crate::proto::Delivered;
 use crate::shard::event::{ConnId, Found, Message, Ticket};
@@ -54,8 +54,8 @@ pub struct Moved {
     pub conn: ConnId,
     /// Its socket.
     pub socket: Descriptor,
-    /// Its TLS state.
-    pub tls: Option<Box<Secured>>,
+    /// What lies between its socket and its session.
+    pub layers: Layers,
     /// Its session.
     pub session: Box<MovedSession>,
 }

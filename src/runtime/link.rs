@@ -25,6 +25,8 @@ pub enum Order {
     Send(Vec<Piece>),
     /// Do the handshake, then `Event::TlsStarted`.
     StartTls,
+    /// Begin (or end) to deflate and inflate.
+    Compression(bool),
     /// Bring in, then `Event::Warmed`.
     Warm(Vec<(Extent, Bytes)>),
     /// Close after all before.

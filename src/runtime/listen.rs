@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::core::{Core, Phase};
 use super::link::Link;
-use super::pump::Start;
+use super::pump::{Layers, Start};
 use super::{Listener, ring};
 use crate::limits::{ACCEPT_BACKOFF_MS, ACCEPTS_PER_TURN_MAX, DESCRIPTORS_RESERVED, REFUSAL_LOG_MS};
 use crate::log::{Level, Line};
@@ -120,5 +120,5 @@ fn welcome(core: &Rc<Core>, listener: &Listener, client: TcpStream, address: Soc
     }
     let link = Link::new(conn, Descriptor::new(OwnedFd::from(client)));
     let start = Start::Accepted { service: listener.service, address, implicit_tls: listener.implicit_tls };
-    core.spawn_pump(link, None, start);
+    core.spawn_pump(link, Layers::default(), start);
 }

@@ -19,6 +19,7 @@ use crate::log::Line;
 use crate::proto::{Server, Service};
 
 mod clock;
+mod compress;
 mod core;
 mod disk;
 mod inbox;

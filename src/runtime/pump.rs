@@ -1,6 +1,6 @@
 //! One connection: moves its bytes, carries out its orders.
 //!
-//! *Owns*: the socket, the TLS state, the wait for input. *Promises*: an idle connection waits without a
+//! *Owns*: the socket, what lies on it (TLS, compression), the wait for input. *Promises*: an idle connection waits without a
 //! buffer; every operation on the socket has completed when the connection moves; the client's last answer
 //! is not cut off.
 //! *Assumes*: the shard orders one thing at a time (see [`Link`]). *Never*: looks at what it moves.
@@ -26,6 +26,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use super::compress::Inflater;
 use super::core::{Core, Phase};
 use super::inbox::{Moved, Parcel};
 use super::link::{Link, Next, Order};
@@ -44,7 +45,7 @@ use crate::sys::socket::{Direction, acknowledge_now, shut};
 pub struct Pump {
     core: Rc<Core>,
     link: Rc<Link>,
-    tls: Option<Box<Secured>>,
+    layers: Layers,
     /// The wait for input; stays under way while orders are carried out.
     readable: Option<Operation<()>>,
     /// The last receive said that there is more.
@@ -53,6 +54,23 @@ pub struct Pump {
     ended: bool,
     /// Something was received and nothing sent since.
     unanswered: bool,
+}
+
+/// What lies between a socket and its session: the session's octets are deflated first, then encrypted
+/// (rfc4978#3).
+#[derive(Debug, Default)]
+pub struct Layers {
+    /// TLS, where it is on.
+    tls: Option<Box<Secured>>,
+    /// What inflates, where compression is on.
+    inflater: Option<Box<Inflater>>,
+}
+
+impl Layers {
+    /// Whether octets that were received wait to be inflated.
+    fn hold_input(&self) -> bool {
+        self.inflater.as_ref().is_some_and(|inflater| inflater.waits())
+    }
 }
 
 /// Why nothing more will be received.
@@ -106,10 +124,10 @@ impl From<CloseReason> for Stop {
 
 impl Pump {
     /// A pump for `link`'s connection.
-    pub fn new(core: Rc<Core>, link: Rc<Link>, tls: Option<Box<Secured>>) -> Pump {
+    pub fn new(core: Rc<Core>, link: Rc<Link>, layers: Layers) -> Pump {
         // A client that has said close_notify says nothing more, on this shard as on the one it came from.
-        let ended = tls.as_ref().is_some_and(|tls| tls.peer_closed());
-        Pump { core, link, tls, readable: None, more: ended, ended, unanswered: false }
+        let ended = layers.tls.as_ref().is_some_and(|tls| tls.peer_closed());
+        Pump { core, link, layers, readable: None, more: ended, ended, unanswered: false }
     }
 
     /// Runs until the connection ends or moves away.
@@ -131,7 +149,7 @@ impl Pump {
                     if implicit_tls { Some(Box::pin(self.first_handshake(&address)).await?) } else { None };
                 let event = Event::Accepted { conn: self.link.conn, service, address, tls: implicit_tls };
                 self.core.attach(&self.link, event);
-                self.post_received(early.unwrap_or_default());
+                self.take_in(early.unwrap_or_default())?;
             }
             Start::Arrived(session) => self.core.attach(&self.link, Event::Arrived(session)),
         }
@@ -145,14 +163,14 @@ impl Pump {
 
     /// The next order, or input. The wait for input is begun when there is nothing else, and then goes on.
     async fn next(&mut self) -> Next {
-        let Pump { core, link, readable, more, ended, unanswered, .. } = self;
+        let Pump { core, link, layers, readable, more, ended, unanswered } = self;
         poll_fn(|context| match link.poll_next(context) {
             Poll::Ready(Next::Receive) => {
                 if *ended && core.owes(link.conn) {
                     // Its answer comes as an order, and the link has the waker.
                     return Poll::Pending;
                 }
-                if *more {
+                if *more || layers.hold_input() {
                     return Poll::Ready(Next::Receive);
                 }
                 if std::mem::take(unanswered) && !core.owes(link.conn) {
@@ -174,6 +192,9 @@ impl Pump {
 
     /// Receives what is there and hands it over as plaintext.
     async fn receive(&mut self) -> Result<(), Stop> {
+        if self.layers.hold_input() {
+            return self.inflate();
+        }
         if self.ended {
             return Err(CloseReason::Peer.into());
         }
@@ -186,10 +207,10 @@ impl Pump {
             }
             Err(End::Broken(why)) => return Err(why.into()),
         };
-        let bytes = match &mut self.tls {
-            None if filled.as_ref().len() <= RECEIVE_COPY_BYTES_MAX => {
-                Bytes::copy_from_slice(filled.as_ref())
-            }
+        // What waits to be inflated must not keep a buffer that others need.
+        let copy = filled.as_ref().len() <= RECEIVE_COPY_BYTES_MAX || self.layers.inflater.is_some();
+        let bytes = match &mut self.layers.tls {
+            None if copy => Bytes::copy_from_slice(filled.as_ref()),
             None => Bytes::from_owner(filled),
             Some(secured) => {
                 let mut plaintext = Vec::new();
@@ -205,7 +226,33 @@ impl Pump {
                 Bytes::from(plaintext)
             }
         };
-        self.post_received(bytes);
+        self.take_in(bytes)
+    }
+
+    /// Hands over what was received.
+    fn take_in(&mut self, bytes: Bytes) -> Result<(), Stop> {
+        match &mut self.layers.inflater {
+            _ if bytes.is_empty() => Ok(()),
+            None => {
+                self.post_received(bytes);
+                Ok(())
+            }
+            Some(inflater) if inflater.has_ended() => {
+                Err(CloseReason::Compression("bytes behind the end of the stream".to_owned()).into())
+            }
+            Some(inflater) => {
+                inflater.accept(bytes);
+                self.inflate()
+            }
+        }
+    }
+
+    /// Hands over the next step of what waits to be inflated.
+    fn inflate(&mut self) -> Result<(), Stop> {
+        if let Some(inflater) = &mut self.layers.inflater {
+            let plaintext = inflater.step().map_err(CloseReason::Compression)?;
+            self.post_received(Bytes::from(plaintext));
+        }
         Ok(())
     }
 
@@ -261,7 +308,14 @@ impl Pump {
         match order {
             Order::Send(pieces) => {
                 self.unanswered = false;
-                send::send(socket, pieces, self.tls.as_deref_mut(), &self.core.files).await?;
+                let tls = self.layers.tls.as_deref_mut();
+                match self.layers.inflater {
+                    None => send::send(socket, pieces, tls, &self.core.files).await?,
+                    Some(_) => {
+                        let Core { files, deflater, .. } = &*self.core;
+                        Box::pin(send::send_deflated(socket, pieces, tls, files, deflater)).await?;
+                    }
+                }
                 self.core.post_for(&self.link, Event::Sent { conn });
             }
             Order::Warm(extents) => {
@@ -271,7 +325,12 @@ impl Pump {
             Order::StartTls => {
                 let early = self.handshake().await?;
                 self.core.post_for(&self.link, Event::TlsStarted { conn });
-                self.post_received(early);
+                self.take_in(early)?;
+            }
+            Order::Compression(true) => self.layers.inflater = Some(Box::default()),
+            Order::Compression(false) => {
+                let ended = self.layers.inflater.take();
+                self.post_received(ended.map_or_else(Bytes::new, |inflater| inflater.into_rest()));
             }
             Order::Close => {
                 self.close().await;
@@ -324,7 +383,7 @@ impl Pump {
             Ok(done) => done?,
             Err(_) => return Err(CloseReason::Tls("the handshake took too long".to_owned())),
         }
-        self.tls = Some(secured);
+        self.layers.tls = Some(secured);
         Ok(Bytes::from(plaintext))
     }
 
@@ -332,7 +391,7 @@ impl Pump {
     /// would tell the client's kernel to drop what it has not delivered yet.
     async fn close(&mut self) {
         let linger = async {
-            if let Some(secured) = &mut self.tls
+            if let Some(secured) = &mut self.layers.tls
                 && secured.close().is_ok()
                 && send::flush(&self.link.socket, secured).await.is_err()
             {
@@ -356,7 +415,8 @@ impl Pump {
             wait.await;
         }
         let socket = self.link.socket.clone();
-        let moved = Moved { conn: self.link.conn, socket, tls: self.tls.take(), session };
+        let layers = std::mem::take(&mut self.layers);
+        let moved = Moved { conn: self.link.conn, socket, layers, session };
         self.core.send_parcel(to, Parcel::Moved(Box::new(moved)));
     }
 }

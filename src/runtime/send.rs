@@ -2,20 +2,24 @@
 //!
 //! *Owns*: how pieces become gathered sends, or TLS records. *Promises*: on a plaintext connection a mapped
 //! piece goes to the kernel as a slice of the mapping, unseen; with TLS it is encrypted from where it lies; in
-//! both cases after it was brought in; a client that takes nothing for `SEND_STALL_MS` is given up. *Assumes*: one send
+//! both cases after it was brought in, and likewise deflated where that is asked for; a client that takes nothing for `SEND_STALL_MS` is given up. *Assumes*: one send
 //! per connection at a time.
 //! *Never*: holds more ciphertext than `TLS_SEND_BYTES` and a record.
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
 
+use super::compress::Deflater;
 use super::disk::Files;
 use super::ring;
 use super::tls::{RECORD_BYTES_MAX, Secured};
-use crate::limits::{SEND_STALL_MS, SEND_WINDOW_BYTES, TLS_JOIN_BYTES_MAX, TLS_SEND_BYTES};
+use crate::limits::{
+    DEFLATE_STEP_BYTES, SEND_STALL_MS, SEND_WINDOW_BYTES, TLS_JOIN_BYTES_MAX, TLS_SEND_BYTES,
+};
 use crate::shard::event::{CloseReason, Piece};
 use crate::sys::request::{self, Descriptor, Gather};
 use crate::sys::socket::{Direction, shut};
@@ -67,6 +71,48 @@ pub async fn send(
         None => send_clear(socket, pieces, files).await,
         Some(secured) => send_secured(socket, pieces, secured, files).await,
     }
+}
+
+/// Deflates pieces step by step, each of which the client can inflate at once, and sends them over whatever the
+/// connection is.
+///
+/// # Errors
+/// As [`send`]; and when the compressor fails.
+pub async fn send_deflated(
+    socket: &Descriptor,
+    pieces: Vec<Piece>,
+    mut tls: Option<&mut Secured>,
+    files: &Files,
+    deflater: &RefCell<Deflater>,
+) -> Result<(), CloseReason> {
+    let (mut step, mut gathered) = (Vec::new(), 0);
+    let deflate = |step: &[Bytes]| -> Result<Vec<Piece>, CloseReason> {
+        let deflated = deflater.borrow_mut().deflate(step).map_err(CloseReason::Compression)?;
+        Ok(vec![Piece::Bytes(Bytes::from(deflated))])
+    };
+    for piece in pieces {
+        let (extent, mut rest) = match piece {
+            Piece::Bytes(bytes) => (None, bytes),
+            Piece::Mapped { extent, bytes } => (Some(extent), bytes),
+        };
+        let mut done = 0;
+        while !rest.is_empty() {
+            let next = rest.split_to(rest.len().min(DEFLATE_STEP_BYTES - gathered));
+            gathered += next.len();
+            if let Some(extent) = extent {
+                let cold = [(extent.slice(done, next.len() as u32), next.clone())];
+                files.warm(&cold).await.map_err(unreadable)?;
+                done += next.len() as u32;
+            }
+            step.push(next);
+            if gathered == DEFLATE_STEP_BYTES {
+                send(socket, deflate(&step)?, tls.as_deref_mut(), files).await?;
+                step.clear();
+                gathered = 0;
+            }
+        }
+    }
+    if step.is_empty() { Ok(()) } else { send(socket, deflate(&step)?, tls, files).await }
 }
 
 /// Sends pieces as they are, a window at a time: what the kernel is to send is in memory first, or the shard's

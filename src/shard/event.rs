@@ -109,6 +109,8 @@ pub enum CloseReason {
     Stalled,
     /// TLS failed.
     Tls(String),
+    /// What came is not compressed as it should be.
+    Compression(String),
     /// The account behind the session was deleted.
     AccountGone,
     /// The server is stopping and the session did not end in time.
@@ -125,6 +127,7 @@ impl std::fmt::Display for CloseReason {
             CloseReason::Error(why) => f.write_str(why),
             CloseReason::Stalled => f.write_str("client took no output"),
             CloseReason::Tls(why) => write!(f, "TLS: {why}"),
+            CloseReason::Compression(why) => write!(f, "compression: {why}"),
             CloseReason::AccountGone => f.write_str("account deleted"),
             CloseReason::Stopping => f.write_str("server stopping"),
             CloseReason::Refused => f.write_str("too many connections"),
@@ -146,6 +149,14 @@ pub enum Effect {
     StartTls {
         /// With whom.
         conn: ConnId,
+    },
+    /// Begin to deflate what is sent and to inflate what is received, or end it; after what was sent before,
+    /// and before anything is received.
+    Compression {
+        /// Whose.
+        conn: ConnId,
+        /// Whether it begins.
+        on: bool,
     },
     /// Bring these runs into memory.
     Warm {

@@ -107,6 +107,10 @@ impl Shard {
             Phase::Upgrading | Phase::Handshaking => {
                 self.hang_up(id, CloseReason::Tls("bytes behind STARTTLS".to_owned()));
             }
+            // The runtime receives nothing before it has switched; whoever does has taken one for the other.
+            Phase::Switching { .. } => {
+                self.hang_up(id, CloseReason::Compression("bytes while it is switched".to_owned()));
+            }
             Phase::Closing(_) => {}
         }
     }
@@ -161,10 +165,11 @@ impl Shard {
 
     /// Runs every wake there is, those that they cause included, then lets the output go.
     pub(super) fn settle(&mut self) {
-        while let Some((id, wake)) = self.wakes.pop_front() {
-            self.wake(id, wake);
-        }
-        while let Some(id) = self.dirty.pop_first() {
+        loop {
+            while let Some((id, wake)) = self.wakes.pop_front() {
+                self.wake(id, wake);
+            }
+            let Some(id) = self.dirty.pop_first() else { break };
             self.flush(id);
         }
         while let Some((id, request)) = self.store.poll_io() {
@@ -295,6 +300,14 @@ impl Shard {
             Phase::Upgrading => {
                 connection.phase = Phase::Handshaking;
                 self.effects.push_back(Effect::StartTls { conn: id });
+            }
+            Phase::Switching { on } => {
+                self.effects.push_back(Effect::Compression { conn: id, on: *on });
+                connection.phase = Phase::Open;
+                self.wakes.push_back((id, Wake::Feed));
+                if self.life != Life::Serving {
+                    self.wakes.push_back((id, Wake::Drain));
+                }
             }
             Phase::Leaving(to) => {
                 let to = *to;

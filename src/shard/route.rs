@@ -37,6 +37,8 @@ impl Shard {
                 self.warm(id, &extents);
             }
             Output::StartTls => self.enter(id, Phase::Upgrading),
+            Output::StartCompression => self.enter(id, Phase::Switching { on: true }),
+            Output::StopCompression => self.enter(id, Phase::Switching { on: false }),
             Output::Handoff { address } => match self.owner(&address) {
                 here if here == self.id => {
                     self.owe(id);

@@ -48,8 +48,9 @@ impl std::fmt::Debug for MovedSession {
 /// ```text
 ///              StartTls, flushed           TlsStarted
 ///        ┌──► Upgrading ──────► Handshaking ─────────┐
-///  Open ─┼──► Leaving(to) ──flushed──► Effect::Move  │
-///    ▲   └──► Closing(why) ─flushed──► Effect::Close │
+///  Open ─┼──► Switching ──────flushed──► compression ┤
+///    ▲   ├──► Leaving(to) ──flushed──► Effect::Move  │
+///    │   └──► Closing(why) ─flushed──► Effect::Close │
 ///    └───────────────────────────────────────────────┘
 /// ```
 #[derive(Debug)]
@@ -60,6 +61,11 @@ pub(super) enum Phase {
     Upgrading,
     /// The runtime does the handshake.
     Handshaking,
+    /// What was said before compression begins or ends is on its way out.
+    Switching {
+        /// Whether it begins.
+        on: bool,
+    },
     /// The session goes to its account's owner when its output is out.
     Leaving(ShardId),
     /// Ends when its output is out.

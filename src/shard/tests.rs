@@ -306,6 +306,10 @@ impl Lab {
             Effect::Receive { conn, on } => {
                 self.receive.insert(conn, on);
             }
+            Effect::Compression { conn, on } => {
+                let heard = self.heard.entry(conn).or_default();
+                heard.push_str(if on { "<deflate>" } else { "<plain>" });
+            }
             Effect::StartTls { conn } => {
                 self.heard.entry(conn).or_default().push_str("<handshake>");
             }

@@ -466,6 +466,11 @@ impl World {
                     self.after(self.faults.net_us, Happening::Shard(index, Event::TlsStarted { conn }));
                 }
             }
+            Effect::Compression { conn, .. } => {
+                if self.net.link(conn).is_some_and(|link| link.sending) {
+                    return Err(format!("{conn:?} was to switch compression in the middle of a send"));
+                }
+            }
             Effect::Warm { conn, .. } => {
                 self.after(self.faults.warm_us, Happening::Shard(index, Event::Warmed { conn }));
             }

@@ -12,7 +12,7 @@ mod script;
 mod world;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use check::Reader;
 use ringpost_engine::testing::seed::Seed;
@@ -108,18 +108,22 @@ fn check(script: &Script) -> Result<(), String> {
     Ok(())
 }
 
+/// The transcripts in a folder and the folders below it.
+fn transcripts(folder: &Path) -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = listed.map(|entry| entry.expect("a folder can be listed").path());
+    paths.flat_map(|path| if path.is_dir() { transcripts(&path) } else { vec![path] }).collect()
+}
+
 /// Checks every transcript of a folder; there must be some.
 fn check_folder(folder: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/transcripts").join(folder);
-    let mut files: Vec<_> = std::fs::read_dir(path)
-        .unwrap_or_else(|error| panic!("{folder}: {error}"))
-        .map(|entry| entry.expect("a folder can be listed").path())
-        .collect();
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/transcripts");
+    let mut files = transcripts(&all.join(folder));
     files.sort();
     assert!(!files.is_empty(), "no transcript in {folder}");
     let mut wrong = Vec::new();
     for file in files {
-        let name = format!("{folder}/{}", file.file_name().unwrap_or_default().to_string_lossy());
+        let name = file.strip_prefix(&all).unwrap_or(&file).to_string_lossy();
         let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
         wrong.extend(Script::read(&name, &text).and_then(|script| check(&script)).err());
     }

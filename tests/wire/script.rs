@@ -16,6 +16,7 @@
 //! S> \tx\x00                                      it hears a line, with escapes
 //! C1: NOOP                                        another client, by its number (also C1> S1: S1>)
 //! tls                                             everybody waits for what is owed before more is said
+//! deflate                                         the same; lines stay readable under compression
 //! wait: 600000                                    so many milliseconds pass
 //! drain                                           the server is told to stop
 //! hang up                                         the client closes
@@ -108,7 +109,7 @@ impl Script {
                 let (name, tls) = rest.strip_suffix(" tls").map_or((rest, false), |name| (name, true));
                 Action::Connect { conn: *last, service: service(name)?, tls }
             }
-            "tls" => Action::Wait { ms: 0 },
+            "tls" | "deflate" => Action::Wait { ms: 0 },
             "wait" => Action::Wait { ms: rest.parse().map_err(|_| format!("not a number: {rest}"))? },
             "drain" => Action::Drain,
             "hang up" => Action::HangUp { conn: *last },

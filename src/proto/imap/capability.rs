@@ -21,6 +21,8 @@ enum Shown {
     /// While a login would be taken.
     LoginEnabled,
     AfterLogin,
+    /// While COMPRESS would be taken.
+    Uncompressed,
 }
 
 /// In the order in which they are shown.
@@ -45,6 +47,7 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("CREATE-SPECIAL-USE", Shown::AfterLogin),
     ("ESEARCH", Shown::AfterLogin),
     ("CONDSTORE", Shown::AfterLogin),
+    ("COMPRESS=DEFLATE", Shown::Uncompressed),
 ];
 
 /// What decides on the list.
@@ -56,13 +59,15 @@ pub struct Facts<'a> {
     pub server: &'a Server,
     /// Whether somebody is logged in.
     pub logged_in: bool,
+    /// Whether compression is on.
+    pub compressed: bool,
     /// Names, in upper case, that this account's clients are not shown.
     pub hidden: &'a [String],
 }
 
 /// The capabilities of this moment, `IMAP4rev1 …`; APPENDLIMIT says the largest message (rfc7889#3).
 pub fn write(text: &mut BytesMut, facts: Facts<'_>) {
-    let Facts { peer, server, logged_in, hidden } = facts;
+    let Facts { peer, server, logged_in, compressed, hidden } = facts;
     let may_log_in = peer.tls || server.plaintext_login;
     for &(name, shown) in CAPABILITIES {
         let now = match shown {
@@ -71,6 +76,7 @@ pub fn write(text: &mut BytesMut, facts: Facts<'_>) {
             Shown::LoginDisabled => !logged_in && !may_log_in,
             Shown::LoginEnabled => !logged_in && may_log_in,
             Shown::AfterLogin => logged_in,
+            Shown::Uncompressed => logged_in && !compressed,
         };
         if now && !hidden.iter().any(|hidden| hidden == name) {
             text.extend_from_slice(name.as_bytes());

@@ -240,6 +240,11 @@ impl ImapSession {
                 self.complete(&reply, rule);
                 return self.close();
             }
+            Step::Then(reply, output) => {
+                self.complete(&reply, rule);
+                self.core.out.push(output);
+                return;
+            }
             Step::Handshake(reply) => {
                 self.complete(&reply, rule);
                 self.core.out.push(Output::StartTls);

@@ -46,6 +46,8 @@ pub enum Step {
     Ask(Output),
     /// Call again with the client's next line.
     Line,
+    /// It is complete: this completion, then what the connection is to do behind it.
+    Then(Reply, Output),
     /// It is complete: this completion, then the TLS handshake.
     Handshake(Reply),
     /// The last word is said (BYE included): close after this completion.
@@ -95,6 +97,8 @@ pub struct Core {
     pub enabled: Enabled,
     /// What the client gets.
     pub out: Out,
+    /// Compression is on (rfc4978#3).
+    pub compressed: bool,
     /// The client sent more behind the command that begins.
     pub pipelined: bool,
     /// Logins that failed.
@@ -112,6 +116,7 @@ impl Core {
             view: None,
             enabled: Enabled::default(),
             out: Out::default(),
+            compressed: false,
             pipelined: false,
             login_failures: 0,
             fetched: 0,
@@ -127,8 +132,11 @@ impl Core {
     /// The capabilities of this moment.
     pub fn capabilities(&self, server: &Server) -> BytesMut {
         let mut text = BytesMut::new();
-        let logged_in = self.user.is_some();
-        capability::write(&mut text, capability::Facts { peer: &self.peer, server, logged_in, hidden: &[] });
+        let (logged_in, compressed) = (self.user.is_some(), self.compressed);
+        capability::write(
+            &mut text,
+            capability::Facts { peer: &self.peer, server, logged_in, compressed, hidden: &[] },
+        );
         text
     }
 

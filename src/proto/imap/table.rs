@@ -58,6 +58,7 @@ pub fn of(verb: &Verb) -> Rule {
         Verb::Logout => rule("LOGOUT", States::ANY),
         Verb::Id(_) => rule("ID", States::ANY),
         Verb::StartTls => rule("STARTTLS", States::NOT_AUTHENTICATED),
+        Verb::Compress => rule("COMPRESS", States::LOGGED_IN),
         Verb::Authenticate(_) => rule("AUTHENTICATE", States::NOT_AUTHENTICATED),
         Verb::Login { .. } => rule("LOGIN", States::NOT_AUTHENTICATED),
         // rfc5161#3.1 asks clients to do it before SELECT; rfc7162#3.1 foresees that they do not.

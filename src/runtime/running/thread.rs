@@ -106,6 +106,7 @@ fn serve(seat: Seat) -> Result<(), String> {
         receives: Arc::new(Semaphore::new(RECEIVE_BUFFERS_MAX)),
         tls: seat.tls,
         clock: seat.clock,
+        deflater: RefCell::default(),
         lines: seat.lines,
         shard: RefCell::new(Shard::new(seat.id, shards, store, seat.server)),
         inbox: seat.inboxes[usize::from(seat.id.0)].clone(),

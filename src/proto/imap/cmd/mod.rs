@@ -25,7 +25,7 @@ use session::{idle, login, plain};
 /// The command under way.
 #[derive(Debug)]
 pub enum Running {
-    /// CAPABILITY, NOOP, CHECK, LOGOUT, STARTTLS, ID, ENABLE, NAMESPACE
+    /// CAPABILITY, NOOP, CHECK, LOGOUT, STARTTLS, COMPRESS, ID, ENABLE, NAMESPACE
     Plain(plain::Plain),
     /// LOGIN, AUTHENTICATE
     Login(login::Login),
@@ -66,6 +66,7 @@ impl Running {
             Verb::Enable(names) => Running::Plain(plain::Plain::Enable(names)),
             Verb::Namespace => Running::Plain(plain::Plain::Namespace),
             Verb::StartTls => Running::Plain(plain::Plain::StartTls),
+            Verb::Compress => Running::Plain(plain::Plain::Compress),
             Verb::Authenticate(authenticate) => Running::Login(login::Login::authenticate(authenticate)),
             Verb::Login { user, password } => Running::Login(login::Login::plain(&user, password)),
             Verb::Select(select) => Running::Select(select::Open(select)),

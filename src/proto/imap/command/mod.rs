@@ -42,6 +42,8 @@ pub enum Verb {
     Id(Vec<(Bytes, Option<Bytes>)>),
     /// rfc3501#6.2.1
     StartTls,
+    /// rfc4978#3, with DEFLATE
+    Compress,
     /// rfc3501#6.2.2
     Authenticate(Authenticate),
     /// rfc3501#6.2.3

@@ -1,4 +1,4 @@
-//! Who is there: LOGIN, AUTHENTICATE, ID, ENABLE.
+//! Who is there and by which means: LOGIN, AUTHENTICATE, ID, ENABLE, COMPRESS.
 //!
 //! *Owns*: their grammar. *Promises*: what `parse` promises; secrets in types that are never shown.
 //! *Assumes*: base64 is decoded by `sasl`. *Never*: knows a mechanism.
@@ -30,6 +30,17 @@ pub fn authenticate(lexer: &mut Lexer) -> Parsed<Verb> {
         initial = Some(Secret(if base64 == "=" { Vec::new() } else { base64.to_vec() }));
     }
     Ok(Verb::Authenticate(Authenticate { mechanism, initial }))
+}
+
+/// rfc4978#5
+pub fn compress(lexer: &mut Lexer) -> Parsed<Verb> {
+    lexer.space()?;
+    let algorithm = lexer.atom()?;
+    if algorithm.eq_ignore_ascii_case(b"DEFLATE") {
+        Ok(Verb::Compress)
+    } else {
+        Err(Fault::Bad("DEFLATE is the only algorithm"))
+    }
 }
 
 /// rfc2971#4, with the bounds of its #3.3
@@ -120,6 +131,14 @@ mod tests {
         assert_eq!(verb("AUTHENTICATE EXTERNAL ="), authenticate("EXTERNAL", Some(""))); // rfc4959#5
         assert!(bad("AUTHENTICATE"));
         assert!(bad("AUTHENTICATE PLAIN a b"));
+    }
+
+    #[test]
+    fn compression() {
+        assert_eq!(verb("compress deflate"), Verb::Compress); // rfc4978#3
+        for text in ["COMPRESS", "COMPRESS ", "COMPRESS GZIP", "COMPRESS DEFLATE x", "COMPRESS \"DEFLATE\""] {
+            assert!(bad(text), "{text}");
+        }
     }
 
     #[test]

@@ -84,6 +84,7 @@ fn verb(lexer: &mut Lexer) -> Parsed<Verb> {
         "CLOSE" => Ok(Verb::Close),
         "UNSELECT" => Ok(Verb::Unselect),
         "ID" => auth::id(lexer),
+        "COMPRESS" => auth::compress(lexer),
         "AUTHENTICATE" => auth::authenticate(lexer),
         "LOGIN" => auth::login(lexer),
         "ENABLE" => auth::enable(lexer),

@@ -256,6 +256,11 @@ impl Lab {
                 assert!(self.clients[who].input.is_empty());
                 self.quiet_call(who, |session, _, cx| session.on_reply(Reply::TlsStarted, cx));
             }
+            Output::StartCompression => {
+                assert!(self.clients[who].input.is_empty());
+                self.clients[who].asked.push("deflate");
+            }
+            Output::StopCompression => self.clients[who].asked.push("plain"),
             Output::Handoff { .. } => {
                 self.quiet_call(who, |session, _, cx| session.on_reply(Reply::Arrived, cx));
             }

@@ -38,6 +38,18 @@ fn what_is_pipelined_behind_starttls_ends_the_connection() {
 }
 
 #[test]
+fn what_is_pipelined_behind_compress_leaves_it_off() {
+    let mut lab = Lab::new();
+    lab.connect(true);
+    lab.say(0, "a LOGIN a@x secret");
+    let told = lab.send(0, b"b COMPRESS DEFLATE\r\nc NOOP\r\n");
+    let expected = "b BAD Nothing may follow COMPRESS before its result\r\nc OK NOOP completed\r\n";
+    assert_eq!((told.as_str(), &lab.clients[0].asked[..]), (expected, &[][..]));
+    assert_eq!(lab.say(0, "d COMPRESS DEFLATE"), "d OK DEFLATE active\r\n");
+    assert_eq!(lab.clients[0].asked, ["deflate"]);
+}
+
+#[test]
 fn sasl_exchanges_with_and_without_an_initial_response() {
     let mut lab = Lab::new();
     for lines in [

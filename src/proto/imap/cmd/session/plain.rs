@@ -1,13 +1,13 @@
-//! Commands about the connection: CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, NAMESPACE, STARTTLS.
+//! Commands about the connection: CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, NAMESPACE, STARTTLS, COMPRESS.
 //!
 //! *Owns*: what is answered at once. *Promises*: nothing that a client sent in clear survives STARTTLS.
 //! *Assumes*: the session tells the view's news at the end of NOOP as of any command. *Never*: touches a
 //! mailbox.
 
 use super::enable;
-use crate::proto::Cx;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step};
+use crate::proto::{Cx, Output};
 
 /// What is complete within one step.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub enum Plain {
     Namespace,
     /// rfc3501#6.2.1
     StartTls,
+    /// rfc4978#3
+    Compress,
 }
 
 impl Plain {
@@ -55,8 +57,22 @@ impl Plain {
                 Reply::done().into()
             }
             Plain::StartTls => starttls(core, cx),
+            Plain::Compress => compress(core),
         }
     }
+}
+
+/// COMPRESS DEFLATE (rfc4978#3): what is said before the layer begins.
+fn compress(core: &mut Core) -> Step {
+    if core.compressed {
+        return Reply::bad("[COMPRESSIONACTIVE] DEFLATE is active already").into();
+    }
+    if core.pipelined {
+        // rfc4978#3: the client must have seen the result first; nobody knows whether this is deflated.
+        return Reply::bad("Nothing may follow COMPRESS before its result").into();
+    }
+    core.compressed = true;
+    Step::Then(Reply::ok("DEFLATE active"), Output::StartCompression)
 }
 
 /// STARTTLS (rfc3501#6.2.1): what is said before the handshake.
