@@ -32,6 +32,8 @@ pub(super) struct Mailbox {
     pub(super) expunges: History,
     pub(super) unseen: usize,
     pub(super) deleted: usize,
+    /// Octets of the messages that carry `\Deleted`.
+    pub(super) deleted_bytes: u64,
     pub(super) bytes: u64,
     /// UID of the first message without `\Seen`; [`NOBODY`] when there is none.
     first_unseen: Uid,
@@ -63,6 +65,7 @@ impl Mailbox {
             expunges: History::new(limits::EXPUNGE_HISTORY_MAX),
             unseen: 0,
             deleted: 0,
+            deleted_bytes: 0,
             bytes: 0,
             first_unseen: NOBODY,
         }
@@ -99,7 +102,7 @@ impl Mailbox {
         for &message in messages {
             self.columns.push(message);
             self.bytes += u64::from(message.size);
-            self.count_in(message.flags, message.uid);
+            self.count_in(message.flags, message.uid, message.size);
         }
         self.changes.record(Run { modseq: first.modseq, first: first.uid, last: last.uid });
         self.highest_modseq = last.modseq;
@@ -145,8 +148,9 @@ impl Mailbox {
                 if new != old {
                     let uid = self.columns.uid(place);
                     self.columns.set_flags(place, new, modseq);
-                    self.count_out(old);
-                    self.count_in(new, uid);
+                    let size = self.columns.message(place).size;
+                    self.count_out(old, size);
+                    self.count_in(new, uid, size);
                     runs.touch(place, uid, &mut self.changes);
                 }
             }
@@ -173,7 +177,7 @@ impl Mailbox {
             gone.push(message.uid);
             bodies.push(message.body);
             self.bytes -= u64::from(message.size);
-            self.count_out(message.flags);
+            self.count_out(message.flags, message.size);
         }
         if !places.is_empty() {
             self.columns.remove(&places);
@@ -206,17 +210,23 @@ impl Mailbox {
         self.recent_from = self.recent_from.max(below.min(self.uid_next));
     }
 
-    fn count_in(&mut self, flags: FlagBits, uid: Uid) {
+    fn count_in(&mut self, flags: FlagBits, uid: Uid, size: u32) {
         if !flags.contains(FlagBits::SEEN) {
             self.unseen += 1;
             self.first_unseen = self.first_unseen.min(uid);
         }
-        self.deleted += usize::from(flags.contains(FlagBits::DELETED));
+        if flags.contains(FlagBits::DELETED) {
+            self.deleted += 1;
+            self.deleted_bytes += u64::from(size);
+        }
     }
 
-    fn count_out(&mut self, flags: FlagBits) {
+    fn count_out(&mut self, flags: FlagBits, size: u32) {
         self.unseen -= usize::from(!flags.contains(FlagBits::SEEN));
-        self.deleted -= usize::from(flags.contains(FlagBits::DELETED));
+        if flags.contains(FlagBits::DELETED) {
+            self.deleted -= 1;
+            self.deleted_bytes -= u64::from(size);
+        }
     }
 
     /// `first_unseen` is at or below the first unseen message. Usually it is the one, or it is a few places
@@ -298,6 +308,8 @@ mod tests {
             let lacks = |bits| self.messages.iter().filter(|message| !message.flags.contains(bits)).count();
             assert_eq!(mailbox.unseen, lacks(FlagBits::SEEN));
             assert_eq!(mailbox.deleted, all.len() - lacks(FlagBits::DELETED));
+            let deleted = all.iter().filter(|message| message.flags.contains(FlagBits::DELETED));
+            assert_eq!(mailbox.deleted_bytes, deleted.map(|message| u64::from(message.size)).sum::<u64>());
             assert_eq!(mailbox.bytes, all.iter().map(|message| u64::from(message.size)).sum::<u64>());
             let first_unseen = all.iter().position(|message| !message.flags.contains(FlagBits::SEEN));
             assert_eq!(mailbox.first_unseen(), first_unseen);

@@ -3,6 +3,8 @@
 //! *Owns*: [`AccountRef`], [`MailboxRef`], [`Message`]. *Promises*: durable state only; places are valid as
 //! long as the borrow. *Assumes*: nothing. *Never*: mutates.
 
+use std::ops::Bound;
+
 use super::account::{Account, INBOX_ID};
 use super::mailbox::Mailbox;
 use super::names;
@@ -68,6 +70,12 @@ impl<'a> AccountRef<'a> {
         let account = self.0;
         Box::new(account.names.values().map(|id| MailboxRef(&account.mailboxes[id])))
     }
+    /// Those whose names come after `name`. O(log n) to begin.
+    pub fn mailboxes_after(&self, name: &str) -> Box<dyn Iterator<Item = MailboxRef<'a>> + 'a> {
+        let account = self.0;
+        let after = (Bound::Excluded(name), Bound::Unbounded);
+        Box::new(account.names.range::<str, _>(after).map(|(_, id)| MailboxRef(&account.mailboxes[id])))
+    }
     /// A mailbox by exact name; `INBOX` in any case.
     pub fn mailbox_by_name(&self, name: &str) -> Option<MailboxRef<'a>> {
         self.0.by_name(name).map(MailboxRef)
@@ -83,6 +91,11 @@ impl<'a> AccountRef<'a> {
     /// Subscribed names in order.
     pub fn subscriptions(&self) -> Box<dyn Iterator<Item = &'a str> + 'a> {
         Box::new(self.0.subscriptions.iter().map(String::as_str))
+    }
+    /// Those that come after `name`. O(log n) to begin.
+    pub fn subscriptions_after(&self, name: &str) -> Box<dyn Iterator<Item = &'a str> + 'a> {
+        let after = (Bound::Excluded(name), Bound::Unbounded);
+        Box::new(self.0.subscriptions.range::<str, _>(after).map(String::as_str))
     }
     /// Whether a name is subscribed.
     pub fn is_subscribed(&self, name: &str) -> bool {
@@ -140,6 +153,10 @@ impl<'a> MailboxRef<'a> {
     /// How many carry `\Deleted`.
     pub fn deleted(&self) -> usize {
         self.0.deleted
+    }
+    /// Octets of those that carry `\Deleted`.
+    pub fn deleted_bytes(&self) -> u64 {
+        self.0.deleted_bytes
     }
     /// Octets of all messages.
     pub fn bytes(&self) -> u64 {
