@@ -19,6 +19,7 @@ use ringpost_engine::change::Services;
 use ringpost_engine::ids::{ShardId, Slot};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
 
 const SHARDS: u16 = 2;
 const PASSWORD: &str = "correct horse battery staple";
@@ -164,6 +165,47 @@ impl World {
     }
 }
 
+/// A stream under COMPRESS=DEFLATE, from the client's side.
+struct Deflated<S> {
+    stream: S,
+    deflate: Deflate,
+    inflate: Inflate,
+    received: Vec<u8>,
+}
+
+impl<S: Read> Read for Deflated<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let (used, made) = (self.inflate.total_in(), self.inflate.total_out());
+            let done = self.inflate.decompress(&self.received, buffer, InflateFlush::SyncFlush);
+            done.map_err(|error| std::io::Error::other(error.as_str()))?;
+            self.received.drain(..(self.inflate.total_in() - used) as usize);
+            let made = (self.inflate.total_out() - made) as usize;
+            if made > 0 {
+                return Ok(made);
+            }
+            let mut more = [0; 16 * 1024];
+            match self.stream.read(&mut more)? {
+                0 => return Ok(0),
+                count => self.received.extend_from_slice(&more[..count]),
+            }
+        }
+    }
+}
+
+impl<S: Write> Write for Deflated<S> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let (mut deflated, made) = (vec![0; bytes.len() * 2 + 100], self.deflate.total_out());
+        let done = self.deflate.compress(bytes, &mut deflated, DeflateFlush::SyncFlush);
+        done.map_err(|error| std::io::Error::other(error.as_str()))?;
+        self.stream.write_all(&deflated[..(self.deflate.total_out() - made) as usize])?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// A client that speaks in lines.
 struct Client<S: Read + Write> {
     stream: BufReader<S>,
@@ -304,6 +346,66 @@ fn every_account_can_be_read_everywhere_before_and_after_a_restart() {
     world.running.drain().expect("a clean end");
     let recovered = world.lines.lock().expect("the list").iter().filter(|l| l.event == "recovery").count();
     assert_eq!(recovered, usize::from(SHARDS));
+}
+
+/// Logs in, switches compression on, appends and fetches, waits in IDLE and sees what comes in.
+fn talk_deflated<S: Read + Write>(world: &World, stream: S, user: &str, sent: &[u8]) {
+    let mut client = Client::new(stream);
+    client.expect("* OK");
+    client.say(&format!("a LOGIN {user} \"{PASSWORD}\""));
+    client.expect("a OK");
+    client.say("b COMPRESS DEFLATE");
+    client.expect("b OK");
+    let stream = client.stream.into_inner();
+    let (deflate, inflate) = (Deflate::new(6, false, 15), Inflate::new(false, 15));
+    let mut client = Client::new(Deflated { stream, deflate, inflate, received: Vec::new() });
+    client.say("c SELECT INBOX");
+    client.tagged("c");
+    client.say(&format!("d APPEND INBOX {{{}+}}", sent.len()));
+    client.stream.get_mut().write_all(sent).expect("sent");
+    client.say("");
+    client.told(1);
+    client.tagged("d");
+    for round in 0..3 {
+        client.say("e FETCH 1 BODY.PEEK[]");
+        let line = client.expect("* 1 FETCH");
+        assert!(line.trim_end().ends_with(&format!("{{{}}}", sent.len())), "round {round}: {line}");
+        let mut body = vec![0; sent.len()];
+        client.stream.read_exact(&mut body).expect("the literal");
+        assert!(body == sent);
+        client.tagged_after_literal("e");
+    }
+    client.say("f IDLE");
+    client.expect("+ ");
+    world.deliver(&[user], b"Subject: pushed\r\n\r\nhi\r\n");
+    client.told(2);
+    client.say("DONE\r\ng LOGOUT");
+    while !client.line().starts_with("g OK") {}
+    assert!(client.is_at_end());
+}
+
+#[test]
+fn compressed_sessions_carry_every_octet_with_and_without_tls() {
+    let data = tempfile::tempdir().expect("a folder");
+    let world = start(data.path());
+    let sent = message(2 << 20);
+    let sent_bytes = world.figure("bytes_in");
+    talk_deflated(&world, world.connect(IMAP), ACCOUNTS[0], &sent);
+    assert!(world.figure("bytes_in") - sent_bytes > sent.len() as u64, "the shard counts plaintext");
+    talk_deflated(&world, world.secure(world.connect(IMAPS)), ACCOUNTS[1], &sent);
+    // What is not deflated ends the connection, and says why.
+    let mut client = Client::new(world.connect(IMAP));
+    client.say(&format!("a LOGIN {} \"{PASSWORD}\"", ACCOUNTS[2]));
+    client.expect("* OK");
+    client.expect("a OK");
+    client.say("b COMPRESS DEFLATE");
+    client.expect("b OK");
+    client.say("c NOOP");
+    assert!(client.is_at_end());
+    world.running.drain().expect("a clean end");
+    let lines = world.lines.lock().expect("the list");
+    let ends = |line: &&Line| line.text("").contains("compression: this is not deflated");
+    assert_eq!(lines.iter().filter(ends).count(), 1);
 }
 
 #[test]

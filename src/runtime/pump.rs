@@ -1,8 +1,8 @@
 //! One connection: moves its bytes, carries out its orders.
 //!
-//! *Owns*: the socket, what lies on it (TLS, compression), the wait for input. *Promises*: an idle connection waits without a
-//! buffer; every operation on the socket has completed when the connection moves; the client's last answer
-//! is not cut off.
+//! *Owns*: the socket, what lies on it (TLS, compression), the wait for input. *Promises*: an idle
+//! connection waits without a buffer; every operation on the socket has completed when the connection moves;
+//! the client's last answer is not cut off.
 //! *Assumes*: the shard orders one thing at a time (see [`Link`]). *Never*: looks at what it moves.
 //!
 //! What is not waiting is boxed, so that an idle connection's task holds no room for it.

@@ -2,15 +2,16 @@
 //!
 //! *Owns*: how pieces become gathered sends, or TLS records. *Promises*: on a plaintext connection a mapped
 //! piece goes to the kernel as a slice of the mapping, unseen; with TLS it is encrypted from where it lies; in
-//! both cases after it was brought in, and likewise deflated where that is asked for; a client that takes nothing for `SEND_STALL_MS` is given up. *Assumes*: one send
-//! per connection at a time.
-//! *Never*: holds more ciphertext than `TLS_SEND_BYTES` and a record.
+//! both cases after it was brought in, and likewise deflated where that is asked for; a client that takes
+//! nothing for `SEND_STALL_MS` is given up. *Assumes*: one send per connection at a time. *Never*: holds more
+//! ciphertext than `TLS_SEND_BYTES` and a record, or more deflated octets than a step makes.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ringpost_engine::io::Extent;
 use tokio::time::timeout;
 
 use super::compress::Deflater;
@@ -153,6 +154,11 @@ async fn send_secured(
     for piece in pieces {
         let bytes = match piece {
             Piece::Bytes(bytes) => bytes,
+            Piece::Mapped { extent, bytes } if bytes.len() > TLS_JOIN_BYTES_MAX => {
+                encrypt_joined(secured, &mut joined)?;
+                send_mapped_secured(socket, extent, &bytes, secured, files).await?;
+                continue;
+            }
             Piece::Mapped { extent, bytes } => {
                 let cold = [(extent, bytes)];
                 files.warm(&cold).await.map_err(unreadable)?;
@@ -163,25 +169,50 @@ async fn send_secured(
         if bytes.len() <= TLS_JOIN_BYTES_MAX {
             joined.extend_from_slice(&bytes);
             if joined.len() + TLS_JOIN_BYTES_MAX > RECORD_BYTES_MAX {
-                secured.encrypt(&joined).map_err(CloseReason::Tls)?;
-                joined.clear();
+                encrypt_joined(secured, &mut joined)?;
                 flush_if_full(socket, secured).await?;
             }
             continue;
         }
-        if !joined.is_empty() {
-            secured.encrypt(&joined).map_err(CloseReason::Tls)?;
-            joined.clear();
-        }
-        for record in bytes.chunks(RECORD_BYTES_MAX) {
-            secured.encrypt(record).map_err(CloseReason::Tls)?;
-            flush_if_full(socket, secured).await?;
-        }
+        encrypt_joined(secured, &mut joined)?;
+        send_records(socket, &bytes, secured).await?;
     }
-    if !joined.is_empty() {
-        secured.encrypt(&joined).map_err(CloseReason::Tls)?;
-    }
+    encrypt_joined(secured, &mut joined)?;
     flush(socket, secured).await
+}
+
+/// Encrypts a run of the log a window at a time, each brought in when its turn comes.
+async fn send_mapped_secured(
+    socket: &Descriptor,
+    extent: Extent,
+    bytes: &Bytes,
+    secured: &mut Secured,
+    files: &Files,
+) -> Result<(), CloseReason> {
+    for start in (0..bytes.len()).step_by(SEND_WINDOW_BYTES) {
+        let window = bytes.slice(start..bytes.len().min(start + SEND_WINDOW_BYTES));
+        let cold = [(extent.slice(start as u32, window.len() as u32), window)];
+        files.warm(&cold).await.map_err(unreadable)?;
+        let [(_, window)] = cold;
+        send_records(socket, &window, secured).await?;
+    }
+    Ok(())
+}
+
+async fn send_records(socket: &Descriptor, bytes: &[u8], secured: &mut Secured) -> Result<(), CloseReason> {
+    for record in bytes.chunks(RECORD_BYTES_MAX) {
+        secured.encrypt(record).map_err(CloseReason::Tls)?;
+        flush_if_full(socket, secured).await?;
+    }
+    Ok(())
+}
+
+fn encrypt_joined(secured: &mut Secured, joined: &mut Vec<u8>) -> Result<(), CloseReason> {
+    if !joined.is_empty() {
+        secured.encrypt(joined).map_err(CloseReason::Tls)?;
+        joined.clear();
+    }
+    Ok(())
 }
 
 async fn flush_if_full(socket: &Descriptor, secured: &mut Secured) -> Result<(), CloseReason> {

@@ -92,6 +92,12 @@ impl Script {
                 self.say("now\n");
                 self.wait_for(Output::StartTls);
             }
+            "deflate" | "plain" => {
+                self.say("switching\n");
+                let start = line == "deflate";
+                self.out.push_back(if start { Output::StartCompression } else { Output::StopCompression });
+                self.say("switched\n");
+            }
             "bye" => {
                 self.say("bye\n");
                 self.out.push_back(Output::Close);
@@ -391,6 +397,14 @@ fn answers_of_one_event_leave_in_one_send() {
     assert_eq!(lab.tell(client, "y d\nbye\n"), "d\nbye\n|");
     assert_eq!(lab.closed[&client], CloseReason::Session);
     assert_eq!(lab.lines.last().unwrap().event, "connection");
+}
+
+#[test]
+fn compression_begins_and_ends_between_two_sends() {
+    let mut lab = Lab::new(1);
+    let client = lab.connect(1, 0);
+    assert_eq!(lab.tell(client, "say a\ndeflate\n"), "a\nswitching\n|<deflate>switched\n|");
+    assert_eq!(lab.tell(client, "plain\nsay b\n"), "switching\n|<plain>switched\nb\n|");
 }
 
 #[test]
