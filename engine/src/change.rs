@@ -10,6 +10,8 @@
 
 use bytes::Bytes;
 
+pub use crate::quota::{Quota, QuotaLimits, QuotaUsage};
+pub use crate::rights::Rights;
 pub use crate::uid_set::UidSet;
 
 use crate::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Uid};
@@ -128,6 +130,17 @@ pub struct NewBody {
     pub summary: Bytes,
 }
 
+/// A message of a [`Change::Append`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMessage {
+    /// What; appended to the log earlier.
+    pub body: BodyId,
+    /// Flags it starts with.
+    pub flags: Flags,
+    /// INTERNALDATE, milliseconds since 1970; kept in whole seconds.
+    pub internal_ms: u64,
+}
+
 /// One mutation, as asked for. What the store decides (identifiers, mod-sequence, time) is in the [`Stamp`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -213,8 +226,20 @@ pub enum Change {
         body: BodyId,
         /// Flags it starts with.
         flags: Flags,
-        /// INTERNALDATE, milliseconds since 1970.
+        /// INTERNALDATE, milliseconds since 1970; kept in whole seconds.
         internal_ms: u64,
+    },
+    /// Messages appended together, all or none (rfc3502#6.3.11, rfc4469#3). They get consecutive UIDs from the
+    /// stamp's on, in order.
+    Append {
+        /// Where.
+        mailbox: MailboxId,
+        /// What, in order; at least one, at most `limits::APPEND_MESSAGES_MAX`.
+        messages: Vec<NewMessage>,
+        /// A message that they take the place of, in any mailbox of the account: it is expunged by the same
+        /// change, and only the net growth counts against a quota (rfc8508#3.4). If it is gone by then, the
+        /// others are appended all the same; the outcome tells.
+        replaces: Option<(MailboxId, Uid)>,
     },
     /// Flags of messages (rfc3501#6.4.6, rfc7162#3.1.3). UIDs that are gone are passed over.
     FlagsStore {
@@ -257,6 +282,43 @@ pub enum Change {
         /// The first UID that is still recent.
         below: Uid,
     },
+    /// Annotations of a mailbox or of the account, all set or none (rfc5464#4.3). Filters are among them
+    /// (rfc5466#3.1).
+    Metadata {
+        /// Whose; none for the server's entries as this account sees them (rfc5464#3).
+        mailbox: Option<MailboxId>,
+        /// Entry names in lower case, `/private/…` or `/shared/…`, each once, and their values; none removes.
+        entries: Vec<(String, Option<Bytes>)>,
+    },
+    /// One entry of a mailbox's access control list (rfc4314#3.1, rfc4314#3.2).
+    Acl {
+        /// Whose.
+        mailbox: MailboxId,
+        /// Whom it concerns; negative rights have a name that begins with `-` (rfc4314#2).
+        identifier: String,
+        /// All its rights from now on; none removes the entry.
+        rights: Option<Rights>,
+    },
+    /// What the account may hold from now on (rfc9208#4.1.3). What is there stays, if it is more.
+    Quota {
+        /// The bounds of each resource.
+        limits: QuotaLimits,
+    },
+    /// Makes the URLs void that were authorised so far (rfc4467#3).
+    UrlKey {
+        /// Those of one mailbox; none for those of all.
+        mailbox: Option<MailboxId>,
+    },
+    /// Capabilities that are kept from this account's clients. Replaces the list before.
+    AccountHide {
+        /// Names as CAPABILITY writes them, each once.
+        capabilities: Vec<String>,
+    },
+    /// Where this account's clients are sent at login (rfc2221#4.1).
+    AccountReferral {
+        /// An IMAP URL; none serves them here.
+        url: Option<String>,
+    },
 }
 
 /// What the store decided for a change when it was appended; part of its record.
@@ -266,7 +328,7 @@ pub struct Stamp {
     pub time_ms: u64,
     /// The account's next mod-sequence; 0 where the change has no account.
     pub modseq: ModSeq,
-    /// First of the UIDs reserved by Deliver and Copy (and by a rename of INBOX); else 0.
+    /// First of the UIDs reserved by Deliver, Append and Copy (and by a rename of INBOX); else 0.
     pub uid_first: Uid,
     /// First of the mailbox ids reserved: one for each level of a name that is created or renamed to, one for
     /// the name that a deletion may leave behind; else 0.
@@ -302,6 +364,15 @@ pub enum Outcome {
         /// The message's UID.
         uid: Uid,
     },
+    /// An Append was carried out.
+    Appended {
+        /// UIDVALIDITY of the mailbox.
+        uid_validity: u32,
+        /// The messages' UIDs, in order.
+        uids: UidSet,
+        /// Whether the message they replace was still there and is gone now.
+        replaced: bool,
+    },
     /// A STORE was carried out.
     Stored {
         /// Messages whose flags were set (also where nothing differed).
@@ -333,8 +404,10 @@ pub enum Refusal {
     NoMailbox,
     /// The name is taken.
     Exists,
-    /// Too many mailboxes, keywords or messages: a bound of `limits` is reached.
+    /// Too many mailboxes, keywords, messages or annotations, or too long ones: a bound of `limits` is reached.
     Limit,
+    /// The account's own quota has no room for it (rfc9208#4.3).
+    OverQuota,
     /// The body named is not there.
     NoBody,
     /// It waited for a segment that the disk had no room for.

@@ -18,7 +18,9 @@ pub mod io;
 pub mod layout;
 pub mod limits;
 pub mod log;
+mod quota;
 pub mod recovery;
+mod rights;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

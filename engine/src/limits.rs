@@ -12,6 +12,34 @@ pub const MAILBOX_LEVELS_MAX: usize = 32;
 pub const MAILBOXES_PER_ACCOUNT_MAX: usize = 20_000;
 /// Subscribed names of one account.
 pub const SUBSCRIPTIONS_PER_ACCOUNT_MAX: usize = 20_000;
+/// Messages of one Append.
+pub const APPEND_MESSAGES_MAX: usize = 1_000;
+/// Bytes of the flags of all messages of one Append.
+pub const APPEND_FLAG_BYTES_MAX: usize = 1024 * 1024;
+/// Entries of annotations that a mailbox may have, and an account for the server.
+pub const METADATA_ENTRIES_MAX: usize = 1_000;
+/// Bytes of an annotation's entry name.
+pub const METADATA_NAME_BYTES_MAX: usize = 1_000;
+/// Bytes of an annotation's value (rfc5464#4.1 asks for 1,024 at least).
+pub const METADATA_VALUE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of all annotations of an account and its mailboxes: names and values.
+pub const METADATA_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Entries of a mailbox's access control list.
+pub const ACL_ENTRIES_PER_MAILBOX_MAX: usize = 1_000;
+/// Entries of the access control lists of all mailboxes of an account.
+pub const ACL_ENTRIES_PER_ACCOUNT_MAX: usize = 100_000;
+/// Bytes of an identifier in an access control list: an address and a sign.
+pub const ACL_IDENTIFIER_BYTES_MAX: usize = ADDRESS_BYTES_MAX + 1;
+/// Capabilities that can be kept from an account's clients.
+pub const HIDDEN_CAPABILITIES_MAX: usize = 64;
+/// Bytes of the name of a capability.
+pub const CAPABILITY_BYTES_MAX: usize = 64;
+/// Bytes of a referral's URL.
+pub const REFERRAL_BYTES_MAX: usize = 1_000;
+/// Events of an account that are remembered for those who ask what happened to its mailboxes.
+pub const ACCOUNT_EVENTS_MAX: usize = 1_024;
+/// Bytes of the names in them.
+pub const ACCOUNT_EVENT_BYTES_MAX: usize = 64 * 1024;
 /// Accounts of one shard.
 pub const ACCOUNTS_PER_SHARD_MAX: usize = 10_000_000;
 /// Aliases of one shard.

@@ -396,14 +396,21 @@ fn needs_no_space(change: &Change) -> bool {
         | Change::MailboxDelete { .. }
         | Change::FlagsStore { .. }
         | Change::Expunge { .. }
-        | Change::RecentSeen { .. } => true,
+        | Change::RecentSeen { .. }
+        | Change::Quota { .. }
+        | Change::UrlKey { .. }
+        | Change::AccountHide { .. }
+        | Change::AccountReferral { .. } => true,
         Change::Subscribe { on, .. } => !on,
+        Change::Metadata { entries, .. } => entries.iter().all(|(_, value)| value.is_none()),
+        Change::Acl { rights, .. } => rights.is_none(),
         Change::AccountCreate { .. }
         | Change::DomainAdd { .. }
         | Change::AliasSet { .. }
         | Change::MailboxCreate { .. }
         | Change::MailboxRename { .. }
         | Change::Deliver { .. }
+        | Change::Append { .. }
         | Change::Copy { .. } => false,
     }
 }

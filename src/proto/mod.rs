@@ -309,6 +309,8 @@ pub enum Delivered {
         /// Whether the reason is a full disk.
         disk_full: bool,
     },
+    /// At least one account's quota has no room for it: 452 4.2.2.
+    OverQuota,
     /// The account is gone since RCPT: 550 5.1.1.
     Unknown,
 }

@@ -160,6 +160,7 @@ impl Shard {
         let Some(part) = self.deliveries.parts.get_mut(&id) else { return };
         let result = match outcome {
             Outcome::Refused(Refusal::NoAccount | Refusal::NoMailbox) => Delivered::Unknown,
+            Outcome::Refused(Refusal::OverQuota) => Delivered::OverQuota,
             Outcome::Refused(refusal) => Delivered::TryLater { disk_full: refusal == Refusal::DiskFull },
             _ => Delivered::Stored,
         };
@@ -225,7 +226,8 @@ impl Shard {
             .iter()
             .map(|recipient| recipient_result(recipient, &pending.ended))
             .collect();
-        let deferred = results.iter().filter(|result| matches!(result, Delivered::TryLater { .. })).count();
+        let later = |result: &&Delivered| matches!(result, Delivered::TryLater { .. } | Delivered::OverQuota);
+        let deferred = results.iter().filter(later).count();
         self.counters.recipients_deferred += deferred as u64;
         self.effects.push_back(Effect::Log(line(&pending, &results)));
         self.wakes.push_back((pending.conn, Wake::Reply(Reply::Delivered(results))));
@@ -239,7 +241,7 @@ fn recipient_result(recipient: &DeliveryRecipient, ended: &BTreeMap<String, Deli
         match ended.get(account) {
             Some(Delivered::Stored) if result == Delivered::Unknown => result = Delivered::Stored,
             Some(Delivered::Stored | Delivered::Unknown) => {}
-            Some(later @ Delivered::TryLater { .. }) => return later.clone(),
+            Some(later @ (Delivered::TryLater { .. } | Delivered::OverQuota)) => return later.clone(),
             None => return Delivered::TryLater { disk_full: false },
         }
     }
@@ -262,6 +264,7 @@ fn line(pending: &Pending, results: &[Delivered]) -> Line {
                 Delivered::Stored => "stored",
                 Delivered::TryLater { disk_full: true } => "disk-full",
                 Delivered::TryLater { disk_full: false } => "deferred",
+                Delivered::OverQuota => "over-quota",
                 Delivered::Unknown => "unknown",
             };
             format!("{}={word}", recipient.named)

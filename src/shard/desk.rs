@@ -322,6 +322,7 @@ fn refusal_words(refusal: Refusal) -> &'static str {
         Refusal::NoMailbox => "there is no such mailbox any more",
         Refusal::Exists => "it exists already",
         Refusal::Limit => "a bound of the store is reached",
+        Refusal::OverQuota => "the account's quota has no room for it",
         Refusal::NoBody => "the message is gone",
         Refusal::DiskFull => "the disk is full: make room and try again",
     }

@@ -3,7 +3,11 @@
 //! *Owns*: the name and the fields of each change, the same in text and JSON. *Promises*: everything a change
 //! says is there, but for password hashes. *Assumes*: nothing. *Never*: prints.
 
-use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Services, SpecialUse, Stamp, UidSet};
+use bytes::Bytes;
+use ringpost_engine::change::{
+    Change, FlagBits, FlagOp, Flags, NewMessage, Services, SpecialUse, Stamp, UidSet,
+};
+use ringpost_engine::ids::{MailboxId, Uid};
 use serde_json::{Map, Value, json};
 
 use crate::output::plain;
@@ -28,6 +32,13 @@ pub fn kind(change: &Change) -> &'static str {
         Change::Copy { .. } => "Copy",
         Change::Expunge { .. } => "Expunge",
         Change::RecentSeen { .. } => "RecentSeen",
+        Change::Append { .. } => "Append",
+        Change::Metadata { .. } => "Metadata",
+        Change::Acl { .. } => "Acl",
+        Change::Quota { .. } => "Quota",
+        Change::UrlKey { .. } => "UrlKey",
+        Change::AccountHide { .. } => "AccountHide",
+        Change::AccountReferral { .. } => "AccountReferral",
     }
 }
 
@@ -66,11 +77,47 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
             json!({"mailbox": mailbox.0, "uids": uids(set), "only_deleted": only_deleted})
         }
         Change::RecentSeen { mailbox, below } => json!({"mailbox": mailbox.0, "below": below.0}),
+        Change::Append { mailbox, messages, replaces } => append(*mailbox, messages, *replaces, stamp),
+        Change::Metadata { mailbox, entries } => metadata(*mailbox, entries),
+        Change::Acl { mailbox, identifier, rights } => json!({
+            "mailbox": mailbox.0, "identifier": identifier,
+            "rights": rights.map(|rights| rights.letters().collect::<String>()),
+        }),
+        Change::Quota { limits } => json!({
+            "storage_kib": limits.storage_kib, "messages": limits.messages, "mailboxes": limits.mailboxes,
+        }),
+        Change::UrlKey { mailbox } => json!({"mailbox": mailbox.map(|mailbox| mailbox.0)}),
+        Change::AccountHide { capabilities } => json!({"capabilities": capabilities}),
+        Change::AccountReferral { url } => json!({"url": url}),
     };
     match value {
         Value::Object(fields) => fields,
         other => Map::from_iter([("value".to_owned(), other)]),
     }
+}
+
+fn append(
+    mailbox: MailboxId,
+    messages: &[NewMessage],
+    replaces: Option<(MailboxId, Uid)>,
+    stamp: &Stamp,
+) -> Value {
+    let message = |(message, uid): (&NewMessage, u32)| {
+        json!({
+            "uid": uid, "body": message.body.0, "flags": flags(&message.flags),
+            "internal_ms": message.internal_ms,
+        })
+    };
+    let replaced = replaces.map(|(of, uid)| json!({"mailbox": of.0, "uid": uid.0}));
+    let messages = messages.iter().zip(stamp.uid_first.0..).map(message).collect::<Vec<_>>();
+    json!({"mailbox": mailbox.0, "messages": messages, "replaces": replaced})
+}
+
+/// Names and lengths; values are a client's own, and as long as it likes.
+fn metadata(mailbox: Option<MailboxId>, entries: &[(String, Option<Bytes>)]) -> Value {
+    let entry = |(name, value): &(String, Option<Bytes>)| json!({"name": name, "bytes": value.as_ref().map(Bytes::len)});
+    let entries = entries.iter().map(entry).collect::<Vec<_>>();
+    json!({"mailbox": mailbox.map(|mailbox| mailbox.0), "entries": entries})
 }
 
 /// Fields as `key=value`, what is absent left out.

@@ -1,16 +1,19 @@
 //! One account: its head and its tree of mailboxes.
 //!
-//! *Owns*: names, ids and totals of an account's mailboxes. *Promises*: INBOX is there; every superior level
-//! of a name is there (I17); a mailbox that cannot be selected has inferiors; totals equal a recount (I15).
-//! *Assumes*: names come in canonical form. *Never*: looks at messages beyond their totals.
+//! *Owns*: names, ids and totals of an account's mailboxes, and which of them changed when. *Promises*: INBOX
+//! is there; every superior level of a name is there (I17); a mailbox that cannot be selected has inferiors;
+//! totals equal a recount (I15); what adds goes by the quota (I19). *Assumes*: names come in canonical form.
+//! *Never*: looks at messages beyond their totals.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::digest::Digest;
+use super::events::{AccountEvent, Events};
+use super::extras::{AccountExtras, MailboxExtras};
 use super::mailbox::Mailbox;
 use super::names;
-use crate::change::{Refusal, Services, SpecialUse, Stamp};
+use crate::change::{Quota, QuotaUsage, Refusal, Services, SpecialUse, Stamp};
 use crate::ids::{AccountId, BodyId, MailboxId, ModSeq};
 use crate::limits;
 
@@ -36,6 +39,14 @@ pub(super) struct Account {
     pub(super) subscriptions: BTreeSet<String>,
     pub(super) messages: u64,
     pub(super) bytes: u64,
+    /// Every mailbox under its `highest_modseq`. I18
+    pub(super) by_modseq: BTreeSet<(ModSeq, MailboxId)>,
+    pub(super) events: Events,
+    pub(super) extras: Option<Box<AccountExtras>>,
+    /// Octets of the annotations of all mailboxes and the server's.
+    pub(super) annotation_bytes: usize,
+    /// Entries of all access control lists.
+    pub(super) acl_entries: usize,
 }
 
 /// Hands out the ids that a stamp reserved.
@@ -65,12 +76,48 @@ impl Account {
     ) -> Result<R, Refusal> {
         let mailbox = self.mailboxes.get_mut(&id).filter(|mailbox| !mailbox.no_select);
         let mailbox = mailbox.ok_or(Refusal::NoMailbox)?;
+        let before = mailbox.highest_modseq;
         self.messages -= mailbox.columns.len() as u64;
         self.bytes -= mailbox.bytes;
         let result = work(mailbox);
         self.messages += mailbox.columns.len() as u64;
         self.bytes += mailbox.bytes;
+        if mailbox.highest_modseq != before {
+            self.by_modseq.remove(&(before, id));
+            self.by_modseq.insert((mailbox.highest_modseq, id));
+        }
         Ok(result)
+    }
+
+    /// Works on what few mailboxes have, and carries its totals over into the account's. A name that is only
+    /// kept can have it as well (rfc5464#4.1).
+    pub(super) fn edit_extras<R>(
+        &mut self,
+        id: MailboxId,
+        work: impl FnOnce(&mut MailboxExtras) -> R,
+    ) -> Result<R, Refusal> {
+        let mailbox = self.mailboxes.get_mut(&id).ok_or(Refusal::NoMailbox)?;
+        let extras = mailbox.extras.get_or_insert_default();
+        self.annotation_bytes -= extras.annotations.bytes();
+        self.acl_entries -= extras.acl.len();
+        let result = work(extras);
+        self.annotation_bytes += extras.annotations.bytes();
+        self.acl_entries += extras.acl.len();
+        Ok(result)
+    }
+
+    /// The limits and what is used of them.
+    pub(super) fn quota(&self) -> Quota {
+        let mailboxes = self.mailboxes.len() as u64;
+        Quota {
+            limits: self.extras.as_ref().map(|extras| extras.quota).unwrap_or_default(),
+            usage: QuotaUsage { bytes: self.bytes, messages: self.messages, mailboxes },
+        }
+    }
+
+    /// Whether the quota has room for so much more. I19
+    pub(super) fn check_quota(&self, more: QuotaUsage) -> Result<(), Refusal> {
+        self.quota().has_room(more).then_some(()).ok_or(Refusal::OverQuota)
     }
 
     pub(super) fn by_name(&self, name: &str) -> Option<&Mailbox> {
@@ -100,24 +147,47 @@ impl Account {
             return Err(Refusal::Exists);
         }
         let missing = names::superiors(name).filter(|above| !self.names.contains_key(*above)).count();
-        self.check_room(missing + 1)?;
+        self.check_room(missing + usize::from(!self.names.contains_key(name)))?;
+        self.check_acl_room(name, missing + 1)?;
         self.create_superiors(name, birth);
-        let id = self.insert(name, birth);
+        let id = self.insert_heir(name, birth);
         self.mailboxes.get_mut(&id).expect("just inserted").special_use = special_use;
         Ok(id)
     }
 
+    /// Whether the account has room for access control lists in so many new mailboxes down to `name`.
+    fn check_acl_room(&self, name: &str, more: usize) -> Result<(), Refusal> {
+        let above = names::superiors(name).filter_map(|above| self.names.get(above)).last();
+        let entries = above.map_or(0, |above| self.mailboxes[above].acl().len());
+        let fits = self.acl_entries + entries * more <= limits::ACL_ENTRIES_PER_ACCOUNT_MAX;
+        fits.then_some(()).ok_or(Refusal::Limit)
+    }
+
     fn check_room(&self, more: usize) -> Result<(), Refusal> {
         let fits = self.mailboxes.len() + more <= limits::MAILBOXES_PER_ACCOUNT_MAX;
-        fits.then_some(()).ok_or(Refusal::Limit)
+        fits.then_some(()).ok_or(Refusal::Limit)?;
+        self.check_quota(QuotaUsage { mailboxes: more as u64, ..QuotaUsage::default() })
     }
 
     fn create_superiors(&mut self, name: &str, birth: &mut Birth) {
         for above in names::superiors(name) {
             if !self.names.contains_key(above) {
-                self.insert(above, birth);
+                let mailbox = self.insert_heir(above, birth);
+                let name = above.to_owned();
+                self.events.record(birth.modseq, AccountEvent::MailboxCreated { mailbox, name });
             }
         }
+    }
+
+    /// A mailbox with the access control list of the one above (rfc4314#4).
+    fn insert_heir(&mut self, name: &str, birth: &mut Birth) -> MailboxId {
+        let id = self.insert(name, birth);
+        let above = names::superior(name).and_then(|above| self.names.get(above));
+        let acl = above.map(|above| self.mailboxes[above].acl().clone()).unwrap_or_default();
+        if !acl.is_empty() {
+            self.edit_extras(id, |extras| extras.acl = acl).expect("just inserted");
+        }
+        id
     }
 
     /// A mailbox under a name that is free or only kept for its inferiors.
@@ -129,11 +199,23 @@ impl Account {
         let seconds = u32::try_from(birth.time_ms / 1000).unwrap_or(u32::MAX);
         self.last_uid_validity = seconds.max(self.last_uid_validity.saturating_add(1));
         let mailbox = Mailbox::new(id, name, self.last_uid_validity, birth.modseq);
+        self.by_modseq.insert((mailbox.highest_modseq, id));
         self.mailboxes.insert(id, mailbox);
         if let Some(kept) = self.names.insert(name.to_owned(), id) {
-            self.mailboxes.remove(&kept);
+            self.remove(kept);
         }
         id
+    }
+
+    /// Takes a mailbox out of every total. Its name is the caller's affair.
+    fn remove(&mut self, id: MailboxId) -> Mailbox {
+        let mailbox = self.mailboxes.remove(&id).expect("I17: a name has its mailbox");
+        self.by_modseq.remove(&(mailbox.highest_modseq, id));
+        if let Some(extras) = &mailbox.extras {
+            self.annotation_bytes -= extras.annotations.bytes();
+            self.acl_entries -= extras.acl.len();
+        }
+        mailbox
     }
 
     /// Another name for a mailbox other than INBOX, and for everything below it (rfc3501#6.3.5).
@@ -152,6 +234,7 @@ impl Account {
             |name: &str| self.names.contains_key(name) && name != from && names::below(name, &from).is_none();
         let missing = names::superiors(to).filter(|above| !stays(above)).count();
         self.check_room(missing)?;
+        self.check_acl_room(to, missing)?;
         for (name, _, _) in &moves {
             self.names.remove(name);
         }
@@ -160,7 +243,9 @@ impl Account {
             self.mailboxes.get_mut(&moved).expect("I17: a name has its mailbox").name.clone_from(&renamed);
             self.names.insert(renamed, moved);
         }
-        self.prune_above(&from);
+        self.prune_above(&from, birth.modseq);
+        let event = AccountEvent::MailboxRenamed { mailbox: id, from, to: to.to_owned() };
+        self.events.record(birth.modseq, event);
         Ok(())
     }
 
@@ -171,43 +256,47 @@ impl Account {
             return Err(Refusal::NoMailbox);
         }
         let bodies = self.edit(id, |mailbox| mailbox.expunge(&mailbox.all_uids(), false, birth.modseq).1)?;
-        let mailbox = self.mailboxes.remove(&id).expect("just edited");
-        if self.has_children(&mailbox.name) {
-            self.names.remove(&mailbox.name);
-            let kept = self.insert(&mailbox.name, birth);
+        let Mailbox { name, .. } = self.remove(id);
+        self.names.remove(&name);
+        if self.has_children(&name) {
+            let kept = self.insert(&name, birth);
             self.mailboxes.get_mut(&kept).expect("just inserted").no_select = true;
         } else {
-            self.names.remove(&mailbox.name);
-            self.prune_above(&mailbox.name);
+            self.prune_above(&name, birth.modseq);
         }
+        self.events.record(birth.modseq, AccountEvent::MailboxDeleted { mailbox: id, name });
         Ok(bodies)
     }
 
     /// Drops the names above that were only kept for what is gone now.
-    fn prune_above(&mut self, name: &str) {
+    fn prune_above(&mut self, name: &str, modseq: ModSeq) {
         for above in std::iter::successors(names::superior(name), |above| names::superior(above)) {
             let Some(&id) = self.names.get(above) else { continue };
             if !self.mailboxes[&id].no_select || self.has_children(above) {
                 break;
             }
             self.names.remove(above);
-            self.mailboxes.remove(&id);
+            let Mailbox { name, .. } = self.remove(id);
+            self.events.record(modseq, AccountEvent::MailboxDeleted { mailbox: id, name });
         }
     }
 
     /// Adds or removes a subscription. A name that could never be one cannot be added.
-    pub(super) fn subscribe(&mut self, name: &str, on: bool) -> Result<(), Refusal> {
-        let name = names::canonical(name);
-        if !on {
-            self.subscriptions.remove(name.as_ref());
-            return Ok(());
+    pub(super) fn subscribe(&mut self, name: &str, on: bool, modseq: ModSeq) -> Result<(), Refusal> {
+        let name = names::canonical(name).into_owned();
+        let was_on = self.subscriptions.contains(&name);
+        if on && !was_on {
+            names::checked(&name).ok_or(Refusal::Limit)?;
+            if self.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_ACCOUNT_MAX {
+                return Err(Refusal::Limit);
+            }
+            self.subscriptions.insert(name.clone());
+        } else if !on {
+            self.subscriptions.remove(&name);
         }
-        names::checked(&name).ok_or(Refusal::Limit)?;
-        let full = self.subscriptions.len() >= limits::SUBSCRIPTIONS_PER_ACCOUNT_MAX;
-        if full && !self.subscriptions.contains(name.as_ref()) {
-            return Err(Refusal::Limit);
+        if on != was_on {
+            self.events.record(modseq, AccountEvent::Subscription { name, on });
         }
-        self.subscriptions.insert(name.into_owned());
         Ok(())
     }
 
@@ -230,5 +319,13 @@ impl Account {
         for name in &self.subscriptions {
             digest.text(name);
         }
+        for (modseq, id) in &self.by_modseq {
+            digest.word(modseq.0);
+            digest.word(u64::from(id.0));
+        }
+        self.events.digest(digest);
+        self.extras.as_deref().unwrap_or(&AccountExtras::default()).digest(digest);
+        digest.word(self.annotation_bytes as u64);
+        digest.word(self.acl_entries as u64);
     }
 }

@@ -1,6 +1,6 @@
 //! The messages of a mailbox, as a struct of arrays.
 //!
-//! *Owns*: six columns of equal length in ascending order of UID (I15), 40 bytes a message.
+//! *Owns*: seven columns of equal length in ascending order of UID (I15), 40 bytes a message.
 //! *Promises*: places and ranks in O(log n); removal of any number of messages in one pass over each column.
 //! *Assumes*: UIDs are appended in ascending order. *Never*: counts; the mailbox does.
 
@@ -11,6 +11,21 @@ use super::digest::Digest;
 use crate::change::{FlagBits, UidSet};
 use crate::ids::{BodyId, ModSeq, Uid};
 
+/// A moment in whole seconds since 1970: both dates of a message have no more on the wire (rfc3501#9,
+/// rfc8514#4.1). What is later than 2106-02-07T06:28:15Z is kept as that; nothing is earlier than 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seconds(u32);
+
+impl Seconds {
+    fn of_ms(ms: u64) -> Seconds {
+        Seconds(u32::try_from(ms / 1000).unwrap_or(u32::MAX))
+    }
+
+    fn ms(self) -> u64 {
+        u64::from(self.0) * 1000
+    }
+}
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
@@ -18,7 +33,8 @@ pub(super) struct Columns {
     modseq: Vec<u64>,
     flags: Vec<u64>,
     size: Vec<u32>,
-    internal_ms: Vec<u64>,
+    internal: Vec<Seconds>,
+    saved: Vec<Seconds>,
     body: Vec<u64>,
 }
 
@@ -33,7 +49,8 @@ impl Columns {
             modseq: ModSeq(self.modseq[place]),
             flags: FlagBits(self.flags[place]),
             size: self.size[place],
-            internal_ms: self.internal_ms[place],
+            internal_ms: self.internal[place].ms(),
+            saved_ms: self.saved[place].ms(),
             body: BodyId(self.body[place]),
         }
     }
@@ -91,7 +108,8 @@ impl Columns {
         self.modseq.push(message.modseq.0);
         self.flags.push(message.flags.0);
         self.size.push(message.size);
-        self.internal_ms.push(message.internal_ms);
+        self.internal.push(Seconds::of_ms(message.internal_ms));
+        self.saved.push(Seconds::of_ms(message.saved_ms));
         self.body.push(message.body.0);
     }
 
@@ -107,7 +125,8 @@ impl Columns {
         remove_places(&mut self.modseq, places);
         remove_places(&mut self.flags, places);
         remove_places(&mut self.size, places);
-        remove_places(&mut self.internal_ms, places);
+        remove_places(&mut self.internal, places);
+        remove_places(&mut self.saved, places);
         remove_places(&mut self.body, places);
     }
 
@@ -119,6 +138,7 @@ impl Columns {
             digest.word(message.modseq.0);
             digest.word(message.flags.0);
             digest.word(message.internal_ms);
+            digest.word(message.saved_ms);
             digest.word(message.body.0);
         }
     }
@@ -144,6 +164,17 @@ fn remove_places<T: Copy>(column: &mut Vec<T>, places: &[usize]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_lose_their_milliseconds_and_stop_at_the_end() {
+        for (ms, kept) in [(0, 0), (999, 0), (1_700_000_000_999, 1_700_000_000_000)] {
+            assert_eq!(Seconds::of_ms(ms).ms(), kept);
+        }
+        let last = u64::from(u32::MAX) * 1000;
+        for ms in [last, last + 1000, u64::MAX] {
+            assert_eq!(Seconds::of_ms(ms).ms(), last);
+        }
+    }
 
     #[test]
     fn every_subset_is_removed_as_a_filter_would() {

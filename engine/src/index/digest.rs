@@ -18,8 +18,12 @@ impl Digest {
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        self.word(text.len() as u64);
-        for chunk in text.as_bytes().chunks(8) {
+        self.octets(text.as_bytes());
+    }
+
+    pub(super) fn octets(&mut self, octets: &[u8]) {
+        self.word(octets.len() as u64);
+        for chunk in octets.chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             self.word(u64::from_le_bytes(word));

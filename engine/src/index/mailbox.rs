@@ -5,12 +5,15 @@
 //! (rfc7162#3.1.2.1). *Assumes*: `apply` calls with stamps that grow. *Never*: knows of bodies' places or of
 //! other mailboxes.
 
+use std::collections::BTreeMap;
+
 use super::Message;
 use super::columns::Columns;
 use super::digest::Digest;
+use super::extras::MailboxExtras;
 use super::history::{History, Run};
 use super::keywords::Keywords;
-use crate::change::{FlagBits, FlagOp, Flags, Refusal, SpecialUse, UidSet};
+use crate::change::{FlagBits, FlagOp, Flags, Refusal, Rights, SpecialUse, UidSet};
 use crate::ids::{BodyId, MailboxId, ModSeq, Uid};
 use crate::limits;
 
@@ -35,6 +38,7 @@ pub(super) struct Mailbox {
     /// Octets of the messages that carry `\Deleted`.
     pub(super) deleted_bytes: u64,
     pub(super) bytes: u64,
+    pub(super) extras: Option<Box<MailboxExtras>>,
     /// UID of the first message without `\Seen`; [`NOBODY`] when there is none.
     first_unseen: Uid,
 }
@@ -67,8 +71,15 @@ impl Mailbox {
             deleted: 0,
             deleted_bytes: 0,
             bytes: 0,
+            extras: None,
             first_unseen: NOBODY,
         }
+    }
+
+    /// The access control list.
+    pub(super) fn acl(&self) -> &BTreeMap<String, Rights> {
+        static NONE: BTreeMap<String, Rights> = BTreeMap::new();
+        self.extras.as_ref().map_or(&NONE, |extras| &extras.acl)
     }
 
     /// Place of the first message without `\Seen`.
@@ -255,6 +266,7 @@ impl Mailbox {
         self.keywords.digest(digest);
         self.changes.digest(digest);
         self.expunges.digest(digest);
+        self.extras.as_deref().unwrap_or(&MailboxExtras::default()).digest(digest);
     }
 }
 
@@ -347,6 +359,7 @@ mod tests {
                         flags: FlagBits(u64::from(dice(32))),
                         size: dice(1000),
                         internal_ms: 0,
+                        saved_ms: 0,
                         body: BodyId(u64::from(uid)),
                     })
                     .collect();
@@ -417,6 +430,7 @@ mod tests {
             flags: FlagBits::NONE,
             size: 1,
             internal_ms: 0,
+            saved_ms: 0,
             body: BodyId(1),
         };
         mailbox.append(&[message(1), message(2), message(3)]);

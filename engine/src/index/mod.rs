@@ -9,15 +9,20 @@
 //! * I14: the time of entries never goes back;
 //! * I15: a mailbox's columns have one length and ascending UIDs, and all counters equal a recount;
 //! * I16: a body has as many references as messages show it;
-//! * I17: every superior level of a mailbox's name is there, and every name has its mailbox.
+//! * I17: every superior level of a mailbox's name is there, and every name has its mailbox;
+//! * I18: an account finds every mailbox under its `highest_modseq`, and only there;
+//! * I19: nothing is added that the account's quota has no room for.
 //!
 //! *Assumes*: [`apply`] is its only mutator. *Never*: holds what is not durable.
 
 mod account;
+mod annotations;
 pub(crate) mod apply;
 mod bodies;
 mod columns;
 mod digest;
+mod events;
+mod extras;
 mod history;
 mod keywords;
 #[cfg(test)]
@@ -36,6 +41,7 @@ use account::Account;
 use bodies::Bodies;
 use digest::Digest;
 
+pub use events::AccountEvent;
 pub use view::{AccountRef, MailboxRef, Message};
 
 /// How much of everything there is.

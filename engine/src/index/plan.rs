@@ -114,6 +114,9 @@ impl Plan {
             Change::Deliver { mailbox, .. } => {
                 stamp.uid_first = self.reserve_uids(index, account, *mailbox, 1);
             }
+            Change::Append { mailbox, messages, .. } => {
+                stamp.uid_first = self.reserve_uids(index, account, *mailbox, messages.len() as u64);
+            }
             Change::Copy { from, to, uids, .. } => {
                 let count = self.present_at_most(index, account, *from, uids);
                 stamp.uid_first = self.reserve_uids(index, account, *to, count);

@@ -6,9 +6,10 @@
 use std::ops::Bound;
 
 use super::account::{Account, INBOX_ID};
+use super::events::AccountEvent;
 use super::mailbox::Mailbox;
 use super::names;
-use crate::change::{FlagBits, Services, SpecialUse};
+use crate::change::{FlagBits, Quota, QuotaUsage, Rights, Services, SpecialUse};
 use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 
 /// A message as a mailbox shows it.
@@ -22,8 +23,10 @@ pub struct Message {
     pub flags: FlagBits,
     /// Exact octets.
     pub size: u32,
-    /// INTERNALDATE in milliseconds since 1970.
+    /// INTERNALDATE in milliseconds since 1970, whole seconds up to 2106-02-07T06:28:15Z.
     pub internal_ms: u64,
+    /// When it was put into this mailbox (rfc8514#2), likewise.
+    pub saved_ms: u64,
     /// Its bytes.
     pub body: BodyId,
 }
@@ -101,6 +104,48 @@ impl<'a> AccountRef<'a> {
     pub fn is_subscribed(&self, name: &str) -> bool {
         self.0.subscriptions.contains(names::canonical(name).as_ref())
     }
+    /// What it may hold, and what it holds (rfc9208#5).
+    pub fn quota(&self) -> Quota {
+        self.0.quota()
+    }
+    /// Whether its quota has room for so much more at the moment: an early answer; the change itself is judged
+    /// when it is applied.
+    pub fn room(&self, more: QuotaUsage) -> bool {
+        self.0.quota().has_room(more)
+    }
+    /// The value of one of the server's annotations, by canonical name (rfc5464#3).
+    pub fn metadata(&self, name: &str) -> Option<&'a [u8]> {
+        self.0.extras.as_ref()?.annotations.get(name)
+    }
+    /// The server's annotations below `name` (`name/…`), in order of name; all of them below the empty name.
+    pub fn metadata_below(&self, name: &str) -> Box<dyn Iterator<Item = (&'a str, &'a [u8])> + 'a> {
+        let below = self.0.extras.as_ref().map(|extras| extras.annotations.below(name));
+        Box::new(below.into_iter().flatten())
+    }
+    /// Capabilities that are kept from its clients.
+    pub fn hidden_capabilities(&self) -> &'a [String] {
+        self.0.extras.as_ref().map_or(&[], |extras| &extras.hidden)
+    }
+    /// Where its clients are sent at login (rfc2221#4.1).
+    pub fn referral(&self) -> Option<&'a str> {
+        self.0.extras.as_ref()?.referral.as_deref()
+    }
+    /// Mailboxes whose HIGHESTMODSEQ is greater, in its order: those that came to be, and those with a message
+    /// that arrived, changed or went. Costs what the answer costs.
+    pub fn mailboxes_changed_since(&self, since: ModSeq) -> Box<dyn Iterator<Item = MailboxRef<'a>> + 'a> {
+        let account = self.0;
+        let from = (Bound::Excluded((since, MailboxId(u32::MAX))), Bound::Unbounded);
+        Box::new(account.by_modseq.range(from).map(|(_, id)| MailboxRef(&account.mailboxes[id])))
+    }
+    /// What happened to its mailboxes by changes with a greater mod-sequence, oldest first. Complete while
+    /// `since >= events_floor()`.
+    pub fn events_since(&self, since: ModSeq) -> Box<dyn Iterator<Item = (ModSeq, &'a AccountEvent)> + 'a> {
+        Box::new(self.0.events.since(since))
+    }
+    /// Events at or below this mod-sequence are forgotten.
+    pub fn events_floor(&self) -> ModSeq {
+        self.0.events.floor()
+    }
 }
 
 /// Read access to a mailbox. Positions (`usize`) are 0-based places in UID order, valid until the next
@@ -169,6 +214,29 @@ impl<'a> MailboxRef<'a> {
     /// UIDs from here on have not been recent to anybody.
     pub fn recent_from(&self) -> Uid {
         self.0.recent_from
+    }
+    /// The value of an annotation, by canonical name (rfc5464#3).
+    pub fn metadata(&self, name: &str) -> Option<&'a [u8]> {
+        self.0.extras.as_ref()?.annotations.get(name)
+    }
+    /// Annotations below `name` (`name/…`), in order of name; all of them below the empty name.
+    pub fn metadata_below(&self, name: &str) -> Box<dyn Iterator<Item = (&'a str, &'a [u8])> + 'a> {
+        let below = self.0.extras.as_ref().map(|extras| extras.annotations.below(name));
+        Box::new(below.into_iter().flatten())
+    }
+    /// Its access control list in order of identifier (rfc4314#3.6). The owner's own rights are not in it
+    /// unless somebody has put them there.
+    pub fn acl(&self) -> impl Iterator<Item = (&'a str, Rights)> + use<'a> {
+        self.0.acl().iter().map(|(identifier, &rights)| (identifier.as_str(), rights))
+    }
+    /// The rights that the list gives an identifier by name.
+    pub fn rights_of(&self, identifier: &str) -> Option<Rights> {
+        self.0.acl().get(identifier).copied()
+    }
+    /// Which generation of access keys its URLs are signed with (rfc4467#3): 0 at first, greater with every
+    /// reset. Its id, which is never given out again, belongs into the key as well.
+    pub fn url_generation(&self) -> ModSeq {
+        self.0.extras.as_ref().map_or(ModSeq(0), |extras| extras.url_generation)
     }
     /// Keywords in order of their bits.
     pub fn keywords(&self) -> &'a [String] {

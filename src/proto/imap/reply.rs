@@ -80,6 +80,8 @@ impl From<Refusal> for Reply {
             Refusal::NoMailbox => "[NONEXISTENT] No such mailbox",
             Refusal::Exists => "[ALREADYEXISTS] That mailbox is there already",
             Refusal::Limit => "[LIMIT] A limit of the store is reached",
+            // rfc9208#4.3
+            Refusal::OverQuota => "[OVERQUOTA] Over quota",
             Refusal::NoAccount => "[UNAVAILABLE] The account is gone",
             Refusal::NoBody => "[SERVERBUG] The message was not stored",
             Refusal::DiskFull => "[OVERQUOTA] No room for it at the moment; only expunging is possible",

@@ -221,8 +221,14 @@ impl SmtpSession {
         } else if results.iter().all(|result| *result == Delivered::Unknown) {
             self.reply(reply::NO_SUCH_USER);
         } else {
-            let full = results.contains(&Delivered::TryLater { disk_full: true });
-            self.reply(if full { reply::NO_ROOM } else { reply::TRY_LATER });
+            let because = |result| results.contains(&result);
+            self.reply(if because(Delivered::TryLater { disk_full: true }) {
+                reply::NO_ROOM
+            } else if because(Delivered::OverQuota) {
+                reply::OVER_QUOTA
+            } else {
+                reply::TRY_LATER
+            });
         }
     }
 }
@@ -251,6 +257,7 @@ fn refusal(flaw: Flaw) -> &'static str {
 fn not_stored(result: &Delivered) -> &'static str {
     match result {
         Delivered::TryLater { disk_full: true } => reply::NO_ROOM,
+        Delivered::OverQuota => reply::OVER_QUOTA,
         Delivered::Unknown => reply::NO_SUCH_USER,
         Delivered::TryLater { disk_full: false } | Delivered::Stored => reply::TRY_LATER,
     }

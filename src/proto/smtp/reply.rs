@@ -85,6 +85,9 @@ pub const ALIAS_LOOP: &str = "550 5.4.6 this address leads nowhere";
 pub const TOO_MANY_RECIPIENTS: &str = "452 4.5.3 too many recipients";
 /// Disk or memory is full.
 pub const NO_ROOM: &str = "452 4.3.1 insufficient storage, try again later";
+/// The account's quota is used up (rfc2033#4.2 shows the code, rfc3463#3.3 the enhanced one): the owner can
+/// make room, so the sender keeps the message and tries again.
+pub const OVER_QUOTA: &str = "452 4.2.2 mailbox full, try again later";
 /// Something here is not ready.
 pub const TRY_LATER: &str = "451 4.3.0 try again later";
 

@@ -403,6 +403,7 @@ mod tests {
             (vec![Delivered::Stored, Delivered::Stored], "250 2.0.0 stored as 17E1582CA00-1-1"),
             (vec![Delivered::Stored, later.clone()], reply::TRY_LATER),
             (vec![later.clone(), full.clone()], reply::NO_ROOM),
+            (vec![later.clone(), Delivered::OverQuota, Delivered::Stored], reply::OVER_QUOTA),
             (vec![Delivered::Unknown, Delivered::Stored], reply::TRY_LATER),
             (vec![Delivered::Unknown, Delivered::Unknown], reply::NO_SUCH_USER),
         ];

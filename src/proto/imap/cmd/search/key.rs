@@ -219,6 +219,7 @@ mod tests {
             size: 100,
             // 1994-02-01T12:00Z
             internal_ms: 760_104_000_000,
+            saved_ms: 760_104_000_000,
             body: BodyId(1),
         }
     }

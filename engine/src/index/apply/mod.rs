@@ -5,13 +5,17 @@
 //! stamped by the planner. *Never*: fails on what a client asked for; that is a refusal, and a refusal is an
 //! outcome.
 
+mod messages;
+mod policy;
+
 use std::collections::BTreeMap;
 
 use super::account::{Account, Birth, INBOX_ID};
 use super::bodies::Bodies;
-use super::{Index, Message, names};
-use crate::change::{Change, Entry, FlagBits, Flags, Outcome, Refusal, Services, SpecialUse, Stamp, UidSet};
-use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+use super::events::{AccountEvent, Events};
+use super::{Index, names};
+use crate::change::{Change, Entry, Outcome, Refusal, Services, SpecialUse, Stamp};
+use crate::ids::{AccountId, BodyId, Uid};
 use crate::limits;
 use crate::store::BodyRef;
 
@@ -88,7 +92,9 @@ pub(crate) fn fits(index: &Index, entry: &Entry) -> Result<(), &'static str> {
         return Err("I12: a mailbox id is given out again");
     }
     let target = match &entry.change {
-        Change::Deliver { mailbox, .. } => account.mailboxes.get(mailbox).map(|mailbox| mailbox.uid_next),
+        Change::Deliver { mailbox, .. } | Change::Append { mailbox, .. } => {
+            account.mailboxes.get(mailbox).map(|mailbox| mailbox.uid_next)
+        }
         Change::Copy { to, .. } => account.mailboxes.get(to).map(|mailbox| mailbox.uid_next),
         Change::MailboxRename { mailbox: INBOX_ID, .. } => Some(Uid(1)),
         _ => None,
@@ -135,6 +141,11 @@ fn create_account(
         subscriptions: Default::default(),
         messages: 0,
         bytes: 0,
+        by_modseq: Default::default(),
+        events: Events::new(entry.stamp.modseq),
+        extras: None,
+        annotation_bytes: 0,
+        acl_entries: 0,
     };
     let mut birth = Birth::new(&entry.stamp);
     account.create(names::INBOX, None, &mut birth)?;
@@ -144,6 +155,8 @@ fn create_account(
     }
     // Clients that list subscribed names only would else show a new user nothing (rfc3501#6.3.9).
     account.subscriptions = account.names.keys().cloned().collect();
+    // Nobody has seen the account before: that is where its events begin.
+    account.events = Events::new(entry.stamp.modseq);
     index.mailboxes += account.mailboxes.len() as u64;
     index.addresses.insert(account.address.clone(), id);
     index.accounts.insert(id, account);
@@ -221,12 +234,14 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
         Change::MailboxCreate { name, special_use } => {
             let name = names::checked(name).ok_or(Refusal::Limit)?;
             let id = account.create(&name, *special_use, &mut Birth::new(stamp))?;
+            let name = name.into_owned();
+            account.events.record(stamp.modseq, AccountEvent::MailboxCreated { mailbox: id, name });
             return Ok(Outcome::MailboxCreated(id));
         }
         Change::MailboxRename { mailbox, to } => {
             let to = names::checked(to).ok_or(Refusal::Limit)?;
             if *mailbox == INBOX_ID {
-                return empty_inbox_into(account, &to, stamp);
+                return messages::empty_inbox_into(account, &to, stamp);
             }
             account.rename(*mailbox, &to, &mut Birth::new(stamp))?;
         }
@@ -234,9 +249,12 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
             let gone = account.delete(*mailbox, &mut Birth::new(stamp))?;
             gone.into_iter().for_each(|body| bodies.release(body));
         }
-        Change::Subscribe { name, on } => account.subscribe(name, *on)?,
+        Change::Subscribe { name, on } => account.subscribe(name, *on, stamp.modseq)?,
         Change::Deliver { mailbox, body, flags, internal_ms } => {
-            return deliver(account, bodies, *mailbox, *body, flags, *internal_ms, stamp);
+            return messages::deliver(account, bodies, *mailbox, (*body, flags, *internal_ms), stamp);
+        }
+        Change::Append { mailbox, messages, replaces } => {
+            return messages::append(account, bodies, *mailbox, messages, *replaces, stamp);
         }
         Change::FlagsStore { mailbox, uids, op, flags, unchanged_since } => {
             let stored = account.edit(*mailbox, |mailbox| {
@@ -245,7 +263,7 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
             return Ok(Outcome::Stored { done: stored.done, modified: stored.modified });
         }
         Change::Copy { from, to, uids, expunge } => {
-            return copy(account, bodies, *from, *to, uids, *expunge, stamp);
+            return messages::copy(account, bodies, *from, *to, uids, *expunge, stamp);
         }
         Change::Expunge { mailbox, uids, only_deleted } => {
             let (gone, unshown) =
@@ -256,105 +274,17 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
         Change::RecentSeen { mailbox, below } => {
             account.edit(*mailbox, |mailbox| mailbox.seen_recent(*below))?;
         }
-        _ => {}
+        _ => policy::change(account, change, stamp)?,
     }
     Ok(Outcome::Done)
-}
-
-fn deliver(
-    account: &mut Account,
-    bodies: &mut Bodies,
-    mailbox: MailboxId,
-    body: BodyId,
-    flags: &Flags,
-    internal_ms: u64,
-    stamp: &Stamp,
-) -> Applied {
-    let size = bodies.get(body).ok_or(Refusal::NoBody)?.bytes.len;
-    let target = account.selectable(mailbox)?;
-    if !target.has_uids(stamp.uid_first, 1) {
-        return Err(Refusal::Limit);
-    }
-    let uid_validity = target.uid_validity;
-    let uid = stamp.uid_first;
-    account.edit(mailbox, |target| {
-        // A message is not refused for its keywords: those that find no room are left off.
-        let flags = target.keywords.enter_some(flags);
-        target.append(&[Message { uid, modseq: stamp.modseq, flags, size, internal_ms, body }]);
-    })?;
-    bodies.reference(body);
-    Ok(Outcome::Delivered { uid_validity, uid })
-}
-
-/// COPY and MOVE: flags, keywords and INTERNALDATE go along (rfc3501#6.4.7), keywords as far as there is
-/// room.
-fn copy(
-    account: &mut Account,
-    bodies: &mut Bodies,
-    from: MailboxId,
-    to: MailboxId,
-    uids: &UidSet,
-    expunge: bool,
-    stamp: &Stamp,
-) -> Applied {
-    let source = account.selectable(from)?;
-    let mut messages = source.messages_of(uids);
-    let target = account.selectable(to)?;
-    if !target.has_uids(stamp.uid_first, messages.len()) {
-        return Err(Refusal::Limit);
-    }
-    let uid_validity = target.uid_validity;
-    let copied = messages.iter().map(|message| message.uid).collect();
-    let used = messages.iter().fold(FlagBits::NONE, |used, message| used.union(message.flags));
-    if from != to {
-        let names = source.keywords.clone();
-        let translation = account.edit(to, |target| target.keywords.translation(&names, used))?;
-        messages.iter_mut().for_each(|message| message.flags = translation.apply(message.flags));
-    }
-    let target = renumber(&mut messages, stamp.uid_first, stamp.modseq);
-    account.edit(to, |mailbox| mailbox.append(&messages))?;
-    messages.iter().for_each(|message| bodies.reference(message.body));
-    if expunge {
-        let (_, unshown) = account.edit(from, |mailbox| mailbox.expunge(&copied, false, stamp.modseq))?;
-        unshown.into_iter().for_each(|body| bodies.release(body));
-    }
-    Ok(Outcome::Copied { uid_validity, source: copied, target })
-}
-
-/// Gives messages consecutive UIDs; returns them.
-fn renumber(messages: &mut [Message], first: Uid, modseq: ModSeq) -> UidSet {
-    for (message, uid) in messages.iter_mut().zip(first.0..) {
-        message.uid = Uid(uid);
-        message.modseq = modseq;
-    }
-    messages.iter().map(|message| message.uid).collect()
-}
-
-/// RENAME of INBOX: its messages go to a new mailbox, it stays (rfc3501#6.3.5). Its inferiors are not
-/// touched.
-fn empty_inbox_into(account: &mut Account, to: &str, stamp: &Stamp) -> Applied {
-    let inbox = account.selectable(INBOX_ID)?;
-    let all = inbox.all_uids();
-    let mut messages = inbox.messages_of(&all);
-    if !inbox.has_uids(stamp.uid_first, messages.len()) {
-        return Err(Refusal::Limit);
-    }
-    let keywords = inbox.keywords.clone();
-    let id = account.create(to, None, &mut Birth::new(stamp))?;
-    renumber(&mut messages, stamp.uid_first, stamp.modseq);
-    account.edit(id, |target| {
-        target.keywords = keywords;
-        target.append(&messages);
-    })?;
-    account.edit(INBOX_ID, |inbox| inbox.expunge(&all, false, stamp.modseq))?;
-    Ok(Outcome::MailboxCreated(id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::lab::{Lab, named, uids};
     use super::*;
-    use crate::change::FlagOp;
+    use crate::change::{FlagBits, FlagOp, Flags, UidSet};
+    use crate::ids::{MailboxId, ModSeq};
 
     fn refused<T>(refusal: Refusal) -> Result<T, Refusal> {
         Err(refusal)
@@ -543,7 +473,7 @@ mod tests {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[]);
         let deliver =
-            |mailbox, body| Change::Deliver { mailbox, body, flags: Flags::default(), internal_ms: 9 };
+            |mailbox, body| Change::Deliver { mailbox, body, flags: Flags::default(), internal_ms: 9_000 };
         assert_eq!(lab.run(id, deliver(INBOX_ID, BodyId(12345))), refused(Refusal::NoBody));
         let body = lab.body(id, 100);
         assert_eq!(lab.run(id, deliver(MailboxId(77), body)), refused(Refusal::NoMailbox));
@@ -551,7 +481,8 @@ mod tests {
         let delivered = lab.run(id, deliver(INBOX_ID, body));
         assert!(matches!(delivered, Ok(Outcome::Delivered { uid_validity: v, .. }) if v == uid_validity));
         let message = lab.inbox(id).message(0);
-        assert_eq!((message.size, message.internal_ms, message.body), (100, 9, body));
+        assert_eq!((message.size, message.internal_ms, message.body), (100, 9_000, body));
+        assert_eq!(message.saved_ms, lab.now.unix_ms);
         assert_eq!(lab.inbox(id).highest_modseq(), message.modseq);
         assert_eq!(
             lab.index.account(id).map(|account| (account.messages(), account.bytes())),

@@ -1,0 +1,225 @@
+//! Changes to bytes.
+//!
+//! *Owns*: the writing half of the codec. *Promises*: the fields of a change in the order in which it has
+//! them. *Assumes*: the change fits. *Never*: fails.
+
+use bytes::Bytes;
+
+use crate::change::{Change, FlagOp, Flags, NewMessage, QuotaLimits, SpecialUse, Stamp, UidSet};
+use crate::ids::{MailboxId, ModSeq, Uid};
+
+/// See the module's head.
+pub(super) struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    /// Writes behind what is there.
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Writer<'a> {
+        Writer { out }
+    }
+
+    /// What the store decided.
+    pub(super) fn stamp(&mut self, stamp: &Stamp) {
+        self.u64(stamp.time_ms);
+        self.u64(stamp.modseq.0);
+        self.u32(stamp.uid_first.0);
+        self.u32(stamp.mailbox_first.0);
+    }
+
+    /// The fields of a change.
+    pub(super) fn change(&mut self, change: &Change) {
+        match change {
+            Change::AccountCreate { address, password_hash, services, mailboxes } => {
+                self.string(address);
+                self.string(password_hash);
+                self.u8(services.0);
+                self.mailboxes(mailboxes);
+            }
+            Change::AccountPassword { password_hash } => self.string(password_hash),
+            Change::AccountServices { services } => self.u8(services.0),
+            Change::AccountDelete => {}
+            Change::DomainAdd { name } | Change::DomainDelete { name } => self.string(name),
+            Change::AliasSet { address, targets } => {
+                self.string(address);
+                self.strings(targets);
+            }
+            Change::AliasDelete { address } => self.string(address),
+            Change::MailboxCreate { name, special_use } => {
+                self.string(name);
+                self.special_use(*special_use);
+            }
+            Change::MailboxRename { mailbox, to } => {
+                self.mailbox(*mailbox);
+                self.string(to);
+            }
+            Change::MailboxDelete { mailbox } => self.mailbox(*mailbox),
+            Change::Subscribe { name, on } => {
+                self.string(name);
+                self.bool(*on);
+            }
+            Change::Deliver { mailbox, body, flags, internal_ms } => {
+                self.mailbox(*mailbox);
+                self.u64(body.0);
+                self.flags(flags);
+                self.u64(*internal_ms);
+            }
+            Change::FlagsStore { mailbox, uids, op, flags, unchanged_since } => {
+                self.flags_store(*mailbox, uids, *op, flags, *unchanged_since);
+            }
+            Change::Copy { from, to, uids, expunge } => {
+                self.mailbox(*from);
+                self.mailbox(*to);
+                self.uids(uids);
+                self.bool(*expunge);
+            }
+            Change::Expunge { mailbox, uids, only_deleted } => {
+                self.mailbox(*mailbox);
+                self.uids(uids);
+                self.bool(*only_deleted);
+            }
+            Change::RecentSeen { mailbox, below } => {
+                self.mailbox(*mailbox);
+                self.u32(below.0);
+            }
+            Change::Append { mailbox, messages, replaces } => self.append(*mailbox, messages, *replaces),
+            Change::Metadata { mailbox, entries } => self.metadata(*mailbox, entries),
+            Change::Acl { mailbox, identifier, rights } => {
+                self.mailbox(*mailbox);
+                self.string(identifier);
+                self.maybe(rights.is_some());
+                self.u16(rights.unwrap_or_default().bits());
+            }
+            Change::Quota { limits } => self.quota(limits),
+            Change::UrlKey { mailbox } => self.maybe_mailbox(*mailbox),
+            Change::AccountHide { capabilities } => self.strings(capabilities),
+            Change::AccountReferral { url } => {
+                self.maybe(url.is_some());
+                self.string(url.as_deref().unwrap_or_default());
+            }
+        }
+    }
+
+    fn mailboxes(&mut self, mailboxes: &[(String, Option<SpecialUse>)]) {
+        self.u32(mailboxes.len() as u32);
+        for (name, special_use) in mailboxes {
+            self.string(name);
+            self.special_use(*special_use);
+        }
+    }
+
+    fn flags_store(
+        &mut self,
+        mailbox: MailboxId,
+        uids: &UidSet,
+        op: FlagOp,
+        flags: &Flags,
+        unchanged_since: Option<ModSeq>,
+    ) {
+        self.mailbox(mailbox);
+        self.uids(uids);
+        self.u8(op as u8);
+        self.flags(flags);
+        self.maybe_u64(unchanged_since.map(|since| since.0));
+    }
+
+    fn append(&mut self, mailbox: MailboxId, messages: &[NewMessage], replaces: Option<(MailboxId, Uid)>) {
+        self.mailbox(mailbox);
+        self.maybe(replaces.is_some());
+        let (of, uid) = replaces.unwrap_or_default();
+        self.mailbox(of);
+        self.u32(uid.0);
+        self.u32(messages.len() as u32);
+        for message in messages {
+            self.u64(message.body.0);
+            self.flags(&message.flags);
+            self.u64(message.internal_ms);
+        }
+    }
+
+    fn metadata(&mut self, mailbox: Option<MailboxId>, entries: &[(String, Option<Bytes>)]) {
+        self.maybe_mailbox(mailbox);
+        self.u32(entries.len() as u32);
+        for (name, value) in entries {
+            self.string(name);
+            self.maybe(value.is_some());
+            let octets = value.as_deref().unwrap_or_default();
+            self.u32(octets.len() as u32);
+            self.out.extend_from_slice(octets);
+        }
+    }
+
+    fn quota(&mut self, limits: &QuotaLimits) {
+        self.maybe_u64(limits.storage_kib);
+        self.maybe_u64(limits.messages);
+        self.maybe_u64(limits.mailboxes);
+    }
+
+    fn u8(&mut self, value: u8) {
+        self.out.push(value);
+    }
+
+    fn u16(&mut self, value: u16) {
+        self.out.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.out.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.out.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn bool(&mut self, value: bool) {
+        self.u8(u8::from(value));
+    }
+
+    /// Whether what follows is there.
+    fn maybe(&mut self, there: bool) {
+        self.bool(there);
+    }
+
+    fn maybe_u64(&mut self, value: Option<u64>) {
+        self.maybe(value.is_some());
+        self.u64(value.unwrap_or_default());
+    }
+
+    fn mailbox(&mut self, mailbox: MailboxId) {
+        self.u32(mailbox.0);
+    }
+
+    fn maybe_mailbox(&mut self, mailbox: Option<MailboxId>) {
+        self.maybe(mailbox.is_some());
+        self.mailbox(mailbox.unwrap_or_default());
+    }
+
+    fn string(&mut self, text: &str) {
+        self.u16(text.len() as u16);
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn strings(&mut self, texts: &[String]) {
+        self.u32(texts.len() as u32);
+        for text in texts {
+            self.string(text);
+        }
+    }
+
+    fn special_use(&mut self, special_use: Option<SpecialUse>) {
+        self.u8(special_use.map_or(0, |special_use| special_use as u8));
+    }
+
+    fn flags(&mut self, flags: &Flags) {
+        self.u64(flags.system.0);
+        self.strings(&flags.keywords);
+    }
+
+    fn uids(&mut self, uids: &UidSet) {
+        self.u32(uids.ranges().len() as u32);
+        for &(first, last) in uids.ranges() {
+            self.u32(first);
+            self.u32(last);
+        }
+    }
+}
