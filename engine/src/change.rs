@@ -321,6 +321,18 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The bodies that it shows for the first time, in the order of the UIDs they are to get.
+    pub fn bodies(&self) -> impl Iterator<Item = BodyId> + '_ {
+        let (one, many) = match self {
+            Change::Deliver { body, .. } => (Some(*body), &[][..]),
+            Change::Append { messages, .. } => (None, messages.as_slice()),
+            _ => (None, &[][..]),
+        };
+        one.into_iter().chain(many.iter().map(|message| message.body))
+    }
+}
+
 /// What the store decided for a change when it was appended; part of its record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {

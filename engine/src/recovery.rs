@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::change::{Change, Entry, Outcome, Refusal};
+use crate::change::{Entry, Outcome, Refusal};
 use crate::codec;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, Lsn, Now, SegmentId, ShardId};
@@ -214,16 +214,16 @@ impl Visitor for Replay {
         if self.report.damage.is_empty() {
             return;
         }
-        match (outcome, &entry.change) {
+        match outcome {
             // It was there when this was lived: it went with a damaged record.
-            (Outcome::Refused(Refusal::NoBody), Change::Deliver { body, .. })
-                if self.holes.contain(*body) =>
+            Outcome::Refused(Refusal::NoBody)
+                if entry.change.bodies().any(|body| self.holes.contain(body)) =>
             {
                 self.tell(record.payload_offset, format!("a message of account {account} has lost its body"));
                 self.distrust(account);
             }
             // Its creation may be lost, or the end of the one that had its address.
-            (Outcome::Refused(Refusal::NoAccount | Refusal::Exists), _) => self.distrust_missing(account),
+            Outcome::Refused(Refusal::NoAccount | Refusal::Exists) => self.distrust_missing(account),
             _ => {}
         }
     }

@@ -79,8 +79,8 @@ pub enum Command {
     /// Print the records of the log in order
     ///
     /// One line a record: position, time of its commit, account, kind, and what it holds. A Body holds the
-    /// octets of a message; a Deliver shows it in a mailbox (body=… is the Body's position); FlagsStore, Copy,
-    /// Expunge and the others name mailbox and UIDs. Give a position or an octets' place to `message`.
+    /// octets of a message; a Deliver or Append shows it in a mailbox (body=… is the Body's position); FlagsStore,
+    /// Copy, Expunge and the others name mailbox and UIDs. Give a position or an octets' place to `message`.
     Dump(Dump),
     /// Read everything, check every checksum, and build the mail store from it
     ///
@@ -89,8 +89,8 @@ pub enum Command {
     Verify,
     /// Show one message, or write it out
     ///
-    /// By the position in a delivery's log line (log=1:17412), or of any Body or Deliver record; or by UID
-    /// with --account and --mailbox. Finds what was expunged, too, as long as the log has it.
+    /// By the position in a delivery's log line (log=1:17412), or of any Body, Deliver or Append record; or by
+    /// UID with --account and --mailbox. Finds what was expunged, too, as long as the log has it.
     Message(Message),
     /// Print the manual page (roff), of this program or of a subcommand: ringpost-log man dump | man -l -
     Man {

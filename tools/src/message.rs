@@ -144,13 +144,14 @@ fn by_uid(
         return Ok(Ok(mailbox.message(place).body));
     }
     let (account, mailbox) = (account.id(), mailbox.id());
-    let wanted = |record: &RecordInfo, to, first| (record.meta.account, to, first) == (account, mailbox, uid);
+    let wanted =
+        |record: &RecordInfo, to, as_uid| (record.meta.account, to, as_uid) == (account, mailbox, uid);
     Ok(delivery(disk, shard, &wanted)?.ok_or(Missing::Message))
 }
 
 type IsDelivery<'a> = &'a dyn Fn(&RecordInfo, MailboxId, Uid) -> bool;
 
-/// The body of the first delivery of which `wanted` is true.
+/// The body of the first delivery or append of which `wanted` is true.
 fn delivery(
     disk: &mut ReadOnlyDisk,
     shard: &Shard,
@@ -172,10 +173,11 @@ impl Visitor for Search<'_> {
     fn batch(&mut self, _batch: &BatchInfo) {}
 
     fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
-        if let Some((Change::Deliver { mailbox, body, .. }, stamp)) = codec::decode(record.meta.kind, payload)
-            && (self.wanted)(record, mailbox, stamp.uid_first)
-        {
-            self.found.get_or_insert(body);
+        let Some((change, stamp)) = codec::decode(record.meta.kind, payload) else { return };
+        if let Change::Deliver { mailbox, .. } | Change::Append { mailbox, .. } = change {
+            let arrivals = change.bodies().zip((stamp.uid_first.0..).map(Uid));
+            let mut wanted = arrivals.filter(|&(_, uid)| (self.wanted)(record, mailbox, uid));
+            self.found = self.found.or_else(|| wanted.next().map(|(body, _)| body));
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::account::INBOX_ID;
 use super::plan::Planner;
-use super::{Index, MailboxRef, apply};
+use super::{AccountRef, Index, MailboxRef, apply};
 use crate::change::{Change, Entry, FlagBits, Flags, Outcome, Refusal, Services, SpecialUse, UidSet};
 use crate::ids::{AccountId, BodyId, Lsn, MailboxId, Now, SegmentId, ShardId, Uid};
 use crate::io::Extent;
@@ -106,6 +106,10 @@ impl Lab {
             Outcome::Delivered { uid, .. } => uid,
             outcome => panic!("{outcome:?}"),
         }
+    }
+
+    pub(super) fn account_ref(&self, account: AccountId) -> AccountRef<'_> {
+        self.index.account(account).expect("it is there")
     }
 
     pub(super) fn inbox(&self, account: AccountId) -> MailboxRef<'_> {

@@ -260,6 +260,11 @@ impl<'a> MailboxRef<'a> {
         let runs = self.0.expunges.since(since);
         Box::new(runs.flat_map(|run| (run.first.0..=run.last.0).map(move |uid| (run.modseq, Uid(uid)))))
     }
+    /// The same without the mod-sequences, as runs of UIDs, first and last: one run for any number of neighbours
+    /// that one change expunged.
+    pub fn expunged_ranges_since(&self, since: ModSeq) -> Box<dyn Iterator<Item = (Uid, Uid)> + 'a> {
+        Box::new(self.0.expunges.since(since).map(|run| (run.first, run.last)))
+    }
     /// Expunges at or below this mod-sequence are forgotten.
     pub fn expunged_floor(&self) -> ModSeq {
         self.0.expunges.floor()

@@ -5,6 +5,7 @@
 
 pub mod fake_disk;
 pub mod model;
+mod model_policy;
 pub mod seed;
 
 pub use crate::log::writer::Plant;

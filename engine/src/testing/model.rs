@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::change::{Change, FlagBits, FlagOp, Flags, Outcome, UidSet};
+use crate::change::{Change, FlagBits, FlagOp, Flags, NewMessage, Outcome, QuotaUsage, Refusal, UidSet};
 use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
-use crate::index::{AccountRef, MailboxRef};
+use crate::index::{AccountEvent, AccountRef, MailboxRef};
 use crate::store::Store;
+use crate::testing::model_policy::{AccountPolicy, MailboxPolicy};
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +20,17 @@ struct Message {
     octets: Bytes,
     system: FlagBits,
     keywords: BTreeSet<String>,
+    internal_s: u64,
 }
 
 impl Message {
+    fn new(octets: Bytes, flags: &Flags, internal_ms: u64) -> Message {
+        let (system, keywords) = (FlagBits::NONE, BTreeSet::new());
+        let mut message = Message { octets, system, keywords, internal_s: internal_ms / 1000 };
+        message.set(FlagOp::Replace, flags);
+        message
+    }
+
     fn set(&mut self, op: FlagOp, flags: &Flags) {
         let system = FlagBits(flags.system.0 & FlagBits::SYSTEM.0);
         let keywords = flags.keywords.iter().map(|keyword| keyword.to_lowercase());
@@ -54,6 +63,7 @@ struct Mailbox {
     /// The greatest UID ever seen.
     last_uid: u32,
     messages: BTreeMap<Uid, Message>,
+    policy: MailboxPolicy,
 }
 
 impl Mailbox {
@@ -86,6 +96,9 @@ struct Account {
     modseq: ModSeq,
     mailboxes: BTreeMap<MailboxId, Mailbox>,
     subscriptions: BTreeMap<String, bool>,
+    policy: AccountPolicy,
+    /// What must be among the events since `modseq`, in this order.
+    events: Vec<AccountEvent>,
 }
 
 /// The model.
@@ -112,8 +125,13 @@ impl Model {
 
     /// A change was carried out with this outcome.
     pub fn apply(&mut self, account: AccountId, change: &Change, outcome: &Outcome) -> Result<(), String> {
-        if let Outcome::Refused(_) = outcome {
-            return Ok(());
+        if let Outcome::Refused(refusal) = outcome {
+            let over = self.accounts.get(&account).and_then(|held| held.over_quota(change, &self.bodies));
+            // A quota on mailboxes counts superior levels, which are not known here.
+            return match (refusal, over) {
+                (Refusal::OverQuota, Some(false)) => Err(format!("there was room for {change:?}")),
+                _ => Ok(()),
+            };
         }
         match change {
             Change::AccountCreate { address, mailboxes, .. } => {
@@ -194,32 +212,73 @@ impl Account {
         self.mailboxes.entry(id).or_default()
     }
 
+    /// Whether a change of messages exceeds the quota; none for a change of anything else, and for one that
+    /// other refusals come before.
+    fn over_quota(&self, change: &Change, bodies: &BTreeMap<BodyId, Bytes>) -> Option<bool> {
+        let size = |body: &BodyId| bodies.get(body).map(|octets| octets.len() as u64);
+        let message = |mailbox: &MailboxId, uid: &Uid| self.mailboxes.get(mailbox)?.messages.get(uid);
+        let more = |bytes, messages| Some(QuotaUsage { bytes, messages, mailboxes: 0 });
+        let more = match change {
+            Change::Deliver { body, .. } => more(size(body)?, 1),
+            Change::Append { messages, replaces, .. } => {
+                let sizes: Option<u64> = messages.iter().map(|message| size(&message.body)).sum();
+                let freed = replaces.as_ref().and_then(|(mailbox, uid)| message(mailbox, uid));
+                let (bytes, count) = freed.map_or((0, 0), |freed| (freed.octets.len() as u64, 1));
+                more(sizes?.saturating_sub(bytes), (messages.len() as u64).saturating_sub(count))
+            }
+            Change::Copy { from, uids, expunge: false, .. } => {
+                let held = &self.mailboxes.get(from)?.messages;
+                let copied = held.iter().filter(|(uid, _)| uids.contains(**uid));
+                let sizes: Vec<u64> = copied.map(|(_, message)| message.octets.len() as u64).collect();
+                more(sizes.iter().sum(), sizes.len() as u64)
+            }
+            _ => return None,
+        };
+        let all = || self.mailboxes.values().flat_map(|mailbox| mailbox.messages.values());
+        let bytes = all().map(|message| message.octets.len() as u64).sum();
+        let usage = QuotaUsage { bytes, messages: all().count() as u64, mailboxes: 0 };
+        more.map(|more| !self.policy.has_room(usage, more))
+    }
+
     fn apply(
         &mut self,
         change: &Change,
         outcome: &Outcome,
         bodies: &BTreeMap<BodyId, Bytes>,
     ) -> Result<(), String> {
+        if self.over_quota(change, bodies) == Some(true) {
+            return Err(format!("over quota: {change:?}"));
+        }
         match (change, outcome) {
             (Change::MailboxCreate { name, .. }, Outcome::MailboxCreated(id)) => {
                 self.mailboxes.insert(*id, Mailbox::named(name));
+                let name = name.clone();
+                self.events.push(AccountEvent::MailboxCreated { mailbox: *id, name });
             }
             (Change::MailboxRename { mailbox, to }, Outcome::MailboxCreated(id)) => {
-                let messages = std::mem::take(&mut self.mailbox(*mailbox).messages);
-                let mut moved = Mailbox::named(to);
+                let inbox = self.mailbox(*mailbox);
+                let messages = std::mem::take(&mut inbox.messages);
+                let mut moved = Mailbox { policy: inbox.policy.of_copy(), ..Mailbox::named(to) };
                 for (uid, message) in (1..).map(Uid).zip(messages.into_values()) {
                     moved.add(uid, message)?;
                 }
                 self.mailboxes.insert(*id, moved);
+                let (from, to) = ("INBOX".to_owned(), to.clone());
+                self.events.push(AccountEvent::MailboxRenamed { mailbox: *id, from, to });
             }
             (Change::MailboxRename { mailbox, to }, _) => self.rename(*mailbox, to),
-            (Change::MailboxDelete { mailbox }, _) => drop(self.mailboxes.remove(mailbox)),
+            (Change::MailboxDelete { mailbox }, _) => {
+                if let Some(name) = self.mailboxes.remove(mailbox).and_then(|gone| gone.name) {
+                    self.events.push(AccountEvent::MailboxDeleted { mailbox: *mailbox, name });
+                }
+            }
             (Change::Subscribe { name, on }, _) => drop(self.subscriptions.insert(name.clone(), *on)),
-            (Change::Deliver { mailbox, body, flags, .. }, Outcome::Delivered { uid, .. }) => {
+            (Change::Deliver { mailbox, body, flags, internal_ms }, Outcome::Delivered { uid, .. }) => {
                 let octets = bodies.get(body).ok_or("a body that nobody appended")?.clone();
-                let mut message = Message { octets, system: FlagBits::NONE, keywords: BTreeSet::new() };
-                message.set(FlagOp::Replace, flags);
-                self.mailbox(*mailbox).add(*uid, message)?;
+                self.mailbox(*mailbox).add(*uid, Message::new(octets, flags, *internal_ms))?;
+            }
+            (Change::Append { mailbox, messages, replaces }, Outcome::Appended { uids, replaced, .. }) => {
+                self.append(*mailbox, messages, replaces.filter(|_| *replaced), uids, bodies)?
             }
             (Change::FlagsStore { mailbox, op, flags, .. }, Outcome::Stored { done, .. }) => {
                 let mailbox = self.mailbox(*mailbox);
@@ -244,13 +303,49 @@ impl Account {
                 Change::AccountPassword { .. } | Change::AccountServices { .. } | Change::RecentSeen { .. },
                 Outcome::Done,
             ) => {}
+            (Change::Metadata { mailbox: Some(mailbox), .. }, Outcome::Done)
+            | (Change::Acl { mailbox, .. }, Outcome::Done)
+            | (Change::UrlKey { mailbox: Some(mailbox) }, Outcome::Done) => {
+                self.mailbox(*mailbox).policy.apply(change);
+            }
+            (Change::UrlKey { mailbox: None }, Outcome::Done) => {
+                self.mailboxes.values_mut().for_each(|mailbox| mailbox.policy.apply(change));
+            }
+            (
+                Change::Metadata { .. }
+                | Change::Quota { .. }
+                | Change::AccountHide { .. }
+                | Change::AccountReferral { .. },
+                Outcome::Done,
+            ) => self.policy.apply(change),
             (change, outcome) => return Err(format!("{outcome:?} is no outcome of {change:?}")),
         }
         Ok(())
     }
 
+    fn append(
+        &mut self,
+        mailbox: MailboxId,
+        messages: &[NewMessage],
+        gone: Option<(MailboxId, Uid)>,
+        uids: &UidSet,
+        bodies: &BTreeMap<BodyId, Bytes>,
+    ) -> Result<(), String> {
+        if uids.ranges().len() != 1 || uids.len() != messages.len() as u64 {
+            return Err(format!("{} messages got {uids:?}", messages.len()));
+        }
+        for (message, uid) in messages.iter().zip(uids.iter()) {
+            let octets = bodies.get(&message.body).ok_or("a body that nobody appended")?.clone();
+            self.mailbox(mailbox).add(uid, Message::new(octets, &message.flags, message.internal_ms))?;
+        }
+        gone.map_or(Ok(()), |(of, uid)| self.mailbox(of).remove(&[uid].into_iter().collect()))
+    }
+
     fn rename(&mut self, mailbox: MailboxId, to: &str) {
         let from = self.mailbox(mailbox).name.clone();
+        if let Some(from) = from.clone() {
+            self.events.push(AccountEvent::MailboxRenamed { mailbox, from, to: to.to_owned() });
+        }
         for held in self.mailboxes.values_mut() {
             held.name = match (&from, held.name.take()) {
                 (Some(from), Some(name)) => match name.strip_prefix(from.as_str()) {
@@ -270,7 +365,9 @@ impl Account {
         if found.highest_modseq() < self.modseq {
             return Err(format!("mod-sequence {} after {}", found.highest_modseq(), self.modseq));
         }
+        self.compare_news(found)?;
         self.modseq = found.highest_modseq();
+        self.policy.compare(found)?;
         for mailbox in found.mailboxes() {
             match self.mailboxes.get_mut(&mailbox.id()) {
                 Some(expected) => expected.compare(store, mailbox)?,
@@ -290,6 +387,25 @@ impl Account {
             None => Ok(()),
         }
     }
+
+    /// What an observer is told who looked last when this was compared last.
+    fn compare_news(&mut self, found: AccountRef<'_>) -> Result<(), String> {
+        let told: BTreeSet<MailboxId> =
+            found.mailboxes_changed_since(self.modseq).map(|mailbox| mailbox.id()).collect();
+        let newer = found.mailboxes().filter(|mailbox| mailbox.highest_modseq() > self.modseq);
+        let newer: BTreeSet<MailboxId> = newer.map(|mailbox| mailbox.id()).collect();
+        if told != newer {
+            return Err(format!("mailboxes {told:?} changed since {}, but {newer:?} did", self.modseq));
+        }
+        let expected = std::mem::take(&mut self.events);
+        if self.modseq >= found.events_floor() {
+            let mut events = found.events_since(self.modseq).map(|(_, event)| event);
+            if let Some(lost) = expected.iter().find(|expected| !events.any(|event| event == *expected)) {
+                return Err(format!("{lost:?} is not among the events since {}", self.modseq));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Mailbox {
@@ -298,6 +414,7 @@ impl Mailbox {
         if *self.name.get_or_insert_with(|| name.to_owned()) != name {
             return Err(format!("mailbox {name:?} instead of {:?}", self.name));
         }
+        self.policy.compare(found).map_err(|differs| format!("{name:?}: {differs}"))?;
         if found.uid_next().0 <= self.last_uid {
             return Err(format!("{name:?}: UIDNEXT {} after UID {}", found.uid_next(), self.last_uid));
         }
@@ -315,6 +432,9 @@ impl Mailbox {
             let system = FlagBits(message.flags.0 & FlagBits::SYSTEM.0);
             if system != expected.system || !keywords.collect::<BTreeSet<_>>().eq(&expected.keywords) {
                 return Err(format!("{name:?}: flags of UID {uid} differ: {:?}", message.flags));
+            }
+            if message.internal_ms != expected.internal_s * 1000 {
+                return Err(format!("{name:?}: INTERNALDATE of UID {uid} is {}", message.internal_ms));
             }
             let octets = store.body(message.body).and_then(|body| store.bytes(body.bytes));
             if octets.as_ref() != Some(&expected.octets) {

@@ -110,8 +110,8 @@ impl Visitor for Image {
         let account = record.meta.account;
         match codec::decode(record.meta.kind, payload).map(|(change, _)| change) {
             Some(Change::AccountCreate { address, .. }) => self.created.push((account, address)),
-            Some(Change::Deliver { body, .. }) => self.named.push((body, account)),
-            _ => {}
+            Some(change) => self.named.extend(change.bodies().map(|body| (body, account))),
+            None => {}
         }
     }
 

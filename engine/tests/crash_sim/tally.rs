@@ -28,9 +28,11 @@ pub enum Kind {
     RotTold,
     Quarantined,
     Structural,
+    OverQuota,
+    Replaced,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 18] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -47,6 +49,8 @@ const KINDS: [Kind; 16] = [
     Kind::RotTold,
     Kind::Quarantined,
     Kind::Structural,
+    Kind::OverQuota,
+    Kind::Replaced,
 ];
 
 impl Tally {

@@ -4,12 +4,15 @@
 //! *Assumes*: nothing of how the store works. *Never*: checks.
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Services, UidSet};
+use ringpost_engine::change::{
+    Change, FlagBits, FlagOp, Flags, NewMessage, QuotaLimits, Rights, Services, UidSet,
+};
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use ringpost_engine::store::Store;
 use ringpost_engine::testing::seed::Seed;
 
 const KEYWORDS: [&str; 4] = ["$Junk", "todo", "$Forwarded", "later"];
+const ENTRIES: [&str; 3] = ["/private/comment", "/shared/comment", "/shared/vendor/x"];
 const NAMES: [&str; 6] = ["a", "b", "a/c", "Sent", "b/d/e", "x"];
 
 /// A body of this size, recognisable wherever it turns up.
@@ -24,16 +27,16 @@ pub fn octets(seed: &mut Seed, bytes_max: u64) -> Bytes {
 pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: bool) -> (AccountId, Change) {
     let accounts: Vec<AccountId> = store.accounts_after("").map(|account| account.id()).collect();
     let Some(&account) = seed.pick(&accounts).filter(|_| accounts.len() > 1) else { return create(seed) };
-    let kind = if structural && seed.one_in(3) { 78 + seed.below(8) } else { seed.below(100) };
+    let kind = if structural && seed.one_in(3) { 78 + seed.below(8) } else { seed.below(122) };
     let change = match kind {
         0..45 => deliver(seed, store, account, bodies),
         45..60 => flags_store(seed, store, account),
         60..70 => {
-            let (mailbox, uids) = messages(seed, store, account);
+            let (mailbox, uids) = messages_of(seed, store, account);
             Change::Expunge { mailbox, uids, only_deleted: seed.one_in(2) }
         }
         70..78 => {
-            let (from, uids) = messages(seed, store, account);
+            let (from, uids) = messages_of(seed, store, account);
             Change::Copy { from, to: mailbox(seed, store, account), uids, expunge: seed.one_in(2) }
         }
         78..82 => Change::MailboxCreate { name: name(seed), special_use: None },
@@ -46,7 +49,9 @@ pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: boo
         92..94 => Change::AccountPassword { password_hash: format!("hash{}", seed.below(9)) },
         94..97 => return (AccountId(0), directory(seed)),
         97 if seed.one_in(4) => Change::AccountDelete,
-        _ => return create(seed),
+        97..100 => return create(seed),
+        100..108 => append(seed, store, account, bodies),
+        _ => policy(seed, store, account),
     };
     (account, change)
 }
@@ -78,12 +83,55 @@ fn deliver(seed: &mut Seed, store: &Store, account: AccountId, bodies: &[BodyId]
         mailbox: mailbox(seed, store, account),
         body,
         flags: flags(seed),
-        internal_ms: seed.below(9),
+        internal_ms: seed.below(9_000),
+    }
+}
+
+fn append(seed: &mut Seed, store: &Store, account: AccountId, bodies: &[BodyId]) -> Change {
+    let message = |seed: &mut Seed| NewMessage {
+        body: seed.pick(bodies).copied().unwrap_or_default(),
+        flags: flags(seed),
+        internal_ms: seed.below(9_000),
+    };
+    let messages = (0..=seed.below(3)).map(|_| message(seed)).collect();
+    let replaces = seed.one_in(2).then(|| {
+        let (of, uids) = messages_of(seed, store, account);
+        (of, uids.first().unwrap_or_default())
+    });
+    Change::Append { mailbox: mailbox(seed, store, account), messages, replaces }
+}
+
+/// What is not mail.
+fn policy(seed: &mut Seed, store: &Store, account: AccountId) -> Change {
+    let mailbox = mailbox(seed, store, account);
+    let maybe = |seed: &mut Seed| (!seed.one_in(4)).then_some(mailbox);
+    match seed.below(14) {
+        0..4 => {
+            let entry = |seed: &mut Seed| {
+                let name = seed.pick(&ENTRIES).expect("some").to_string();
+                (name, (!seed.one_in(3)).then(|| Bytes::from(vec![7; seed.below(40) as usize])))
+            };
+            let entries = (0..seed.below(3)).map(|_| entry(seed)).collect();
+            Change::Metadata { mailbox: maybe(seed), entries }
+        }
+        4..8 => {
+            let identifier = seed.pick(&["anyone", "u1@example.test", "-u2@example.test"]).expect("some");
+            let rights = (!seed.one_in(3)).then(|| Rights::from_bits(seed.below(2048) as u16)).flatten();
+            Change::Acl { mailbox, identifier: identifier.to_string(), rights }
+        }
+        8..10 => {
+            let limit = |seed: &mut Seed, below| seed.one_in(2).then(|| seed.below(below));
+            let (storage_kib, messages) = (limit(seed, 300), limit(seed, 30));
+            Change::Quota { limits: QuotaLimits { storage_kib, messages, mailboxes: limit(seed, 40) } }
+        }
+        10..12 => Change::UrlKey { mailbox: maybe(seed) },
+        12 => Change::AccountHide { capabilities: vec![format!("X{}", seed.below(3))] },
+        _ => Change::AccountReferral { url: seed.one_in(2).then(|| "imap://other.test/".to_owned()) },
     }
 }
 
 fn flags_store(seed: &mut Seed, store: &Store, account: AccountId) -> Change {
-    let (mailbox, uids) = messages(seed, store, account);
+    let (mailbox, uids) = messages_of(seed, store, account);
     let op = *seed.pick(&[FlagOp::Add, FlagOp::Remove, FlagOp::Replace]).expect("three");
     let unchanged_since = seed.one_in(4).then(|| ModSeq(seed.below(60)));
     Change::FlagsStore { mailbox, uids, op, flags: flags(seed), unchanged_since }
@@ -106,7 +154,7 @@ fn mailbox(seed: &mut Seed, store: &Store, account: AccountId) -> MailboxId {
     }
 }
 
-fn messages(seed: &mut Seed, store: &Store, account: AccountId) -> (MailboxId, UidSet) {
+fn messages_of(seed: &mut Seed, store: &Store, account: AccountId) -> (MailboxId, UidSet) {
     let mailbox = mailbox(seed, store, account);
     let uid_next = store.mailbox(account, mailbox).map_or(1, |mailbox| mailbox.uid_next().0);
     let first = seed.below(u64::from(uid_next)) as u32 + 1;

@@ -230,6 +230,8 @@ impl World {
             match applied.outcome {
                 Outcome::Refused(Refusal::DiskFull) => self.tally.count(Kind::DroppedFull),
                 Outcome::MailboxCreated(_) => self.tally.count(Kind::Structural),
+                Outcome::Refused(Refusal::OverQuota) => self.tally.count(Kind::OverQuota),
+                Outcome::Appended { replaced: true, .. } => self.tally.count(Kind::Replaced),
                 _ => {}
             }
             self.model.apply(applied.account, &change, &applied.outcome)?;

@@ -180,3 +180,126 @@ pub(super) fn empty_inbox_into(account: &mut Account, to: &str, stamp: &Stamp) -
     account.events.record(stamp.modseq, AccountEvent::MailboxRenamed { mailbox: id, from, to });
     Ok(Outcome::MailboxCreated(id))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Change, QuotaLimits};
+    use crate::ids::AccountId;
+    use crate::index::lab::{Lab, named, uids};
+
+    fn new(body: BodyId) -> NewMessage {
+        NewMessage { body, flags: named(FlagBits::SEEN, &["k"]), internal_ms: 5_000 }
+    }
+
+    fn append(messages: Vec<NewMessage>, replaces: Option<(MailboxId, Uid)>) -> Change {
+        Change::Append { mailbox: INBOX_ID, messages, replaces }
+    }
+
+    fn limit(lab: &mut Lab, id: AccountId, limits: QuotaLimits) {
+        lab.done(id, Change::Quota { limits });
+    }
+
+    #[test]
+    fn an_append_is_there_whole_or_not_at_all() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[]);
+        let body = lab.body(id, 10);
+        let before = lab.index.digest();
+        for bad in [vec![], vec![new(body); limits::APPEND_MESSAGES_MAX + 1]] {
+            assert_eq!(lab.run(id, append(bad, None)), Err(Refusal::Limit));
+        }
+        let half = vec![new(body), new(BodyId(7))];
+        assert_eq!(lab.run(id, append(half, None)), Err(Refusal::NoBody));
+        assert_eq!((lab.index.digest(), lab.inbox(id).len()), (before, 0));
+        let uid_validity = lab.inbox(id).uid_validity();
+        let outcome = lab.done_any(id, append(vec![new(body); 3], None));
+        assert_eq!(outcome, Outcome::Appended { uid_validity, uids: uids(&[1, 2, 3]), replaced: false });
+        let inbox = lab.inbox(id);
+        let third = inbox.message(2);
+        assert_eq!((third.uid, third.size, third.internal_ms), (Uid(3), 10, 5_000));
+        assert_eq!((third.saved_ms, third.modseq), (lab.now.unix_ms, inbox.highest_modseq()));
+        assert_eq!(third.flags, FlagBits::SEEN.union(FlagBits::keyword(0)));
+        assert_eq!((inbox.keywords(), lab.account_ref(id).bytes()), (&["k".to_owned()][..], 30));
+        lab.exhaust_uids(id, INBOX_ID);
+        assert_eq!(lab.run(id, append(vec![new(body)], None)), Err(Refusal::Limit));
+    }
+
+    #[test]
+    fn what_is_replaced_goes_in_the_same_change_wherever_it_is() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[("Drafts", None)]);
+        let (drafts, old, fresh) = (MailboxId(2), lab.body(id, 10), lab.body(id, 20));
+        lab.deliver(id, drafts, old);
+        let outcome = lab.done_any(id, append(vec![new(fresh)], Some((drafts, Uid(1)))));
+        assert!(matches!(outcome, Outcome::Appended { replaced: true, .. }), "{outcome:?}");
+        let held = lab.index.mailbox(id, drafts).expect("there");
+        assert_eq!((held.len(), held.highest_modseq()), (0, lab.inbox(id).highest_modseq()));
+        assert_eq!(lab.index.counts().body_bytes, 20);
+        let again = lab.done_any(id, append(vec![new(fresh)], Some((INBOX_ID, Uid(1)))));
+        assert!(
+            matches!(again, Outcome::Appended { replaced: true, uids, .. } if uids.first() == Some(Uid(2)))
+        );
+        for gone in [(INBOX_ID, Uid(1)), (MailboxId(99), Uid(1))] {
+            let outcome = lab.done_any(id, append(vec![new(fresh)], Some(gone)));
+            assert!(matches!(outcome, Outcome::Appended { replaced: false, .. }), "{outcome:?}");
+        }
+        assert_eq!(lab.inbox(id).len(), 3);
+    }
+
+    #[test]
+    fn a_quota_refuses_what_adds_and_nothing_else() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[("to", None)]);
+        let (to, body) = (MailboxId(2), lab.body(id, 1000));
+        limit(&mut lab, id, QuotaLimits { storage_kib: Some(2), messages: Some(2), mailboxes: Some(3) });
+        let deliver = Change::Deliver { mailbox: to, body, flags: Flags::default(), internal_ms: 0 };
+        lab.done_any(id, deliver.clone());
+        lab.done_any(id, deliver.clone());
+        let quota = lab.account_ref(id).quota();
+        assert_eq!((quota.usage.bytes, quota.usage.messages, quota.usage.mailboxes), (2000, 2, 2));
+        assert!(!lab.account_ref(id).room(QuotaUsage { bytes: 49, ..QuotaUsage::default() }));
+        assert_eq!(lab.run(id, deliver), Err(Refusal::OverQuota));
+        assert_eq!(lab.run(id, append(vec![new(body)], None)), Err(Refusal::OverQuota));
+        let copy = |expunge| Change::Copy { from: to, to: INBOX_ID, uids: uids(&[1]), expunge };
+        assert_eq!(lab.run(id, copy(false)), Err(Refusal::OverQuota));
+        lab.done_any(id, copy(true));
+        // rfc8508#3.4: only the net growth counts, of octets as of messages.
+        let tiny = lab.body(id, 1048);
+        lab.done_any(id, append(vec![new(tiny)], Some((to, Uid(2)))));
+        let larger = lab.body(id, 1049);
+        let replace = append(vec![new(larger)], Some((INBOX_ID, Uid(2))));
+        assert_eq!(lab.run(id, replace), Err(Refusal::OverQuota));
+        let two = append(vec![new(tiny); 2], Some((INBOX_ID, Uid(2))));
+        assert_eq!(lab.run(id, two), Err(Refusal::OverQuota));
+        let create = |name: &str| Change::MailboxCreate { name: name.into(), special_use: None };
+        assert_eq!(lab.run(id, create("a/b")), Err(Refusal::OverQuota));
+        let rename = Change::MailboxRename { mailbox: to, to: "x/y/z".into() };
+        assert_eq!(lab.run(id, rename), Err(Refusal::OverQuota));
+        lab.done_any(id, create("a"));
+        limit(&mut lab, id, QuotaLimits { storage_kib: Some(0), ..QuotaLimits::default() });
+        lab.done_any(id, Change::Expunge { mailbox: INBOX_ID, uids: uids(&[1]), only_deleted: false });
+        let elsewhere = Change::Copy { from: INBOX_ID, to, uids: uids(&[2]), expunge: true };
+        lab.done_any(id, elsewhere);
+        limit(&mut lab, id, QuotaLimits::default());
+        lab.done_any(id, create("a/b/c"));
+    }
+
+    #[test]
+    fn a_copy_is_saved_when_it_is_made() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[("to", None)]);
+        let body = lab.body(id, 1);
+        lab.deliver(id, INBOX_ID, body);
+        let first = lab.now.unix_ms;
+        lab.now.unix_ms += 60_000;
+        lab.done_any(id, Change::Copy { from: INBOX_ID, to: MailboxId(2), uids: uids(&[1]), expunge: false });
+        assert_eq!(lab.inbox(id).message(0).saved_ms, first);
+        let copied = lab.index.mailbox(id, MailboxId(2)).expect("there").message(0);
+        assert_eq!((copied.saved_ms, copied.internal_ms), (first + 60_000, 0));
+        lab.now.unix_ms += 60_000;
+        lab.done_any(id, Change::MailboxRename { mailbox: INBOX_ID, to: "old".into() });
+        let old = lab.account_ref(id).mailbox_by_name("old").expect("there");
+        assert_eq!(old.message(0).saved_ms, first + 120_000);
+    }
+}
