@@ -169,7 +169,9 @@ pub(super) fn parts(tree: &Tree) -> Vec<Part> {
 
 fn part(tree: &Tree, node: &Node, path: Vec<u32>) -> Part {
     let enclosed = node.first_child.filter(|_| node.kind == PartKind::Message);
-    let nested_text_start = enclosed.map_or(node.body_start, |child| tree.nodes[child].body_start);
+    // A header that a boundary cuts off ends before the line end that belongs to the boundary.
+    let nested_text_start =
+        enclosed.map_or(node.body_start, |child| tree.nodes[child].body_start.min(node.body_end));
     Part {
         path,
         kind: node.kind,

@@ -306,6 +306,16 @@ fn parts_are_numbered_as_in_rfc3501_6_4_5() {
 }
 
 #[test]
+fn an_enclosed_header_that_a_boundary_cuts_off_stays_within_its_part() {
+    let message = "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\
+        Content-Type: message/rfc822\r\n\r\nSubject: in\r\n--a\r\n\r\nnext\r\n--a--\r\n";
+    let found = summary(message.as_bytes());
+    let nested = found.parts.iter().find(|part| part.path == [1]).unwrap();
+    assert_eq!(&message[nested.body_start as usize..nested.nested_text_start as usize], "Subject: in");
+    assert!(bodies(message).contains(&"2=next".to_owned()), "{:?}", bodies(message));
+}
+
+#[test]
 fn an_enclosed_message_has_its_envelope_its_body_and_its_lines() {
     let message = "Content-Type: message/rfc822\r\n\r\nSubject: in\r\nFrom: a@b\r\n\r\nhi\r\n";
     let from = "((NIL NIL \"a\" \"b\"))";
