@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Fuzzes every target for RINGPOST_FUZZ_SECONDS (60) each; arguments choose targets. Says what to install when it cannot.
+# Fuzzes every target for RINGPOST_FUZZ_SECONDS (60) each within RINGPOST_FUZZ_MIB (2048) of memory; arguments choose
+# targets. What is found to be interesting stays in tests/fuzz/found, what fails in tests/fuzz/artifacts.
+# Says what to install when it cannot.
 set -eu
 cd "$(dirname "$0")"
 seconds=${RINGPOST_FUZZ_SECONDS:-60}
+mib=${RINGPOST_FUZZ_MIB:-2048}
 needed=()
 rustup toolchain list 2>/dev/null | grep -q '^nightly' || needed+=("rustup toolchain install nightly --profile minimal")
 cargo fuzz --version >/dev/null 2>&1 || needed+=("cargo install --locked cargo-fuzz")
@@ -16,8 +19,28 @@ targets=("$@")
 if [ "${#targets[@]}" -eq 0 ]; then
     for file in fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
 fi
+
+# What clients say and what messages come in in the transcripts are seeds as well.
+transcripts=found/transcripts
+rm -rf "$transcripts"
+mkdir -p "$transcripts/imap" "$transcripts/mime" "$transcripts/none"
+find ../wire/transcripts/imap -name '*.txt' | while read -r file; do
+    name=$(basename "$file" .txt)
+    sed -n 's/^C[0-9]*: \(.*\)$/\1\r/p' "$file" >"$transcripts/imap/$name"
+    sed -n 's/^|>\{0,1\} \{0,1\}\(.*\)$/\1\r/p' "$file" >"$transcripts/mime/$name"
+done
+
 for target in "${targets[@]}"; do
     echo "fuzz: $target for $seconds s"
-    cargo +nightly fuzz run --fuzz-dir . "$target" -- -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048
+    case $target in
+        imap_search) seeds=none ;;
+        imap_*) seeds=imap ;;
+        mime_*) seeds=mime ;;
+        *) seeds=none ;;
+    esac
+    mkdir -p "found/$target"
+    cargo +nightly fuzz run --fuzz-dir . "$target" "found/$target" "corpus/$target" "$transcripts/$seeds" -- \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb="$mib" -malloc_limit_mb="$mib" -dict=words.dict \
+        -print_final_stats=1
 done
 echo "fuzz: ${#targets[@]} targets, nothing found"

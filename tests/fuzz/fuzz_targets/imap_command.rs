@@ -1,45 +1,4 @@
-//! What an IMAP client sends is framed the same in any chunking, and whatever is framed can be read.
+//! libFuzzer's way into the target of this name.
 #![no_main]
 
-use bytes::Bytes;
-use libfuzzer_sys::fuzz_target;
-use ringpost::proto::Input;
-use ringpost::proto::imap::framer::{Bounds, CommandFramer, Frame};
-use ringpost::proto::imap::parse;
-
-/// Everything but the data of messages, whose pieces depend on the chunking.
-fn frames(octets: &[u8], size: usize) -> (Vec<Frame>, Vec<u8>) {
-    let (mut framer, mut input) = (CommandFramer::new(), Input::new());
-    let (mut frames, mut data) = (Vec::new(), Vec::new());
-    for chunk in octets.chunks(size) {
-        input.extend(chunk);
-        loop {
-            match framer.next(&mut input, Bounds::BEFORE_LOGIN) {
-                Frame::Need => break,
-                Frame::Data(octets) => data.extend_from_slice(&octets),
-                Frame::Message { literal, .. } if literal.size > 4_096 => framer.refuse(),
-                frame => {
-                    if let Frame::Message { .. } = frame {
-                        framer.accept();
-                    }
-                    frames.push(frame);
-                }
-            }
-        }
-    }
-    (frames, data)
-}
-
-fuzz_target!(|octets: &[u8]| {
-    let whole = frames(octets, octets.len().max(1));
-    assert_eq!(whole, frames(octets, 1));
-    assert_eq!(whole, frames(octets, 7));
-    for frame in whole.0 {
-        match frame {
-            Frame::Command(command) => drop(parse::command(&command)),
-            Frame::Message { head, .. } => drop(parse::append(&head)),
-            _ => {}
-        }
-    }
-    drop(parse::command(&Bytes::copy_from_slice(octets)));
-});
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| ringpost_fuzz::imap_command::run(octets));

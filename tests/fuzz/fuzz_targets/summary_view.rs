@@ -1,19 +1,4 @@
-//! An encoded summary of any octets is refused or read within its octets.
+//! libFuzzer's way into the target of this name.
 #![no_main]
 
-use bytes::Bytes;
-use libfuzzer_sys::fuzz_target;
-use ringpost_engine::layout::{Summary, SummaryView};
-
-fuzz_target!(|octets: &[u8]| {
-    if let Some(view) = SummaryView::new(octets) {
-        let texts = view.envelope().len() + view.body().len() + view.bodystructure().len();
-        assert!(texts + 4 * view.dot_lines().count() <= octets.len());
-        for part in view.parts() {
-            assert!(view.part(&part.path).is_some());
-        }
-    }
-    if let Some(summary) = Summary::decode(&Bytes::copy_from_slice(octets)) {
-        assert_eq!(Summary::decode(&summary.encode()), Some(summary));
-    }
-});
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| ringpost_fuzz::summary_view::run(octets));

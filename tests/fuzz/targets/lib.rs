@@ -1,0 +1,33 @@
+//! What is fuzzed: one function for each kind of octets that strangers or disks give.
+//!
+//! Each asserts what the code promises, not only that it survives. `fuzz_targets/` hands them to libFuzzer;
+//! `stable.rs` runs them over the seed corpora and seeded mutations in every test run.
+
+pub mod choices;
+pub mod imap_command;
+pub mod imap_search;
+pub mod imap_session;
+pub mod log_change;
+pub mod mime_fields;
+pub mod mime_summarise;
+pub mod mime_text;
+pub mod smtp_pop3_lines;
+pub mod summary_view;
+#[path = "../../wire/world.rs"]
+pub mod world;
+
+/// A target's name and the function that takes any octets.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target; a corpus folder and a binary of the same name stand beside it.
+pub const TARGETS: &[Target] = &[
+    ("imap_command", imap_command::run),
+    ("imap_search", imap_search::run),
+    ("imap_session", imap_session::run),
+    ("log_change", log_change::run),
+    ("mime_fields", mime_fields::run),
+    ("mime_summarise", mime_summarise::run),
+    ("mime_text", mime_text::run),
+    ("smtp_pop3_lines", smtp_pop3_lines::run),
+    ("summary_view", summary_view::run),
+];

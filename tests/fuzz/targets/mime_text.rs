@@ -1,0 +1,88 @@
+//! Text under transfer encodings, charsets and folding: pieces give what the whole gives, and a search finds
+//! exactly what stands in the decoded text.
+
+use ringpost::proto::mime::charset::{self, TextDecoder};
+use ringpost::proto::mime::decode::Decoder;
+use ringpost::proto::mime::{Scope, contains_text, fold, header, summarise, words};
+use ringpost_engine::layout::{Part, PartKind, SummaryView, TransferEncoding};
+
+/// The needle, a line, then a message.
+pub fn run(octets: &[u8]) {
+    pieces(octets);
+    words_end(octets);
+    let at = octets.iter().position(|&octet| octet == b'\n').unwrap_or(0);
+    let (needle, message) = octets.split_at(at);
+    let message = message.get(1..).unwrap_or_default();
+    let needle = fold(&String::from_utf8_lossy(needle));
+    assert_eq!(fold(&needle), needle, "what is folded stays");
+    let encoded = summarise(message).encode();
+    let view = SummaryView::new(&encoded).expect("what was encoded is read");
+    for scope in [Scope::Body, Scope::Text] {
+        let found = contains_text(message, &view, &needle, scope);
+        // Over fields the naive search knows less (file names): what it finds must be found.
+        let naive = needle.is_empty()
+            || view.parts().into_iter().any(|part| stands_in(message, &part, &needle, scope));
+        assert!(found || !naive, "{needle:?} in {scope:?}");
+        if scope == Scope::Body && found {
+            assert!(
+                naive || view.parts().into_iter().any(|part| part.kind == PartKind::Message),
+                "{needle:?}"
+            );
+        }
+    }
+}
+
+/// Decoders give the same however their input is cut.
+fn pieces(octets: &[u8]) {
+    for encoding in [TransferEncoding::Identity, TransferEncoding::Base64, TransferEncoding::QuotedPrintable]
+    {
+        assert_eq!(transferred(octets, encoding, 1), transferred(octets, encoding, octets.len().max(1)));
+    }
+    for name in [&b"utf-8"[..], b"iso-2022-jp", b"gb18030", b"utf-16", b"windows-1252", b"nonsense"] {
+        let (mut whole, mut cut) = (String::new(), String::new());
+        TextDecoder::new(name).push(octets, true, &mut whole);
+        let mut decoder = TextDecoder::new(name);
+        octets.iter().for_each(|octet| decoder.push(&[*octet], false, &mut cut));
+        decoder.push(b"", true, &mut cut);
+        assert_eq!(cut, whole);
+        charset::decode(octets, name);
+    }
+}
+
+fn transferred(octets: &[u8], encoding: TransferEncoding, size: usize) -> Vec<u8> {
+    let (mut decoder, mut out) = (Decoder::new(encoding), Vec::new());
+    octets.chunks(size).for_each(|chunk| decoder.push(chunk, &mut out));
+    decoder.finish(&mut out);
+    out
+}
+
+/// Encoded words end, and plain ASCII without them is itself.
+fn words_end(octets: &[u8]) {
+    let text = words::decode_words(octets);
+    if octets.iter().all(u8::is_ascii) && !octets.windows(2).any(|pair| pair == b"=?") {
+        assert_eq!(text.as_bytes(), octets);
+    }
+}
+
+/// Whether the folded text of this part, decoded at once, contains the needle.
+fn stands_in(message: &[u8], part: &Part, needle: &str, scope: Scope) -> bool {
+    let slice = |start: u32, end: u32| &message[start as usize..end as usize];
+    let in_fields = |fields: &[u8]| {
+        header::fields(fields)
+            .any(|field| fold(&words::decode_words(&header::unfold(field.value))).contains(needle))
+    };
+    if scope == Scope::Text && in_fields(slice(part.header_start, part.body_start)) {
+        return true;
+    }
+    let body = slice(part.body_start, part.body_end);
+    match part.kind {
+        PartKind::Text => {
+            let mut text = String::new();
+            let octets = transferred(body, part.encoding, body.len().max(1));
+            TextDecoder::new(part.charset.as_bytes()).push(&octets, true, &mut text);
+            fold(&text).contains(needle)
+        }
+        PartKind::Message => in_fields(slice(part.body_start, part.nested_text_start)),
+        PartKind::Multipart | PartKind::Other => false,
+    }
+}
