@@ -222,6 +222,10 @@ pub const VERIFY_CACHE_MS: u64 = 5 * 60 * 1_000;
 pub const RECENT_RUNS_MAX: usize = 32;
 /// Bytes between two pieces of the log that are looked at together.
 pub const RUN_GAP_BYTES_MAX: u64 = 256 * 1024;
+/// Pages that one look at what is in memory covers.
+pub const RESIDENT_PAGES_MAX: usize = 1024;
+/// Bytes between two pieces of the log that one read brings in together.
+pub const READ_GAP_BYTES_MAX: u64 = 32 * 1024;
 /// Bytes of the log that are brought into memory before they are handed to a socket.
 pub const SEND_WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes that one read brings into memory.

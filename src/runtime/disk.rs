@@ -22,10 +22,10 @@ use ringpost_engine::ids::{SegmentId, ShardId};
 use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
 
 use super::ring;
-use super::warm::{Recent, runs};
+use super::warm::{Recent, in_order, runs};
 use crate::limits::{CREATE_CHUNK_BYTES, WARM_BYTES};
 use crate::sys::cpu::Cores;
-use crate::sys::map::{Mapping, RESIDENT_PAGES_MAX, is_resident, page_bytes};
+use crate::sys::map::Mapping;
 use crate::sys::request::{self, Descriptor, GATHER_SLICES_MAX, Gather};
 
 /// The files of one shard.
@@ -143,23 +143,9 @@ impl Files {
     /// # Errors
     /// The medium cannot be read.
     pub async fn warm(&self, extents: &[(Extent, Bytes)]) -> io::Result<()> {
-        for run in runs(extents) {
-            if self.recent.knows(run)? {
-                continue;
-            }
-            for (extent, bytes) in run {
-                self.warm_one(*extent, bytes).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn warm_one(&self, extent: Extent, bytes: &Bytes) -> io::Result<()> {
-        let step = (RESIDENT_PAGES_MAX - 1) * page_bytes();
-        for (number, chunk) in bytes.chunks(step).enumerate() {
-            if !is_resident(chunk, chunk)? {
-                let offset = extent.offset + (number * step) as u64;
-                self.read_through(extent.segment, offset, chunk.len()).await?;
+        for run in runs(&in_order(extents)) {
+            for cold in self.recent.cold(run)? {
+                self.read_through(cold.segment, cold.offset, cold.len as usize).await?;
             }
         }
         Ok(())
@@ -394,6 +380,7 @@ fn unless_missing(error: io::Error) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::map::is_resident;
 
     const FRESH: FileId = FileId::Fresh(SegmentId(7));
     const SEGMENT: FileId = FileId::Segment(SegmentId(7));
@@ -477,12 +464,12 @@ mod tests {
         let bytes = view.slice(0, 8 << 20).expect("in the file");
         let file = files.open_file(SEGMENT).expect("open");
         crate::sys::map::evict(&file).expect("evict");
-        if is_resident(&bytes[..4096], &bytes[..4096]).expect("mincore") {
+        if is_resident(&bytes[..4096]) {
             eprintln!("this file system keeps its pages; only the path is tested");
         }
         let extent = Extent { segment: SegmentId(7), offset: 0, len: 8 << 20 };
         ring::run(async { files.warm(&[(extent, bytes.clone())]).await.expect("warm") }).expect("done");
-        assert!(bytes.chunks(4 << 10).all(|page| is_resident(page, page).expect("mincore")));
+        assert!(is_resident(&bytes));
     }
 
     #[test]

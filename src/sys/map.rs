@@ -65,28 +65,27 @@ pub fn page_bytes() -> usize {
     usize::try_from(size).unwrap_or(4096)
 }
 
-/// Whether every page from the beginning of `first` to the end of `last` is in memory, at most
-/// [`RESIDENT_PAGES_MAX`] of them looked at. A longer range, or one that runs backwards, is "not resident".
-/// Looking does not bring anything in.
+/// Which pages of a range of addresses are in memory: an octet a page from the one of `start` on, odd for yes;
+/// at most as many as `pages` has room for. Looking does not bring anything in.
 ///
 /// # Errors
-/// What the kernel says, for example when something between the two is not mapped.
-pub fn is_resident(first: &[u8], last: &[u8]) -> io::Result<bool> {
+/// What the kernel says, for example when something in the range is not mapped.
+pub fn residency(start: usize, len: usize, pages: &mut [u8]) -> io::Result<&[u8]> {
     let page = page_bytes();
-    let (start, end) = (first.as_ptr() as usize, last.as_ptr() as usize + last.len());
-    let start = start - start % page;
-    let Some(len) = end.checked_sub(start) else { return Ok(false) };
-    let mut pages = [0u8; RESIDENT_PAGES_MAX];
+    let within = start % page;
+    let len = len.saturating_add(within).min(pages.len() * page);
     let count = len.div_ceil(page);
-    if count > pages.len() {
-        return Ok(false);
-    }
     // SAFETY: only page tables are looked at, whatever the addresses are; `pages` has one byte for each page.
-    let result = unsafe { libc::mincore(start as *mut libc::c_void, len, pages.as_mut_ptr()) };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(pages[..count].iter().all(|page| page & 1 == 1))
+    let result = unsafe { libc::mincore((start - within) as *mut libc::c_void, len, pages.as_mut_ptr()) };
+    if result == 0 { Ok(&pages[..count]) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether all of `bytes` is in memory.
+#[cfg(test)]
+pub fn is_resident(bytes: &[u8]) -> bool {
+    let mut pages = vec![0; bytes.len() / page_bytes() + 2];
+    let pages = residency(bytes.as_ptr() as usize, bytes.len(), &mut pages).expect("mincore");
+    pages.iter().all(|page| page & 1 == 1)
 }
 
 /// Asks the kernel to drop a file's clean pages from memory.
@@ -102,9 +101,6 @@ pub fn evict(file: &File) -> io::Result<()> {
     }
 }
 
-/// Pages that one look at residency covers.
-pub const RESIDENT_PAGES_MAX: usize = 1024;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,10 +115,15 @@ mod tests {
         drop(file);
         assert_eq!(&mapping.as_ref()[4094..4099], b"later");
         let bytes = &mapping.as_ref()[4090..4100];
-        assert!(is_resident(bytes, bytes).expect("mincore"));
-        assert!(is_resident(&bytes[..1], &bytes[9..]).expect("mincore"));
-        let (front, back) = (&mapping.as_ref()[..1], &mapping.as_ref()[8191..]);
-        assert!(!is_resident(back, front).expect("backwards"));
+        assert!(is_resident(bytes));
+        let mut pages = [0; 8];
+        let at = bytes.as_ptr() as usize;
+        assert_eq!(residency(at, 2, &mut pages).expect("mincore").len(), 1);
+        assert_eq!(residency(at, 3, &mut pages).expect("mincore").len(), 1);
+        assert_eq!(residency(at, 10, &mut pages).expect("mincore").len(), 2);
+        assert_eq!(residency(at, 10, &mut pages[..1]).expect("mincore").len(), 1);
+        assert_eq!(residency(at, 0, &mut pages[..1]).expect("mincore").len(), 1);
+        assert!(residency(usize::MAX - 4096, 10, &mut pages).is_err());
     }
 
     #[test]
