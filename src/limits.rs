@@ -109,6 +109,14 @@ pub const MIME_BOUNDARY_BYTES_MAX: usize = 1_024;
 pub const MIME_QUOTED_BYTES_MAX: usize = 998;
 /// Octets of a charset's name.
 pub const MIME_CHARSET_BYTES_MAX: usize = 64;
+/// Octets of a Message-ID, as of a line (rfc5322#2.1.1); a longer one is none.
+pub const MIME_MESSAGE_ID_BYTES_MAX: usize = 998;
+/// Characters of a preview (rfc8970#3.3).
+pub const MIME_PREVIEW_CHARACTERS_MAX: usize = 200;
+/// Text parts that are tried for a preview.
+pub const MIME_PREVIEW_PARTS_MAX: usize = 8;
+/// Octets of a text that are looked at for its preview.
+pub const MIME_PREVIEW_LOOK_BYTES_MAX: usize = 64 * 1024;
 /// Octets decoded at once while a message is searched.
 pub const MIME_DECODE_BYTES: usize = 64 * 1024;
 /// Dot lines that are recorded per message.

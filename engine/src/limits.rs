@@ -1,4 +1,7 @@
 //! The named bounds of the store.
+//!
+//! *Owns*: every bound of the engine and of what it stores. *Promises*: a name per bound, its unit in the name, the
+//! reason beside it. *Assumes*: whoever holds the buffer, list or loop obeys. *Never*: computes.
 
 /// Keywords a mailbox may have: bits 5..=63 of a message's flags.
 pub const KEYWORDS_PER_MAILBOX_MAX: usize = 59;
@@ -79,6 +82,18 @@ pub const DOT_LINES_STORED_MAX: usize = 4_096;
 pub const PARTS_STORED_MAX: usize = 10_000;
 /// Numbers in one stored IMAP part number.
 pub const PART_DEPTH_STORED_MAX: usize = 128;
+/// Fields of a message's header whose places an encoded summary can hold; of a header with more they are scanned.
+pub const FIELDS_STORED_MAX: usize = 1_024;
+/// Bytes of one text that is kept for sorting; longer ones are cut and compare by their start.
+pub const SORT_TEXT_BYTES_MAX: usize = 1_000;
+/// Message-IDs kept of one References or In-Reply-To field: the first and the last ones.
+pub const THREAD_IDS_STORED_MAX: usize = 200;
+/// Bytes of a preview: 200 characters of four octets (rfc8970#3.3).
+pub const PREVIEW_BYTES_MAX: usize = 800;
+/// Bits of the largest text filter, 16 KiB; a power of two. Enough for a mebibyte of prose.
+pub const FILTER_BITS_MAX: usize = 131_072;
+/// Grams of a search string that are looked up; more would not tell more.
+pub const FILTER_NEEDLE_GRAMS_MAX: usize = 64;
 /// Slices of one gathered write; a body in more of them is joined first.
 pub const BATCH_PARTS_MAX: usize = 512;
 /// Accounts that a batch names as those of the batch before it; more are written as "any".

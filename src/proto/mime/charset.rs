@@ -1,6 +1,6 @@
-//! Charsets and the folding that searches compare by.
+//! Charsets.
 //!
-//! *Owns*: octets to text by charset name, streaming; case folding.
+//! *Owns*: octets to text by charset name, streaming.
 //! *Promises*: any octets give some text, damage as U+FFFD; memory within the caller's buffers.
 //! *Assumes*: names as the WHATWG list knows them. *Never*: encodes.
 
@@ -63,30 +63,6 @@ impl TextDecoder {
     }
 }
 
-/// Text as searches compare it: each character through its upper case to lower case, so that `ß` is `ss` and
-/// both sigmas are one (a superset of i;ascii-casemap, rfc4790#9.2, that rfc3501#6.4.4 asks for).
-pub fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    fold_into(text, &mut folded);
-    folded
-}
-
-/// Appends the folded `text` to `folded`.
-pub fn fold_into(text: &str, folded: &mut String) {
-    let mut rest = text;
-    while !rest.is_empty() {
-        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
-        let start = folded.len();
-        folded.push_str(&rest[..ascii]);
-        folded[start..].make_ascii_lowercase();
-        rest = &rest[ascii..];
-        let other = rest.bytes().position(|byte| byte.is_ascii()).unwrap_or(rest.len());
-        let lower = rest[..other].chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
-        folded.extend(lower);
-        rest = &rest[other..];
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,12 +95,5 @@ mod tests {
         let mut text = String::new();
         TextDecoder::new(b"utf-8").push(b"a\xffb\xc3", true, &mut text);
         assert_eq!(text, "a\u{fffd}b\u{fffd}");
-    }
-
-    #[test]
-    fn folding_joins_what_readers_think_one() {
-        assert_eq!(fold("Stra\u{df}e"), fold("STRASSE"));
-        assert_eq!(fold("\u{3a3}\u{3c2}"), fold("\u{3c3}\u{3c3}"));
-        assert_eq!(fold("MiXeD 123 \u{c4}x"), "mixed 123 \u{e4}x");
     }
 }

@@ -10,22 +10,32 @@ use super::address::{self, Address, Mailbox};
 use super::header::{self, Field};
 use super::wire::Writer;
 
-/// The fields as found.
+/// The fields of a message that summaries are made of, unfolded.
 #[derive(Default)]
-struct Found<'a> {
-    date: Option<Cow<'a, [u8]>>,
-    subject: Option<Cow<'a, [u8]>>,
-    from: Option<Cow<'a, [u8]>>,
-    sender: Option<Cow<'a, [u8]>>,
-    reply_to: Option<Cow<'a, [u8]>>,
-    to: Option<Cow<'a, [u8]>>,
-    cc: Option<Cow<'a, [u8]>>,
-    bcc: Option<Cow<'a, [u8]>>,
-    in_reply_to: Option<Cow<'a, [u8]>>,
-    message_id: Option<Cow<'a, [u8]>>,
+pub(super) struct Found<'a> {
+    pub date: Option<Cow<'a, [u8]>>,
+    pub subject: Option<Cow<'a, [u8]>>,
+    pub from: Option<Cow<'a, [u8]>>,
+    pub sender: Option<Cow<'a, [u8]>>,
+    pub reply_to: Option<Cow<'a, [u8]>>,
+    pub to: Option<Cow<'a, [u8]>>,
+    pub cc: Option<Cow<'a, [u8]>>,
+    pub bcc: Option<Cow<'a, [u8]>>,
+    pub in_reply_to: Option<Cow<'a, [u8]>>,
+    pub message_id: Option<Cow<'a, [u8]>>,
+    pub references: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> Found<'a> {
+    /// Those of a header.
+    pub fn of(message_header: &'a [u8]) -> Found<'a> {
+        let mut found = Found::default();
+        for field in header::fields(message_header) {
+            found.take(&field);
+        }
+        found
+    }
+
     /// Repeated destination fields are one list (rfc5322#4.5.3); of all others the first counts.
     fn take(&mut self, field: &Field<'a>) {
         let name = field.name;
@@ -38,6 +48,7 @@ impl<'a> Found<'a> {
             6 if field.is(b"sender") => (&mut self.sender, false),
             7 if field.is(b"subject") => (&mut self.subject, false),
             8 if field.is(b"reply-to") => (&mut self.reply_to, false),
+            10 if field.is(b"references") => (&mut self.references, false),
             10 if field.is(b"message-id") => (&mut self.message_id, false),
             11 if field.is(b"in-reply-to") => (&mut self.in_reply_to, false),
             _ => return,
@@ -58,10 +69,11 @@ impl<'a> Found<'a> {
 /// Writes the envelope of `message_header`; lists hold at most `addresses_max` members. Returns whether some
 /// were left out.
 pub(super) fn write(message_header: &[u8], addresses_max: usize, out: &mut Writer) -> bool {
-    let mut found = Found::default();
-    for field in header::fields(message_header) {
-        found.take(&field);
-    }
+    write_found(&Found::of(message_header), addresses_max, out)
+}
+
+/// The same of fields that were found before.
+pub(super) fn write_found(found: &Found<'_>, addresses_max: usize, out: &mut Writer) -> bool {
     let mut cut = false;
     let mut list = |value: &Option<Cow<'_, [u8]>>| {
         let (list, list_cut) =

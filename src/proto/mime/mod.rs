@@ -7,10 +7,10 @@
 //! Reading order: [`header`], `scan`, `content`, `structure`, `envelope`, [`address`], [`search`].
 
 use bytes::Bytes;
-use ringpost_engine::layout::{Summary, flag};
-use ringpost_engine::limits::SUMMARY_BYTES_MAX;
+use ringpost_engine::layout::{FieldStart, PartKind, Summary, field_name_hash, flag};
+use ringpost_engine::limits::{FIELDS_STORED_MAX, SUMMARY_BYTES_MAX};
 
-use crate::limits::{MIME_ADDRESSES_MAX, MIME_PARTS_MAX};
+use crate::limits::{MIME_ADDRESSES_MAX, MIME_PARTS_MAX, MIME_PREVIEW_PARTS_MAX};
 
 pub mod address;
 pub mod charset;
@@ -18,7 +18,9 @@ mod content;
 pub mod date;
 pub mod decode;
 mod envelope;
+pub mod fold;
 pub mod header;
+pub mod keys;
 mod scan;
 pub mod search;
 mod structure;
@@ -27,9 +29,9 @@ mod tests;
 mod wire;
 pub mod words;
 
-pub use charset::fold;
 pub use content::Parameter;
 pub use date::sent_date;
+pub use fold::fold;
 pub use search::{Scope, contains_text, header_contains};
 
 /// How much of a message's structure is kept. A hostile message whose structure would not fit the summary is
@@ -69,8 +71,9 @@ fn summarise_within(message: &[u8], detail: &Detail) -> Option<Summary> {
         cut |= addresses_cut || strings_cut;
         Some(Bytes::from(text))
     };
+    let found = envelope::Found::of(top.header(message));
     let mut out = writer();
-    let addresses_cut = envelope::write(top.header(message), detail.addresses_max, &mut out);
+    let addresses_cut = envelope::write_found(&found, detail.addresses_max, &mut out);
     let envelope = finish(out, addresses_cut)?;
     let mut render = |form| {
         let mut out = writer();
@@ -89,10 +92,56 @@ fn summarise_within(message: &[u8], detail: &Detail) -> Option<Summary> {
     if cut {
         flags |= flag::STRUCTURE_CUT;
     }
-    let dot_lines = tree.dot_lines;
-    let summary =
-        Summary { header_len: header_len as u32, flags, dot_lines, envelope, body, bodystructure, parts };
+
+    let (fields, fields_end, overflow) = field_starts(&message[..header_len]);
+    if overflow {
+        flags |= flag::FIELDS_OVERFLOW;
+    }
+    let summary = Summary {
+        header_len: header_len as u32,
+        flags,
+        filter: search::filter_of(message, &parts).into(),
+        sort_keys: keys::sort_keys(&found),
+        thread_keys: keys::thread_keys(&found),
+        preview: preview(message, &tree),
+        fields,
+        fields_end,
+        dot_lines: tree.dot_lines,
+        envelope,
+        body,
+        bodystructure,
+        parts,
+    };
     (summary.encoded_len() <= SUMMARY_BYTES_MAX).then_some(summary)
+}
+
+/// Where each field begins, where the last one ends, and whether there are more than are recorded.
+fn field_starts(header: &[u8]) -> (Vec<FieldStart>, u32, bool) {
+    let mut starts = Vec::new();
+    let mut end = 0;
+    for field in header::fields(header) {
+        if starts.len() == FIELDS_STORED_MAX {
+            return (starts, end, true);
+        }
+        starts.push(FieldStart { name_hash: field_name_hash(field.name), start: field.offset as u32 });
+        end = field.range().end as u32;
+    }
+    (starts, end, false)
+}
+
+/// The first text part that has words.
+fn preview(message: &[u8], tree: &scan::Tree) -> String {
+    let texts = tree.nodes.iter().filter(|node| node.kind == PartKind::Text);
+    let previews = texts.map(|node| {
+        let mut preview = keys::PreviewBuilder::new(node.is_html);
+        let octets = &message[node.body_start..node.body_end];
+        search::each_piece(octets, node.encoding, &node.charset, |text| {
+            preview.push(text);
+            preview.is_done()
+        });
+        preview.finish()
+    });
+    previews.take(MIME_PREVIEW_PARTS_MAX).find(|preview| !preview.is_empty()).unwrap_or_default()
 }
 
 fn octet_flags(message: &[u8], header_len: usize) -> u32 {
@@ -117,7 +166,7 @@ fn without_structure(message: &[u8]) -> Summary {
     let size = message.len() - header_len;
     let body =
         |rest| Bytes::from(format!("(\"application\" \"octet-stream\" NIL NIL NIL \"binary\" {size}{rest})"));
-    let mut flags = octet_flags(message, header_len) | flag::STRUCTURE_CUT;
+    let mut flags = octet_flags(message, header_len) | flag::STRUCTURE_CUT | flag::FIELDS_OVERFLOW;
     if tree.dots_overflow {
         flags |= flag::DOTS_OVERFLOW;
     }
@@ -129,5 +178,6 @@ fn without_structure(message: &[u8]) -> Summary {
         bodystructure: body(" NIL NIL NIL NIL"),
         parts: structure::parts(&tree),
         dot_lines: tree.dot_lines,
+        ..Summary::default()
     }
 }

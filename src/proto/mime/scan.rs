@@ -43,6 +43,8 @@ pub(super) struct Node {
     pub encoding: TransferEncoding,
     /// Charset of a text part.
     pub charset: String,
+    /// Whether it is text/html.
+    pub is_html: bool,
     /// Octets from the start of the message, as all offsets here.
     pub header_start: usize,
     /// Behind the empty line.
@@ -205,6 +207,7 @@ impl Scanner<'_> {
             is_digest: false,
             encoding: TransferEncoding::Identity,
             charset: String::new(),
+            is_html: false,
             header_start: at,
             body_start: at,
             body_end: at,
@@ -245,7 +248,10 @@ impl Scanner<'_> {
                 open.boundary = content.boundary();
             }
             PartKind::Message => self.open_entity(Some(index), at),
-            PartKind::Text => node.charset = content.charset(),
+            PartKind::Text => {
+                node.charset = content.charset();
+                node.is_html = content.subtype.eq_ignore_ascii_case(b"html");
+            }
             PartKind::Other => {}
         }
     }

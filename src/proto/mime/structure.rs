@@ -6,7 +6,7 @@
 //! recursion.
 //! *Never*: looks at a body.
 
-use ringpost_engine::layout::{Part, PartKind};
+use ringpost_engine::layout::{Part, PartKind, TransferEncoding};
 
 use super::content::{Content, Parameter};
 use super::envelope;
@@ -182,5 +182,7 @@ fn part(tree: &Tree, node: &Node, path: Vec<u32>) -> Part {
         body_end: node.body_end as u32,
         lines: node.lines,
         nested_text_start: nested_text_start as u32,
+        decoded_size: (node.encoding == TransferEncoding::Identity)
+            .then_some((node.body_end - node.body_start) as u32),
     }
 }

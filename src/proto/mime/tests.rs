@@ -417,7 +417,7 @@ fn flags_tell_what_octets_there_are() {
 fn dot_lines_beyond_the_bound_are_told() {
     let summary = summary(&b".\r\n".repeat(DOT_LINES_MAX + 1));
     assert_eq!(summary.dot_lines.len(), DOT_LINES_MAX);
-    assert_eq!(summary.flags, flag::DOTS_OVERFLOW);
+    assert_eq!(summary.flags, flag::DOTS_OVERFLOW | flag::FIELDS_OVERFLOW);
 }
 
 #[test]
@@ -469,7 +469,7 @@ fn the_last_resort_is_valid_as_well() {
     let summary = super::without_structure(NUMBERED.as_bytes());
     Grammar::check_summary(&summary);
     assert_eq!(Summary::decode(&summary.encode()), Some(summary.clone()));
-    assert_eq!((summary.flags, summary.parts.len()), (flag::STRUCTURE_CUT, 1));
+    assert_eq!((summary.flags, summary.parts.len()), (flag::STRUCTURE_CUT | flag::FIELDS_OVERFLOW, 1));
 }
 
 /// Steps for `unit` repeated: must grow as the message grows.

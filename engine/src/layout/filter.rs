@@ -1,0 +1,296 @@
+//! The text filter: which messages cannot hold a search string.
+//!
+//! *Owns*: which runs of characters are noted, how, and the stored form. *Promises*: no false negative, ever: a
+//! string that is a substring of one noted text has all its grams in the filter. A filter takes the size that its
+//! text needs, up to `FILTER_BITS_MAX`. *Assumes*: texts and needles are folded by the same rules.
+//! *Never*: judges where a text occurs; a hit means "look".
+//!
+//! A gram is three characters, or two where both are beyond U+07FF (Chinese, Japanese, Korean: two of their
+//! characters tell more than three Latin letters). What a gram is depends on nothing before it, so the
+//! grams of a substring are grams of the text.
+//!
+//! ```text
+//!  text ─► grams ─► hash ─► one bit in a table of FILTER_BITS_MAX ─► upper half over lower half, again and again,
+//!                                                                    while less than 3 bits in 10 are set
+//! ```
+//!
+//! One hash and three bits in ten: a message without the needle passes with 0.3 to the power of the grams that it
+//! lacks.
+
+use crate::limits::{FILTER_BITS_MAX, FILTER_NEEDLE_GRAMS_MAX};
+
+/// Words of the table that gathers bits.
+const TABLE_WORDS: usize = FILTER_BITS_MAX / 64;
+/// The smallest stored filter, words.
+const STORED_WORDS_MIN: usize = 1;
+/// The filter is folded while, after it, at most this share of bits is set, in percent.
+const FOLD_DENSITY_PERCENT: usize = 33;
+/// A filter with more bits set than this, in percent, would let nearly everything pass: it is not stored.
+const USEFUL_DENSITY_PERCENT: usize = 75;
+/// From here on a character counts as half a gram.
+const WIDE_FROM: u32 = 0x800;
+
+/// Where a gram's bit is in the largest table; smaller tables take the lower bits.
+fn gram(first: u32, second: u32, third: u32) -> u32 {
+    // Three scalar values have 63 bits.
+    let packed = u64::from(first) | u64::from(second) << 21 | u64::from(third) << 42;
+    let mixed = packed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 40) as u32 % FILTER_BITS_MAX as u32
+}
+
+/// Splits a text that comes in pieces into grams.
+#[derive(Clone, Debug, Default)]
+struct Grams {
+    /// The two characters before, 0 for none: a NUL in a text only makes grams that no needle has.
+    before: [u32; 2],
+    /// How many of them there are.
+    known: u8,
+}
+
+impl Grams {
+    /// Calls `note` for each gram that ends in `text`.
+    fn push(&mut self, text: &str, mut note: impl FnMut(u32)) {
+        let [mut first, mut second] = self.before;
+        let mut known = self.known;
+        let mut rest = text;
+        while let Some(start) = rest.chars().next() {
+            if start.is_ascii() && known == 2 && first < WIDE_FROM {
+                // The rule for most mail: a run of ASCII, octet by octet.
+                let run = rest.bytes().position(|octet| !octet.is_ascii()).unwrap_or(rest.len());
+                for octet in rest[..run].bytes() {
+                    let third = u32::from(octet);
+                    note(gram(first, second, third));
+                    (first, second) = (second, third);
+                }
+                rest = &rest[run..];
+                continue;
+            }
+            let third = u32::from(start);
+            let wide_pair = |a, b| a >= WIDE_FROM && b >= WIDE_FROM;
+            if known >= 1 && wide_pair(second, third) {
+                note(gram(second, third, 0));
+            }
+            if known == 2 && !wide_pair(first, second) {
+                note(gram(first, second, third));
+            }
+            (first, second) = (second, third);
+            known = (known + 1).min(2);
+            rest = &rest[start.len_utf8()..];
+        }
+        self.before = [first, second];
+        self.known = known;
+    }
+}
+
+/// Gathers the grams of one message's texts.
+#[derive(Debug)]
+pub struct FilterBuilder {
+    table: Box<[u64]>,
+    grams: Grams,
+}
+
+impl Default for FilterBuilder {
+    fn default() -> FilterBuilder {
+        FilterBuilder::new()
+    }
+}
+
+impl FilterBuilder {
+    /// Nothing noted yet.
+    pub fn new() -> FilterBuilder {
+        FilterBuilder { table: vec![0; TABLE_WORDS].into_boxed_slice(), grams: Grams::default() }
+    }
+
+    /// Notes the next piece of a folded text; grams may span pieces.
+    pub fn push(&mut self, folded: &str) {
+        let table = &mut self.table;
+        self.grams.push(folded, |gram| {
+            // In range: a gram is below FILTER_BITS_MAX.
+            if let Some(word) = table.get_mut(gram as usize / 64) {
+                *word |= 1 << (gram % 64);
+            }
+        });
+    }
+
+    /// The text ends; what comes next is another one.
+    pub fn end_text(&mut self) {
+        self.grams = Grams::default();
+    }
+
+    /// The stored form; empty when so much is set that it would be of no use.
+    pub fn finish(self) -> Vec<u8> {
+        let mut table = self.table.into_vec();
+        let set = count_ones(&table);
+        if set * 100 > FILTER_BITS_MAX * USEFUL_DENSITY_PERCENT {
+            return Vec::new();
+        }
+        // Folding loses no more than half of the bits: below this size it cannot be good yet.
+        while table.len() > STORED_WORDS_MIN {
+            let (lower, upper) = table.split_at(table.len() / 2);
+            let folded_set: usize =
+                lower.iter().zip(upper).map(|(low, high)| (low | high).count_ones() as usize).sum();
+            if folded_set * 100 > lower.len() * 64 * FOLD_DENSITY_PERCENT {
+                break;
+            }
+            let half = lower.len();
+            let (lower, upper) = table.split_at_mut(half);
+            for (low, high) in lower.iter_mut().zip(upper) {
+                *low |= *high;
+            }
+            table.truncate(half);
+        }
+        table.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+}
+
+fn count_ones(words: &[u64]) -> usize {
+    words.iter().map(|word| word.count_ones() as usize).sum()
+}
+
+/// A search string made ready: its grams, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needle {
+    grams: Vec<u32>,
+}
+
+impl Needle {
+    /// Of a folded string. Of a long one the first `FILTER_NEEDLE_GRAMS_MAX` grams are asked.
+    pub fn new(folded: &str) -> Needle {
+        let mut grams = Vec::new();
+        Grams::default().push(folded, |gram| {
+            if grams.len() < FILTER_NEEDLE_GRAMS_MAX && !grams.contains(&gram) {
+                grams.push(gram);
+            }
+        });
+        Needle { grams }
+    }
+
+    /// Whether it is too short to be looked up: every message is a candidate.
+    pub fn is_blind(&self) -> bool {
+        self.grams.is_empty()
+    }
+}
+
+/// A stored filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filter<'a> {
+    bits: &'a [u8],
+}
+
+impl<'a> Filter<'a> {
+    /// Of stored octets; none when their number cannot be.
+    pub(super) fn new(bits: &'a [u8]) -> Option<Filter<'a>> {
+        let good = bits.is_empty() || (bits.len().is_power_of_two() && bits.len() <= FILTER_BITS_MAX / 8);
+        good.then_some(Filter { bits })
+    }
+
+    /// The stored octets.
+    pub fn octets(&self) -> &'a [u8] {
+        self.bits
+    }
+
+    /// Whether the message's text may hold the needle; false is certain. True for a message without a filter and
+    /// for a needle without grams.
+    pub fn might_contain(&self, needle: &Needle) -> bool {
+        let mask = (self.bits.len() * 8).wrapping_sub(1);
+        self.bits.is_empty()
+            || needle.grams.iter().all(|gram| {
+                let bit = *gram as usize & mask;
+                self.bits.get(bit / 8).is_none_or(|octet| octet >> (bit % 8) & 1 == 1)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter_of(texts: &[&str]) -> Vec<u8> {
+        let mut builder = FilterBuilder::new();
+        for text in texts {
+            // Cut anywhere, it is the same text.
+            for (at, _) in text.char_indices() {
+                let next = text[at..].chars().next().map_or(0, char::len_utf8);
+                builder.push(&text[at..at + next]);
+            }
+            builder.end_text();
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn every_substring_is_found() {
+        let text =
+            "PLAIN \u{395}\u{3bb}\u{3bb} \u{6771}\u{4eac}\u{90fd}a\u{6771}bc\u{1f600}\u{1f601}x\u{301}y \0z";
+        let stored = filter_of(&[text]);
+        let filter = Filter::new(&stored).unwrap();
+        let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+        for (nth, &start) in places.iter().enumerate() {
+            for &end in &places[nth..] {
+                assert!(filter.might_contain(&Needle::new(&text[start..end])), "{:?}", &text[start..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn other_strings_are_told_apart() {
+        let stored = filter_of(&["THE QUICK BROWN FOX", "JUMPS OVER \u{6771}\u{4eac}"]);
+        let filter = Filter::new(&stored).unwrap();
+        for absent in ["LAZY DOG", "BROWNIES", "\u{5317}\u{4eac}\u{5927}\u{5b66}", "FOXJUMPS OVER"] {
+            assert!(!filter.might_contain(&Needle::new(absent)), "{absent}");
+        }
+    }
+
+    #[test]
+    fn pieces_and_the_whole_give_the_same_filter() {
+        let text = "ABCDEF \u{e9}\u{6771}\u{4eac}GH".repeat(3);
+        let mut whole = FilterBuilder::new();
+        whole.push(&text);
+        assert_eq!(whole.finish(), filter_of(&[&text]));
+    }
+
+    #[test]
+    fn short_needles_and_absent_filters_let_everything_pass() {
+        assert!(
+            Needle::new("AB").is_blind() && Needle::new("").is_blind() && Needle::new("\u{6771}").is_blind()
+        );
+        assert!(!Needle::new("ABC").is_blind() && !Needle::new("\u{6771}\u{4eac}").is_blind());
+        let stored = filter_of(&["X"]);
+        assert!(Filter::new(&stored).unwrap().might_contain(&Needle::new("AB")));
+        assert!(Filter::new(&[]).unwrap().might_contain(&Needle::new("ABC")));
+        assert_eq!(Filter::new(&[0; 3]), None);
+        assert_eq!(Filter::new(&vec![0; FILTER_BITS_MAX / 4]), None);
+    }
+
+    #[test]
+    fn the_size_follows_the_text() {
+        let mut state = 1u64;
+        let mut text_of = |count: usize| -> String {
+            let mut text = String::new();
+            for _ in 0..count {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                text.push(char::from(b'A' + (state >> 59) as u8 % 26));
+            }
+            text
+        };
+        let small = filter_of(&[&text_of(100)]);
+        let large = filter_of(&[&text_of(10_000)]);
+        assert!((32..=64).contains(&small.len()), "{}", small.len());
+        assert!((2_048..=4_096).contains(&large.len()), "{}", large.len());
+        let density = |bits: &[u8]| {
+            bits.iter().map(|octet| octet.count_ones()).sum::<u32>() as usize * 100 / (8 * bits.len())
+        };
+        assert!((15..=33).contains(&density(&large)), "{}", density(&large));
+    }
+
+    #[test]
+    fn a_text_of_everything_has_no_filter() {
+        let mut builder = FilterBuilder::new();
+        for first in 0x4e00..0x4e00 + 700 {
+            for second in 0x5e00..0x5e00 + 700 {
+                builder.push(&[first, second].map(|c| char::from_u32(c).unwrap()).iter().collect::<String>());
+            }
+        }
+        assert!(builder.finish().is_empty());
+    }
+}
