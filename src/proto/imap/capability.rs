@@ -43,6 +43,8 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("MOVE", Shown::AfterLogin),
     ("CHILDREN", Shown::AfterLogin),
     ("LIST-EXTENDED", Shown::AfterLogin),
+    ("LIST-STATUS", Shown::AfterLogin),
+    ("STATUS=SIZE", Shown::AfterLogin),
     ("SPECIAL-USE", Shown::AfterLogin),
     ("CREATE-SPECIAL-USE", Shown::AfterLogin),
     ("ESEARCH", Shown::AfterLogin),

@@ -6,6 +6,7 @@
 //! among them. *Never*: decides what to say.
 
 use bytes::{BufMut, BytesMut};
+use ringpost_engine::ids::{AccountId, MailboxId};
 
 use crate::proto::imap::command::{Partial, Section, SectionText};
 use crate::proto::imap::parse::lexer::is_atom_char;
@@ -15,6 +16,11 @@ use crate::proto::mime::date::{DateTime, print_imap_date_time};
 /// A mailbox name in modified UTF-7.
 pub fn mailbox(out: &mut BytesMut, name: &str) {
     astring(out, utf7::encode(name).as_bytes());
+}
+
+/// `MAILBOXID` (rfc8474#7 `objectid`): no two mailboxes of a server share one, whatever their names become.
+pub fn mailbox_id(out: &mut BytesMut, account: AccountId, mailbox: MailboxId) {
+    out.put_slice(format!("F{account}-{mailbox}").as_bytes());
 }
 
 /// `astring`: an atom where it can be one, else a string. `NIL` is quoted, so that nobody takes it for none.

@@ -57,7 +57,7 @@ pub struct ListSelect {
 }
 
 /// Return options of LIST.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListReturn {
     /// `SUBSCRIBED`
     pub subscribed: bool,
@@ -65,6 +65,8 @@ pub struct ListReturn {
     pub children: bool,
     /// `SPECIAL-USE`
     pub special_use: bool,
+    /// `STATUS (…)`, rfc5819: each item once; empty if not asked.
+    pub status: Vec<StatusItem>,
 }
 
 /// What STATUS can tell.
@@ -82,4 +84,14 @@ pub enum StatusItem {
     Unseen,
     /// `HIGHESTMODSEQ`, rfc7162#3.1.7
     HighestModSeq,
+    /// `SIZE`, rfc8438#3
+    Size,
+    /// `DELETED`, rfc9208#4.1.4
+    Deleted,
+    /// `DELETED-STORAGE`, rfc9208#4.1.4
+    DeletedStorage,
+    /// `APPENDLIMIT`, rfc7889#3.1
+    AppendLimit,
+    /// `MAILBOXID`, rfc8474#4.3
+    MailboxId,
 }

@@ -16,6 +16,7 @@ mod auth;
 mod date;
 pub(in crate::proto::imap) mod fetch;
 pub(in crate::proto::imap) mod lexer;
+mod list;
 pub(in crate::proto::imap) mod mailbox;
 mod search;
 mod sequence;
@@ -95,9 +96,9 @@ fn verb(lexer: &mut Lexer) -> Parsed<Verb> {
         "RENAME" => mailbox::rename(lexer),
         "SUBSCRIBE" => mailbox::subscribe(lexer, true),
         "UNSUBSCRIBE" => mailbox::subscribe(lexer, false),
-        "LIST" => mailbox::list(lexer),
-        "LSUB" => mailbox::lsub(lexer),
-        "STATUS" => mailbox::status(lexer),
+        "LIST" => list::list(lexer),
+        "LSUB" => list::lsub(lexer),
+        "STATUS" => list::status(lexer),
         "APPEND" => Err(Fault::Bad("APPEND takes its message as a literal")),
         "EXPUNGE" => Ok(Verb::Expunge { uids: None }),
         "SEARCH" => search::search(lexer, false),

@@ -141,7 +141,7 @@ fn silence_and_drain_end_with_a_word() {
     assert_eq!(lab.take(busy), "", "a command under way is finished first");
     lab.disk_held = false;
     lab.settle();
-    assert_eq!(lab.take(busy), "c OK CREATE completed\r\n* BYE Server is stopping\r\n");
+    assert_eq!(lab.take(busy), "c OK [MAILBOXID (F1-3)] CREATE completed\r\n* BYE Server is stopping\r\n");
 }
 
 #[test]

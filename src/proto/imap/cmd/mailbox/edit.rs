@@ -4,6 +4,7 @@
 //! durable before the completion. *Assumes*: the store makes missing superiors, keeps names that hold
 //! others, and decides for good when the change applies. *Never*: subscribes by itself.
 
+use bytes::BytesMut;
 use ringpost_engine::change::{Change, Outcome, SpecialUse};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::limits::{MAILBOX_LEVELS_MAX, MAILBOX_NAME_BYTES_MAX};
@@ -12,6 +13,7 @@ use crate::proto::Cx;
 use crate::proto::imap::command::UseArgument;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
+use crate::proto::imap::write;
 
 /// A command that is one change of the account's names.
 #[derive(Debug)]
@@ -49,6 +51,12 @@ impl Edit {
     pub fn step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Step {
         match wake {
             Wake::Committed(Outcome::Refused(refusal)) => Reply::from(refusal).into(),
+            Wake::Committed(Outcome::MailboxCreated(id)) if matches!(self, Edit::Create { .. }) => {
+                // rfc8474#4.1
+                let mut text = BytesMut::from(&b"[MAILBOXID ("[..]);
+                write::mailbox_id(&mut text, core.account_id(), id);
+                Reply::ok(format!("{})] CREATE completed", String::from_utf8_lossy(&text))).into()
+            }
             Wake::Committed(_) => {
                 self.leave_deleted(core, cx);
                 Reply::done().into()

@@ -1,41 +1,39 @@
-//! LIST (rfc3501#6.3.8, rfc5258, rfc6154) and LSUB (rfc3501#6.3.9).
+//! LIST (rfc3501#6.3.8, rfc5258, rfc5819, rfc6154) and LSUB (rfc3501#6.3.9).
 //!
-//! *Owns*: which names are shown, with which attributes. *Promises*: goes through the names in order, a
-//! bounded number a call; the last name looked at is the cursor. *Assumes*: the account keeps its names
+//! *Owns*: which names are shown. *Promises*: goes through the names in order, a bounded number a call; the
+//! last name looked at is the cursor; every name is shown once. *Assumes*: the account keeps its names
 //! sorted, so what lies below a name is one run. *Never*: changes anything.
+//!
+//! ```text
+//!  names after the cursor ──meets the criteria, matches──────────► shown
+//!                           meets them, does not match ──RECURSIVEMATCH──► names above it that match
+//! ```
 
-use ringpost_engine::change::SpecialUse;
-use ringpost_engine::index::{AccountRef, MailboxRef};
+use ringpost_engine::index::AccountRef;
 
 use super::pattern::Pattern;
+use super::show::{self, Shown, Word};
+use super::status;
 use crate::limits::{IMAP_LIST_NAME_COST, IMAP_LIST_STEP_COST_MAX};
 use crate::proto::Cx;
-use crate::proto::imap::command::{List, ListReturn, ListSelect};
+use crate::proto::imap::command::{List, ListReturn, ListSelect, StatusItem};
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step};
-use crate::proto::imap::write;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Listing {
-    word: &'static str,
+    word: Word,
     patterns: Vec<Pattern>,
     select: ListSelect,
     returns: ListReturn,
     /// A basic LIST with an empty pattern asks for the separator.
     asks_separator: bool,
     /// The last name looked at.
-    after: Option<String>,
-}
-
-/// What is shown of one name.
-struct Shown<'a> {
-    name: &'a str,
-    mailbox: Option<MailboxRef<'a>>,
-    subscribed: bool,
-    /// Something below it is subscribed, and that was asked for.
-    subscribed_below: bool,
+    after: String,
+    /// Names above `after` that were shown because of what is below them.
+    announced: Vec<String>,
 }
 
 impl Listing {
@@ -46,24 +44,26 @@ impl Listing {
         returns.subscribed |= list.select.subscribed;
         returns.special_use |= list.select.special_use || !list.extended;
         Listing {
-            word: "LIST",
+            word: Word::List,
             asks_separator: !list.extended && list.patterns.iter().all(String::is_empty),
             patterns: list.patterns.iter().map(|pattern| Pattern::new(&list.reference, pattern)).collect(),
             select: list.select,
             returns,
-            after: None,
+            after: String::new(),
+            announced: Vec::new(),
         }
     }
 
     /// LSUB
     pub fn lsub(reference: &str, pattern: &str) -> Listing {
         Listing {
-            word: "LSUB",
+            word: Word::Lsub,
             asks_separator: false,
             patterns: vec![Pattern::new(reference, pattern)],
             select: ListSelect { subscribed: true, recursive_match: true, ..ListSelect::default() },
             returns: ListReturn::default(),
-            after: None,
+            after: String::new(),
+            announced: Vec::new(),
         }
     }
 
@@ -73,100 +73,122 @@ impl Listing {
             core.out.line("* LIST (\\Noselect) \"/\" \"\"");
             return Reply::done().into();
         }
+        if self.returns.status.contains(&StatusItem::HighestModSeq) {
+            core.enable_condstore(cx);
+        }
         let account = match core.account(cx) {
             Ok(account) => account,
             Err(reply) => return reply.into(),
         };
-        let out = &mut core.out;
-        let after = self.after.take();
-        let stopped = match self.select.subscribed {
-            true => self.list_subscriptions(account, after.as_deref(), out),
-            false => self.list_mailboxes(account, after.as_deref(), out),
+        let facts = status::Facts { account: account.id(), append_limit: cx.server.message_bytes_max };
+        let done = match self.select.subscribed {
+            true => self.list_subscriptions(account, facts, &mut core.out),
+            false => self.list_mailboxes(account, facts, &mut core.out),
         };
-        self.after = stopped;
-        match (&self.after, core.out.has_room()) {
-            (None, _) => Reply::done().into(),
-            (Some(_), true) => Step::Yield,
-            (Some(_), false) => Step::Room,
+        match (done, core.out.has_room()) {
+            (true, _) => Reply::done().into(),
+            (false, true) => Step::Yield,
+            (false, false) => Step::Room,
         }
     }
 
-    /// Shows mailboxes; the last one looked at if there are more.
-    fn list_mailboxes(&self, account: AccountRef<'_>, after: Option<&str>, out: &mut Out) -> Option<String> {
-        let rest =
-            account.mailboxes().skip_while(|mailbox| after.is_some_and(|after| mailbox.name() <= after));
-        let mut last: Option<&str> = None;
-        let mut cost = 0;
-        for mailbox in rest {
+    /// Shows mailboxes. Whether all were looked at.
+    fn list_mailboxes(&mut self, account: AccountRef<'_>, facts: status::Facts, out: &mut Out) -> bool {
+        let after = std::mem::take(&mut self.after);
+        let (mut last, mut cost) = (after.as_str(), 0);
+        for mailbox in account.mailboxes_after(&after) {
             if cost >= IMAP_LIST_STEP_COST_MAX || !out.has_room() {
-                return last.or(after).map(str::to_owned);
+                self.after = last.to_owned();
+                return false;
             }
             let name = mailbox.name();
             cost += self.cost(name);
-            last = Some(name);
-            let wanted = !self.select.special_use || mailbox.special_use().is_some();
-            if wanted && self.matches(name) {
-                let subscribed = self.returns.subscribed && account.is_subscribed(name);
-                let shown = Shown { name, mailbox: Some(mailbox), subscribed, subscribed_below: false };
-                self.show(&shown, account, out);
+            last = name;
+            if self.select.special_use && mailbox.special_use().is_none() || !self.matches(name) {
+                continue;
             }
+            let subscribed = self.returns.subscribed && account.is_subscribed(name);
+            let shown = Shown { name, mailbox: Some(mailbox), subscribed, below: false, itself: true };
+            show::put(out.text(), self.word, &shown, account, &self.returns, facts);
         }
-        None
+        true
     }
 
-    /// Shows subscribed names and, for LSUB and RECURSIVEMATCH, names above them; the last one looked at if
-    /// there are more.
-    fn list_subscriptions(
-        &self,
-        account: AccountRef<'_>,
-        after: Option<&str>,
-        out: &mut Out,
-    ) -> Option<String> {
-        let names: Vec<&str> = account.subscriptions().collect();
-        let first = names.partition_point(|&name| after.is_some_and(|after| name <= after));
-        let mut cost = 0;
-        for (at, &name) in names.iter().enumerate().skip(first) {
+    /// Shows subscribed names and, for LSUB and RECURSIVEMATCH, names above them. Whether all were looked at.
+    fn list_subscriptions(&mut self, account: AccountRef<'_>, facts: status::Facts, out: &mut Out) -> bool {
+        let after = std::mem::take(&mut self.after);
+        let (mut last, mut cost) = (after.as_str(), 0);
+        for name in account.subscriptions_after(&after) {
             if cost >= IMAP_LIST_STEP_COST_MAX || !out.has_room() {
-                return at.checked_sub(1).map(|last| names[last].to_owned());
+                self.after = last.to_owned();
+                return false;
             }
             // Its superiors are compared too.
             cost += self.cost(name) * name.split('/').count();
-            let previous = at.checked_sub(1).map_or("", |previous| names[previous]);
-            if self.select.recursive_match {
-                self.show_superiors(name, previous, &names, account, out);
+            last = name;
+            if !self.meets(account, name) {
+                continue;
             }
+            if !self.matches(name) {
+                self.announce_superiors(name, account, facts, out);
+                continue;
+            }
+            let (below, looked_at) = self.meets_below(account, name);
+            cost += looked_at * IMAP_LIST_NAME_COST;
             let mailbox = account.mailbox_by_name(name);
-            let wanted = !self.select.special_use || mailbox.is_some_and(|m| m.special_use().is_some());
-            if wanted && self.matches(name) {
-                let subscribed_below = self.select.recursive_match && any_below(&names, name);
-                self.show(&Shown { name, mailbox, subscribed: true, subscribed_below }, account, out);
-            }
+            let shown = Shown { name, mailbox, subscribed: true, below, itself: true };
+            show::put(out.text(), self.word, &shown, account, &self.returns, facts);
         }
-        None
+        true
     }
 
-    /// Names above a subscribed one that match but are not subscribed themselves, each once.
-    fn show_superiors(
-        &self,
+    /// Whether a subscribed name meets the other criteria.
+    fn meets(&self, account: AccountRef<'_>, name: &str) -> bool {
+        !self.select.special_use
+            || account.mailbox_by_name(name).is_some_and(|mailbox| mailbox.special_use().is_some())
+    }
+
+    /// Whether a name below `name` meets the criteria, if that was asked; and how many were looked at.
+    fn meets_below(&self, account: AccountRef<'_>, name: &str) -> (bool, usize) {
+        if !self.select.recursive_match {
+            return (false, 0);
+        }
+        let below = format!("{name}/");
+        let mut looked_at = 0;
+        let mut names = account.subscriptions_after(&below).take_while(|name| name.starts_with(&below));
+        let found = names.any(|name| {
+            looked_at += 1;
+            self.meets(account, name)
+        });
+        (found, looked_at)
+    }
+
+    /// `name` meets the criteria but does not match: names above it do that match are shown, each once, unless
+    /// they are shown for their own sake (rfc5258#3.5; for LSUB rfc3501#6.3.9). At most as many as a name
+    /// has levels.
+    fn announce_superiors(
+        &mut self,
         name: &str,
-        previous: &str,
-        names: &[&str],
         account: AccountRef<'_>,
+        facts: status::Facts,
         out: &mut Out,
     ) {
+        if !self.select.recursive_match {
+            return;
+        }
+        let is_above = |superior: &str| name.strip_prefix(superior).is_some_and(|rest| rest.starts_with('/'));
+        self.announced.retain(|superior| is_above(superior));
         for (at, _) in name.match_indices('/') {
-            let (superior, with_separator) = (&name[..at], &name[..=at]);
-            let shown_before = previous.starts_with(with_separator);
-            if shown_before || names.binary_search(&superior).is_ok() || !self.matches(superior) {
+            let superior = &name[..at];
+            let own = account.is_subscribed(superior) && self.meets(account, superior);
+            if own || self.announced.iter().any(|known| known == superior) || !self.matches(superior) {
                 continue;
             }
-            // rfc3501#6.3.9: LSUB shows them only where the pattern stops above the subscribed name.
-            if self.word == "LSUB" && self.matches(name) {
-                continue;
-            }
+            self.announced.push(superior.to_owned());
             let mailbox = account.mailbox_by_name(superior);
-            let shown = Shown { name: superior, mailbox, subscribed: false, subscribed_below: true };
-            self.show(&shown, account, out);
+            let subscribed = self.word == Word::List && account.is_subscribed(superior);
+            let shown = Shown { name: superior, mailbox, subscribed, below: true, itself: false };
+            show::put(out.text(), self.word, &shown, account, &self.returns, facts);
         }
     }
 
@@ -177,83 +199,5 @@ impl Listing {
 
     fn matches(&self, name: &str) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(name).whole)
-    }
-
-    fn show(&self, shown: &Shown<'_>, account: AccountRef<'_>, out: &mut Out) {
-        out.put(b"* ");
-        out.put(self.word.as_bytes());
-        out.put(b" (");
-        let mut attributes = self.attributes(shown, account).into_iter().flatten();
-        if let Some(first) = attributes.next() {
-            out.put(first.as_bytes());
-        }
-        for attribute in attributes {
-            out.put(b" ");
-            out.put(attribute.as_bytes());
-        }
-        out.put(b") \"/\" ");
-        write::mailbox(out.text(), shown.name);
-        if shown.subscribed_below && self.word == "LIST" {
-            // rfc5258#3.5
-            out.put(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
-        }
-        out.put(b"\r\n");
-    }
-
-    fn attributes(&self, shown: &Shown<'_>, account: AccountRef<'_>) -> [Option<&'static str>; 4] {
-        if self.word == "LSUB" {
-            // rfc3501#6.3.9: \Noselect marks a name that is only above a subscribed one.
-            let selectable = shown.subscribed && shown.mailbox.is_none_or(|mailbox| !mailbox.no_select());
-            return [(!selectable).then_some("\\Noselect"), None, None, None];
-        }
-        let existence = match shown.mailbox {
-            None => Some("\\NonExistent"),
-            Some(mailbox) if mailbox.no_select() => Some("\\Noselect"),
-            Some(_) => None,
-        };
-        let children = match account.has_children(shown.name) {
-            true => "\\HasChildren",
-            false => "\\HasNoChildren",
-        };
-        let special_use = shown.mailbox.and_then(|mailbox| mailbox.special_use());
-        [
-            existence,
-            // rfc3348#3
-            Some(children),
-            (self.returns.subscribed && shown.subscribed).then_some("\\Subscribed"),
-            special_use.filter(|_| self.returns.special_use).map(special_use_name),
-        ]
-    }
-}
-
-/// Whether a sorted list holds a name below `name`.
-fn any_below(names: &[&str], name: &str) -> bool {
-    let below = format!("{name}/");
-    let at = names.partition_point(|&other| other < below.as_str());
-    names.get(at).is_some_and(|other| other.starts_with(&below))
-}
-
-/// rfc6154#2
-fn special_use_name(special_use: SpecialUse) -> &'static str {
-    match special_use {
-        SpecialUse::Archive => "\\Archive",
-        SpecialUse::Drafts => "\\Drafts",
-        SpecialUse::Junk => "\\Junk",
-        SpecialUse::Sent => "\\Sent",
-        SpecialUse::Trash => "\\Trash",
-        SpecialUse::Flagged => "\\Flagged",
-        SpecialUse::All => "\\All",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn below_is_found_past_names_that_only_look_close() {
-        let names = ["a", "a-b", "a/c", "ab"];
-        assert!(any_below(&names, "a"));
-        assert!(!any_below(&names, "a-b") && !any_below(&names, "ab") && !any_below(&names, "z"));
     }
 }

@@ -4,4 +4,5 @@ pub mod edit;
 pub mod list;
 mod pattern;
 pub mod select;
+pub mod show;
 pub mod status;

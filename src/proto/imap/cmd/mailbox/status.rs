@@ -1,8 +1,9 @@
-//! STATUS: figures of a mailbox without selecting it (rfc3501#6.3.10).
+//! STATUS: figures of a mailbox without selecting it (rfc3501#6.3.10 and the extensions that add items).
 //!
-//! *Owns*: how each item is counted. *Promises*: costs the same for any size of mailbox. *Assumes*: the
-//! index keeps the counts. *Never*: opens the mailbox or changes anything.
+//! *Owns*: how each item is counted and written. *Promises*: costs the same for any size of mailbox.
+//! *Assumes*: the index keeps the counts. *Never*: opens the mailbox or changes anything.
 
+use bytes::BytesMut;
 use ringpost_engine::index::MailboxRef;
 
 use crate::proto::Cx;
@@ -26,36 +27,61 @@ impl Status {
         if self.items.contains(&StatusItem::HighestModSeq) {
             core.enable_condstore(cx);
         }
-        let figures: Vec<(&str, u64)> = match core.account(cx) {
+        let account = match core.account(cx) {
+            Ok(account) => account,
             Err(reply) => return reply.into(),
-            Ok(account) => match account.mailbox_by_name(&self.mailbox) {
-                Some(mailbox) if mailbox.no_select() => {
-                    return Reply::no("[CANNOT] That name only holds others").into();
-                }
-                None => return Reply::no("[NONEXISTENT] No such mailbox").into(),
-                Some(mailbox) => self.items.iter().map(|&item| figure(mailbox, item)).collect(),
-            },
         };
-        core.out.put(b"* STATUS ");
-        write::mailbox(core.out.text(), &self.mailbox);
-        for (index, (name, value)) in figures.into_iter().enumerate() {
-            core.out.put(if index == 0 { b" (" } else { b" " });
-            core.out.put(name.as_bytes());
-            core.out.put(b" ");
-            reply::number(core.out.text(), value);
-        }
-        core.out.line(")");
+        let mailbox = match account.mailbox_by_name(&self.mailbox) {
+            None => return Reply::no("[NONEXISTENT] No such mailbox").into(),
+            Some(mailbox) if mailbox.no_select() => {
+                return Reply::no("[CANNOT] That name only holds others").into();
+            }
+            Some(mailbox) => mailbox,
+        };
+        let facts = Facts { account: account.id(), append_limit: cx.server.message_bytes_max };
+        put(core.out.text(), &self.mailbox, mailbox, &self.items, facts);
         Reply::done().into()
     }
 }
 
-fn figure(mailbox: MailboxRef<'_>, item: StatusItem) -> (&'static str, u64) {
-    match item {
-        StatusItem::Messages => ("MESSAGES", mailbox.len() as u64),
-        StatusItem::Recent => ("RECENT", (mailbox.len() - mailbox.rank(mailbox.recent_from())) as u64),
-        StatusItem::UidNext => ("UIDNEXT", u64::from(mailbox.uid_next().0)),
-        StatusItem::UidValidity => ("UIDVALIDITY", u64::from(mailbox.uid_validity())),
-        StatusItem::Unseen => ("UNSEEN", mailbox.unseen() as u64),
-        StatusItem::HighestModSeq => ("HIGHESTMODSEQ", mailbox.highest_modseq().0),
+/// What some items say that is not the mailbox's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Whose mailbox it is.
+    pub account: ringpost_engine::ids::AccountId,
+    /// Octets of the largest message that is taken.
+    pub append_limit: usize,
+}
+
+/// `* STATUS name (…)`, a whole line.
+pub fn put(text: &mut BytesMut, name: &str, mailbox: MailboxRef<'_>, items: &[StatusItem], facts: Facts) {
+    text.extend_from_slice(b"* STATUS ");
+    write::mailbox(text, name);
+    for (index, &item) in items.iter().enumerate() {
+        text.extend_from_slice(if index == 0 { b" (" } else { b" " });
+        put_item(text, mailbox, item, facts);
     }
+    text.extend_from_slice(b")\r\n");
+}
+
+fn put_item(text: &mut BytesMut, mailbox: MailboxRef<'_>, item: StatusItem, facts: Facts) {
+    let (name, value) = match item {
+        StatusItem::Messages => ("MESSAGES ", mailbox.len() as u64),
+        StatusItem::Recent => ("RECENT ", (mailbox.len() - mailbox.rank(mailbox.recent_from())) as u64),
+        StatusItem::UidNext => ("UIDNEXT ", u64::from(mailbox.uid_next().0)),
+        StatusItem::UidValidity => ("UIDVALIDITY ", u64::from(mailbox.uid_validity())),
+        StatusItem::Unseen => ("UNSEEN ", mailbox.unseen() as u64),
+        StatusItem::HighestModSeq => ("HIGHESTMODSEQ ", mailbox.highest_modseq().0),
+        StatusItem::Size => ("SIZE ", mailbox.bytes()),
+        StatusItem::Deleted => ("DELETED ", mailbox.deleted() as u64),
+        StatusItem::DeletedStorage => ("DELETED-STORAGE ", mailbox.deleted_bytes()),
+        StatusItem::AppendLimit => ("APPENDLIMIT ", facts.append_limit as u64),
+        StatusItem::MailboxId => {
+            text.extend_from_slice(b"MAILBOXID (");
+            write::mailbox_id(text, facts.account, mailbox.id());
+            return text.extend_from_slice(b")");
+        }
+    };
+    text.extend_from_slice(name.as_bytes());
+    reply::number(text, value);
 }

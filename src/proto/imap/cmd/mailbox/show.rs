@@ -1,0 +1,116 @@
+//! What LIST and LSUB tell of one name.
+//!
+//! *Owns*: attributes, extended data items, and the replies that follow a LIST reply because they were asked
+//! for. *Promises*: every attribute is accurate; costs the same whatever the mailbox holds. *Assumes*: the
+//! caller decided that the name is shown. *Never*: goes through names.
+
+use bytes::BytesMut;
+use ringpost_engine::change::SpecialUse;
+use ringpost_engine::index::{AccountRef, MailboxRef};
+
+use super::status;
+use crate::proto::imap::command::ListReturn;
+use crate::proto::imap::write;
+
+/// Which of the two commands shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// LIST
+    List,
+    /// LSUB
+    Lsub,
+}
+
+/// What is shown of one name.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// As it is written.
+    pub name: &'a str,
+    /// None if there is no such mailbox.
+    pub mailbox: Option<MailboxRef<'a>>,
+    /// The name itself is subscribed; looked at only if that was asked for.
+    pub subscribed: bool,
+    /// It is shown because names below it meet the selection criteria, and that was asked for.
+    pub below: bool,
+    /// It meets the criteria itself.
+    pub itself: bool,
+}
+
+/// A whole LIST or LSUB reply and what was asked to follow it.
+pub fn put(
+    text: &mut BytesMut,
+    word: Word,
+    shown: &Shown<'_>,
+    account: AccountRef<'_>,
+    returns: &ListReturn,
+    facts: status::Facts,
+) {
+    text.extend_from_slice(match word {
+        Word::List => b"* LIST (",
+        Word::Lsub => b"* LSUB (",
+    });
+    let attributes = attributes(word, shown, account, returns);
+    for (index, attribute) in attributes.into_iter().flatten().enumerate() {
+        if index > 0 {
+            text.extend_from_slice(b" ");
+        }
+        text.extend_from_slice(attribute.as_bytes());
+    }
+    text.extend_from_slice(b") \"/\" ");
+    write::mailbox(text, shown.name);
+    if shown.below && word == Word::List {
+        // rfc5258#3.5
+        text.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+    }
+    text.extend_from_slice(b"\r\n");
+    // rfc5819#2, example 2: nothing follows for a name that is shown because of its children only.
+    let selectable = shown.mailbox.filter(|mailbox| shown.itself && !mailbox.no_select());
+    if let Some(mailbox) = selectable
+        && !returns.status.is_empty()
+    {
+        status::put(text, shown.name, mailbox, &returns.status, facts);
+    }
+}
+
+fn attributes(
+    word: Word,
+    shown: &Shown<'_>,
+    account: AccountRef<'_>,
+    returns: &ListReturn,
+) -> [Option<&'static str>; 4] {
+    if word == Word::Lsub {
+        // rfc3501#6.3.9: \Noselect marks a name that is only above a subscribed one.
+        let selectable = shown.subscribed && shown.mailbox.is_none_or(|mailbox| !mailbox.no_select());
+        return [(!selectable).then_some("\\Noselect"), None, None, None];
+    }
+    let existence = match shown.mailbox {
+        None => Some("\\NonExistent"),
+        Some(mailbox) if mailbox.no_select() => Some("\\Noselect"),
+        Some(_) => None,
+    };
+    let children = match account.has_children(shown.name) {
+        true => "\\HasChildren",
+        false => "\\HasNoChildren",
+    };
+    let special_use = shown.mailbox.and_then(|mailbox| mailbox.special_use());
+    [
+        existence,
+        // rfc3348#3
+        Some(children),
+        (returns.subscribed && shown.subscribed).then_some("\\Subscribed"),
+        special_use.filter(|_| returns.special_use).map(special_use_name),
+    ]
+}
+
+/// rfc6154#2
+pub fn special_use_name(special_use: SpecialUse) -> &'static str {
+    match special_use {
+        SpecialUse::Archive => "\\Archive",
+        SpecialUse::Drafts => "\\Drafts",
+        SpecialUse::Junk => "\\Junk",
+        SpecialUse::Sent => "\\Sent",
+        SpecialUse::Trash => "\\Trash",
+        SpecialUse::Flagged => "\\Flagged",
+        SpecialUse::All => "\\All",
+    }
+}
