@@ -75,6 +75,8 @@ pub const IMAP_SEARCH_CONTENT_KEYS_MAX: usize = 64;
 pub const IMAP_SEARCH_KEYS_MAX: usize = 1_024;
 /// Ranges in one sequence set.
 pub const IMAP_SEQUENCE_RANGES_MAX: usize = 65_536;
+/// Ranges of a search's result that an IMAP session keeps for `$`: 512 KiB.
+pub const IMAP_SAVED_RANGES_MAX: usize = 65_536;
 /// Expunges an IMAP session may owe its client; one that never lets them be told is disconnected.
 pub const IMAP_UNTOLD_EXPUNGES_MAX: usize = 262_144;
 /// Messages one change of a long IMAP command touches (STORE, EXPUNGE, `\Seen` of a FETCH).

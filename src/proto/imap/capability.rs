@@ -48,6 +48,10 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("SPECIAL-USE", Shown::AfterLogin),
     ("CREATE-SPECIAL-USE", Shown::AfterLogin),
     ("ESEARCH", Shown::AfterLogin),
+    ("SEARCHRES", Shown::AfterLogin),
+    ("WITHIN", Shown::AfterLogin),
+    ("PARTIAL", Shown::AfterLogin),
+    ("SEARCH=FUZZY", Shown::AfterLogin),
     ("CONDSTORE", Shown::AfterLogin),
     ("COMPRESS=DEFLATE", Shown::Uncompressed),
 ];

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ringpost_engine::change::{FlagOp, Flags};
 use ringpost_engine::ids::ModSeq;
 
-use super::SequenceSet;
+use super::{PartialRange, SequenceSet};
 
 /// APPEND up to its message, which follows as a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Fetch {
     pub items: Vec<FetchItem>,
     /// `(CHANGEDSINCE n)`, rfc7162#3.1.4.1
     pub changed_since: Option<ModSeq>,
+    /// `(PARTIAL a:b)`, rfc9394#3.3; UID FETCH only
+    pub partial: Option<PartialRange>,
 }
 
 /// One data item of FETCH.

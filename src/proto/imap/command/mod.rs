@@ -17,7 +17,7 @@ mod sequence;
 
 pub use mailbox::{List, ListReturn, ListSelect, Select, StatusItem, UseArgument};
 pub use message::{Append, Copy, Fetch, FetchItem, Partial, Section, SectionText, Store};
-pub use search::{DayIs, Search, SearchKey, SearchReturn};
+pub use search::{DayIs, PartialRange, Program, Search, SearchKey, SearchReturn};
 pub use sequence::{Bound, SequenceSet};
 
 /// A command with its tag.

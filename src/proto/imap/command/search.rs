@@ -1,6 +1,6 @@
 //! SEARCH's arguments.
 //!
-//! *Owns*: keys and result options. *Promises*: nesting and counts are within `limits`. *Assumes*: the
+//! *Owns*: keys, result options and places of results. *Promises*: nesting and counts are within `limits`. *Assumes*: the
 //! parser. *Never*: decodes a string: the command's charset is applied when it runs.
 
 use bytes::Bytes;
@@ -17,23 +17,59 @@ pub struct Search {
     pub uid: bool,
     /// `RETURN (…)`, rfc4731; none for the untagged SEARCH reply.
     pub returns: Option<SearchReturn>,
+    /// What to look for.
+    pub program: Program,
+}
+
+/// What to look for, and how it is written (rfc4466#6 `search-program`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
     /// As named; none means US-ASCII.
     pub charset: Option<Bytes>,
-    /// What to look for.
+    /// The keys; several stand in an [`SearchKey::And`].
     pub key: SearchKey,
 }
 
-/// Result options of rfc4731#3.1. `RETURN ()` means `ALL`.
+/// Result options. `RETURN ()` means `ALL` (rfc4731#3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SearchReturn {
     /// `MIN`
     pub min: bool,
     /// `MAX`
     pub max: bool,
-    /// `ALL`
+    /// `ALL`; never with `partial`.
     pub all: bool,
     /// `COUNT`
     pub count: bool,
+    /// `SAVE` (rfc5182#2.1)
+    pub save: bool,
+    /// `PARTIAL` (rfc9394#3.1)
+    pub partial: Option<PartialRange>,
+    /// `RELEVANCY`, only with a FUZZY key (rfc6203#4)
+    pub relevancy: bool,
+}
+
+/// Which of the results, by their places (rfc9394#4 `partial-range`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartialRange {
+    /// As written; never 0.
+    pub one: u32,
+    /// As written; never 0.
+    pub other: u32,
+    /// Counted from the last result on.
+    pub from_last: bool,
+}
+
+impl PartialRange {
+    /// The places meant of `count` results, from 0, ascending.
+    pub fn places(self, count: usize) -> std::ops::Range<usize> {
+        let (first, last) = (self.one.min(self.other) as usize, self.one.max(self.other) as usize);
+        if self.from_last {
+            count.saturating_sub(last)..count.saturating_sub(first - 1)
+        } else {
+            (first - 1).min(count)..last.min(count)
+        }
+    }
 }
 
 /// How a day is compared.
@@ -45,6 +81,17 @@ pub enum DayIs {
     On,
     /// `SINCE`: the same or later.
     Since,
+}
+
+impl DayIs {
+    /// Whether `day` is so to `wanted`.
+    pub fn holds(self, day: Days, wanted: Days) -> bool {
+        match self {
+            DayIs::Before => day < wanted,
+            DayIs::On => day == wanted,
+            DayIs::Since => day >= wanted,
+        }
+    }
 }
 
 /// A search key (rfc3501#6.4.4). Strings are in the command's charset. Nested at most
@@ -77,6 +124,8 @@ pub enum SearchKey {
     Recent(bool),
     /// `BEFORE`, `ON`, `SINCE`: INTERNALDATE without time and zone.
     Internal(DayIs, Days),
+    /// `SAVEDBEFORE`, `SAVEDON`, `SAVEDSINCE`: SAVEDATE without time and zone (rfc8514#4.3).
+    Saved(DayIs, Days),
     /// `SENTBEFORE`, `SENTON`, `SENTSINCE`: the Date field without time and zone.
     Sent(DayIs, Days),
     /// `LARGER n`: RFC822.SIZE above.
@@ -99,6 +148,43 @@ pub enum SearchKey {
     Sequence(SequenceSet),
     /// `UID`
     Uid(SequenceSet),
+    /// `OLDER n`: at least so many seconds in the store (rfc5032#3).
+    Older(u32),
+    /// `YOUNGER n`: at most so many seconds in the store (rfc5032#3).
+    Younger(u32),
+    /// `FUZZY` before another key (rfc6203#3).
+    Fuzzy(Box<SearchKey>),
     /// `MODSEQ n`, with or without an entry name (rfc7162#3.1.5): this mod-sequence or a later one.
     ModSeq(ModSeq),
+}
+
+impl SearchKey {
+    /// Whether a FUZZY key is in it.
+    pub fn is_fuzzy(&self) -> bool {
+        match self {
+            SearchKey::Fuzzy(_) => true,
+            SearchKey::And(keys) => keys.iter().any(SearchKey::is_fuzzy),
+            SearchKey::Or(one, other) => one.is_fuzzy() || other.is_fuzzy(),
+            SearchKey::Not(key) => key.is_fuzzy(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_from_either_end_and_stop_at_the_other() {
+        let places = |one, other, from_last, count| PartialRange { one, other, from_last }.places(count);
+        assert_eq!(places(1, 500, false, 600), 0..500);
+        assert_eq!(places(24_000, 23_500, false, 23_764), 23_499..23_764);
+        assert!(places(24_000, 24_500, false, 23_764).is_empty());
+        assert_eq!(places(1, 100, true, 600), 500..600);
+        assert_eq!(places(3, 2, true, 600), 597..599);
+        assert_eq!(places(1, 100, true, 7), 0..7);
+        assert!(places(8, 9, true, 7).is_empty());
+        assert!(places(1, 1, true, 0).is_empty());
+    }
 }

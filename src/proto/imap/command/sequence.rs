@@ -16,15 +16,17 @@ pub enum Bound {
 }
 
 /// Message numbers or UIDs as a client names them (rfc3501#9 `sequence-set`). Never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SequenceSet {
     /// Inclusive ranges in the client's order; either end may be the larger one.
     pub ranges: Vec<(Bound, Bound)>,
+    /// `$`: what the last search kept, too (rfc5182#2.1).
+    pub saved: bool,
 }
 
 impl SequenceSet {
-    /// The numbers meant when `last` is the largest in use (0: none is). Numbers above `last` stay in the
-    /// set. Sequence numbers and UIDs share the type: the caller knows which it asked for.
+    /// The numbers meant, `$` aside, when `last` is the largest in use (0: none is). Numbers above `last`
+    /// stay in the set. Sequence numbers and UIDs share the type: the caller knows which it asked for.
     pub fn resolve(&self, last: u32) -> UidSet {
         let value = |bound| match bound {
             Bound::At(number) => number,
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     fn set(ranges: &[(Bound, Bound)]) -> SequenceSet {
-        SequenceSet { ranges: ranges.to_vec() }
+        SequenceSet { ranges: ranges.to_vec(), saved: false }
     }
 
     #[test]
@@ -92,6 +94,6 @@ mod tests {
     fn descending_order_costs_one_sort() {
         let ranges: Vec<_> =
             (0..60_000u32).rev().map(|i| (Bound::At(i * 2 + 1), Bound::At(i * 2 + 1))).collect();
-        assert_eq!(SequenceSet { ranges }.resolve(9).ranges().len(), 60_000);
+        assert_eq!(SequenceSet { ranges, saved: false }.resolve(9).ranges().len(), 60_000);
     }
 }

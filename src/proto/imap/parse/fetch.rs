@@ -4,6 +4,7 @@
 //! *Assumes*: nothing. *Never*: knows a message.
 
 use super::lexer::Lexer;
+use super::search::partial_range;
 use super::sequence::sequence_set;
 use super::{Fault, Parsed};
 use crate::limits::IMAP_SECTION_PATH_MAX;
@@ -23,7 +24,7 @@ pub fn fetch(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
     } else {
         item_or_macro(lexer, &mut items)?;
     }
-    let mut changed_since = None;
+    let (mut changed_since, mut partial) = (None, None);
     if lexer.more() {
         lexer.list(|lexer| match lexer.keyword().as_str() {
             "CHANGEDSINCE" if changed_since.is_none() => {
@@ -31,10 +32,16 @@ pub fn fetch(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
                 changed_since = Some(lexer.mod_sequence()?);
                 Ok(())
             }
+            // rfc9394#3.3
+            "PARTIAL" if uid && partial.is_none() => {
+                lexer.space()?;
+                partial = Some(partial_range(lexer)?);
+                Ok(())
+            }
             _ => Err(Fault::Bad("Unknown FETCH modifier")),
         })?;
     }
-    Ok(Verb::Fetch(Fetch { uid, set, items, changed_since }))
+    Ok(Verb::Fetch(Fetch { uid, set, items, changed_since, partial }))
 }
 
 /// An item alone may be a macro (rfc3501#6.4.5).
@@ -177,12 +184,13 @@ mod tests {
             fetch,
             Fetch {
                 uid: false,
-                set: SequenceSet { ranges: vec![(Bound::At(2), Bound::At(4))] },
+                set: SequenceSet { ranges: vec![(Bound::At(2), Bound::At(4))], saved: false },
                 items: vec![
                     FetchItem::Flags,
                     body(&[], SectionText::HeaderFields(fields(&["DATE", "FROM"])))
                 ],
                 changed_since: None,
+                partial: None,
             }
         );
     }

@@ -1,6 +1,6 @@
 //! Sequence sets.
 //!
-//! *Owns*: their grammar (rfc3501#9 `sequence-set`). *Promises*: what `parse` promises.
+//! *Owns*: their grammar (rfc3501#9 `sequence-set`, rfc5182#3). *Promises*: what `parse` promises.
 //! *Assumes*: nothing. *Never*: knows how many messages there are.
 
 use super::lexer::Lexer;
@@ -10,16 +10,20 @@ use crate::proto::imap::command::{Bound, SequenceSet};
 
 /// `sequence-set`
 pub fn sequence_set(lexer: &mut Lexer) -> Parsed<SequenceSet> {
-    let mut ranges = Vec::new();
+    let mut set = SequenceSet::default();
     loop {
-        if ranges.len() == IMAP_SEQUENCE_RANGES_MAX {
-            return Err(Fault::Limit("A set has too many ranges"));
+        if lexer.eat(b'$') {
+            set.saved = true;
+        } else {
+            if set.ranges.len() == IMAP_SEQUENCE_RANGES_MAX {
+                return Err(Fault::Limit("A set has too many ranges"));
+            }
+            let first = bound(lexer)?;
+            let last = if lexer.eat(b':') { bound(lexer)? } else { first };
+            set.ranges.push((first, last));
         }
-        let first = bound(lexer)?;
-        let last = if lexer.eat(b':') { bound(lexer)? } else { first };
-        ranges.push((first, last));
         if !lexer.eat(b',') {
-            return Ok(SequenceSet { ranges });
+            return Ok(set);
         }
     }
 }
@@ -66,6 +70,18 @@ mod tests {
             "**",
             "-1",
         ] {
+            assert_eq!(set(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_search_kept_stands_alone_or_among_ranges() {
+        let read = |text: &str| sequence_set(&mut Lexer::new(Bytes::copy_from_slice(text.as_bytes())));
+        assert_eq!(read("$"), Ok(SequenceSet { ranges: Vec::new(), saved: true }));
+        let both = SequenceSet { ranges: vec![(Bound::At(2), Bound::At(2))], saved: true };
+        assert_eq!(read("2,$"), Ok(both.clone()));
+        assert_eq!(read("$,2"), Ok(both));
+        for bad in ["$:2", "2:$", "$$", "$,"] {
             assert_eq!(set(bad), None, "{bad}");
         }
     }

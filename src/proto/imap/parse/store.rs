@@ -128,7 +128,7 @@ mod tests {
     use crate::proto::imap::command::{Bound, SequenceSet};
 
     fn set(first: u32, last: u32) -> SequenceSet {
-        SequenceSet { ranges: vec![(Bound::At(first), Bound::At(last))] }
+        SequenceSet { ranges: vec![(Bound::At(first), Bound::At(last))], saved: false }
     }
 
     fn flags(system: FlagBits, keywords: &[&str]) -> Flags {

@@ -84,7 +84,7 @@ fn extended_answers() {
     assert_eq!(told, "* ESEARCH (TAG \"t\") UID ALL 1:3\r\nt OK UID SEARCH completed\r\n");
     let told = lab.say(0, "t UID SEARCH RETURN (COUNT) DELETED");
     assert_eq!(told, "* ESEARCH (TAG \"t\") UID COUNT 0\r\nt OK UID SEARCH completed\r\n");
-    assert_eq!(lab.say(0, "u SEARCH 9"), "u BAD No message has that number\r\n");
+    assert_eq!(lab.say(0, "u SEARCH 9"), "* SEARCH\r\nu OK SEARCH completed\r\n", "rfc7377#2");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::store::Store;
 
 use crate::limits::IMAP_UNTOLD_EXPUNGES_MAX;
-use crate::proto::imap::command::SequenceSet;
+use crate::proto::imap::command::{PartialRange, SequenceSet};
 
 mod tell;
 mod walk;
@@ -52,6 +52,8 @@ pub struct View {
     recent_told: usize,
     /// How many keywords the last FLAGS reply named.
     keywords_told: usize,
+    /// What the last search kept, for `$` (rfc5182#2.1). It goes with the selection.
+    saved: UidSet,
     /// The numbering cannot be kept any more.
     lost: bool,
 }
@@ -83,6 +85,7 @@ impl View {
             claimed: Uid(0),
             recent_told: 0,
             keywords_told: mailbox.keywords().len(),
+            saved: UidSet::new(),
             lost: false,
         };
         view.recent_told = view.recent_count(mailbox);
@@ -208,20 +211,71 @@ impl View {
         set: &SequenceSet,
         uid: bool,
     ) -> Result<UidSet, OutOfRange> {
-        if uid {
+        let uids = if uid {
             // rfc3501#6.4.8: UIDs that are not there are passed over in silence.
-            return Ok(set.resolve(self.last_uid(mailbox).0));
+            set.resolve(self.last_uid(mailbox).0)
+        } else {
+            let exists = self.exists(mailbox);
+            // rfc3501#9 seq-number: above the count, or `*` in an empty mailbox, is the client's mistake.
+            if set.largest_named() > exists || (exists == 0 && set.names_last()) {
+                return Err(OutOfRange);
+            }
+            self.uids_at(mailbox, &set.resolve(exists))
+        };
+        // rfc5182#2.1: an empty `$` is good and names nothing; what was expunged left it by itself.
+        Ok(if set.saved { uids.union(&self.saved) } else { uids })
+    }
+
+    /// The same for a search key, where a number beyond the last message is no mistake but names nothing
+    /// (rfc7377#2).
+    pub fn resolve_leniently(&self, mailbox: MailboxRef<'_>, set: &SequenceSet, uid: bool) -> UidSet {
+        let uids = if uid {
+            set.resolve(self.last_uid(mailbox).0)
+        } else {
+            let exists = self.exists(mailbox);
+            let mut numbers = UidSet::new();
+            numbers.push_range(Uid(1), Uid(exists.max(1)));
+            let named = set.resolve(exists).intersection(&numbers);
+            if exists == 0 { UidSet::new() } else { self.uids_at(mailbox, &named) }
+        };
+        if set.saved { uids.union(&self.saved) } else { uids }
+    }
+
+    /// The present messages at some places of a set (rfc9394#3.3), as ranges that may also hold UIDs that
+    /// never were.
+    pub fn at_places(&self, mailbox: MailboxRef<'_>, uids: &UidSet, range: PartialRange) -> UidSet {
+        let end = mailbox.rank(self.horizon);
+        let run = |&(first, last): &(u32, u32)| {
+            let behind = last.checked_add(1).map_or(end, |next| mailbox.rank(Uid(next)).min(end));
+            mailbox.rank(Uid(first)).min(behind)..behind
+        };
+        let wanted = range.places(uids.ranges().iter().map(|range| run(range).len()).sum());
+        let mut chosen = UidSet::new();
+        let mut before = 0;
+        for places in uids.ranges().iter().map(run) {
+            let from = wanted.start.max(before);
+            let to = wanted.end.min(before + places.len());
+            if from < to {
+                let uid = |place: usize| mailbox.message(places.start + place - before).uid;
+                chosen.push_range(uid(from), uid(to - 1));
+            }
+            before += places.len();
         }
-        let exists = self.exists(mailbox);
-        // rfc3501#9 seq-number: above the count, or `*` in an empty mailbox, is the client's mistake.
-        if set.largest_named() > exists || (exists == 0 && set.names_last()) {
-            return Err(OutOfRange);
-        }
+        chosen
+    }
+
+    /// Keeps the result of a search for `$`.
+    pub fn save(&mut self, found: UidSet) {
+        self.saved = found;
+    }
+
+    /// The UIDs behind numbers from `1..=exists`, as ranges that may also hold UIDs that never were.
+    pub fn uids_at(&self, mailbox: MailboxRef<'_>, numbers: &UidSet) -> UidSet {
         let mut uids = UidSet::new();
-        for &(first, last) in set.resolve(exists).ranges() {
+        for &(first, last) in numbers.ranges() {
             uids.push_range(self.uid_at(mailbox, first), self.uid_at(mailbox, last));
         }
-        Ok(uids)
+        uids
     }
 
     /// Whether a set names messages that are gone and whose EXPUNGE is still owed.

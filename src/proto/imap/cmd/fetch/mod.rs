@@ -140,6 +140,10 @@ impl Fetch {
         }
         let (view, mailbox) = core.selected(cx)?;
         self.uids = view.resolve(mailbox, &self.command.set, self.command.uid)?;
+        if let Some(range) = self.command.partial {
+            // rfc9394#3.4: the places are chosen first.
+            self.uids = view.at_places(mailbox, &self.uids, range);
+        }
         if let Some(since) = self.command.changed_since {
             let changed: UidSet = mailbox.changed_since(since).into_iter().collect();
             self.uids = self.uids.intersection(&changed);

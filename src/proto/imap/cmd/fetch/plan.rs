@@ -141,8 +141,8 @@ mod tests {
     use ringpost_engine::ids::ModSeq;
 
     fn plan(items: Vec<FetchItem>, uid: bool, changed_since: Option<ModSeq>) -> Plan {
-        let set = SequenceSet { ranges: vec![(Bound::At(1), Bound::Last)] };
-        Plan::new(&Fetch { uid, set, items, changed_since })
+        let set = SequenceSet { ranges: vec![(Bound::At(1), Bound::Last)], saved: false };
+        Plan::new(&Fetch { uid, set, items, changed_since, partial: None })
     }
 
     #[test]

@@ -100,8 +100,8 @@ impl Copy {
         let reply = match (self.copied, code) {
             (true, Some(code)) => Reply::ok(format!("{code} COPY completed")),
             (true, None) => Reply::ok("MOVE completed"),
-            // rfc3501#6.4.8: UIDs that are not there are no error.
-            (false, _) if self.command.uid => Reply::ok("Nothing to copy"),
+            // rfc3501#6.4.8: UIDs that are not there are no error; nor is an empty `$` (rfc5182#2.1).
+            (false, _) if self.command.uid || self.command.set.saved => Reply::ok("Nothing to copy"),
             (false, _) => Reply::no("[EXPUNGEISSUED] Those messages no longer exist"),
         };
         reply.into()

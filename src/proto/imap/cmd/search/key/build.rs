@@ -1,0 +1,144 @@
+//! From keys as the client wrote them to keys as they are asked.
+//!
+//! *Owns*: charsets of search strings, resolution of sets and keyword names. *Promises*: a key that no
+//! message of this mailbox could match is said so once, not per message. *Assumes*: the parser bounded
+//! nesting and count. *Never*: looks at a message.
+
+use bytes::Bytes;
+use ringpost_engine::change::FlagBits;
+use ringpost_engine::ids::Now;
+use ringpost_engine::index::MailboxRef;
+
+use super::{Content, Key, Query};
+use crate::limits::IMAP_SEARCH_CONTENT_KEYS_MAX;
+use crate::proto::imap::command::{Program, SearchKey};
+use crate::proto::imap::reply::Reply;
+use crate::proto::imap::view::View;
+use crate::proto::mime::{self, charset};
+
+/// Charsets named where another one is refused; all of the WHATWG list are taken.
+const BAD_CHARSET: &str = "[BADCHARSET (US-ASCII UTF-8)] That charset is not known";
+
+/// Where a search happens and when.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// What numbers mean.
+    pub view: &'a View,
+    /// The mailbox of the view.
+    pub mailbox: MailboxRef<'a>,
+    /// For keys that count from now.
+    pub now: Now,
+}
+
+impl Query {
+    /// Makes a program ready.
+    pub fn new(program: &Program, ground: Ground<'_>) -> Result<Query, Reply> {
+        // rfc3501#6.4.4: US-ASCII by default; octets beyond it are taken as what they most likely are.
+        let named = program.charset.as_deref().unwrap_or(b"UTF-8");
+        let charset: &[u8] = if named.eq_ignore_ascii_case(b"US-ASCII") { b"UTF-8" } else { named };
+        if charset::by_name(charset).is_none() {
+            return Err(Reply::no(BAD_CHARSET));
+        }
+        let mut builder = Builder { charset, ground, contents: Vec::new(), modseq: false };
+        let key = builder.key(&program.key, false)?;
+        Ok(Query { key, contents: builder.contents, modseq: builder.modseq, scored: false })
+    }
+}
+
+struct Builder<'a> {
+    charset: &'a [u8],
+    ground: Ground<'a>,
+    contents: Vec<Content>,
+    modseq: bool,
+}
+
+impl Builder<'_> {
+    fn key(&mut self, key: &SearchKey, fuzzy: bool) -> Result<Key, Reply> {
+        let Ground { view, mailbox, now } = self.ground;
+        let now_s = now.unix_ms / 1000;
+        let plain_or_not = |key: Key, plain: bool| if plain { key } else { Key::Not(Box::new(key)) };
+        Ok(match key {
+            SearchKey::And(keys) => {
+                Key::And(keys.iter().map(|key| self.key(key, fuzzy)).collect::<Result<_, _>>()?)
+            }
+            SearchKey::Or(a, b) => Key::Or(Box::new(self.key(a, fuzzy)?), Box::new(self.key(b, fuzzy)?)),
+            SearchKey::Not(key) => Key::Not(Box::new(self.key(key, fuzzy)?)),
+            SearchKey::Fuzzy(key) => self.key(key, true)?,
+            SearchKey::All => Key::Always(true),
+            SearchKey::Flag { bit, set } => plain_or_not(Key::Flag(*bit), *set),
+            SearchKey::Keyword { name, set } => plain_or_not(keyword(mailbox, name), *set),
+            SearchKey::Recent(recent) => plain_or_not(Key::Recent, *recent),
+            SearchKey::Internal(is, day) => Key::Internal(*is, *day),
+            SearchKey::Saved(is, day) => Key::Saved(*is, *day),
+            // rfc5032#2: the target time is so many seconds ago, itself included.
+            SearchKey::Older(s) => Key::Arrived { before: true, unix_s: now_s.saturating_sub(u64::from(*s)) },
+            SearchKey::Younger(s) => {
+                Key::Arrived { before: false, unix_s: now_s.saturating_sub(u64::from(*s)) }
+            }
+            SearchKey::Larger(size) => Key::Larger(*size),
+            SearchKey::Smaller(size) => Key::Smaller(*size),
+            SearchKey::Sequence(set) => Key::Uids(view.resolve_leniently(mailbox, set, false)),
+            SearchKey::Uid(set) => Key::Uids(view.resolve_leniently(mailbox, set, true)),
+            SearchKey::ModSeq(modseq) => {
+                self.modseq = true;
+                Key::ModSeq(*modseq)
+            }
+            SearchKey::Sent(is, day) => Key::Content(self.content(Content::Sent(*is, *day))?),
+            SearchKey::Header { name, value } => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                self.text(value, fuzzy, |needle| Content::Header { name: name.clone(), needle })?
+            }
+            SearchKey::Body(value) => self.text_of_body(value, fuzzy, Content::Body)?,
+            SearchKey::Text(value) => self.text_of_body(value, fuzzy, Content::Text)?,
+        })
+    }
+
+    /// rfc3501#6.4.4: the empty string is in every text.
+    fn text_of_body(
+        &mut self,
+        value: &Bytes,
+        fuzzy: bool,
+        content: impl Fn(String) -> Content,
+    ) -> Result<Key, Reply> {
+        if value.is_empty() { Ok(Key::Always(true)) } else { self.text(value, fuzzy, content) }
+    }
+
+    /// A text as written, or for FUZZY (rfc6203#3) its words, in any order.
+    fn text(
+        &mut self,
+        value: &Bytes,
+        fuzzy: bool,
+        content: impl Fn(String) -> Content,
+    ) -> Result<Key, Reply> {
+        let needle = mime::fold(&charset::decode(value, self.charset));
+        let mut words = Vec::new();
+        if fuzzy {
+            let split = needle.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            for word in split {
+                let word = self.content(content(word.to_owned()))?;
+                if !words.contains(&word) {
+                    words.push(word);
+                }
+            }
+        }
+        let phrase = self.content(content(needle))?;
+        Ok(if words.is_empty() { Key::Content(phrase) } else { Key::Fuzzy { words, phrase } })
+    }
+
+    /// The index of a content, which two keys may share.
+    fn content(&mut self, content: Content) -> Result<usize, Reply> {
+        if let Some(known) = self.contents.iter().position(|known| *known == content) {
+            return Ok(known);
+        }
+        if self.contents.len() == IMAP_SEARCH_CONTENT_KEYS_MAX {
+            return Err(Reply::no("[LIMIT] Too many keys that look into messages"));
+        }
+        self.contents.push(content);
+        Ok(self.contents.len() - 1)
+    }
+}
+
+fn keyword(mailbox: MailboxRef<'_>, name: &str) -> Key {
+    let index = mailbox.keywords().iter().position(|known| known.eq_ignore_ascii_case(name));
+    index.map_or(Key::Always(false), |index| Key::Flag(FlagBits::keyword(index)))
+}

@@ -1,0 +1,108 @@
+//! What a search found, in the order asked for, with what is told beside it.
+//!
+//! *Owns*: message names (numbers or UIDs) in mailbox order or in a sorted one. *Promises*: memory in
+//! proportion to ranges where the order is the mailbox's. *Assumes*: names in mailbox order are added in
+//! ascending order. *Never*: repeats a name.
+
+use std::ops::Range;
+
+use ringpost_engine::change::UidSet;
+use ringpost_engine::ids::Uid;
+
+/// Names in an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum List {
+    /// The mailbox's order.
+    Ascending(UidSet),
+}
+
+impl List {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            List::Ascending(set) => set.len() as usize,
+        }
+    }
+
+    /// The first one.
+    pub fn first(&self) -> Option<u32> {
+        match self {
+            List::Ascending(set) => set.first().map(|uid| uid.0),
+        }
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<u32> {
+        match self {
+            List::Ascending(set) => set.last().map(|uid| uid.0),
+        }
+    }
+
+    /// Those at some places, in the same order.
+    pub fn at(&self, places: &Range<usize>) -> List {
+        match self {
+            List::Ascending(set) => List::Ascending(set_at(set, places)),
+        }
+    }
+
+    /// All of them, ascending.
+    pub fn set(&self) -> UidSet {
+        match self {
+            List::Ascending(set) => set.clone(),
+        }
+    }
+
+    /// The run of successive names that begins at a cursor, and the cursor behind it. A cursor is 0 at first;
+    /// it counts ranges or names, whichever the list is made of.
+    pub fn run(&self, cursor: usize) -> Option<((u32, u32), usize)> {
+        match self {
+            List::Ascending(set) => set.ranges().get(cursor).map(|&range| (range, cursor + 1)),
+        }
+    }
+}
+
+fn set_at(set: &UidSet, places: &Range<usize>) -> UidSet {
+    let mut at = UidSet::new();
+    let mut before = 0u64;
+    let (start, end) = (places.start as u64, places.end as u64);
+    for &(first, last) in set.ranges() {
+        let count = u64::from(last - first) + 1;
+        let (from, to) = (start.max(before), end.min(before + count));
+        if from < to {
+            at.push_range(Uid(first + (from - before) as u32), Uid(first + (to - before) as u32 - 1));
+        }
+        before += count;
+        if before >= end {
+            break;
+        }
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(list: &List) -> Vec<(u32, u32)> {
+        let (mut runs, mut cursor) = (Vec::new(), 0);
+        while let Some((run, next)) = list.run(cursor) {
+            runs.push(run);
+            cursor = next;
+        }
+        runs
+    }
+
+    #[test]
+    fn places_of_ranges_are_those_of_their_names() {
+        let names = [2u32, 3, 4, 9, 11, 12];
+        let list = List::Ascending(names.into_iter().map(Uid).collect());
+        assert_eq!((list.len(), list.first(), list.last()), (6, Some(2), Some(12)));
+        for start in 0..=6 {
+            for end in start..=6 {
+                let expected: UidSet = names[start..end].iter().copied().map(Uid).collect();
+                assert_eq!(list.at(&(start..end)), List::Ascending(expected), "{start}..{end}");
+            }
+        }
+        assert_eq!(runs(&list), [(2, 4), (9, 9), (11, 12)]);
+    }
+}
