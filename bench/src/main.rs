@@ -9,6 +9,7 @@
 
 mod load;
 mod options;
+mod survey;
 mod table;
 
 use std::process::ExitCode;
@@ -42,10 +43,18 @@ fn start(command: Command) -> Result<bool, String> {
         Command::Pop3Retr(options) => &options.common,
         Command::ImapAppend(options) => &options.common,
         Command::Idle(options) => &options.common,
+        Command::ImapSelect(options)
+        | Command::ImapList(options)
+        | Command::ImapSearch(options)
+        | Command::ImapSort(options)
+        | Command::ImapThread(options) => &options.common,
     }
     .clone();
     common.check()?;
     raise_descriptor_limit(common.connections)?;
+    if let Some((family, options)) = survey::of(&command) {
+        return runtime(&common)?.block_on(survey::perform(family, options)).map(|()| true);
+    }
     let report = runtime(&common)?.block_on(load::perform(command))?;
     finish(&report, &common)
 }

@@ -48,6 +48,16 @@ pub enum Command {
     Pop3Retr(Fetch),
     /// Store messages by IMAP; one operation is APPEND.
     ImapAppend(Append),
+    /// Open mailboxes of growing size: SELECT.
+    ImapSelect(Survey),
+    /// List them: FETCH 1:* of FLAGS, of ENVELOPE and the like, and of what Thunderbird asks for.
+    ImapList(Survey),
+    /// Search them: by subject, in the text (with hits and without), by flag.
+    ImapSearch(Survey),
+    /// Sort them by subject, date and arrival (rfc5256).
+    ImapSort(Survey),
+    /// Thread them by references and subjects (rfc5256).
+    ImapThread(Survey),
     /// Hold sessions in IDLE, deliver messages to them and measure the time from the 250 to each EXISTS.
     Idle(Idle),
     /// Turn the JSON lines of results on standard input into a Markdown table.
@@ -145,6 +155,33 @@ pub struct Fetch {
     /// IMAP port for --prepare with pop3-retr.
     #[arg(long, default_value_t = 2143)]
     pub imap_port: u16,
+}
+
+/// Options of `imap-select`, `imap-list`, `imap-search`, `imap-sort` and `imap-thread`.
+///
+/// Each size has an account of its own: in --user-pattern, {} stands for the size. --connections fill it in
+/// parallel; one connection measures, the sizes in turn, round by round. A JSON line is written for each
+/// command and size. --mailboxes, --seconds, --count and --rate do not matter.
+#[derive(Args, Clone, Debug)]
+pub struct Survey {
+    /// Common options.
+    #[command(flatten)]
+    pub common: Common,
+    /// Password.
+    #[command(flatten)]
+    pub login: Login,
+    /// Messages of the mailboxes.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000])]
+    pub sizes: Vec<u64>,
+    /// Times that each command is given; the first one is told apart.
+    #[arg(long, default_value_t = 5)]
+    pub rounds: u32,
+    /// Fill an empty INBOX first, by APPEND: the same mail for every server.
+    #[arg(long)]
+    pub prepare: bool,
+    /// What the results call this server.
+    #[arg(long, default_value = "ringpost")]
+    pub label: String,
 }
 
 /// Options of `imap-append`.

@@ -22,6 +22,8 @@ use crate::options::Common;
 
 /// Octets of one line of a reply.
 const LINE_BYTES_MAX: usize = 256 * 1024;
+/// Octets of one line of an answer that may list a whole mailbox.
+const LIST_LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Octets read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// Octets up to which several pieces are joined into one write.
@@ -209,6 +211,59 @@ impl Connection {
         }
     }
 
+    /// Lets the answer to the IMAP command `tag` pass without a copy: each line before the tagged one goes to
+    /// `on_line` without its end, octets of literals are let pass. The tagged line, and how many octets came.
+    pub async fn answer(
+        &mut self,
+        tag: &[u8],
+        mut on_line: impl FnMut(&[u8]),
+    ) -> Result<(Bytes, u64), Failure> {
+        let mut octets = 0;
+        loop {
+            let mut reader = LineReader { buffer: &self.buffer, at: 0 };
+            let mut literal = 0;
+            while let Some(line) = reader.next() {
+                if line.strip_prefix(tag).is_some_and(|rest| rest.starts_with(b" ")) {
+                    let (line, used) = (Bytes::copy_from_slice(line), reader.at);
+                    self.buffer.advance(used);
+                    self.give_back();
+                    return Ok((line, octets + used as u64));
+                }
+                on_line(line);
+                literal = literal_len(line).unwrap_or(0);
+                let there = (literal as usize).min(reader.buffer.len() - reader.at);
+                reader.at += there;
+                literal -= there as u64;
+                if literal > 0 {
+                    break;
+                }
+            }
+            let used = reader.at;
+            octets += used as u64 + literal;
+            self.buffer.advance(used);
+            if literal > 0 {
+                self.skip(literal).await?;
+                continue;
+            }
+            if self.buffer.len() > LIST_LINE_BYTES_MAX {
+                return Err(Failure::malformed("line too long", &self.buffer));
+            }
+            self.fill_behind_a_part().await?;
+        }
+    }
+
+    /// Receives more until there is a line's end in it: a part of a line is not looked at again and again.
+    async fn fill_behind_a_part(&mut self) -> Result<(), Failure> {
+        loop {
+            let looked = self.buffer.len();
+            self.fill().await?;
+            let too_long = self.buffer.len() > LIST_LINE_BYTES_MAX;
+            if too_long || memchr::memchr(b'\n', &self.buffer[looked..]).is_some() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Lets `count` octets pass.
     pub async fn skip(&mut self, mut count: u64) -> Result<(), Failure> {
         while count > 0 {
@@ -242,6 +297,30 @@ impl Connection {
             self.buffer = BytesMut::new();
         }
     }
+}
+
+/// The complete lines at the beginning of a buffer.
+struct LineReader<'a> {
+    buffer: &'a [u8],
+    at: usize,
+}
+
+impl<'a> LineReader<'a> {
+    /// The next one, without its end.
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = &self.buffer[self.at..];
+        let end = memchr::memchr(b'\n', rest)?;
+        self.at += end + 1;
+        let line = &rest[..end];
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+}
+
+/// The octets that a line announces by `{n}` at its end (rfc3501#4.3).
+pub fn literal_len(line: &[u8]) -> Option<u64> {
+    let inner = line.strip_suffix(b"}")?;
+    let open = memchr::memrchr(b'{', inner)?;
+    super::imap::parse_number(&inner[open + 1..])
 }
 
 /// Counts a dot-terminated text that comes in pieces.

@@ -4,7 +4,7 @@
 //! *Promises*: literals are counted and let pass, never kept; every tagged answer is checked.
 //! *Assumes*: one command at a time. *Never*: interprets more than it must.
 
-use super::client::{Connection, Target};
+use super::client::{Connection, Target, literal_len};
 use super::failure::{Failure, Kind};
 use super::message::Messages;
 
@@ -13,6 +13,7 @@ pub struct ImapSession {
     connection: Connection,
     tag: u64,
     literal_plus: bool,
+    capabilities: Vec<String>,
 }
 
 /// An untagged response: its first line, and the octets of all literals in it.
@@ -44,13 +45,6 @@ pub fn parse_number(text: &[u8]) -> Option<u64> {
     digits.then(|| std::str::from_utf8(text).ok()?.parse().ok())?
 }
 
-/// The octets that a line announces by `{n}` at its end (rfc3501#4.3).
-fn literal_len(line: &[u8]) -> Option<u64> {
-    let inner = line.strip_suffix(b"}")?;
-    let open = memchr::memrchr(b'{', inner)?;
-    parse_number(&inner[open + 1..])
-}
-
 /// A quoted string (rfc3501#9).
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
@@ -69,17 +63,66 @@ impl ImapSession {
         if !greeting.starts_with(b"* OK") {
             return Err(Failure::refused("greeting", &greeting));
         }
-        let mut session = ImapSession { connection, tag: 0, literal_plus: false };
+        let mut session = ImapSession { connection, tag: 0, literal_plus: false, capabilities: Vec::new() };
         session.command(&format!("LOGIN {} {}", quoted(user), quoted(password)), |_| {}).await?;
-        let mut literal_plus = false;
+        let mut capabilities = Vec::new();
         session
             .command("CAPABILITY", |response| {
-                let mut words = response.line.split(|&byte| byte == b' ');
-                literal_plus |= words.any(|word| word.eq_ignore_ascii_case(b"LITERAL+"));
+                let line = String::from_utf8_lossy(response.line).to_ascii_uppercase();
+                if let Some(names) = line.strip_prefix("* CAPABILITY ") {
+                    capabilities.extend(names.split_ascii_whitespace().map(str::to_owned));
+                }
             })
             .await?;
-        session.literal_plus = literal_plus;
+        session.capabilities = capabilities;
+        session.literal_plus = session.has("LITERAL+");
         Ok(session)
+    }
+
+    /// Whether the server announces a capability, in upper case, after login.
+    pub fn has(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|name| name == capability)
+    }
+
+    /// Sends a command and hands over each line of its answer, also those within a response with literals; the
+    /// tagged one must be OK. How many octets came.
+    pub async fn list(&mut self, command: &str, on_line: impl FnMut(&[u8])) -> Result<u64, Failure> {
+        let tag = self.next_tag();
+        self.connection.send(&[tag.as_bytes(), b" ", command.as_bytes(), b"\r\n"]).await?;
+        self.answered(&tag, command, on_line).await
+    }
+
+    /// Reads the answer to `tag`.
+    async fn answered(
+        &mut self,
+        tag: &str,
+        command: &str,
+        on_line: impl FnMut(&[u8]),
+    ) -> Result<u64, Failure> {
+        let (line, octets) = self.connection.answer(tag.as_bytes(), on_line).await?;
+        let status = line.get(tag.len() + 1..).unwrap_or_default();
+        let is_ok = status.get(..2).is_some_and(|word| word.eq_ignore_ascii_case(b"OK"));
+        let context = command.split(' ').next().unwrap_or_default();
+        if is_ok { Ok(octets) } else { Err(Failure::refused(context, &line)) }
+    }
+
+    /// Sends several commands at once, each already with its arguments and literals (LITERAL+), and waits for
+    /// all their answers.
+    pub async fn pipeline(&mut self, commands: &[Vec<u8>]) -> Result<(), Failure> {
+        let mut sent = Vec::new();
+        let first = self.tag + 1;
+        for command in commands {
+            let tag = self.next_tag();
+            sent.extend_from_slice(tag.as_bytes());
+            sent.push(b' ');
+            sent.extend_from_slice(command);
+            sent.extend_from_slice(b"\r\n");
+        }
+        self.connection.send(&[&sent]).await?;
+        for tag in first..=self.tag {
+            self.answered(&format!("a{tag}"), "APPEND", |_| {}).await?;
+        }
+        Ok(())
     }
 
     /// Sends a command and hands over its untagged responses; the tagged one must be OK.

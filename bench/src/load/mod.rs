@@ -47,6 +47,6 @@ pub async fn perform(command: Command) -> Result<Report, String> {
             run("imap-append", scenario, &options.common).await
         }
         Command::Idle(options) => idle::perform(options).await,
-        Command::Table | Command::Man { .. } => Err("this command is no scenario".to_owned()),
+        _ => Err("this command is no scenario".to_owned()),
     }
 }
