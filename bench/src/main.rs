@@ -7,8 +7,11 @@
 //! Reading order: [`options`], [`load::run`], one scenario ([`load::deliver`] is the smallest),
 //! [`load::report`].
 
+mod compare;
 mod load;
+mod neighbour;
 mod options;
+mod plot;
 mod survey;
 mod table;
 
@@ -37,6 +40,11 @@ fn start(command: Command) -> Result<bool, String> {
             print!("{}", table::table(std::io::stdin().lock())?);
             return Ok(true);
         }
+        Command::Compare => {
+            print!("{}", compare::table(std::io::stdin().lock())?);
+            return Ok(true);
+        }
+        Command::Plot { files } => return plot::plot(std::io::stdin().lock(), files).map(|()| true),
         Command::Man { subcommand } => return print_manual(subcommand.as_deref()).map(|()| true),
         Command::Smtp(options) | Command::Lmtp(options) => &options.common,
         Command::ImapFetch(options) => &options.common,
@@ -48,12 +56,16 @@ fn start(command: Command) -> Result<bool, String> {
         | Command::ImapSearch(options)
         | Command::ImapSort(options)
         | Command::ImapThread(options) => &options.common,
+        Command::ImapNeighbour(options) => &options.common,
     }
     .clone();
     common.check()?;
     raise_descriptor_limit(common.connections)?;
     if let Some((family, options)) = survey::of(&command) {
         return runtime(&common)?.block_on(survey::perform(family, options)).map(|()| true);
+    }
+    if let Command::ImapNeighbour(options) = &command {
+        return runtime(&common)?.block_on(neighbour::perform(options)).map(|()| true);
     }
     let report = runtime(&common)?.block_on(load::perform(command))?;
     finish(&report, &common)

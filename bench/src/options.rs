@@ -58,10 +58,20 @@ pub enum Command {
     ImapSort(Survey),
     /// Thread them by references and subjects (rfc5256).
     ImapThread(Survey),
+    /// Do huge things in one session and measure what another one waits meanwhile.
+    ImapNeighbour(Neighbour),
     /// Hold sessions in IDLE, deliver messages to them and measure the time from the 250 to each EXISTS.
     Idle(Idle),
     /// Turn the JSON lines of results on standard input into a Markdown table.
     Table,
+    /// Put the JSON lines of the same surveys of several servers side by side, as a Markdown table.
+    Compare,
+    /// Draw the JSON lines of surveys on standard input as log-log plots.
+    Plot {
+        /// Files to write; each ends with .svg or .png.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Print a manual page in roff (`ringpost-bench man | man -l -`).
     Man {
         /// The page of this subcommand.
@@ -179,6 +189,31 @@ pub struct Survey {
     /// Fill an empty INBOX first, by APPEND: the same mail for every server.
     #[arg(long)]
     pub prepare: bool,
+    /// What the results call this server.
+    #[arg(long, default_value = "ringpost")]
+    pub label: String,
+}
+
+/// Options of `imap-neighbour`: the first user of --user-pattern does huge things in its INBOX (fill it by
+/// `imap-select --prepare`), the neighbour says NOOP. --connections, --message-bytes, --seconds, --count and
+/// --rate do not matter; --timeout-seconds is for each of the things.
+#[derive(Args, Clone, Debug)]
+pub struct Neighbour {
+    /// Common options.
+    #[command(flatten)]
+    pub common: Common,
+    /// Password.
+    #[command(flatten)]
+    pub login: Login,
+    /// The user who says NOOP.
+    #[arg(long, default_value = "neighbour@example.test")]
+    pub neighbour: String,
+    /// Folders that are made, listed and deleted.
+    #[arg(long, default_value_t = 10_000)]
+    pub folders: u64,
+    /// Octets of the huge message.
+    #[arg(long, default_value_t = 100_000_000)]
+    pub huge_bytes: usize,
     /// What the results call this server.
     #[arg(long, default_value = "ringpost")]
     pub label: String,

@@ -1,0 +1,175 @@
+//! Growth for people: JSON lines of the surveys in, log-log plots out.
+//!
+//! *Owns*: which lines become which curves. *Promises*: several lines of the same figure become their median;
+//! what was skipped or failed has no point. *Assumes*: lines as [`crate::survey`] writes them. *Never*: smooths
+//! or extrapolates.
+
+mod draw;
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Octets of a line of results.
+const LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// One command on one server: messages and microseconds, ascending.
+pub struct Curve {
+    /// The command.
+    pub work: String,
+    /// The server's name.
+    pub server: String,
+    /// Messages of the mailbox, median time.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// The curves that share a plot.
+pub struct Panel {
+    /// The scenario.
+    pub name: String,
+    /// In the order of their first line.
+    pub curves: Vec<Curve>,
+}
+
+/// One figure of a survey.
+pub struct Figure {
+    /// The scenario.
+    pub scenario: String,
+    /// The command.
+    pub work: String,
+    /// The server's name.
+    pub server: String,
+    /// Messages of the mailbox.
+    pub messages: u64,
+    /// The median of the rounds in this line; none where the command was skipped.
+    pub median_us: Option<f64>,
+    /// The first round; none where the command was skipped.
+    pub first_us: Option<f64>,
+    /// Why it was skipped.
+    pub skipped: Option<String>,
+}
+
+/// The figures of surveys among the lines; others are passed over.
+pub fn figures(input: impl BufRead) -> Result<Vec<Figure>, String> {
+    let mut figures = Vec::new();
+    for (index, line) in input.lines().enumerate() {
+        let failed = |why: String| format!("line {}: {why}", index + 1);
+        let line = line.map_err(|error| failed(error.to_string()))?;
+        if line.len() > LINE_BYTES_MAX {
+            return Err(failed(format!("longer than {LINE_BYTES_MAX} octets")));
+        }
+        if !line.trim().is_empty() {
+            let value: Value = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
+            figures.extend(figure(&value));
+        }
+    }
+    Ok(figures)
+}
+
+fn figure(line: &Value) -> Option<Figure> {
+    let text = |name: &str| line[name].as_str().map(str::to_owned);
+    line.get("median_us")?;
+    Some(Figure {
+        scenario: text("scenario")?,
+        work: text("work")?,
+        server: text("server")?,
+        messages: line["messages"].as_u64()?,
+        median_us: line["median_us"].as_f64(),
+        first_us: line["first_us"].as_f64(),
+        skipped: text("skipped"),
+    })
+}
+
+/// The middle one; of an even number, the upper.
+pub fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// Sorts figures into panels and curves, in the order in which they come.
+pub fn panels(figures: &[Figure]) -> Vec<Panel> {
+    let mut panels: Vec<Panel> = Vec::new();
+    for (order, figure) in figures.iter().enumerate() {
+        let same = |other: &Figure| {
+            (&other.scenario, &other.work, &other.server) == (&figure.scenario, &figure.work, &figure.server)
+        };
+        if figures[..order].iter().any(same) {
+            continue;
+        }
+        let mut times: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for other in figures.iter().filter(|other| same(other)) {
+            times.entry(other.messages).or_default().extend(other.median_us);
+        }
+        let points: Vec<(f64, f64)> = times
+            .into_iter()
+            .filter_map(|(messages, mut times)| Some((messages as f64, median(&mut times)?)))
+            .collect();
+        if points.is_empty() {
+            continue;
+        }
+        let curve = Curve { work: figure.work.clone(), server: figure.server.clone(), points };
+        match panels.iter_mut().find(|panel| panel.name == figure.scenario) {
+            Some(panel) => panel.curves.push(curve),
+            None => panels.push(Panel { name: figure.scenario.clone(), curves: vec![curve] }),
+        }
+    }
+    panels
+}
+
+/// Writes the plots of all lines to each file; `.svg` or `.png` says how.
+pub fn plot(input: impl BufRead, files: &[impl AsRef<Path>]) -> Result<(), String> {
+    let panels = panels(&figures(input)?);
+    if panels.is_empty() {
+        return Err("no line is a figure of a survey".to_owned());
+    }
+    for file in files {
+        let path = file.as_ref();
+        let drawn = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("svg") => draw::svg(&panels, path),
+            Some("png") => draw::png(&panels, path),
+            _ => Err("files end with .svg or .png".to_owned()),
+        };
+        drawn.map_err(|why| format!("{}: {why}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &str = r#"
+{"scenario":"imap-list","work":"FLAGS","server":"a","messages":1000,"median_us":10.0,"first_us":90.0}
+{"scenario":"imap-list","work":"FLAGS","server":"a","messages":1000,"median_us":30.0,"first_us":90.0}
+{"scenario":"imap-list","work":"FLAGS","server":"a","messages":1000,"median_us":20.0,"first_us":90.0}
+{"scenario":"imap-list","work":"FLAGS","server":"a","messages":100000,"median_us":2000.0,"first_us":90.0}
+{"scenario":"imap-list","work":"FLAGS","server":"b","messages":1000,"median_us":40.0,"first_us":90.0}
+{"scenario":"imap-sort","work":"SORT","server":"b","messages":1000,"median_us":null,"skipped":"no SORT"}
+{"scenario":"lmtp","operations":5}
+"#;
+
+    #[test]
+    fn lines_of_the_same_figure_become_their_median_and_skipped_ones_nothing() {
+        let panels = panels(&figures(LINES.as_bytes()).unwrap());
+        assert_eq!(panels.len(), 1);
+        let points: Vec<_> = panels[0].curves.iter().map(|curve| curve.points.clone()).collect();
+        assert_eq!(points, [vec![(1000.0, 20.0), (100_000.0, 2000.0)], vec![(1000.0, 40.0)]]);
+        assert!(figures("nonsense".as_bytes()).is_err());
+    }
+
+    #[test]
+    fn both_kinds_of_files_are_written() {
+        let folder = std::env::temp_dir().join(format!("ringpost-plot-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let files = [folder.join("growth.svg"), folder.join("growth.png")];
+        plot(LINES.as_bytes(), &files).unwrap();
+        let svg = std::fs::read_to_string(&files[0]).unwrap();
+        assert!(svg.contains("imap-list") && svg.contains("FLAGS"));
+        assert!(std::fs::read(&files[1]).unwrap().starts_with(b"\x89PNG"));
+        assert!(plot(LINES.as_bytes(), &[folder.join("growth.txt")]).is_err());
+        assert!(plot("".as_bytes(), &files).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
