@@ -7,14 +7,16 @@
 
 mod check;
 mod chunking;
+mod files;
 mod pop3;
+mod registry;
 mod script;
 mod world;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use check::Reader;
+use files::{Transcript, transcripts};
 use ringpost_engine::testing::seed::Seed;
 use script::{Action, Script, Step};
 use world::{Conn, World};
@@ -108,23 +110,10 @@ fn check(script: &Script) -> Result<(), String> {
     Ok(())
 }
 
-/// The transcripts in a folder and the folders below it.
-fn transcripts(folder: &Path) -> Vec<PathBuf> {
-    let listed = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let paths = listed.map(|entry| entry.expect("a folder can be listed").path());
-    paths.flat_map(|path| if path.is_dir() { transcripts(&path) } else { vec![path] }).collect()
-}
-
-/// Checks every transcript of a folder; there must be some.
+/// Checks every transcript of a folder.
 fn check_folder(folder: &str) {
-    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/transcripts");
-    let mut files = transcripts(&all.join(folder));
-    files.sort();
-    assert!(!files.is_empty(), "no transcript in {folder}");
     let mut wrong = Vec::new();
-    for file in files {
-        let name = file.strip_prefix(&all).unwrap_or(&file).to_string_lossy();
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+    for Transcript { name, text } in transcripts(folder) {
         wrong.extend(Script::read(&name, &text).and_then(|script| check(&script)).err());
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n\n"));
