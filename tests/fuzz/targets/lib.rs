@@ -9,6 +9,7 @@ pub mod imap_search;
 pub mod imap_session;
 pub mod log_change;
 pub mod mime_fields;
+pub mod mime_keys;
 pub mod mime_summarise;
 pub mod mime_text;
 pub mod smtp_pop3_lines;
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("imap_session", imap_session::run),
     ("log_change", log_change::run),
     ("mime_fields", mime_fields::run),
+    ("mime_keys", mime_keys::run),
     ("mime_summarise", mime_summarise::run),
     ("mime_text", mime_text::run),
     ("smtp_pop3_lines", smtp_pop3_lines::run),

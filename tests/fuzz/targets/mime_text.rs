@@ -4,7 +4,7 @@
 use ringpost::proto::mime::charset::{self, TextDecoder};
 use ringpost::proto::mime::decode::Decoder;
 use ringpost::proto::mime::{Scope, contains_text, fold, header, summarise, words};
-use ringpost_engine::layout::{Part, PartKind, SummaryView, TransferEncoding};
+use ringpost_engine::layout::{Needle, Part, PartKind, SummaryView, TransferEncoding};
 
 /// The needle, a line, then a message.
 pub fn run(octets: &[u8]) {
@@ -17,8 +17,10 @@ pub fn run(octets: &[u8]) {
     assert_eq!(fold(&needle), needle, "what is folded stays");
     let encoded = summarise(message).encode();
     let view = SummaryView::new(&encoded).expect("what was encoded is read");
+    let filter = view.filter();
     for scope in [Scope::Body, Scope::Text] {
         let found = contains_text(message, &view, &needle, scope);
+        assert!(!found || filter.might_contain(&Needle::new(&needle)), "the filter hides {needle:?}");
         // Over fields the naive search knows less (file names): what it finds must be found.
         let naive = needle.is_empty()
             || view.parts().into_iter().any(|part| stands_in(message, &part, &needle, scope));
@@ -28,6 +30,16 @@ pub fn run(octets: &[u8]) {
                 naive || view.parts().into_iter().any(|part| part.kind == PartKind::Message),
                 "{needle:?}"
             );
+        }
+    }
+    // What stands there is found, wherever it is cut out.
+    for part in view.parts().into_iter().filter(|part| part.kind == PartKind::Text) {
+        let text: Vec<char> = text_of(message, &part).chars().collect();
+        for length in [1, 2, 3, 7, 40] {
+            let at = octets.len() * 31 % (text.len() + 1);
+            let cut: String = text.iter().skip(at).take(length).collect();
+            assert!(contains_text(message, &view, &cut, Scope::Body), "{cut:?}");
+            assert!(filter.might_contain(&Needle::new(&cut)), "the filter hides {cut:?}");
         }
     }
 }
@@ -74,15 +86,18 @@ fn stands_in(message: &[u8], part: &Part, needle: &str, scope: Scope) -> bool {
     if scope == Scope::Text && in_fields(slice(part.header_start, part.body_start)) {
         return true;
     }
-    let body = slice(part.body_start, part.body_end);
     match part.kind {
-        PartKind::Text => {
-            let mut text = String::new();
-            let octets = transferred(body, part.encoding, body.len().max(1));
-            TextDecoder::new(part.charset.as_bytes()).push(&octets, true, &mut text);
-            fold(&text).contains(needle)
-        }
+        PartKind::Text => text_of(message, part).contains(needle),
         PartKind::Message => in_fields(slice(part.body_start, part.nested_text_start)),
         PartKind::Multipart | PartKind::Other => false,
     }
+}
+
+/// A text part, decoded at once and folded.
+fn text_of(message: &[u8], part: &Part) -> String {
+    let body = &message[part.body_start as usize..part.body_end as usize];
+    let mut text = String::new();
+    let octets = transferred(body, part.encoding, body.len().max(1));
+    TextDecoder::new(part.charset.as_bytes()).push(&octets, true, &mut text);
+    fold(&text)
 }
