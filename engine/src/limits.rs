@@ -74,8 +74,6 @@ pub const BATCH_BYTES_SOFT_MAX: usize = 4 * 1024 * 1024;
 pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Runs of expunged UIDs remembered per mailbox for those who ask what vanished.
 pub const EXPUNGE_HISTORY_MAX: usize = 65_536;
-/// Runs of changed messages remembered per mailbox for cheap pushes; older ones are found by a scan.
-pub const CHANGE_HISTORY_MAX: usize = 4_096;
 /// Dot lines that an encoded summary can hold; a message with more is scanned when it is sent.
 pub const DOT_LINES_STORED_MAX: usize = 4_096;
 /// MIME parts that an encoded summary can hold.

@@ -112,6 +112,33 @@ impl UidSet {
         both
     }
 
+    /// The UIDs that are in this set and not in the other.
+    pub fn difference(&self, other: &UidSet) -> UidSet {
+        let mut rest = UidSet::new();
+        let mut others = other.ranges.as_slice();
+        for &(first, last) in &self.ranges {
+            let mut from = Some(first);
+            while let (Some(first), [(left, right), behind @ ..]) = (from, others) {
+                if *left > last {
+                    break;
+                }
+                if first < *left {
+                    rest.push_range(Uid(first), Uid(left - 1));
+                }
+                if *right >= last {
+                    from = None;
+                    break;
+                }
+                from = Some(first.max(right + 1));
+                others = behind;
+            }
+            if let Some(first) = from {
+                rest.push_range(Uid(first), Uid(last));
+            }
+        }
+        rest
+    }
+
     /// The first UID.
     pub fn first(&self) -> Option<Uid> {
         self.ranges.first().map(|&(first, _)| Uid(first))
@@ -159,6 +186,7 @@ mod tests {
                 let (a, b) = (of_mask(left), of_mask(right));
                 assert_eq!(a.union(&b), of_mask(left | right));
                 assert_eq!(a.intersection(&b), of_mask(left & right));
+                assert_eq!(a.difference(&b), of_mask(left & !right));
                 assert_eq!(a.len(), u64::from(left.count_ones()));
                 assert_eq!((1..=7).filter(|&uid| a.contains(Uid(uid))).collect::<Vec<_>>(), list(&a));
                 assert_eq!(UidSet::from_ranges(a.ranges().to_vec()), Some(a));

@@ -1,6 +1,6 @@
-//! What happened in a mailbox lately, in order of mod-sequence.
+//! What was expunged from a mailbox, in order of mod-sequence.
 //!
-//! *Owns*: two bounded rings of runs of UIDs: what changed and what was expunged, each with its floor.
+//! *Owns*: a bounded ring of runs of UIDs, with its floor.
 //! *Promises*: complete for every mod-sequence at or above the ring's floor; memory within its bound.
 //! *Assumes*: runs are recorded in ascending mod-sequence (I10). *Never*: guesses below its floor.
 
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use super::digest::Digest;
 use crate::ids::{ModSeq, Uid};
 
-/// A run of UIDs that one change touched.
+/// A run of UIDs that one change expunged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) modseq: ModSeq,

@@ -31,7 +31,6 @@ pub(super) struct Mailbox {
     pub(super) highest_modseq: ModSeq,
     pub(super) columns: Columns,
     pub(super) keywords: Keywords,
-    pub(super) changes: History,
     pub(super) expunges: History,
     pub(super) unseen: usize,
     pub(super) deleted: usize,
@@ -39,8 +38,6 @@ pub(super) struct Mailbox {
     pub(super) deleted_bytes: u64,
     pub(super) bytes: u64,
     pub(super) extras: Option<Box<MailboxExtras>>,
-    /// UID of the first message without `\Seen`; [`NOBODY`] when there is none.
-    first_unseen: Uid,
 }
 
 /// Greater than any UID that is given out.
@@ -65,14 +62,12 @@ impl Mailbox {
             highest_modseq: modseq,
             columns: Columns::default(),
             keywords: Keywords::default(),
-            changes: History::new(limits::CHANGE_HISTORY_MAX),
             expunges: History::new(limits::EXPUNGE_HISTORY_MAX),
             unseen: 0,
             deleted: 0,
             deleted_bytes: 0,
             bytes: 0,
             extras: None,
-            first_unseen: NOBODY,
         }
     }
 
@@ -82,24 +77,14 @@ impl Mailbox {
         self.extras.as_ref().map_or(&NONE, |extras| &extras.acl)
     }
 
-    /// Place of the first message without `\Seen`.
-    pub(super) fn first_unseen(&self) -> Option<usize> {
-        (self.unseen > 0).then(|| self.columns.rank(self.first_unseen))
-    }
-
-    /// UIDs of present messages with a greater mod-sequence, ascending.
-    pub(super) fn changed_since(&self, since: ModSeq) -> Vec<Uid> {
-        if since >= self.highest_modseq {
-            return Vec::new();
+    /// Those of `known` that are gone: since a mod-sequence, as long as history tells; all that ever went when it
+    /// is cut, which says too much and nothing wrong (rfc7162#3.2.5.2).
+    pub(super) fn vanished_since(&self, since: ModSeq, known: &UidSet) -> UidSet {
+        if since < self.expunges.floor() {
+            return known.intersection(&self.all_uids()).difference(&self.columns.uids());
         }
-        if since < self.changes.floor() {
-            let places = self.columns.places_changed_since(since);
-            return places.map(|place| self.columns.uid(place)).collect();
-        }
-        // Whoever is in a run now was in it then: later arrivals have greater UIDs.
-        let runs = self.changes.since(since).map(|run| (run.first.0, run.last.0));
-        let touched = UidSet::from_unsorted(runs.collect());
-        self.columns.places_of(&touched).map(|place| self.columns.uid(place)).collect()
+        let runs = self.expunges.since(since).map(|run| (run.first.0, run.last.0));
+        UidSet::from_unsorted(runs.collect()).intersection(known)
     }
 
     /// Whether `count` more messages from `first` on leave a UID to give out.
@@ -109,13 +94,12 @@ impl Mailbox {
 
     /// Appends messages of consecutive UIDs, all of one mod-sequence.
     pub(super) fn append(&mut self, messages: &[Message]) {
-        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return };
+        let Some(last) = messages.last() else { return };
         for &message in messages {
             self.columns.push(message);
             self.bytes += u64::from(message.size);
-            self.count_in(message.flags, message.uid, message.size);
+            self.count_in(message.flags, message.size);
         }
-        self.changes.record(Run { modseq: first.modseq, first: first.uid, last: last.uid });
         self.highest_modseq = last.modseq;
         self.uid_next = Uid(last.uid.0 + 1);
     }
@@ -147,28 +131,21 @@ impl Mailbox {
     }
 
     fn change_flags(&mut self, uids: &UidSet, op: FlagOp, bits: FlagBits, modseq: ModSeq) {
-        let mut runs = Runs::new(modseq);
         for &(first, last) in uids.ranges() {
             for place in self.columns.places(first, last) {
-                let old = self.columns.flags(place);
+                let Message { flags: old, size, .. } = self.columns.message(place);
                 let new = match op {
                     FlagOp::Replace => bits,
                     FlagOp::Add => old.union(bits),
                     FlagOp::Remove => old.without(bits),
                 };
                 if new != old {
-                    let uid = self.columns.uid(place);
                     self.columns.set_flags(place, new, modseq);
-                    let size = self.columns.message(place).size;
                     self.count_out(old, size);
-                    self.count_in(new, uid, size);
-                    runs.touch(place, uid, &mut self.changes);
+                    self.count_in(new, size);
+                    self.highest_modseq = modseq;
                 }
             }
-        }
-        if runs.finish(&mut self.changes) {
-            self.highest_modseq = modseq;
-            self.find_first_unseen();
         }
     }
 
@@ -193,7 +170,6 @@ impl Mailbox {
         if !places.is_empty() {
             self.columns.remove(&places);
             self.highest_modseq = modseq;
-            self.find_first_unseen();
         }
         for &(first, last) in gone.ranges() {
             self.expunges.record(Run { modseq, first: Uid(first), last: Uid(last) });
@@ -221,11 +197,8 @@ impl Mailbox {
         self.recent_from = self.recent_from.max(below.min(self.uid_next));
     }
 
-    fn count_in(&mut self, flags: FlagBits, uid: Uid, size: u32) {
-        if !flags.contains(FlagBits::SEEN) {
-            self.unseen += 1;
-            self.first_unseen = self.first_unseen.min(uid);
-        }
+    fn count_in(&mut self, flags: FlagBits, size: u32) {
+        self.unseen += usize::from(!flags.contains(FlagBits::SEEN));
         if flags.contains(FlagBits::DELETED) {
             self.deleted += 1;
             self.deleted_bytes += u64::from(size);
@@ -240,17 +213,6 @@ impl Mailbox {
         }
     }
 
-    /// `first_unseen` is at or below the first unseen message. Usually it is the one, or it is a few places
-    /// on.
-    fn find_first_unseen(&mut self) {
-        self.first_unseen = if self.unseen == 0 {
-            NOBODY
-        } else {
-            let place = self.columns.first_without(FlagBits::SEEN, self.columns.rank(self.first_unseen));
-            self.columns.uid(place.expect("I15: no unseen message is before the first"))
-        };
-    }
-
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.word(u64::from(self.id.0) << 32 | u64::from(self.uid_validity));
         digest.text(&self.name);
@@ -261,42 +223,10 @@ impl Mailbox {
         digest.word(self.highest_modseq.0);
         digest.word((self.unseen as u64) << 32 | self.deleted as u64);
         digest.word(self.bytes);
-        digest.word(u64::from(self.first_unseen.0));
         self.columns.digest(digest);
         self.keywords.digest(digest);
-        self.changes.digest(digest);
         self.expunges.digest(digest);
         self.extras.as_deref().unwrap_or(&MailboxExtras::default()).digest(digest);
-    }
-}
-
-/// Joins changed messages at consecutive places to runs.
-struct Runs {
-    modseq: ModSeq,
-    /// The run that may still grow, and the place after it.
-    open: Option<(Run, usize)>,
-}
-
-impl Runs {
-    fn new(modseq: ModSeq) -> Runs {
-        Runs { modseq, open: None }
-    }
-
-    fn touch(&mut self, place: usize, uid: Uid, history: &mut History) {
-        match &mut self.open {
-            Some((run, next)) if *next == place => (run.last, *next) = (uid, place + 1),
-            open => {
-                let fresh = Run { modseq: self.modseq, first: uid, last: uid };
-                if let Some((run, _)) = open.replace((fresh, place + 1)) {
-                    history.record(run);
-                }
-            }
-        }
-    }
-
-    /// Records what is open; tells whether anything was touched.
-    fn finish(self, history: &mut History) -> bool {
-        self.open.map(|(run, _)| history.record(run)).is_some()
     }
 }
 
@@ -324,7 +254,7 @@ mod tests {
             assert_eq!(mailbox.deleted_bytes, deleted.map(|message| u64::from(message.size)).sum::<u64>());
             assert_eq!(mailbox.bytes, all.iter().map(|message| u64::from(message.size)).sum::<u64>());
             let first_unseen = all.iter().position(|message| !message.flags.contains(FlagBits::SEEN));
-            assert_eq!(mailbox.first_unseen(), first_unseen);
+            assert_eq!(mailbox.columns.first_unseen(), first_unseen);
             for uid in (0..mailbox.uid_next.0 + 2).map(Uid) {
                 assert_eq!(columns.rank(uid), all.iter().filter(|message| message.uid < uid).count());
                 assert_eq!(columns.place(uid), all.iter().position(|message| message.uid == uid));
@@ -332,10 +262,18 @@ mod tests {
             for since in (0..=mailbox.highest_modseq.0 + 1).map(ModSeq) {
                 let newer = all.iter().filter(|message| message.modseq > since);
                 assert_eq!(
-                    mailbox.changed_since(since),
+                    mailbox.columns.changed_since(since).collect::<Vec<_>>(),
                     newer.map(|message| message.uid).collect::<Vec<_>>()
                 );
+                let (mut known, mut gone) = (mailbox.all_uids(), UidSet::new());
+                known.push(Uid(mailbox.uid_next.0 + 5));
+                let newer = self.expunged.iter().filter(|(modseq, _)| *modseq > since);
+                newer.for_each(|&(_, uid)| gone.push(uid));
+                let told = mailbox.vanished_since(since, &known);
+                assert_eq!(told.intersection(&gone), gone, "nothing is kept back");
+                assert!(told.iter().all(|uid| uid < mailbox.uid_next && columns.place(uid).is_none()));
                 if since >= mailbox.expunges.floor() {
+                    assert_eq!(told, gone, "and nothing is added that history can tell");
                     let told = mailbox.expunges.since(since);
                     let told = told
                         .flat_map(|run| (run.first.0..=run.last.0).map(move |uid| (run.modseq, Uid(uid))));
@@ -409,9 +347,9 @@ mod tests {
                 (state >> 33) as u32 % sides
             };
             let mut mailbox = Mailbox::new(MailboxId(1), "m", 1, ModSeq(1));
-            // Every third walk has rings so short that history is cut all the time.
+            // Every third walk has a ring so short that history is cut all the time.
             if seed % 3 == 0 {
-                (mailbox.changes, mailbox.expunges) = (History::new(3), History::new(3));
+                mailbox.expunges = History::new(3);
             }
             let mut naive = Naive::default();
             for modseq in 2..60 {
@@ -422,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_neighbours_is_one_run_of_history() {
+    fn an_expunge_of_neighbours_is_one_run_of_history() {
         let mut mailbox = Mailbox::new(MailboxId(1), "m", 1, ModSeq(1));
         let message = |uid| Message {
             uid: Uid(uid),
@@ -433,12 +371,9 @@ mod tests {
             saved_ms: 0,
             body: BodyId(1),
         };
-        mailbox.append(&[message(1), message(2), message(3)]);
-        mailbox.expunge(&uids(&[2]), false, ModSeq(3));
-        let all = mailbox.all_uids();
-        let stored = mailbox.store_flags(&all, FlagOp::Add, &named(FlagBits::SEEN, &[]), None, ModSeq(4));
-        assert!(stored.is_ok());
-        let run = Run { modseq: ModSeq(4), first: Uid(1), last: Uid(3) };
-        assert_eq!(mailbox.changes.since(ModSeq(3)).collect::<Vec<_>>(), [run]);
+        mailbox.append(&[1, 2, 3, 4, 6, 7].map(message));
+        mailbox.expunge(&uids(&[2, 3, 4, 5, 6]), false, ModSeq(3));
+        let run = |first, last| Run { modseq: ModSeq(3), first: Uid(first), last: Uid(last) };
+        assert_eq!(mailbox.expunges.since(ModSeq(2)).collect::<Vec<_>>(), [run(2, 4), run(6, 6)]);
     }
 }

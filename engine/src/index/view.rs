@@ -9,7 +9,7 @@ use super::account::{Account, INBOX_ID};
 use super::events::AccountEvent;
 use super::mailbox::Mailbox;
 use super::names;
-use crate::change::{FlagBits, Quota, QuotaUsage, Rights, Services, SpecialUse};
+use crate::change::{FlagBits, Quota, QuotaUsage, Rights, Services, SpecialUse, UidSet};
 use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 
 /// A message as a mailbox shows it.
@@ -209,7 +209,7 @@ impl<'a> MailboxRef<'a> {
     }
     /// Place of the first message without `\Seen`.
     pub fn first_unseen(&self) -> Option<usize> {
-        self.0.first_unseen()
+        self.0.columns.first_unseen()
     }
     /// UIDs from here on have not been recent to anybody.
     pub fn recent_from(&self) -> Uid {
@@ -265,13 +265,18 @@ impl<'a> MailboxRef<'a> {
     pub fn expunged_ranges_since(&self, since: ModSeq) -> Box<dyn Iterator<Item = (Uid, Uid)> + 'a> {
         Box::new(self.0.expunges.since(since).map(|run| (run.first, run.last)))
     }
+    /// Those of `known` that were expunged by changes with a greater mod-sequence: VANISHED (EARLIER)
+    /// (rfc7162#3.2.5.2). Below `expunged_floor()` all of `known` that are gone, whenever they went.
+    pub fn vanished_since(&self, since: ModSeq, known: &UidSet) -> UidSet {
+        self.0.vanished_since(since, known)
+    }
     /// Expunges at or below this mod-sequence are forgotten.
     pub fn expunged_floor(&self) -> ModSeq {
         self.0.expunges.floor()
     }
-    /// UIDs of present messages whose mod-sequence is greater, ascending, each once. Cheap when the answer is
-    /// small.
+    /// UIDs of present messages whose mod-sequence is greater, ascending, each once. Costs a look at a mark for
+    /// every 2,048 messages, and at the rows of the blocks that changed.
     pub fn changed_since(&self, since: ModSeq) -> Vec<Uid> {
-        self.0.changed_since(since)
+        self.0.columns.changed_since(since).collect()
     }
 }

@@ -1,0 +1,222 @@
+//! What large mailboxes and many accounts cost: `cargo run --release -p ringpost-engine --example scale`.
+//!
+//! *Owns*: a store on a disk that keeps nothing, filled by changes as a server makes them. *Promises*: what is
+//! timed is `Store::complete`, the time a shard stands still while a change is applied, without disk and
+//! encoding; resident bytes are the index's. *Assumes*: Linux, for the resident size in `/proc/self/statm`.
+//! *Never*: judges; it prints.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ringpost_engine::change::{
+    Change, FlagBits, FlagOp, Flags, NewBody, NewMessage, Outcome, Services, SpecialUse, UidSet,
+};
+use ringpost_engine::ids::{AccountId, MailboxId, ModSeq, Now, ShardId, Uid};
+use ringpost_engine::index::MailboxRef;
+use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
+use ringpost_engine::limits::APPEND_MESSAGES_MAX;
+use ringpost_engine::store::{Options, Store};
+
+const INBOX: MailboxId = MailboxId(1);
+const BODY_BYTES: usize = 64;
+
+/// Takes everything, keeps nothing.
+#[derive(Debug)]
+struct NullDisk;
+
+impl View for NullDisk {
+    fn slice(&self, _offset: u64, _len: u32) -> Option<Bytes> {
+        None
+    }
+}
+
+impl Disk for NullDisk {
+    fn list(&mut self) -> Result<Vec<(FileId, u64)>, IoError> {
+        Ok(Vec::new())
+    }
+    fn read(&mut self, _file: FileId, _offset: u64, _buffer: &mut [u8]) -> Result<usize, IoError> {
+        Ok(0)
+    }
+    fn map(&mut self, _file: FileId) -> Result<Box<dyn View>, IoError> {
+        Ok(Box::new(NullDisk))
+    }
+    fn perform(&mut self, request: &IoRequest) -> IoResult {
+        match request {
+            IoRequest::Create { .. } => IoResult::Created(Box::new(NullDisk)),
+            _ => IoResult::Done,
+        }
+    }
+}
+
+struct Bench {
+    store: Store,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let opened = Store::open(&mut NullDisk, Options::new(ShardId(0), 7), Now::default());
+        Bench { store: opened.expect("an empty disk").0 }
+    }
+
+    /// Applies what waits; how long that took, and what came of it.
+    fn drive(&mut self) -> (Duration, Vec<Outcome>) {
+        let (mut took, mut outcomes) = (Duration::ZERO, Vec::new());
+        while let Some((id, request)) = self.store.poll_io() {
+            let result = NullDisk.perform(&request);
+            let begun = Instant::now();
+            let progress = self.store.complete(id, result);
+            took += begun.elapsed();
+            outcomes.extend(progress.applied.into_iter().map(|applied| applied.outcome));
+        }
+        (took, outcomes)
+    }
+
+    fn ask(&mut self, account: AccountId, change: Change) {
+        self.store.append(account, change, Now::default()).expect("room for it");
+    }
+
+    fn change(&mut self, account: AccountId, change: Change) -> Duration {
+        self.ask(account, change);
+        let (took, outcomes) = self.drive();
+        assert!(!outcomes.iter().any(|outcome| matches!(outcome, Outcome::Refused(_))), "{outcomes:?}");
+        took
+    }
+
+    fn account(&mut self, name: &str) -> AccountId {
+        let mailboxes = [
+            ("Drafts", SpecialUse::Drafts),
+            ("Sent", SpecialUse::Sent),
+            ("Junk", SpecialUse::Junk),
+            ("Trash", SpecialUse::Trash),
+        ];
+        let create = Change::AccountCreate {
+            address: format!("{name}@example.test"),
+            password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNoaGFzaA".to_owned(),
+            services: Services::ALL,
+            mailboxes: mailboxes.map(|(name, special_use)| (name.to_owned(), Some(special_use))).to_vec(),
+        };
+        self.ask(AccountId(0), create);
+        match self.drive().1.as_slice() {
+            [Outcome::AccountCreated(account)] => *account,
+            outcomes => panic!("{outcomes:?}"),
+        }
+    }
+
+    /// Messages that all show one body, in appends of many.
+    fn fill(&mut self, account: AccountId, count: usize) {
+        let octets = Bytes::from(vec![b'x'; BODY_BYTES]);
+        let body = NewBody { parts: vec![octets.clone()], summary: octets };
+        let body = self.store.append_body(account, body, Now::default()).expect("room for it");
+        let message = NewMessage { body, flags: Flags::default(), internal_ms: 1_700_000_000_000 };
+        let mut left = count;
+        while left > 0 {
+            let some = left.min(APPEND_MESSAGES_MAX);
+            let messages = vec![message.clone(); some];
+            self.ask(account, Change::Append { mailbox: INBOX, messages, replaces: None });
+            self.drive();
+            left -= some;
+        }
+    }
+
+    fn inbox(&self, account: AccountId) -> MailboxRef<'_> {
+        self.store.mailbox(account, INBOX).expect("every account has INBOX")
+    }
+}
+
+fn range(first: u32, last: u32) -> UidSet {
+    UidSet::from_ranges(vec![(first, last)]).expect("one range")
+}
+
+fn flags(system: FlagBits) -> Flags {
+    Flags { system, keywords: Vec::new() }
+}
+
+fn expunge(uids: UidSet) -> Change {
+    Change::Expunge { mailbox: INBOX, uids, only_deleted: false }
+}
+
+fn store_flags(uids: UidSet, system: FlagBits) -> Change {
+    let flags = flags(system);
+    Change::FlagsStore { mailbox: INBOX, uids, op: FlagOp::Add, flags, unchanged_since: None }
+}
+
+fn resident_bytes() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
+}
+
+fn say(what: &str, took: Duration, times: u32) {
+    println!("{what:<58} {:>12.1} µs", took.as_secs_f64() * 1e6 / f64::from(times));
+}
+
+/// One mailbox of `count` messages, by single changes and by changes of all.
+fn large_mailbox(count: u32) {
+    println!("\n{count} messages in one mailbox");
+    let mut bench = Bench::new();
+    let account = bench.account("large");
+    let begun = Instant::now();
+    bench.fill(account, count as usize);
+    say("append, a message (encoding included)", begun.elapsed(), count);
+    let rounds = 1_000;
+    let mut took = Duration::ZERO;
+    (1..=rounds).for_each(|uid| took += bench.change(account, expunge(range(uid, uid))));
+    say("expunge the first, one by one", took, rounds);
+    let mut took = Duration::ZERO;
+    let middle = count / 2;
+    for uid in middle..middle + rounds {
+        took += bench.change(account, store_flags(range(uid, uid), FlagBits::SEEN));
+    }
+    say("flag one in the middle", took, rounds);
+    let since = bench.inbox(account).highest_modseq();
+    let begun = Instant::now();
+    let seen =
+        (0..rounds).map(|n| bench.inbox(account).changed_since(ModSeq(since.0 - 1)).len() + n as usize);
+    let seen = seen.sum::<usize>();
+    say("changed since the last change", begun.elapsed(), rounds);
+    let begun = Instant::now();
+    let changed = bench.inbox(account).changed_since(ModSeq(since.0 - u64::from(rounds))).len();
+    say("changed since 1,000 changes ago", begun.elapsed(), 1);
+    let begun = Instant::now();
+    let inbox = bench.inbox(account);
+    let sizes: u64 = (0..inbox.len()).map(|place| u64::from(inbox.message(place).size)).sum();
+    say("look at every message, by place, in all", begun.elapsed(), 1);
+    let begun = Instant::now();
+    let places = (0..count).filter(|&uid| inbox.place(Uid(uid)).is_some()).count();
+    say("find a place by UID", begun.elapsed(), count);
+    println!(
+        "{:<58} {:>12}",
+        "(so that nothing is optimised away)",
+        sizes as usize + places + seen + changed
+    );
+    say("flag all, in one change", bench.change(account, store_flags(range(1, count), FlagBits::FLAGGED)), 1);
+    let odd: Vec<(u32, u32)> = (rounds / 2..count / 4).map(|n| (2 * n + 1, 2 * n + 1)).collect();
+    let odd = UidSet::from_ranges(odd).expect("no neighbours");
+    say("expunge every second of the first half, in one change", bench.change(account, expunge(odd)), 1);
+    let copy = Change::Copy { from: INBOX, to: MailboxId(2), uids: range(1, count), expunge: false };
+    say("copy all, in one change", bench.change(account, copy), 1);
+    let moved = Change::Copy { from: INBOX, to: MailboxId(3), uids: range(1, count), expunge: true };
+    say("move all, in one change", bench.change(account, moved), 1);
+    let all = Change::Expunge { mailbox: MailboxId(3), uids: range(1, count), only_deleted: false };
+    say("expunge all, in one change", bench.change(account, all), 1);
+}
+
+fn memory(accounts: usize, messages: usize) {
+    println!("\n{accounts} accounts, then {messages} messages in one of them");
+    let mut bench = Bench::new();
+    let first = bench.account("first");
+    let before = resident_bytes();
+    (0..accounts).for_each(|n| drop(bench.account(&format!("user{n:07}"))));
+    let grown = resident_bytes() - before;
+    println!("{:<58} {:>12} B", "an account with five mailboxes", grown / accounts);
+    let before = resident_bytes();
+    bench.fill(first, messages);
+    let grown = resident_bytes() - before;
+    println!("{:<58} {:>12} B", "a message that shares its body", grown / messages);
+}
+
+fn main() {
+    // First, while nothing freed lies about that it could be made of.
+    memory(20_000, 1_000_000);
+    large_mailbox(10_000);
+    large_mailbox(1_000_000);
+}

@@ -1,0 +1,195 @@
+//! One block of messages, as a struct of arrays.
+//!
+//! *Owns*: seven columns of equal length, 40 bytes a row. *Promises*: a removal of any number of rows is one
+//! pass over each column. *Assumes*: the directory knows where its rows are. *Never*: grows beyond
+//! `BLOCK_ROWS`; [`super::Columns`] sees to it.
+
+use super::{Mark, unseen};
+use crate::change::{FlagBits, UidSet};
+use crate::ids::{BodyId, ModSeq, Uid};
+use crate::index::Message;
+
+/// A moment in whole seconds since 1970: both dates of a message have no more on the wire (rfc3501#9,
+/// rfc8514#4.1). What is later than 2106-02-07T06:28:15Z is kept as that; nothing is earlier than 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seconds(u32);
+
+impl Seconds {
+    fn of_ms(ms: u64) -> Seconds {
+        Seconds(u32::try_from(ms / 1000).unwrap_or(u32::MAX))
+    }
+
+    fn ms(self) -> u64 {
+        u64::from(self.0) * 1000
+    }
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    uid: Vec<u32>,
+    modseq: Vec<u64>,
+    flags: Vec<u64>,
+    size: Vec<u32>,
+    internal: Vec<Seconds>,
+    saved: Vec<Seconds>,
+    body: Vec<u64>,
+}
+
+impl Block {
+    pub(super) fn len(&self) -> usize {
+        self.uid.len()
+    }
+
+    pub(super) fn message(&self, row: usize) -> Message {
+        Message {
+            uid: Uid(self.uid[row]),
+            modseq: ModSeq(self.modseq[row]),
+            flags: FlagBits(self.flags[row]),
+            size: self.size[row],
+            internal_ms: self.internal[row].ms(),
+            saved_ms: self.saved[row].ms(),
+            body: BodyId(self.body[row]),
+        }
+    }
+
+    pub(super) fn messages(&self) -> impl Iterator<Item = Message> + '_ {
+        (0..self.len()).map(|row| self.message(row))
+    }
+
+    pub(super) fn uid(&self, row: usize) -> Uid {
+        Uid(self.uid[row])
+    }
+
+    pub(super) fn modseq(&self, row: usize) -> ModSeq {
+        ModSeq(self.modseq[row])
+    }
+
+    pub(super) fn flags(&self, row: usize) -> FlagBits {
+        FlagBits(self.flags[row])
+    }
+
+    /// How many rows have a smaller UID.
+    pub(super) fn rank(&self, uid: Uid) -> usize {
+        self.uid.partition_point(|&present| present < uid.0)
+    }
+
+    pub(super) fn row(&self, uid: Uid) -> Option<usize> {
+        self.uid.binary_search(&uid.0).ok()
+    }
+
+    /// UIDs of the rows whose mod-sequence is greater.
+    pub(super) fn changed_since(&self, since: ModSeq) -> impl Iterator<Item = Uid> + '_ {
+        let rows = self.modseq.iter().zip(&self.uid).filter(move |&(&modseq, _)| modseq > since.0);
+        rows.map(|(_, &uid)| Uid(uid))
+    }
+
+    pub(super) fn first_unseen(&self) -> Option<usize> {
+        self.flags.iter().position(|&flags| unseen(FlagBits(flags)) == 1)
+    }
+
+    /// Adds its UIDs to a set of smaller ones; without a look at the rows where there are no gaps.
+    pub(super) fn add_uids(&self, uids: &mut UidSet) {
+        match (self.uid.first(), self.uid.last()) {
+            (Some(&first), Some(&last)) if (last - first) as usize + 1 == self.len() => {
+                uids.push_range(Uid(first), Uid(last));
+            }
+            _ => self.uid.iter().for_each(|&uid| uids.push(Uid(uid))),
+        }
+    }
+
+    /// What the directory has to know of it when its first row is at this place.
+    pub(super) fn mark(&self, start: u32) -> Mark {
+        Mark {
+            start,
+            first: self.uid[0],
+            unseen: self.flags.iter().map(|&flags| unseen(FlagBits(flags))).sum(),
+            newest: self.modseq.iter().copied().max().unwrap_or(0),
+        }
+    }
+
+    pub(super) fn push(&mut self, message: Message) {
+        self.uid.push(message.uid.0);
+        self.modseq.push(message.modseq.0);
+        self.flags.push(message.flags.0);
+        self.size.push(message.size);
+        self.internal.push(Seconds::of_ms(message.internal_ms));
+        self.saved.push(Seconds::of_ms(message.saved_ms));
+        self.body.push(message.body.0);
+    }
+
+    pub(super) fn set_flags(&mut self, row: usize, flags: FlagBits, modseq: ModSeq) {
+        self.flags[row] = flags.0;
+        self.modseq[row] = modseq.0;
+    }
+
+    /// Removes these ascending rows.
+    pub(super) fn remove(&mut self, rows: &[usize]) {
+        remove_rows(&mut self.uid, rows);
+        remove_rows(&mut self.modseq, rows);
+        remove_rows(&mut self.flags, rows);
+        remove_rows(&mut self.size, rows);
+        remove_rows(&mut self.internal, rows);
+        remove_rows(&mut self.saved, rows);
+        remove_rows(&mut self.body, rows);
+    }
+
+    /// Takes the rows of another block, whose UIDs are greater, and leaves it empty.
+    pub(super) fn absorb(&mut self, other: &mut Block) {
+        if self.len() == 0 {
+            return std::mem::swap(self, other);
+        }
+        self.uid.append(&mut other.uid);
+        self.modseq.append(&mut other.modseq);
+        self.flags.append(&mut other.flags);
+        self.size.append(&mut other.size);
+        self.internal.append(&mut other.internal);
+        self.saved.append(&mut other.saved);
+        self.body.append(&mut other.body);
+    }
+}
+
+/// Closes the gaps by moving each run between two removed rows once.
+fn remove_rows<T: Copy>(column: &mut Vec<T>, rows: &[usize]) {
+    let Some(&first) = rows.first() else { return };
+    let mut kept = first;
+    for (at, &row) in rows.iter().enumerate() {
+        let run = row + 1..rows.get(at + 1).copied().unwrap_or(column.len());
+        let run_len = run.len();
+        column.copy_within(run, kept);
+        kept += run_len;
+    }
+    column.truncate(kept);
+    // A block that was emptied gives its memory back; one that was thinned out keeps room to grow.
+    if column.len() < column.capacity() / 4 {
+        column.shrink_to(column.len() * 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_lose_their_milliseconds_and_stop_at_the_end() {
+        for (ms, kept) in [(0, 0), (999, 0), (1_700_000_000_999, 1_700_000_000_000)] {
+            assert_eq!(Seconds::of_ms(ms).ms(), kept);
+        }
+        let last = u64::from(u32::MAX) * 1000;
+        for ms in [last, last + 1000, u64::MAX] {
+            assert_eq!(Seconds::of_ms(ms).ms(), last);
+        }
+    }
+
+    #[test]
+    fn every_subset_is_removed_as_a_filter_would() {
+        let whole: Vec<u32> = (0..8).collect();
+        for mask in 0u32..256 {
+            let rows: Vec<usize> = (0..8).filter(|row| mask & (1 << row) != 0).collect();
+            let mut column = whole.clone();
+            remove_rows(&mut column, &rows);
+            let kept: Vec<u32> = whole.iter().copied().filter(|&value| mask & (1 << value) == 0).collect();
+            assert_eq!(column, kept, "{rows:?}");
+        }
+    }
+}
