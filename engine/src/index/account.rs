@@ -249,13 +249,18 @@ impl Account {
         Ok(())
     }
 
-    /// Removes a mailbox other than INBOX; with inferiors, its name stays (rfc3501#6.3.4). Returns its
-    /// bodies.
-    pub(super) fn delete(&mut self, id: MailboxId, birth: &mut Birth) -> Result<Vec<BodyId>, Refusal> {
+    /// Removes a mailbox other than INBOX, and tells of each body it showed; with inferiors, its name stays
+    /// (rfc3501#6.3.4).
+    pub(super) fn delete(
+        &mut self,
+        id: MailboxId,
+        birth: &mut Birth,
+        unshown: impl FnMut(BodyId),
+    ) -> Result<(), Refusal> {
         if id == INBOX_ID {
             return Err(Refusal::NoMailbox);
         }
-        let bodies = self.edit(id, |mailbox| mailbox.expunge(&mailbox.all_uids(), false, birth.modseq).1)?;
+        self.edit(id, |mailbox| mailbox.expunge(&mailbox.all_uids(), false, birth.modseq, unshown))?;
         let Mailbox { name, .. } = self.remove(id);
         self.names.remove(&name);
         if self.has_children(&name) {
@@ -265,7 +270,7 @@ impl Account {
             self.prune_above(&name, birth.modseq);
         }
         self.events.record(birth.modseq, AccountEvent::MailboxDeleted { mailbox: id, name });
-        Ok(bodies)
+        Ok(())
     }
 
     /// Drops the names above that were only kept for what is gone now.

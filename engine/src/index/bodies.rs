@@ -33,6 +33,8 @@ pub(super) struct Bodies {
     chunks: Vec<Vec<Body>>,
     /// Octets of the bodies that have a reference.
     bytes: u64,
+    /// Chunk and place behind the body that was found last: those of neighbours are neighbours.
+    next: (usize, usize),
 }
 
 impl Bodies {
@@ -79,22 +81,25 @@ impl Bodies {
     pub(super) fn reference(&mut self, id: BodyId) {
         let body = self.known(id);
         body.references += 1;
-        if body.references == 1 {
-            self.bytes += u64::from(self.known(id).bytes_len);
-        }
+        let shown_first = if body.references == 1 { u64::from(body.bytes_len) } else { 0 };
+        self.bytes += shown_first;
     }
 
     /// One message less shows the body.
     pub(super) fn release(&mut self, id: BodyId) {
         let body = self.known(id);
         body.references = body.references.checked_sub(1).expect("I16: a shown body has a reference");
-        if body.references == 0 {
-            self.bytes -= u64::from(self.known(id).bytes_len);
-        }
+        let shown_last = if body.references == 0 { u64::from(body.bytes_len) } else { 0 };
+        self.bytes -= shown_last;
     }
 
     fn known(&mut self, id: BodyId) -> &mut Body {
-        let (chunk, place) = self.find(id).expect("I16: a shown body is known");
+        let (chunk, place) = self.next;
+        let is_next =
+            self.chunks.get(chunk).and_then(|chunk| chunk.get(place)).is_some_and(|body| body.id == id);
+        let found = if is_next { Some(self.next) } else { self.find(id) };
+        let (chunk, place) = found.expect("I16: a shown body is known");
+        self.next = if place + 1 < CHUNK_BODIES { (chunk, place + 1) } else { (chunk + 1, 0) };
         &mut self.chunks[chunk][place]
     }
 

@@ -149,21 +149,21 @@ impl Mailbox {
         }
     }
 
-    /// Removes messages, in one pass however many. Returns their UIDs and bodies.
+    /// Removes messages, in one pass however many, and tells of each body. Returns their UIDs.
     pub(super) fn expunge(
         &mut self,
         uids: &UidSet,
         only_deleted: bool,
         modseq: ModSeq,
-    ) -> (UidSet, Vec<BodyId>) {
+        mut unshown: impl FnMut(BodyId),
+    ) -> UidSet {
         let goes = |&place: &usize| !only_deleted || self.columns.flags(place).contains(FlagBits::DELETED);
         let places: Vec<usize> = self.columns.places_of(uids).filter(goes).collect();
         let mut gone = UidSet::new();
-        let mut bodies = Vec::with_capacity(places.len());
         for &place in &places {
             let message = self.columns.message(place);
             gone.push(message.uid);
-            bodies.push(message.body);
+            unshown(message.body);
             self.bytes -= u64::from(message.size);
             self.count_out(message.flags, message.size);
         }
@@ -174,12 +174,12 @@ impl Mailbox {
         for &(first, last) in gone.ranges() {
             self.expunges.record(Run { modseq, first: Uid(first), last: Uid(last) });
         }
-        (gone, bodies)
+        gone
     }
 
-    /// Copies of messages, in order.
-    pub(super) fn messages_of(&self, uids: &UidSet) -> Vec<Message> {
-        self.columns.places_of(uids).map(|place| self.columns.message(place)).collect()
+    /// Messages, in order.
+    pub(super) fn messages_of<'a>(&'a self, uids: &'a UidSet) -> impl Iterator<Item = Message> + 'a {
+        self.columns.places_of(uids).map(|place| self.columns.message(place))
     }
 
     /// All UIDs that may be in use.
@@ -308,7 +308,7 @@ mod tests {
                 let op = [FlagOp::Replace, FlagOp::Add, FlagOp::Remove][dice(3) as usize];
                 let bits = FlagBits(u64::from(dice(32)));
                 let stored = mailbox.store_flags(&chosen, op, &named(bits, &[]), None, modseq);
-                let done: UidSet = mailbox.messages_of(&chosen).iter().map(|message| message.uid).collect();
+                let done: UidSet = mailbox.messages_of(&chosen).map(|message| message.uid).collect();
                 assert_eq!(stored.map(|stored| stored.done).ok(), Some(done));
                 for message in naive.messages.iter_mut().filter(|message| chosen.contains(message.uid)) {
                     let new = match op {
@@ -323,8 +323,9 @@ mod tests {
             }
             _ => {
                 let only_deleted = dice(2) == 0;
-                let (gone, bodies) = mailbox.expunge(&chosen, only_deleted, modseq);
-                assert_eq!(gone.len(), bodies.len() as u64);
+                let mut bodies = Vec::new();
+                let gone = mailbox.expunge(&chosen, only_deleted, modseq, |body| bodies.push(body.0));
+                assert_eq!(gone.iter().map(|uid| u64::from(uid.0)).collect::<Vec<_>>(), bodies);
                 let goes = |message: &Message| {
                     chosen.contains(message.uid)
                         && (!only_deleted || message.flags.contains(FlagBits::DELETED))
@@ -372,7 +373,7 @@ mod tests {
             body: BodyId(1),
         };
         mailbox.append(&[1, 2, 3, 4, 6, 7].map(message));
-        mailbox.expunge(&uids(&[2, 3, 4, 5, 6]), false, ModSeq(3));
+        mailbox.expunge(&uids(&[2, 3, 4, 5, 6]), false, ModSeq(3), |_| {});
         let run = |first, last| Run { modseq: ModSeq(3), first: Uid(first), last: Uid(last) };
         assert_eq!(mailbox.expunges.since(ModSeq(2)).collect::<Vec<_>>(), [run(2, 4), run(6, 6)]);
     }

@@ -13,6 +13,9 @@ use crate::index::events::AccountEvent;
 use crate::index::{Message, names};
 use crate::limits;
 
+/// Messages that are looked at together when they are put into another mailbox: 112 KiB.
+const TRANSFER_MESSAGES: u32 = 2048;
+
 /// A message on its way in: body, flags, INTERNALDATE.
 type Arrival<'a> = (BodyId, &'a Flags, u64);
 
@@ -49,10 +52,10 @@ pub(super) fn append(
     let uid_validity = add(account, bodies, mailbox, arrivals, freed, stamp)?;
     if let Some((of, message)) = replaced {
         let old = [message.uid].into_iter().collect();
-        let (_, unshown) = account.edit(of, |mailbox| mailbox.expunge(&old, false, stamp.modseq))?;
-        unshown.into_iter().for_each(|body| bodies.release(body));
+        let unshown = |body| bodies.release(body);
+        account.edit(of, |mailbox| mailbox.expunge(&old, false, stamp.modseq, unshown))?;
     }
-    let uids = (stamp.uid_first.0..).map(Uid).take(messages.len()).collect();
+    let uids = consecutive(stamp.uid_first, messages.len() as u64);
     Ok(Outcome::Appended { uid_validity, uids, replaced: replaced.is_some() })
 }
 
@@ -112,41 +115,71 @@ pub(super) fn copy(
     stamp: &Stamp,
 ) -> Applied {
     let source = account.selectable(from)?;
-    let mut messages = source.messages_of(uids);
+    let (mut copied, mut more, mut used) = (UidSet::new(), QuotaUsage::default(), FlagBits::NONE);
+    for message in source.messages_of(uids) {
+        copied.push(message.uid);
+        more.bytes += u64::from(message.size);
+        more.messages += 1;
+        used = used.union(message.flags);
+    }
     let target = account.selectable(to)?;
-    if !target.has_uids(stamp.uid_first, messages.len()) {
+    if !target.has_uids(stamp.uid_first, more.messages as usize) {
         return Err(Refusal::Limit);
     }
     if !expunge {
-        let bytes = messages.iter().map(|message| u64::from(message.size)).sum();
-        account.check_quota(QuotaUsage { bytes, messages: messages.len() as u64, mailboxes: 0 })?;
+        account.check_quota(more)?;
     }
     let uid_validity = target.uid_validity;
-    let copied = messages.iter().map(|message| message.uid).collect();
-    let used = messages.iter().fold(FlagBits::NONE, |used, message| used.union(message.flags));
+    let mut translation = None;
     if from != to {
         let names = source.keywords.clone();
-        let translation = account.edit(to, |target| target.keywords.translation(&names, used))?;
-        messages.iter_mut().for_each(|message| message.flags = translation.apply(message.flags));
+        translation = Some(account.edit(to, |target| target.keywords.translation(&names, used))?);
     }
-    let target = renumber(&mut messages, stamp);
-    account.edit(to, |mailbox| mailbox.append(&messages))?;
-    messages.iter().for_each(|message| bodies.reference(message.body));
+    transfer(account, from, to, &copied, stamp, |message| {
+        if let Some(translation) = &translation {
+            message.flags = translation.apply(message.flags);
+        }
+        if !expunge {
+            bodies.reference(message.body);
+        }
+    })?;
     if expunge {
-        let (_, unshown) = account.edit(from, |mailbox| mailbox.expunge(&copied, false, stamp.modseq))?;
-        unshown.into_iter().for_each(|body| bodies.release(body));
+        // The copies show what the originals showed: no body gains or loses a reference. I16
+        account.edit(from, |mailbox| mailbox.expunge(&copied, false, stamp.modseq, |_| {}))?;
     }
+    let target = consecutive(stamp.uid_first, more.messages);
     Ok(Outcome::Copied { uid_validity, source: copied, target })
 }
 
-/// Makes messages of one mailbox those of another: the stamp's UIDs, saved now (rfc8514#2). Returns the UIDs.
-fn renumber(messages: &mut [Message], stamp: &Stamp) -> UidSet {
-    for (message, uid) in messages.iter_mut().zip(stamp.uid_first.0..) {
-        message.uid = Uid(uid);
-        message.modseq = stamp.modseq;
-        message.saved_ms = stamp.time_ms;
+/// So many UIDs from `first` on.
+fn consecutive(first: Uid, count: u64) -> UidSet {
+    let mut uids = UidSet::new();
+    if count > 0 {
+        uids.push_range(first, Uid(first.0 + count as u32 - 1));
     }
-    messages.iter().map(|message| message.uid).collect()
+    uids
+}
+
+/// Puts messages of one mailbox into another: under the stamp's UIDs, saved now (rfc8514#2), each as `change`
+/// leaves it. In pieces, so that a million messages are not held a second time.
+fn transfer(
+    account: &mut Account,
+    from: MailboxId,
+    to: MailboxId,
+    uids: &UidSet,
+    stamp: &Stamp,
+    mut change: impl FnMut(&mut Message),
+) -> Result<(), Refusal> {
+    let mut new_uids = (stamp.uid_first.0..).map(Uid);
+    for piece in uids.pieces(TRANSFER_MESSAGES) {
+        let mut messages: Vec<Message> = account.selectable(from)?.messages_of(&piece).collect();
+        for (message, uid) in messages.iter_mut().zip(&mut new_uids) {
+            (message.uid, message.modseq, message.saved_ms) = (uid, stamp.modseq, stamp.time_ms);
+            change(message);
+        }
+        account.edit(to, |mailbox| mailbox.append(&messages))?;
+    }
+    Ok(())
 }
 
 /// RENAME of INBOX: its messages go to a new mailbox, it stays (rfc3501#6.3.5). Its inferiors are not
@@ -154,8 +187,7 @@ fn renumber(messages: &mut [Message], stamp: &Stamp) -> UidSet {
 pub(super) fn empty_inbox_into(account: &mut Account, to: &str, stamp: &Stamp) -> Applied {
     let inbox = account.selectable(INBOX_ID)?;
     let all = inbox.all_uids();
-    let mut messages = inbox.messages_of(&all);
-    if !inbox.has_uids(stamp.uid_first, messages.len()) {
+    if !inbox.has_uids(stamp.uid_first, inbox.columns.len()) {
         return Err(Refusal::Limit);
     }
     let keywords = inbox.keywords.clone();
@@ -170,12 +202,9 @@ pub(super) fn empty_inbox_into(account: &mut Account, to: &str, stamp: &Stamp) -
         fresh.annotations = extras.annotations;
         fresh.acl = extras.acl;
     })?;
-    renumber(&mut messages, stamp);
-    account.edit(id, |target| {
-        target.keywords = keywords;
-        target.append(&messages);
-    })?;
-    account.edit(INBOX_ID, |inbox| inbox.expunge(&all, false, stamp.modseq))?;
+    account.edit(id, |target| target.keywords = keywords)?;
+    transfer(account, INBOX_ID, id, &all, stamp, |_| {})?;
+    account.edit(INBOX_ID, |inbox| inbox.expunge(&all, false, stamp.modseq, |_| {}))?;
     let (from, to) = (names::INBOX.to_owned(), to.to_owned());
     account.events.record(stamp.modseq, AccountEvent::MailboxRenamed { mailbox: id, from, to });
     Ok(Outcome::MailboxCreated(id))

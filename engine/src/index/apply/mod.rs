@@ -246,8 +246,7 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
             account.rename(*mailbox, &to, &mut Birth::new(stamp))?;
         }
         Change::MailboxDelete { mailbox } => {
-            let gone = account.delete(*mailbox, &mut Birth::new(stamp))?;
-            gone.into_iter().for_each(|body| bodies.release(body));
+            account.delete(*mailbox, &mut Birth::new(stamp), |body| bodies.release(body))?;
         }
         Change::Subscribe { name, on } => account.subscribe(name, *on, stamp.modseq)?,
         Change::Deliver { mailbox, body, flags, internal_ms } => {
@@ -266,9 +265,9 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
             return messages::copy(account, bodies, *from, *to, uids, *expunge, stamp);
         }
         Change::Expunge { mailbox, uids, only_deleted } => {
-            let (gone, unshown) =
-                account.edit(*mailbox, |mailbox| mailbox.expunge(uids, *only_deleted, stamp.modseq))?;
-            unshown.into_iter().for_each(|body| bodies.release(body));
+            let unshown = |body| bodies.release(body);
+            let gone = account
+                .edit(*mailbox, |mailbox| mailbox.expunge(uids, *only_deleted, stamp.modseq, unshown))?;
             return Ok(Outcome::Expunged(gone));
         }
         Change::RecentSeen { mailbox, below } => {
