@@ -34,7 +34,8 @@ pub(super) struct Account {
     pub(super) next_mailbox: MailboxId,
     /// The greatest that any mailbox of this address ever had.
     pub(super) last_uid_validity: u32,
-    pub(super) mailboxes: BTreeMap<MailboxId, Mailbox>,
+    /// Boxed: a node of the map has room for eleven, and most accounts have a handful.
+    pub(super) mailboxes: BTreeMap<MailboxId, Box<Mailbox>>,
     pub(super) names: BTreeMap<String, MailboxId>,
     pub(super) subscriptions: BTreeSet<String>,
     pub(super) messages: u64,
@@ -65,7 +66,8 @@ impl Birth {
 impl Account {
     /// A mailbox that can be selected.
     pub(super) fn selectable(&self, id: MailboxId) -> Result<&Mailbox, Refusal> {
-        self.mailboxes.get(&id).filter(|mailbox| !mailbox.no_select).ok_or(Refusal::NoMailbox)
+        let mailbox = self.mailboxes.get(&id).filter(|mailbox| !mailbox.no_select);
+        mailbox.map(AsRef::as_ref).ok_or(Refusal::NoMailbox)
     }
 
     /// Works on a mailbox that can be selected, and carries its totals over into the account's.
@@ -121,7 +123,7 @@ impl Account {
     }
 
     pub(super) fn by_name(&self, name: &str) -> Option<&Mailbox> {
-        self.names.get(names::canonical(name).as_ref()).map(|id| &self.mailboxes[id])
+        self.names.get(names::canonical(name).as_ref()).map(|id| self.mailboxes[id].as_ref())
     }
 
     pub(super) fn has_children(&self, name: &str) -> bool {
@@ -200,7 +202,7 @@ impl Account {
         self.last_uid_validity = seconds.max(self.last_uid_validity.saturating_add(1));
         let mailbox = Mailbox::new(id, name, self.last_uid_validity, birth.modseq);
         self.by_modseq.insert((mailbox.highest_modseq, id));
-        self.mailboxes.insert(id, mailbox);
+        self.mailboxes.insert(id, Box::new(mailbox));
         if let Some(kept) = self.names.insert(name.to_owned(), id) {
             self.remove(kept);
         }
@@ -208,7 +210,7 @@ impl Account {
     }
 
     /// Takes a mailbox out of every total. Its name is the caller's affair.
-    fn remove(&mut self, id: MailboxId) -> Mailbox {
+    fn remove(&mut self, id: MailboxId) -> Box<Mailbox> {
         let mailbox = self.mailboxes.remove(&id).expect("I17: a name has its mailbox");
         self.by_modseq.remove(&(mailbox.highest_modseq, id));
         if let Some(extras) = &mailbox.extras {
@@ -261,7 +263,7 @@ impl Account {
             return Err(Refusal::NoMailbox);
         }
         self.edit(id, |mailbox| mailbox.expunge(&mailbox.all_uids(), false, birth.modseq, unshown))?;
-        let Mailbox { name, .. } = self.remove(id);
+        let name = self.remove(id).name;
         self.names.remove(&name);
         if self.has_children(&name) {
             let kept = self.insert(&name, birth);
@@ -281,7 +283,7 @@ impl Account {
                 break;
             }
             self.names.remove(above);
-            let Mailbox { name, .. } = self.remove(id);
+            let name = self.remove(id).name;
             self.events.record(modseq, AccountEvent::MailboxDeleted { mailbox: id, name });
         }
     }

@@ -61,7 +61,8 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Index {
     shard: ShardId,
-    accounts: BTreeMap<AccountId, Account>,
+    /// Boxed, so that nodes of the map that are half full waste little.
+    accounts: BTreeMap<AccountId, Box<Account>>,
     addresses: BTreeMap<String, AccountId>,
     aliases: BTreeMap<String, Vec<String>>,
     domains: BTreeSet<String>,
@@ -105,7 +106,7 @@ impl Index {
 
     /// An account; none when deleted or quarantined.
     pub fn account(&self, id: AccountId) -> Option<AccountRef<'_>> {
-        self.accounts.get(&id).filter(|account| !account.quarantined).map(AccountRef)
+        self.accounts.get(&id).filter(|account| !account.quarantined).map(|account| AccountRef(account))
     }
 
     /// All accounts that are served whose address is greater than `after`, in order of address.
@@ -121,7 +122,7 @@ impl Index {
 
     /// A mailbox of an account that is served.
     pub fn mailbox(&self, account: AccountId, id: MailboxId) -> Option<MailboxRef<'_>> {
-        self.account(account)?.0.mailboxes.get(&id).map(MailboxRef)
+        self.account(account)?.0.mailboxes.get(&id).map(|mailbox| MailboxRef(mailbox))
     }
 
     /// Targets of an alias.

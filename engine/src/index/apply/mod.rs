@@ -159,7 +159,7 @@ fn create_account(
     account.events = Events::new(entry.stamp.modseq);
     index.mailboxes += account.mailboxes.len() as u64;
     index.addresses.insert(account.address.clone(), id);
-    index.accounts.insert(id, account);
+    index.accounts.insert(id, Box::new(account));
     Ok(Outcome::AccountCreated(id))
 }
 
