@@ -21,5 +21,5 @@ pub fn run(message: &[u8]) {
             header::fields(header).map(|field| (field.range().start, field.range().end)).collect();
         assert_eq!(indexed, read);
     }
-    assert!(view.preview().chars().count() <= 256, "rfc8970#3.1");
+    assert!(view.preview().chars().count() <= 256, "rfc8970#3.3");
 }
