@@ -19,7 +19,7 @@ use crate::log::Line;
 use crate::proto::{Server, Service};
 
 mod clock;
-mod compress;
+pub mod compress;
 mod core;
 mod disk;
 mod inbox;

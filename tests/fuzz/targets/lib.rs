@@ -7,6 +7,7 @@ pub mod choices;
 pub mod imap_command;
 pub mod imap_search;
 pub mod imap_session;
+pub mod inflate;
 pub mod log_change;
 pub mod mime_fields;
 pub mod mime_keys;
@@ -25,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("imap_command", imap_command::run),
     ("imap_search", imap_search::run),
     ("imap_session", imap_session::run),
+    ("inflate", inflate::run),
     ("log_change", log_change::run),
     ("mime_fields", mime_fields::run),
     ("mime_keys", mime_keys::run),
