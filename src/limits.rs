@@ -119,6 +119,12 @@ pub const MIME_PREVIEW_CHARACTERS_MAX: usize = 200;
 pub const MIME_PREVIEW_PARTS_MAX: usize = 8;
 /// Octets of a text that are looked at for its preview.
 pub const MIME_PREVIEW_LOOK_BYTES_MAX: usize = 64 * 1024;
+/// Octets of a header field that are decoded at once; a longer one is read in spans that end before white space.
+pub const MIME_FIELD_SPAN_BYTES: usize = 64 * 1024;
+/// Octets of a message that one step of a text search looks at: more than a span of a field.
+pub const SEARCH_WINDOW_BYTES: usize = 256 * 1024;
+/// Octets of a message that one step of making its summary looks at.
+pub const SUMMARISE_STEP_BYTES: usize = 128 * 1024;
 /// Octets decoded at once while a message is searched.
 pub const MIME_DECODE_BYTES: usize = 64 * 1024;
 /// Dot lines that are recorded per message.

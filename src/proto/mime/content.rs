@@ -163,6 +163,11 @@ impl<'a> Content<'a> {
         self.is(b"text")
     }
 
+    /// Whether it wants to be shown as an attachment.
+    pub fn is_attachment(&self) -> bool {
+        self.disposition.as_ref().is_some_and(|(kind, _)| kind.eq_ignore_ascii_case(b"attachment"))
+    }
+
     /// Whether parts inside default to message/rfc822.
     pub fn is_digest(&self) -> bool {
         self.subtype.eq_ignore_ascii_case(b"digest")

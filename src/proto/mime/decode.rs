@@ -6,6 +6,8 @@
 
 use ringpost_engine::layout::TransferEncoding;
 
+use crate::limits::MIME_DECODE_BYTES;
+
 /// Decodes one part. Feed with [`Decoder::push`], end with [`Decoder::finish`].
 pub struct Decoder {
     state: State,
@@ -31,6 +33,11 @@ impl Decoder {
         Decoder { state }
     }
 
+    /// Whether octets come out as they go in.
+    pub fn is_identity(&self) -> bool {
+        matches!(self.state, State::Identity)
+    }
+
     /// Decodes a piece; appends to `out` at most what the piece and what was pending hold.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         match &mut self.state {
@@ -53,6 +60,39 @@ impl Decoder {
             }
         }
     }
+}
+
+/// How many octets base64 gives, without decoding it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Base64Size {
+    /// Characters of the quantum under way.
+    count: usize,
+    size: usize,
+}
+
+impl Base64Size {
+    /// Counts the start of `rest`, at most `MIME_DECODE_BYTES`. Returns how many octets that were.
+    pub fn push(&mut self, rest: &[u8]) -> usize {
+        let piece = &rest[..rest.len().min(MIME_DECODE_BYTES)];
+        for run in piece.split_inclusive(|&octet| octet == b'=') {
+            // No table and no branch: the compiler makes vector code of it.
+            let is_digit = |octet: &u8| octet.is_ascii_alphanumeric() | (*octet == b'+') | (*octet == b'/');
+            let count = self.count + run.iter().filter(|octet| is_digit(octet)).count();
+            self.size += decoded_len(count) - decoded_len(self.count);
+            self.count = if run.ends_with(b"=") { 0 } else { count % 4 };
+        }
+        piece.len()
+    }
+
+    /// The size.
+    pub fn finish(self) -> usize {
+        self.size
+    }
+}
+
+/// Octets that are out after `count` characters.
+fn decoded_len(count: usize) -> usize {
+    count / 4 * 3 + (count % 4).saturating_sub(1)
 }
 
 /// Octets outside the alphabet are skipped (rfc2045#6.8); padding ends a quantum, and more may follow it.

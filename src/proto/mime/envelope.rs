@@ -69,11 +69,7 @@ impl<'a> Found<'a> {
 /// Writes the envelope of `message_header`; lists hold at most `addresses_max` members. Returns whether some
 /// were left out.
 pub(super) fn write(message_header: &[u8], addresses_max: usize, out: &mut Writer) -> bool {
-    write_found(&Found::of(message_header), addresses_max, out)
-}
-
-/// The same of fields that were found before.
-pub(super) fn write_found(found: &Found<'_>, addresses_max: usize, out: &mut Writer) -> bool {
+    let found = Found::of(message_header);
     let mut cut = false;
     let mut list = |value: &Option<Cow<'_, [u8]>>| {
         let (list, list_cut) =

@@ -65,14 +65,7 @@ impl<'a> Iterator for Fields<'a> {
             self.at = self.header.len();
             return None;
         }
-        let mut end = first_end;
-        while let Some(b' ' | b'\t') = self.header.get(end) {
-            // A line of nothing but white space continues the field as well (rfc5322#4.2, obs-FWS).
-            match line_end(self.header, end) {
-                Some(next) => end = next,
-                None => break,
-            }
-        }
+        let end = field_end(self.header, first_end);
         self.at = end;
         let raw = &self.header[offset..end];
         let content = without_line_end(raw);
@@ -82,6 +75,18 @@ impl<'a> Iterator for Fields<'a> {
         };
         Some(Field { name, value, raw, offset })
     }
+}
+
+/// Where a field ends whose first lines end at `end`.
+pub(super) fn field_end(header: &[u8], mut end: usize) -> usize {
+    while let Some(b' ' | b'\t') = header.get(end) {
+        // A line of nothing but white space continues the field as well (rfc5322#4.2, obs-FWS).
+        match line_end(header, end) {
+            Some(next) => end = next,
+            None => break,
+        }
+    }
+    end
 }
 
 /// Where the line that begins at `at` ends, its LF included; none at the end of `bytes`.
@@ -117,6 +122,12 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(value);
     }
     let mut out = Vec::with_capacity(value.len());
+    unfold_into(value, &mut out);
+    Cow::Owned(out)
+}
+
+/// [`unfold`] without trimming: appends to `out`.
+pub(super) fn unfold_into(value: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     while at < value.len() {
         match value[at] {
@@ -133,7 +144,6 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
         }
         at += 1;
     }
-    Cow::Owned(out)
 }
 
 #[cfg(test)]

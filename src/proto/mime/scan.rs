@@ -1,10 +1,10 @@
-//! The structure scan: one pass over a message's lines builds the tree of its parts.
+//! The structure scan: one pass over a message's lines, as they arrive, builds the tree of its parts.
 //!
 //! *Owns*: where headers, bodies and parts begin and end (rfc2046#5.1), line counts, dot lines.
 //! *Promises*: linear time whatever the octets: each line is looked at once, and only a line that begins with
 //! `--` is compared, at most with `MIME_DEPTH_MAX` open boundaries of its own length; parts and depth are
 //! bounded.
-//! *Assumes*: nothing. *Never*: decodes, recurses.
+//! *Assumes*: each call brings all that has arrived; what was there does not change. *Never*: decodes, recurses.
 //!
 //! ```text
 //!            empty line              multipart: boundary            boundary--
@@ -13,10 +13,14 @@
 //!     └── child's header ◄──┘         a boundary of an outer multipart closes everything inside it
 //! ```
 
+use std::collections::VecDeque;
+
 use ringpost_engine::layout::{PartKind, TransferEncoding};
 
+use super::Detail;
 use super::content::Content;
-use super::header::{is_empty_line, line_end, without_line_end};
+use super::header::{is_empty_line, without_line_end};
+use super::structure::Fragments;
 use crate::limits::{DOT_LINES_MAX, MIME_DEPTH_MAX, MIME_HEADER_BYTES_MAX};
 
 /// An entity: the message, a body part, or the message within message/rfc822.
@@ -45,6 +49,12 @@ pub(super) struct Node {
     pub charset: String,
     /// Whether it is text/html.
     pub is_html: bool,
+    /// Whether it is to be shown as an attachment (rfc2183#2.2).
+    pub is_attachment: bool,
+    /// What its header gives to BODY and BODYSTRUCTURE.
+    pub fragments: Fragments,
+    /// Octets of its body once its transfer encoding is undone, where that was counted.
+    pub decoded_size: Option<u32>,
     /// Octets from the start of the message, as all offsets here.
     pub header_start: usize,
     /// Behind the empty line.
@@ -66,43 +76,34 @@ impl Node {
 }
 
 /// What the scan found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// Depth first; the first is the message itself. Never empty.
+    /// Depth first; the first is the message itself. Never empty once a scan has begun.
     pub nodes: Vec<Node>,
     /// Offsets of lines that begin with a dot, up to `DOT_LINES_MAX`.
     pub dot_lines: Vec<u32>,
     /// Whether there are more of them.
     pub dots_overflow: bool,
-    /// Whether parts were left out or made opaque at a bound.
+    /// Whether parts or strings were left out or made opaque at a bound.
     pub cut: bool,
+    /// Octets of all fragments.
+    pub fragments_bytes: usize,
     /// Lines looked at and boundaries compared: the proof of linear time.
     #[cfg(test)]
     pub steps: usize,
 }
 
-/// Scans `message`; at most `parts_max` entities, at least the message itself.
-pub(super) fn scan(message: &[u8], parts_max: usize) -> Tree {
-    let tree = Tree {
-        nodes: Vec::new(),
-        dot_lines: Vec::new(),
-        dots_overflow: false,
-        cut: false,
-        #[cfg(test)]
-        steps: 0,
-    };
-    let mut scanner = Scanner { message, parts_max, tree, open: Vec::new(), lines: 0 };
-    scanner.open_entity(None, 0);
-    let mut start = 0;
-    while let Some(end) = line_end(message, start) {
-        scanner.line(start, end);
-        start = end;
-    }
-    scanner.close_down_to(0, message.len(), message.len());
-    scanner.tree
+/// What the scan has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// This entity's header has ended.
+    Header(usize),
+    /// This entity's body has ended.
+    Body(usize),
 }
 
 /// An entity that has not ended yet.
+#[derive(Debug)]
 struct Open {
     node: usize,
     in_header: bool,
@@ -110,27 +111,80 @@ struct Open {
     boundary: Option<Vec<u8>>,
 }
 
-struct Scanner<'m> {
-    message: &'m [u8],
-    parts_max: usize,
-    tree: Tree,
+/// Scans a message line by line while it arrives.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    detail: &'static Detail,
+    /// See [`Tree`].
+    pub tree: Tree,
     open: Vec<Open>,
     /// Line ends before the line being looked at.
     lines: u32,
+    /// Where that line begins.
+    line_start: usize,
+    /// How far it was searched for its end.
+    looked: usize,
 }
 
-impl Scanner<'_> {
-    fn line(&mut self, start: usize, end: usize) {
-        let line = &self.message[start..end];
+impl Scanner {
+    /// At the start of a message, of which at most `detail.parts_max` entities are looked at, at least the message
+    /// itself.
+    pub fn new(detail: &'static Detail) -> Scanner {
+        let mut scanner =
+            Scanner { detail, tree: Tree::default(), open: Vec::new(), lines: 0, line_start: 0, looked: 0 };
+        scanner.open_entity(None, 0);
+        scanner
+    }
+
+    /// Looks at the next line if it is there as a whole; searches at most `bytes_max` octets for its end. `message`
+    /// is all that has arrived. Adds to `found` what the line ended. Returns whether it was a line.
+    pub fn line(&mut self, message: &[u8], bytes_max: usize, found: &mut VecDeque<Found>) -> bool {
+        let until = message.len().min(self.looked + bytes_max);
+        let Some(lf) = memchr::memchr(b'\n', &message[self.looked..until]) else {
+            self.looked = until;
+            return false;
+        };
+        self.take_line(message, self.looked + lf + 1, found);
+        true
+    }
+
+    /// The message has ended, and all its lines with a line end were looked at.
+    pub fn finish(&mut self, message: &[u8], found: &mut VecDeque<Found>) {
+        if self.line_start < message.len() {
+            self.take_line(message, message.len(), found);
+        }
+        self.close_down_to(0, message, message.len(), message.len(), found);
+    }
+
+    /// How far the message was searched for line ends.
+    pub fn looked(&self) -> usize {
+        self.looked
+    }
+
+    /// How far the innermost body reaches at least: no boundary can begin before here any more.
+    pub fn body_sure(&self, message: &[u8]) -> usize {
+        let begun = &message[self.line_start..self.looked];
+        if begun.len() > 2 && !begun.starts_with(b"--") {
+            // The last octet may be half of a line end.
+            self.looked - usize::from(begun.ends_with(b"\r"))
+        } else {
+            without_line_end(&message[..self.line_start]).len()
+        }
+    }
+
+    fn take_line(&mut self, message: &[u8], end: usize, found: &mut VecDeque<Found>) {
+        let start = self.line_start;
+        let line = &message[start..end];
         self.step();
         if line[0] == b'.' {
             self.dot_line(start);
         }
-        let is_boundary = line.starts_with(b"--") && self.boundary_line(start, end);
+        let is_boundary = line.starts_with(b"--") && self.boundary_line(message, start, end, found);
         if !is_boundary && is_empty_line(line) && self.open.last().is_some_and(|open| open.in_header) {
-            self.end_header(end, self.lines + 1);
+            self.end_header(message, end, self.lines + 1, found);
         }
         self.lines += u32::from(line.ends_with(b"\n"));
+        (self.line_start, self.looked) = (end, end);
     }
 
     /// A line begins behind any LF, a bare one included: readers that split at LF would otherwise take a lone
@@ -146,14 +200,20 @@ impl Scanner<'_> {
     /// A line that begins with `--`: if it is an open boundary, ends and begins parts. The whole line must be
     /// the boundary, `--` for the last and padding (rfc2046#5.1.1), so that one boundary may begin with
     /// another. The innermost wins.
-    fn boundary_line(&mut self, start: usize, end: usize) -> bool {
-        let text = self.message[start + 2..end].trim_ascii_end();
+    fn boundary_line(
+        &mut self,
+        message: &[u8],
+        start: usize,
+        end: usize,
+        found: &mut VecDeque<Found>,
+    ) -> bool {
+        let text = message[start + 2..end].trim_ascii_end();
         let Some((depth, is_last)) = self.find_boundary(text) else { return false };
-        let line_before = without_line_end(&self.message[..start]);
-        self.close_down_to(depth + 1, start, line_before.len());
+        let line_before = without_line_end(&message[..start]);
+        self.close_down_to(depth + 1, message, start, line_before.len(), found);
         if is_last {
             self.open[depth].boundary = None;
-        } else if self.tree.nodes.len() >= self.parts_max {
+        } else if self.tree.nodes.len() >= self.detail.parts_max {
             self.open[depth].boundary = None;
             self.tree.cut = true;
         } else {
@@ -208,6 +268,9 @@ impl Scanner<'_> {
             encoding: TransferEncoding::Identity,
             charset: String::new(),
             is_html: false,
+            is_attachment: false,
+            fragments: Fragments::default(),
+            decoded_size: None,
             header_start: at,
             body_start: at,
             body_end: at,
@@ -218,30 +281,36 @@ impl Scanner<'_> {
     }
 
     /// The innermost entity's header ends before `at`, with `lines_before` line ends before its body.
-    fn end_header(&mut self, at: usize, lines_before: u32) {
+    fn end_header(&mut self, message: &[u8], at: usize, lines_before: u32, found: &mut VecDeque<Found>) {
         let depth = self.open.len();
         let Some(open) = self.open.last_mut() else { return };
         let index = open.node;
         open.in_header = false;
+        found.push_back(Found::Header(index));
+        let is_enclosed =
+            self.tree.nodes[index].parent.is_none_or(|p| self.tree.nodes[p].kind == PartKind::Message);
+        let is_full = depth >= MIME_DEPTH_MAX || self.tree.nodes.len() >= self.detail.parts_max;
         let node = &mut self.tree.nodes[index];
         node.body_start = at;
         node.body_end = at;
         node.lines_before = lines_before;
-        let header = node.header(self.message);
-        self.tree.cut |= header.len() < at - node.header_start;
+        let header = node.header(message);
+        let mut cut = header.len() < at - node.header_start;
         let content = Content::parse(header, node.in_digest);
-        self.tree.cut |= content.cut;
+        cut |= content.cut;
         node.kind = content.kind();
         node.encoding = content.encoding();
         // Room for one child: a multipart always has one (rfc3501#9: 1*body), an enclosed message is one.
-        let holds_children = matches!(node.kind, PartKind::Multipart | PartKind::Message);
-        if holds_children && (depth >= MIME_DEPTH_MAX || self.tree.nodes.len() >= self.parts_max) {
-            let node = &mut self.tree.nodes[index];
+        if is_full && matches!(node.kind, PartKind::Multipart | PartKind::Message) {
             (node.kind, node.opaque) = (PartKind::Other, true);
-            self.tree.cut = true;
-            return;
+            cut = true;
         }
-        let node = &mut self.tree.nodes[index];
+        node.is_attachment = content.is_attachment();
+        let (fragments, fragments_cut) = Fragments::of(node, &content, header, is_enclosed, self.detail);
+        cut |= fragments_cut;
+        self.tree.fragments_bytes += fragments.len();
+        node.fragments = fragments;
+        self.tree.cut |= cut;
         match node.kind {
             PartKind::Multipart => {
                 node.is_digest = content.is_digest();
@@ -258,12 +327,19 @@ impl Scanner<'_> {
 
     /// Ends all entities from the outermost inwards `depth` on, at `at`; their bodies end at `body_end`,
     /// before the line end that belongs to the boundary.
-    fn close_down_to(&mut self, depth: usize, at: usize, body_end: usize) {
+    fn close_down_to(
+        &mut self,
+        depth: usize,
+        message: &[u8],
+        at: usize,
+        body_end: usize,
+        found: &mut VecDeque<Found>,
+    ) {
         while self.open.len() > depth {
             if self.open.last().is_some_and(|open| open.in_header) {
                 // A header without its empty line; message/* opens an empty child, which the next turn
                 // closes.
-                self.end_header(at, self.lines);
+                self.end_header(message, at, self.lines, found);
                 continue;
             }
             let Some(open) = self.open.pop() else { return };
@@ -273,6 +349,7 @@ impl Scanner<'_> {
                 // The line end before the boundary is counted already and not part of the body.
                 node.lines = self.lines - u32::from(body_end < at) - node.lines_before;
             }
+            found.push_back(Found::Body(open.node));
             if node.kind == PartKind::Multipart && node.first_child.is_none() {
                 self.add_empty_part(open.node);
             }
@@ -289,6 +366,9 @@ impl Scanner<'_> {
         self.open.pop();
         if let Some(part) = self.tree.nodes.last_mut() {
             part.in_digest = false;
+            let content = Content::parse(b"", false);
+            (part.fragments, _) = Fragments::of(part, &content, b"", false, self.detail);
+            self.tree.fragments_bytes += part.fragments.len();
         }
     }
 

@@ -7,11 +7,108 @@
 //! *Never*: looks at a body.
 
 use ringpost_engine::layout::{Part, PartKind, TransferEncoding};
+use ringpost_engine::limits::SUMMARY_BYTES_MAX;
 
+use super::Detail;
 use super::content::{Content, Parameter};
 use super::envelope;
 use super::scan::{Node, Tree};
 use super::wire::Writer;
+
+/// What an entity's header gives to BODY and BODYSTRUCTURE, made once when the header has ended.
+#[derive(Debug, Default)]
+pub(super) struct Fragments {
+    /// A leaf's type, parameters, id, description and encoding; a multipart's subtype.
+    basic: Vec<u8>,
+    /// Extension data, with the space before each.
+    extension: Vec<u8>,
+    /// ENVELOPE, of the message and of enclosed ones.
+    pub envelope: Vec<u8>,
+    /// Whether a leaf has a line count.
+    has_lines: bool,
+    /// Whether a piece was too long for any summary.
+    is_too_long: bool,
+}
+
+impl Fragments {
+    /// Of an entity whose kind is decided. Returns whether something was left out.
+    pub fn of(
+        node: &Node,
+        content: &Content<'_>,
+        header: &[u8],
+        is_message: bool,
+        detail: &Detail,
+    ) -> (Fragments, bool) {
+        let (mut cut, mut is_too_long) = (false, false);
+        let mut render = |write: &mut dyn FnMut(&mut Writer) -> bool| {
+            let mut out = Writer::new(SUMMARY_BYTES_MAX, detail.string_bytes_max);
+            cut |= write(&mut out);
+            let (octets, strings_cut) = out.finish().unwrap_or_else(|| {
+                is_too_long = true;
+                Default::default()
+            });
+            cut |= strings_cut;
+            octets
+        };
+        let is_multipart = node.kind == PartKind::Multipart;
+        let mut fragments = Fragments {
+            basic: render(&mut |out| {
+                if is_multipart {
+                    out.string(&content.subtype)
+                } else {
+                    write_basic(node, content, out)
+                }
+                false
+            }),
+            extension: render(&mut |out| {
+                out.raw(b" ");
+                if is_multipart {
+                    write_parameters(&content.parameters, out);
+                } else {
+                    out.nstring(content.md5.as_deref());
+                }
+                write_extension(content, out);
+                false
+            }),
+            envelope: if is_message {
+                render(&mut |out| envelope::write(header, detail.addresses_max, out))
+            } else {
+                Vec::new()
+            },
+            has_lines: content.has_lines(),
+            is_too_long: false,
+        };
+        fragments.is_too_long = is_too_long;
+        (fragments, cut)
+    }
+
+    /// Octets of all of it; more than any summary holds when a piece was too long.
+    pub fn len(&self) -> usize {
+        if self.is_too_long {
+            return SUMMARY_BYTES_MAX + 1;
+        }
+        self.basic.len() + self.extension.len() + self.envelope.len()
+    }
+}
+
+/// body-fields of a leaf, behind its media type (rfc3501#9).
+fn write_basic(node: &Node, content: &Content<'_>, out: &mut Writer) {
+    if node.opaque {
+        out.raw(b"\"application\" \"octet-stream\"");
+    } else {
+        out.string(&content.media);
+        out.raw(b" ");
+        out.string(&content.subtype);
+    }
+    out.raw(b" ");
+    write_parameters(&content.parameters, out);
+    for text in [&content.id, &content.description] {
+        out.raw(b" ");
+        out.nstring(text.as_deref());
+    }
+    out.raw(b" ");
+    out.string(&content.encoding_name);
+}
 
 /// Which of the two forms is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,92 +119,47 @@ pub(super) enum Form {
     BodyStructure,
 }
 
-/// Writes one form of a message's structure.
-pub(super) struct Renderer<'a> {
-    /// The message.
-    pub message: &'a [u8],
-    /// Its scan.
-    pub tree: &'a Tree,
-    /// Which form.
-    pub form: Form,
-    /// Addresses of one envelope field.
-    pub addresses_max: usize,
-}
-
-impl Renderer<'_> {
-    /// Writes the entity and all inside it. Returns whether addresses were left out.
-    pub fn write(&self, index: usize, out: &mut Writer) -> bool {
-        let node = &self.tree.nodes[index];
-        let content = Content::parse(node.header(self.message), node.in_digest);
-        if out.is_full() {
-            return false;
-        }
-        out.raw(b"(");
-        let cut = match node.kind {
-            PartKind::Multipart => self.multipart(node, &content, out),
-            _ => self.single(node, &content, out),
-        };
-        out.raw(b")");
-        cut
+/// Writes the entity and all inside it: copies of fragments.
+pub(super) fn write(tree: &Tree, index: usize, form: Form, out: &mut Writer) {
+    let node = &tree.nodes[index];
+    if out.is_full() {
+        return;
     }
-
-    /// body-type-mpart: the bodies stand without spaces between them.
-    fn multipart(&self, node: &Node, content: &Content<'_>, out: &mut Writer) -> bool {
-        let mut cut = false;
+    out.raw(b"(");
+    if node.kind == PartKind::Multipart {
+        // body-type-mpart: the bodies stand without spaces between them.
         let mut child = node.first_child;
         while let Some(index) = child {
-            cut |= self.write(index, out);
-            child = self.tree.nodes[index].next_sibling;
+            write(tree, index, form, out);
+            child = tree.nodes[index].next_sibling;
         }
         out.raw(b" ");
-        out.string(&content.subtype);
-        if self.form == Form::BodyStructure {
-            out.raw(b" ");
-            write_parameters(&content.parameters, out);
-            write_extension(content, out);
-        }
-        cut
+        out.raw(&node.fragments.basic);
+    } else {
+        write_single(tree, node, form, out);
     }
+    if form == Form::BodyStructure {
+        out.raw(&node.fragments.extension);
+    }
+    out.raw(b")");
+}
 
-    /// body-type-1part.
-    fn single(&self, node: &Node, content: &Content<'_>, out: &mut Writer) -> bool {
-        let mut cut = false;
-        if node.opaque {
-            out.raw(b"\"application\" \"octet-stream\"");
-        } else {
-            out.string(&content.media);
-            out.raw(b" ");
-            out.string(&content.subtype);
-        }
+/// body-type-1part.
+fn write_single(tree: &Tree, node: &Node, form: Form, out: &mut Writer) {
+    out.raw(&node.fragments.basic);
+    out.raw(b" ");
+    out.number(node.body_end - node.body_start);
+    if let (PartKind::Message, Some(enclosed)) = (node.kind, node.first_child) {
+        // rfc9051#9 gives message/global the form that rfc3501 has for message/rfc822 alone.
         out.raw(b" ");
-        write_parameters(&content.parameters, out);
-        for text in [&content.id, &content.description] {
-            out.raw(b" ");
-            out.nstring(text.as_deref());
-        }
+        out.raw(&tree.nodes[enclosed].fragments.envelope);
         out.raw(b" ");
-        out.string(&content.encoding_name);
+        write(tree, enclosed, form, out);
         out.raw(b" ");
-        out.number(node.body_end - node.body_start);
-        if let (PartKind::Message, Some(enclosed)) = (node.kind, node.first_child) {
-            // rfc9051#9 gives message/global the form that rfc3501 has for message/rfc822 alone.
-            let header = self.tree.nodes[enclosed].header(self.message);
-            out.raw(b" ");
-            cut |= envelope::write(header, self.addresses_max, out);
-            out.raw(b" ");
-            cut |= self.write(enclosed, out);
-            out.raw(b" ");
-            out.number(node.lines as usize);
-        } else if content.has_lines() {
-            out.raw(b" ");
-            out.number(node.lines as usize);
-        }
-        if self.form == Form::BodyStructure {
-            out.raw(b" ");
-            out.nstring(content.md5.as_deref());
-            write_extension(content, out);
-        }
-        cut
+        out.number(node.lines as usize);
+    } else if node.fragments.has_lines {
+        out.raw(b" ");
+        out.number(node.lines as usize);
     }
 }
 
@@ -182,7 +234,9 @@ fn part(tree: &Tree, node: &Node, path: Vec<u32>) -> Part {
         body_end: node.body_end as u32,
         lines: node.lines,
         nested_text_start: nested_text_start as u32,
-        decoded_size: (node.encoding == TransferEncoding::Identity)
-            .then_some((node.body_end - node.body_start) as u32),
+        decoded_size: match node.encoding {
+            TransferEncoding::Identity => Some((node.body_end - node.body_start) as u32),
+            _ => node.decoded_size,
+        },
     }
 }

@@ -3,8 +3,11 @@
 use ringpost_engine::layout::{Part, PartKind, Summary, SummaryView, TransferEncoding, flag};
 use ringpost_engine::limits::SUMMARY_BYTES_MAX;
 
-use super::{Scope, contains_text, scan, summarise};
-use crate::limits::{DOT_LINES_MAX, MIME_ADDRESSES_MAX, MIME_DEPTH_MAX, MIME_PARTS_MAX};
+use super::testing::{Seeded, broken_message, mail};
+use super::{Scope, Summariser, TextNeedle, TextSearch, contains_text, scan, summarise};
+use crate::limits::{
+    DOT_LINES_MAX, MIME_ADDRESSES_MAX, MIME_DEPTH_MAX, MIME_PARTS_MAX, SUMMARISE_STEP_BYTES,
+};
 
 /// Reads ENVELOPE and BODY as a strict client does: rfc3501#9, with message/global as in rfc9051#9.
 struct Grammar<'a> {
@@ -450,14 +453,15 @@ fn hostile_headers_fit_the_summary() {
     let many = summary(addresses.as_bytes());
     assert_eq!(many.flags, flag::STRUCTURE_CUT);
     let long = format!("Subject: {}\r\n\r\n", "\u{fc}".repeat(2_000_000));
-    assert_eq!(summary(long.as_bytes()).flags, flag::STRUCTURE_CUT | flag::HEADER_8BIT);
+    let too_long = flag::STRUCTURE_CUT | flag::FIELDS_OVERFLOW;
+    assert_eq!(summary(long.as_bytes()).flags, too_long | flag::HEADER_8BIT);
     let quotes = "\"\\\"\\\\\" <\"\\\"\\\\\"@x>,".repeat(50_000);
     let headers: String =
         ["From", "Sender", "Reply-To", "To", "Cc", "Bcc"].map(|f| format!("{f}: {quotes}\r\n")).concat();
-    assert_eq!(summary(headers.as_bytes()).flags, flag::STRUCTURE_CUT);
+    assert_eq!(summary(headers.as_bytes()).flags, too_long);
     let parameters: String = (0..20_000).map(|n| format!("; p{n}=\"{}\"", "\\\\".repeat(500))).collect();
     let types = format!("Content-Type: a/b{parameters}\r\nContent-Disposition: c{parameters}\r\n\r\n");
-    assert_eq!(summary(types.as_bytes()).flags, flag::STRUCTURE_CUT);
+    assert_eq!(summary(types.as_bytes()).flags, too_long);
     summary("(".repeat(1_000_000).as_bytes());
     summary(format!("From: {}\r\n", "(".repeat(500_000)).as_bytes());
     summary(format!("From: {}\r\n", "<".repeat(500_000)).as_bytes());
@@ -466,15 +470,25 @@ fn hostile_headers_fit_the_summary() {
 
 #[test]
 fn the_last_resort_is_valid_as_well() {
-    let summary = super::without_structure(NUMBERED.as_bytes());
-    Grammar::check_summary(&summary);
-    assert_eq!(Summary::decode(&summary.encode()), Some(summary.clone()));
-    assert_eq!((summary.flags, summary.parts.len()), (flag::STRUCTURE_CUT | flag::FIELDS_OVERFLOW, 1));
+    let (body, bodystructure) = super::summariser::opaque(7);
+    Grammar::check_summary(&Summary {
+        envelope: "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)".into(),
+        body,
+        bodystructure,
+        ..Summary::default()
+    });
 }
 
 /// Steps for `unit` repeated: must grow as the message grows.
 fn steps(head: &str, unit: &str, count: usize) -> usize {
-    scan::scan(format!("{head}{}", unit.repeat(count)).as_bytes(), MIME_PARTS_MAX).steps
+    let message = format!("{head}{}", unit.repeat(count)).into_bytes();
+    let mut scanner = scan::Scanner::new(&super::summariser::DETAILS[0]);
+    let mut found = std::collections::VecDeque::new();
+    while scanner.line(&message, message.len(), &mut found) {
+        found.clear();
+    }
+    scanner.finish(&message, &mut found);
+    scanner.tree.steps
 }
 
 #[test]
@@ -505,59 +519,11 @@ fn the_scan_is_linear() {
     }
 }
 
-/// A small generator, the same numbers every time.
-struct Seeded(u64);
-
-impl Seeded {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-}
-
 #[test]
 fn any_octets_give_a_valid_summary() {
-    const PIECES: [&[u8]; 28] = [
-        b"Content-Type: ",
-        b"multipart/mixed",
-        b"multipart/digest",
-        b"message/rfc822",
-        b"text/plain",
-        b"; boundary=a",
-        b"; boundary=\"a b\"",
-        b"; charset=koi8-r",
-        b"\r\n",
-        b"\r\n\r\n",
-        b"\n",
-        b"\r",
-        b"\0",
-        b"\xfc",
-        b"--a\r\n",
-        b"--a b\r\n",
-        b"--a--\r\n",
-        b"From: ",
-        b"a@b",
-        b"<",
-        b">",
-        b"\"",
-        b"(",
-        b"\\",
-        b": ;,@",
-        b"=?utf-8?q?=C3?=",
-        b"Content-Disposition: a; b*0*=c''%41",
-        b"Content-Transfer-Encoding: base64",
-    ];
     let mut seeded = Seeded(0x5eed);
     for _ in 0..3_000 {
-        let mut message = Vec::new();
-        for _ in 0..seeded.below(60) {
-            match seeded.below(8) {
-                0 => message.push(seeded.below(256) as u8),
-                _ => message.extend_from_slice(PIECES[seeded.below(PIECES.len())]),
-            }
-        }
+        let message = broken_message(&mut seeded);
         let encoded = summary(&message).encode();
         let view = SummaryView::new(&encoded).unwrap();
         contains_text(&message, &view, "no such text", Scope::Text);
@@ -571,4 +537,159 @@ fn truncations_of_a_real_message_give_valid_summaries() {
     for len in 0..NUMBERED.len() {
         summary(&NUMBERED.as_bytes()[..len]);
     }
+}
+
+/// The summary of a message that arrives in pieces of these sizes, in turn.
+fn arriving(message: &[u8], sizes: &mut dyn FnMut() -> usize) -> Summary {
+    let mut summariser = Summariser::new();
+    let mut arrived = 0;
+    while arrived < message.len() {
+        arrived = message.len().min(arrived + sizes().max(1));
+        // Sometimes the next piece comes before the last one is looked at.
+        summariser.advance(&message[..arrived]);
+    }
+    loop {
+        match summariser.finish(message) {
+            Ok(summary) => return summary,
+            Err(unfinished) => summariser = unfinished,
+        }
+    }
+}
+
+#[test]
+fn a_summary_is_the_same_however_the_message_arrives() {
+    let mut seeded = Seeded(0xcafe);
+    for round in 0..300 {
+        let message = if round % 2 == 0 { broken_message(&mut seeded) } else { mail(&mut seeded).octets };
+        let whole = summary(&message);
+        assert_eq!(arriving(&message, &mut || 1), whole, "octet by octet, round {round}");
+        for _ in 0..3 {
+            assert_eq!(arriving(&message, &mut || seeded.below(90)), whole, "round {round}");
+        }
+    }
+}
+
+#[test]
+fn a_summary_that_needs_less_detail_is_the_same_however_the_message_arrives() {
+    let parameters: String = (0..99).map(|n| format!("; p{n}=\"{}\"", "\\\\".repeat(5_000))).collect();
+    let part = format!("--b\r\nContent-Type: a/b{parameters}\r\n\r\n");
+    let message = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", part.repeat(4));
+    let whole = summary(message.as_bytes());
+    assert_eq!((whole.flags, whole.parts.len()), (flag::STRUCTURE_CUT, 5));
+    let mut seeded = Seeded(7);
+    assert_eq!(arriving(message.as_bytes(), &mut || seeded.below(100_000)), whole);
+}
+
+#[test]
+fn a_step_is_bounded_whatever_the_message() {
+    let flood = |unit: &str| unit.repeat(3 * SUMMARISE_STEP_BYTES / unit.len());
+    let multipart = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
+    for message in [
+        flood("a: b\r\n"),
+        format!("Subject: {}", flood("x ")),
+        format!("\r\n{}", flood("word ")),
+        format!("\r\n--{}", flood("-")),
+        format!("Content-Transfer-Encoding: base64\r\n\r\n{}", flood("QUJD\r\n")),
+        format!("{multipart}{}", flood("--b\r\n\r\nx\r\n")),
+    ] {
+        let mut summariser = Summariser::new();
+        let mut steps = 1;
+        while !summariser.advance(message.as_bytes()) {
+            steps += 1;
+        }
+        let least = message.len() / (2 * SUMMARISE_STEP_BYTES);
+        assert!(steps >= least.max(2), "{steps} steps for {} octets", message.len());
+        assert!(steps <= 12, "{steps} steps for {} octets", message.len());
+    }
+}
+
+#[test]
+fn the_filter_never_hides_what_a_search_finds() {
+    let mut seeded = Seeded(0xf1);
+    let mut found = 0;
+    for _ in 0..400 {
+        let mail = mail(&mut seeded);
+        let encoded = summary(&mail.octets).encode();
+        let view = SummaryView::new(&encoded).unwrap();
+        for text in &mail.texts {
+            let folded = super::fold(text);
+            let places: Vec<usize> = folded.char_indices().map(|(at, _)| at).chain([folded.len()]).collect();
+            for _ in 0..8 {
+                let start = seeded.below(places.len());
+                let end = (start + 1 + seeded.below(12)).min(places.len() - 1).max(start);
+                let needle = &folded[places[start]..places[end]];
+                assert!(contains_text(&mail.octets, &view, needle, Scope::Text), "{needle:?} in {folded:?}");
+                assert!(TextNeedle::new(needle).might_be_in(&view), "{needle:?}");
+                found += 1;
+            }
+        }
+        // Strings of other mails: found or not, the filter must not contradict.
+        for needle in ["KLEINE", "\u{6771}\u{4eac}", "\u{41c}\u{418}\u{420}", "SUBJECT: A", "=?", "QUOTED"] {
+            if contains_text(&mail.octets, &view, needle, Scope::Text) {
+                assert!(TextNeedle::new(needle).might_be_in(&view), "{needle:?}");
+            }
+        }
+    }
+    assert!(found > 5_000, "{found}");
+}
+
+#[test]
+fn what_a_search_finds_in_broken_mail_the_filter_lets_pass() {
+    let mut seeded = Seeded(0xbad);
+    for _ in 0..2_000 {
+        let message = broken_message(&mut seeded);
+        let encoded = summary(&message).encode();
+        let view = SummaryView::new(&encoded).unwrap();
+        for needle in
+            ["TEXT", "BOUNDARY=A", "A@B", "--A", "\u{fffd}", "CONTENT-TYPE: TEXT", "\r\n", ": ;,@", "KOI8"]
+        {
+            let needle_ready = TextNeedle::new(needle);
+            for scope in [Scope::Text, Scope::Body] {
+                if contains_text(&message, &view, needle, scope) {
+                    assert!(needle_ready.might_be_in(&view), "{needle:?} in {}", text(&message));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn search_windows_of_any_length_give_the_same_answer() {
+    let mut seeded = Seeded(0x11);
+    for _ in 0..200 {
+        let mail = mail(&mut seeded);
+        let encoded = summary(&mail.octets).encode();
+        let view = SummaryView::new(&encoded).unwrap();
+        for text in mail.texts.iter().chain([&"no such text".to_owned()]) {
+            let folded = super::fold(text);
+            let needle = TextNeedle::new(&folded);
+            let mut search = TextSearch::new(&view, Scope::Text);
+            let mut steps = 0;
+            while let Some(window) = search.wants() {
+                steps += 1;
+                assert!(steps < 100, "a search must end");
+                search.step(&mail.octets[window.start as usize..window.end as usize], &needle);
+            }
+            assert_eq!(search.answer(), Some(contains_text(&mail.octets, &view, &folded, Scope::Text)));
+        }
+    }
+}
+
+#[test]
+fn decoded_sizes_are_what_decoding_gives() {
+    let mut seeded = Seeded(0x51e);
+    let mut known = 0;
+    for round in 0..600 {
+        let message = if round % 2 == 0 { broken_message(&mut seeded) } else { mail(&mut seeded).octets };
+        for part in summary(&message).parts {
+            let Some(size) = part.decoded_size else { continue };
+            let mut decoded = Vec::new();
+            let mut decoder = super::decode::Decoder::new(part.encoding);
+            decoder.push(&message[part.body_start as usize..part.body_end as usize], &mut decoded);
+            decoder.finish(&mut decoded);
+            assert_eq!(decoded.len(), size as usize, "{:?} in {}", part, text(&message));
+            known += usize::from(part.encoding == TransferEncoding::Base64);
+        }
+    }
+    assert!(known > 100, "{known}");
 }

@@ -13,27 +13,49 @@ use super::decode::Decoder;
 /// between two of them dropped, raw 8-bit octets read as UTF-8 or windows-1252.
 pub fn decode_words(value: &[u8]) -> String {
     let mut text = String::with_capacity(value.len());
-    let mut run = Run::default();
-    let mut rest = value;
-    while let Some(start) = memchr::memmem::find(rest, b"=?") {
-        let Some(word) = EncodedWord::parse(&rest[start..]) else {
-            run.end(&mut text);
-            text.push_str(&charset::decode_unlabelled(&rest[..start + 2]));
-            rest = &rest[start + 2..];
-            continue;
-        };
-        let between = &rest[..start];
-        let joins_words = run.is_open() && between.trim_ascii().is_empty();
-        if !joins_words {
-            run.end(&mut text);
-            text.push_str(&charset::decode_unlabelled(between));
-        }
-        run.add(&word, &mut text);
-        rest = &rest[start + word.len..];
-    }
-    run.end(&mut text);
-    text.push_str(&charset::decode_unlabelled(rest));
+    let mut decoder = WordDecoder::default();
+    decoder.push(value, &mut text);
+    decoder.finish(&mut text);
     text
+}
+
+/// [`decode_words`] of a value that comes in pieces. A piece ends before white space, so that no word is cut and
+/// what stands between two words is seen whole.
+#[derive(Debug, Default)]
+pub(super) struct WordDecoder {
+    run: Run,
+}
+
+impl WordDecoder {
+    /// Appends the text of the next piece; what may still be joined waits.
+    pub fn push(&mut self, piece: &[u8], text: &mut String) {
+        let mut rest = piece;
+        while let Some(start) = memchr::memmem::find(rest, b"=?") {
+            let Some(word) = EncodedWord::parse(&rest[start..]) else {
+                self.run.end(text);
+                text.push_str(&charset::decode_unlabelled(&rest[..start + 2]));
+                rest = &rest[start + 2..];
+                continue;
+            };
+            let between = &rest[..start];
+            let joins_words = self.run.is_open() && between.trim_ascii().is_empty();
+            if !joins_words {
+                self.run.end(text);
+                text.push_str(&charset::decode_unlabelled(between));
+            }
+            self.run.add(&word, text);
+            rest = &rest[start + word.len..];
+        }
+        if !rest.is_empty() {
+            self.run.end(text);
+            text.push_str(&charset::decode_unlabelled(rest));
+        }
+    }
+
+    /// Appends what waits.
+    pub fn finish(&mut self, text: &mut String) {
+        self.run.end(text);
+    }
 }
 
 /// `=?charset?B?…?=` (rfc2047#2).
@@ -76,22 +98,27 @@ impl<'a> EncodedWord<'a> {
 
 /// Adjacent words of one charset: their octets are joined before they are decoded, because mailers cut
 /// characters in two (against rfc2047#5).
-#[derive(Default)]
-struct Run<'a> {
-    charset: Option<&'a [u8]>,
+#[derive(Debug, Default)]
+struct Run {
+    charset: Option<Vec<u8>>,
     octets: Vec<u8>,
 }
 
-impl<'a> Run<'a> {
+/// Octets of words that are joined; a run of more is decoded in several pieces, cut between words.
+const RUN_BYTES_MAX: usize = 64 * 1024;
+
+impl Run {
     fn is_open(&self) -> bool {
         self.charset.is_some()
     }
 
-    fn add(&mut self, word: &EncodedWord<'a>, text: &mut String) {
-        if self.charset.is_some_and(|charset| !charset.eq_ignore_ascii_case(word.charset)) {
+    fn add(&mut self, word: &EncodedWord<'_>, text: &mut String) {
+        let joins = self.octets.len() < RUN_BYTES_MAX
+            && self.charset.as_ref().is_some_and(|charset| charset.eq_ignore_ascii_case(word.charset));
+        if !joins {
             self.end(text);
+            self.charset = Some(word.charset.to_vec());
         }
-        self.charset = Some(word.charset);
         if word.encoding == TransferEncoding::QuotedPrintable {
             // rfc2047#4.2: `_` is a space, whatever the charset.
             let spaced: Vec<u8> = word.octets.iter().map(|&b| if b == b'_' { b' ' } else { b }).collect();
@@ -105,7 +132,7 @@ impl<'a> Run<'a> {
 
     fn end(&mut self, text: &mut String) {
         if let Some(charset) = self.charset.take() {
-            text.push_str(&charset::decode(&self.octets, charset));
+            text.push_str(&charset::decode(&self.octets, &charset));
             self.octets.clear();
         }
     }
