@@ -1,96 +1,91 @@
 //! SEARCH over a generated mailbox finds what a naive reading of its words finds.
 //!
-//! *Owns*: mailbox, keys and the oracle, all chosen by the octets. *Promises*: a wrong, missing or repeated
+//! *Owns*: the keys and the oracle, chosen by the octets. *Promises*: a wrong, missing or repeated
 //! number fails. *Assumes*: messages of plain ASCII; what charsets do is `mime_text`'s. *Never*: asks for what
 //! the oracle does not know.
 
-use ringpost::proto::Service;
+use std::collections::BTreeMap;
 
 use super::choices::Choices;
-use super::world::{World, server};
+use super::mails::{DAYS, FLAGS, MESSAGES_MAX, Mail, NAMES, WORDS, ask, mailbox};
+use super::world::World;
 
-const ALICE: &str = "alice@example.test";
-const WORDS: [&str; 6] = ["plan", "Plan B", "report", "an", "x", "quarterly report"];
-const NAMES: [&str; 3] = ["ann@elsewhere.test", "bob@example.test", "Carol <carol@example.org>"];
-const FLAGS: [&str; 5] = ["\\Seen", "\\Flagged", "\\Answered", "\\Deleted", "Work"];
-/// Days of January 2022; the world's clock stands on the first.
-const DAYS: usize = 5;
-const MESSAGES_MAX: usize = 8;
 const DEPTH_MAX: usize = 4;
 const QUESTIONS_MAX: usize = 8;
-
-/// A message as the oracle knows it.
-struct Mail {
-    uid: usize,
-    from: &'static str,
-    subject: &'static str,
-    body: &'static str,
-    sent_day: usize,
-    arrived_day: usize,
-    flags: Vec<&'static str>,
-    octets: usize,
-}
 
 /// Builds a mailbox, then asks until nothing is left to choose with.
 pub fn run(octets: &[u8]) {
     let mut choices = Choices(octets);
-    let mut world = World::new(1, &server());
-    world.connect(1, Service::Imap, true);
-    world.receive(1, format!("l LOGIN {ALICE} secret\r\nl SELECT INBOX\r\n").as_bytes());
-    let mails = mailbox(&mut choices, &mut world);
+    let (mut world, mails) = mailbox(&mut choices);
     for _ in 0..QUESTIONS_MAX {
         let mut key = String::new();
         let found = ask_for(&mut choices, &mails, DEPTH_MAX, &mut key);
         let numbers: Vec<usize> =
             (0..mails.len()).filter(|&index| found[index]).map(|index| index + 1).collect();
-        answers(&mut world, &format!("SEARCH {key}"), &numbers);
         let uids: Vec<usize> = numbers.iter().map(|number| mails[number - 1].uid).collect();
-        answers(&mut world, &format!("UID SEARCH {key}"), &uids);
+        for (prefix, numbers) in [("", &numbers), ("UID ", &uids)] {
+            untagged(&mut world, &format!("{prefix}SEARCH {key}"), numbers);
+            extended(&mut world, prefix, &key, numbers);
+        }
+        saved(&mut world, &key, &numbers);
         if choices.is_over() {
             break;
         }
     }
 }
 
-/// Asks and compares with the numbers that should be found.
-fn answers(world: &mut World, command: &str, numbers: &[usize]) {
-    let before = world.heard(1).len();
-    world.receive(1, format!("s {command}\r\n").as_bytes());
-    let heard = String::from_utf8_lossy(&world.heard(1)[before..]).into_owned();
+/// The answer of rfc3501#7.2.5.
+fn untagged(world: &mut World, command: &str, numbers: &[usize]) {
+    let heard = ask(world, command);
     let wanted: String = numbers.iter().map(|number| format!(" {number}")).collect();
     assert!(heard.starts_with(&format!("* SEARCH{wanted}\r\ns OK")), "{command}: {heard}, not {wanted}");
 }
 
-/// Appends some messages and expunges some of them again.
-fn mailbox(choices: &mut Choices<'_>, world: &mut World) -> Vec<Mail> {
-    let mut mails = Vec::new();
-    for uid in 1..=1 + choices.below(MESSAGES_MAX) {
-        let (from, subject, body) = (choices.pick(&NAMES), choices.pick(&WORDS), choices.pick(&WORDS));
-        let (sent_day, arrived_day) = (1 + choices.below(DAYS), 1 + choices.below(DAYS));
-        let chosen = choices.below(1 << FLAGS.len());
-        let flags: Vec<_> =
-            (0..FLAGS.len()).filter(|bit| chosen >> bit & 1 == 1).map(|bit| FLAGS[bit]).collect();
-        let padding = "p".repeat(choices.below(40));
-        let message = format!(
-            "From: {from}\r\nSubject: {subject}\r\nDate: {sent_day} Jan 2022 09:00:00 +0000\r\n\r\n\
-             {body}\r\n{padding}\r\n"
-        );
-        let octets = message.len();
-        let command = format!(
-            "a APPEND INBOX ({}) \"0{arrived_day}-Jan-2022 12:00:00 +0000\" {{{octets}+}}\r\n{message}\r\n",
-            flags.join(" ")
-        );
-        world.receive(1, command.as_bytes());
-        mails.push(Mail { uid, from, subject, body, sent_day, arrived_day, flags, octets });
+/// The answers of rfc4731#3.1 and rfc9394#3.1.
+fn extended(world: &mut World, prefix: &str, key: &str, numbers: &[usize]) {
+    let command = format!("{prefix}SEARCH RETURN (MIN MAX COUNT ALL) {key}");
+    let told = esearch(&ask(world, &command));
+    let told = |name: &str| told.get(name).map(|value| expanded(value));
+    assert_eq!(told("COUNT"), Some(vec![numbers.len()]), "{command}");
+    assert_eq!(told("ALL").unwrap_or_default(), numbers, "{command}");
+    assert_eq!(told("MIN").unwrap_or_default(), numbers.first().copied().into_iter().collect::<Vec<_>>());
+    assert_eq!(told("MAX").unwrap_or_default(), numbers.last().copied().into_iter().collect::<Vec<_>>());
+    for (range, wanted) in [
+        ("2:3", numbers.iter().skip(1).take(2).copied().collect::<Vec<_>>()),
+        ("-1:-2", numbers[numbers.len().saturating_sub(2)..].to_vec()),
+    ] {
+        let command = format!("{prefix}SEARCH RETURN (PARTIAL {range}) {key}");
+        let heard = ask(world, &command);
+        let (_, after) = heard.split_once(&format!("PARTIAL ({range} ")).expect("a part");
+        assert_eq!(expanded(after.split_once(')').expect("its end").0), wanted, "{command}: {heard}");
     }
-    for index in (0..mails.len()).rev() {
-        if choices.below(4) == 1 {
-            let uid = mails.remove(index).uid;
-            let command = format!("e UID STORE {uid} +FLAGS.SILENT (\\Deleted)\r\ne UID EXPUNGE {uid}\r\n");
-            world.receive(1, command.as_bytes());
-        }
-    }
-    mails
+}
+
+/// What is saved is what `$` stands for (rfc5182#2.1).
+fn saved(world: &mut World, key: &str, numbers: &[usize]) {
+    let heard = ask(world, &format!("SEARCH RETURN (SAVE) {key}"));
+    assert!(heard.starts_with("s OK"), "{heard}");
+    untagged(world, "SEARCH $", numbers);
+}
+
+/// The names and values of an ESEARCH answer.
+fn esearch(heard: &str) -> BTreeMap<String, String> {
+    let line = heard.lines().next().unwrap_or_default();
+    let rest = line.strip_prefix("* ESEARCH (TAG \"s\")").unwrap_or_else(|| panic!("{heard}"));
+    let words: Vec<&str> = rest.split_whitespace().filter(|word| *word != "UID").collect();
+    words.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
+}
+
+/// The numbers of a set, in order; none of `NIL`.
+fn expanded(set: &str) -> Vec<usize> {
+    let number = |text: &str| text.parse::<usize>().unwrap_or_else(|_| panic!("{set}"));
+    let ranges = set.split(',').filter(|range| *range != "NIL");
+    ranges
+        .flat_map(|range| {
+            let (first, last) = range.split_once(':').unwrap_or((range, range));
+            number(first)..=number(last)
+        })
+        .collect()
 }
 
 /// Writes a key and returns which messages it means.
@@ -161,7 +156,7 @@ fn leaf(kind: usize, choices: &mut Choices<'_>, mails: &[Mail], key: &mut String
             })
         }
         5 => {
-            let (octets, larger) = (100 + choices.below(60), choices.below(2) == 0);
+            let (octets, larger) = (150 + choices.below(100), choices.below(2) == 0);
             key.push_str(&format!("{} {octets}", if larger { "LARGER" } else { "SMALLER" }));
             each(&|mail| if larger { mail.octets > octets } else { mail.octets < octets })
         }
@@ -183,7 +178,9 @@ fn body(mail: &Mail) -> String {
 
 /// The header, field by field, and the body.
 fn text(mail: &Mail) -> String {
-    let Mail { from, subject, sent_day, .. } = mail;
+    let Mail { from, subject, sent_day, id, references, .. } = mail;
+    let named: String = references.iter().map(|id| format!(" <{id}@example.test>")).collect();
+    let named = if named.is_empty() { named } else { format!("References:{named}\n") };
     let header = format!("From: {from}\nSubject: {subject}\nDate: {sent_day} Jan 2022 09:00:00 +0000\n");
-    header + &body(mail)
+    header + &format!("Message-ID: <{id}@example.test>\n{named}") + &body(mail)
 }

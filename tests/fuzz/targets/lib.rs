@@ -9,6 +9,7 @@ pub mod imap_search;
 pub mod imap_session;
 pub mod inflate;
 pub mod log_change;
+pub mod mails;
 pub mod mime_fields;
 pub mod mime_keys;
 pub mod mime_summarise;
