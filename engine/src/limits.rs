@@ -64,8 +64,9 @@ pub const RECORD_STRING_BYTES_MAX: usize = 65_535;
 pub const RECORD_UID_RANGES_MAX: usize = 524_288;
 /// Bytes of one message the format can hold, whatever the configuration allows.
 pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
-/// Bytes of one encoded summary.
-pub const SUMMARY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one encoded summary: room for the structure of a message with [`PARTS_STORED_MAX`] plain parts, which
+/// takes about 2.5 MB.
+pub const SUMMARY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of a segment file.
 pub const SEGMENT_BYTES: u64 = 128 * 1024 * 1024;
 /// Bytes after which a batch takes no further record; a larger record gets a batch of its own.

@@ -3,8 +3,8 @@
 //! Flipped bits are the simulation's; here every sum is right and what it covers is not.
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, Flags, NewBody, Services};
-use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, SegmentId, ShardId};
+use ringpost_engine::change::{Change, Flags, NewBody, NewMessage, QuotaLimits, Rights, Services};
+use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, SegmentId, ShardId, Uid};
 use ringpost_engine::io::{Disk, FileId, IoRequest};
 use ringpost_engine::log::BLOCK;
 use ringpost_engine::log::batch::{self, BatchMeta};
@@ -38,7 +38,25 @@ fn image(seed: &mut Seed) -> FakeDisk {
             let body = store.append_body(account, body, Now::default()).expect("room");
             let deliver =
                 Change::Deliver { mailbox: MailboxId(1), body, flags: Flags::default(), internal_ms: 1 };
-            let change = if step < 3 { create } else { deliver };
+            let change = match step {
+                0..3 => create,
+                20 => Change::Append {
+                    mailbox: MailboxId(1),
+                    messages: vec![NewMessage { body, flags: Flags::default(), internal_ms: 1 }; 3],
+                    replaces: Some((MailboxId(1), Uid(1))),
+                },
+                21 => Change::Metadata {
+                    mailbox: Some(MailboxId(1)),
+                    entries: vec![("/shared/comment".to_owned(), Some(Bytes::from_static(b"value")))],
+                },
+                22 => Change::Acl {
+                    mailbox: MailboxId(1),
+                    identifier: "anyone".to_owned(),
+                    rights: Some(Rights::READ),
+                },
+                23 => Change::Quota { limits: QuotaLimits { messages: Some(9), ..QuotaLimits::default() } },
+                _ => deliver,
+            };
             store.append(account, change, Now::default()).expect("room");
             while let Some((id, request)) = store.poll_io() {
                 store.complete(id, disk.perform(&request));

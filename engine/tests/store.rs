@@ -5,6 +5,7 @@ use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Services};
 use ringpost_engine::error::{Error, Refused};
 use ringpost_engine::ids::{AccountId, MailboxId, Now, ShardId, Uid};
 use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult};
+use ringpost_engine::limits::SUMMARY_BYTES_MAX;
 use ringpost_engine::store::{Applied, Options, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
 use ringpost_engine::testing::seed::Seed;
@@ -172,6 +173,25 @@ fn an_idle_log_vouches_for_its_last_batch_once() {
         drive(&mut store, &mut disk);
     }
     assert_eq!(store.stats().batches, batches + 1);
+}
+
+#[test]
+fn the_largest_summary_fits_a_usual_segment_and_a_larger_one_nowhere() {
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let (mut store, _) = Store::open(&mut disk, Options::new(ShardId(0), 77), Now::default()).expect("opens");
+    let (account, inbox) = account(&mut store, &mut disk);
+    let body = |summary_bytes: usize| NewBody {
+        parts: vec![Bytes::from_static(b"x")],
+        summary: Bytes::from(vec![7; summary_bytes]),
+    };
+    let larger = store.append_body(account, body(SUMMARY_BYTES_MAX + 1), Now::default());
+    assert_eq!(larger, Err(Refused::TooLarge));
+    let body = store.append_body(account, body(SUMMARY_BYTES_MAX), Now::default()).expect("room");
+    let change = Change::Deliver { mailbox: inbox, body, flags: Flags::default(), internal_ms: 5 };
+    store.append(account, change, Now::default()).expect("room");
+    drive(&mut store, &mut disk);
+    let stored = store.body(body).expect("stored").summary;
+    assert_eq!(store.bytes(stored).expect("mapped"), vec![7; SUMMARY_BYTES_MAX]);
 }
 
 #[test]

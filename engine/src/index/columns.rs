@@ -43,7 +43,7 @@ struct Mark {
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     marks: Vec<Mark>,
-    blocks: Vec<Box<Block>>,
+    blocks: Vec<Block>,
     len: usize,
 }
 
@@ -142,8 +142,13 @@ impl Columns {
         assert!(last.is_none_or(|last| last < message.uid), "I11: UIDs only grow");
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ROWS) {
             let start = u32::try_from(self.len).expect("I11: no more messages than UIDs");
+            if self.blocks.is_empty() {
+                // Most mailboxes have one block for ever.
+                self.marks.reserve_exact(1);
+                self.blocks.reserve_exact(1);
+            }
             self.marks.push(Mark { start, first: message.uid.0, unseen: 0, newest: 0 });
-            self.blocks.push(Box::default());
+            self.blocks.push(Block::default());
         }
         if let (Some(mark), Some(block)) = (self.marks.last_mut(), self.blocks.last_mut()) {
             mark.unseen += unseen(message.flags);
