@@ -48,6 +48,10 @@ pub const IMAP_LINE_BEFORE_LOGIN_BYTES_MAX: usize = 8_192;
 pub const IMAP_LITERAL_BYTES_MAX: usize = 1024 * 1024;
 /// Octets of all literals of one IMAP command before login.
 pub const IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX: usize = 4_096;
+/// Octets of one IMAP literal that a client may send without waiting where LITERAL- is announced (rfc7888#5).
+pub const IMAP_LITERAL_UNASKED_BYTES_MAX: u64 = 4_096;
+/// Parts of one message that CATENATE puts together (rfc4469).
+pub const IMAP_CATENATE_PARTS_MAX: usize = 1_024;
 /// Octets of an IMAP command's tag.
 pub const IMAP_TAG_BYTES_MAX: usize = 255;
 /// Octets of refused IMAP input (over-long lines, over-size `{n+}` literals) read and dropped before the

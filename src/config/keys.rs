@@ -145,6 +145,18 @@ pub const KEYS: &[Key] = &[
         "Least seconds between logins that POP3 announces; 0: none.",
     ),
     Key {
+        name: "imap.literals",
+        kind: Kind::Choice(&["plus", "minus"]),
+        default: "\"plus\"",
+        comment: "Literals that IMAP clients send unasked (rfc7888): LITERAL+, or LITERAL- with 4096 octets at most.",
+    },
+    Key {
+        name: "imap.legacy_8bit_headers",
+        kind: Kind::Switch,
+        default: "false",
+        comment: "Whether APPEND takes 8-bit headers without ENABLE UTF8=ACCEPT (rfc9755 forbids it; for migrations).",
+    },
+    Key {
         name: "delivery.subaddress_separator",
         kind: Kind::Choice(&["+", "-", "=", "#"]),
         default: "\"+\"",

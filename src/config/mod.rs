@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use keys::{KEYS, Key, Kind};
 pub use parse::{Value, Values};
 
-use crate::proto::{Server, Service};
+use crate::proto::{ImapPolicy, Server, Service};
 
 /// Where the server listens for one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +163,10 @@ impl Config {
             pop3_idle_timeout_ms: self.values.number("timeouts.pop3_idle_timeout_ms"),
             imap_idle_timeout_ms: self.values.number("timeouts.imap_idle_timeout_ms"),
             smtp_idle_timeout_ms: self.values.number("timeouts.smtp_idle_timeout_ms"),
+            imap: ImapPolicy {
+                literal_minus: self.values.text("imap.literals") == "minus",
+                legacy_8bit_headers: self.values.switch("imap.legacy_8bit_headers"),
+            },
         }
     }
 

@@ -72,6 +72,18 @@ pub struct Server {
     pub imap_idle_timeout_ms: u64,
     /// Milliseconds without input before an SMTP session ends (rfc5321#4.5.3.2.7: at least five minutes).
     pub smtp_idle_timeout_ms: u64,
+    /// What IMAP offers.
+    pub imap: ImapPolicy,
+}
+
+/// What an operator chooses of IMAP.
+#[derive(Clone, Debug, Default)]
+pub struct ImapPolicy {
+    /// Announce and enforce LITERAL- (rfc7888#5) in the place of LITERAL+.
+    pub literal_minus: bool,
+    /// Take APPENDed messages with 8-bit header fields from clients that enabled no UTF-8, which rfc9755#4
+    /// forbids.
+    pub legacy_8bit_headers: bool,
 }
 
 /// What a session knows of its connection.

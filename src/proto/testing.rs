@@ -46,6 +46,7 @@ impl<S: Session> Stage<S> {
             pop3_idle_timeout_ms: 2,
             imap_idle_timeout_ms: 3,
             smtp_idle_timeout_ms: 4,
+            imap: Default::default(),
         };
         let mut stage = Stage { session, input: Input::new(), crowded: false, store, server };
         stage.call(|session, _, cx| session.start(cx));

@@ -184,6 +184,7 @@ pub(super) fn server() -> Server {
         pop3_idle_timeout_ms: 1_000,
         imap_idle_timeout_ms: 1_000,
         smtp_idle_timeout_ms: 1_000,
+        imap: Default::default(),
     }
 }
 

@@ -177,5 +177,6 @@ fn server() -> Server {
         pop3_idle_timeout_ms: 200_000,
         imap_idle_timeout_ms: 400_000,
         smtp_idle_timeout_ms: 300_000,
+        imap: Default::default(),
     }
 }

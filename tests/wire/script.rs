@@ -175,6 +175,8 @@ fn set(server: &mut Server, fact: &str) -> Result<(), String> {
         "tls" => server.tls = value == "yes",
         "message_bytes_max" => server.message_bytes_max = number()?,
         "recipients_max" => server.recipients_max = number()?,
+        "imap_literal_minus" => server.imap.literal_minus = value == "yes",
+        "imap_legacy_8bit_headers" => server.imap.legacy_8bit_headers = value == "yes",
         "pop3_login_delay_s" => server.pop3_login_delay_s = Some(number()? as u32),
         _ => return Err(format!("no such fact: {name}")),
     }

@@ -14,6 +14,9 @@ use crate::proto::{Peer, Server};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
     Always,
+    /// By the operator's choice, one of the two (rfc7888#5).
+    LiteralPlus,
+    LiteralMinus,
     /// While STARTTLS would be taken.
     BeforeTls,
     /// While a login would be refused for want of TLS.
@@ -28,7 +31,8 @@ enum Shown {
 /// In the order in which they are shown.
 const CAPABILITIES: &[(&str, Shown)] = &[
     ("IMAP4rev1", Shown::Always),
-    ("LITERAL+", Shown::Always),
+    ("LITERAL+", Shown::LiteralPlus),
+    ("LITERAL-", Shown::LiteralMinus),
     ("SASL-IR", Shown::Always),
     ("ID", Shown::Always),
     ("ENABLE", Shown::Always),
@@ -52,6 +56,11 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("WITHIN", Shown::AfterLogin),
     ("PARTIAL", Shown::AfterLogin),
     ("SEARCH=FUZZY", Shown::AfterLogin),
+    ("CATENATE", Shown::AfterLogin),
+    ("MULTIAPPEND", Shown::AfterLogin),
+    ("REPLACE", Shown::AfterLogin),
+    ("URL-PARTIAL", Shown::AfterLogin),
+    ("UTF8=ACCEPT", Shown::AfterLogin),
     ("CONDSTORE", Shown::AfterLogin),
     ("COMPRESS=DEFLATE", Shown::Uncompressed),
 ];
@@ -78,6 +87,8 @@ pub fn write(text: &mut BytesMut, facts: Facts<'_>) {
     for &(name, shown) in CAPABILITIES {
         let now = match shown {
             Shown::Always => true,
+            Shown::LiteralPlus => !server.imap.literal_minus,
+            Shown::LiteralMinus => server.imap.literal_minus,
             Shown::BeforeTls => !logged_in && server.tls && !peer.tls,
             Shown::LoginDisabled => !logged_in && !may_log_in,
             Shown::LoginEnabled => !logged_in && may_log_in,

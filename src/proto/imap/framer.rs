@@ -1,6 +1,7 @@
 //! Commands out of received bytes: lines, and literals between them.
 //!
-//! *Owns*: where a command ends; which literal is APPEND's message; what happens to over-size input.
+//! *Owns*: where a command ends; which literals are streamed, because they are messages or parts of such
+//! (all of APPEND and REPLACE but a mailbox name); what happens to over-size input.
 //! *Promises*: the same frames for any chunking; a command is one slice, taken without a copy; of refused
 //! input nothing but a line's last `TAIL_BYTES` octets is left waiting, and only
 //! `limits::IMAP_SKIP_BYTES_MAX` of it is read. *Assumes*: nobody else consumes the input except between two
@@ -8,20 +9,22 @@
 //! and all, for the parser to read.
 //!
 //! ```text
-//!                 ┌─────────────────────────────────────────────────────────────┐
-//!                 ▼                                                             │
-//!          ┌──► Line ──line end──► Command ─────────────────────────────────────┤
-//!          │      │ │                                                           │
-//!   n octets      │ └─{n}: Continue─┬─► Literal                                 │
-//!          │      │   {n+}──────────┘      │                                    │
-//!          └──────│────────────────────────┘                                    │
-//!                 ├─APPEND's {n}: Message──► Deciding ──accept──► Streaming: Data│
-//!                 │                             │                      │        │
-//!                 │                           refuse                 Tail: Rest─┤
-//!                 │                             │ sync ─────────────────────────┤
-//!                 │                             ▼                               │
-//!                 └─too long, too large: Refused─► SkipLiteral ◄──► SkipLine ───┘
-//!                                                  over the skip bound: Close ──► Closed
+//!                 ┌──────────────────────────────────────────────────────────────────┐
+//!                 ▼                                                                  │
+//!          ┌──► Line ──line end──► Command ──────────────────────────────────────────┤
+//!          │      │ │                                                                │
+//!   n octets      │ └─{n}: Continue─┬─► Literal                                      │
+//!          │      │   {n+}──────────┘      │                                         │
+//!          └──────│────────────────────────┘     ┌──────── {n}: Text, announced ───┐ │
+//!                 │                              ▼                                 │ │
+//!                 ├─a message's {n}: Message──► Deciding ──accept──► Streaming: Data│ │
+//!                 │                              │                      │          │ │
+//!                 │                           refuse                   Tail ───────┘ │
+//!                 │                              │ sync                 └─line end: Text
+//!                 │                              ├───────────────────────────────────┤
+//!                 │                              ▼                                   │
+//!                 └─too long, too large: Refused─► SkipLiteral ◄──► SkipLine ────────┘
+//!                                                   over the skip bound: Close ──► Closed
 //! ```
 
 use bytes::Bytes;
@@ -41,17 +44,23 @@ pub enum Frame {
     Continue,
     /// A command without its last line end. Literals are inside as they came.
     Command(Bytes),
-    /// APPEND's message is announced: answer with [`CommandFramer::accept`] or [`CommandFramer::refuse`].
+    /// The first literal of APPEND or REPLACE that is streamed is announced: answer with
+    /// [`CommandFramer::accept`] or [`CommandFramer::refuse`].
     Message {
         /// The command up to the announcement.
         head: Bytes,
         /// What is announced.
         literal: Literal,
     },
-    /// Octets of the accepted message, in order, never empty.
+    /// Octets of the accepted literal, in order, never empty.
     Data(Bytes),
-    /// What follows the message on its last line; anything but nothing is a client's mistake.
-    Rest(Bytes),
+    /// What follows a streamed literal.
+    Text {
+        /// To the next announcement or to the end of the command.
+        text: Bytes,
+        /// The next literal, to be accepted or refused; none at the command's end.
+        literal: Option<Literal>,
+    },
     /// A command that goes over a bound; what is left of it is dropped when it comes.
     Refused {
         /// Its tag, if it has one.
@@ -63,13 +72,15 @@ pub enum Frame {
     Close,
 }
 
-/// How large a command may be now, APPEND's message aside.
+/// How large a command may be now, streamed literals aside.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Octets of its lines together.
     pub line_bytes: usize,
     /// Octets of its literals together.
     pub literal_bytes: usize,
+    /// Octets of one literal that the client does not wait to send (rfc7888#5).
+    pub unasked_bytes: u64,
 }
 
 impl Bounds {
@@ -77,10 +88,14 @@ impl Bounds {
     pub const BEFORE_LOGIN: Bounds = Bounds {
         line_bytes: IMAP_LINE_BEFORE_LOGIN_BYTES_MAX,
         literal_bytes: IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX,
+        unasked_bytes: u64::MAX,
     };
     /// What a client of an account may send.
-    pub const AFTER_LOGIN: Bounds =
-        Bounds { line_bytes: IMAP_LINE_BYTES_MAX, literal_bytes: IMAP_LITERAL_BYTES_MAX };
+    pub const AFTER_LOGIN: Bounds = Bounds {
+        line_bytes: IMAP_LINE_BYTES_MAX,
+        literal_bytes: IMAP_LITERAL_BYTES_MAX,
+        unasked_bytes: u64::MAX,
+    };
 }
 
 /// Why a command is refused.
@@ -199,7 +214,7 @@ impl CommandFramer {
                 State::Literal { left } => self.literal(input, left),
                 State::Deciding { .. } => Some(Frame::Need),
                 State::Streaming { left } => self.stream(input, left),
-                State::Tail => self.tail(input),
+                State::Tail => self.tail(input, bounds),
                 State::SkipLine => self.skip_line(input),
                 State::SkipLiteral { left } => self.skip_literal(input, left),
                 State::Closed => {
@@ -213,15 +228,16 @@ impl CommandFramer {
         }
     }
 
-    /// Takes the announced message: [`Frame::Data`] and [`Frame::Rest`] follow. The caller sends the
-    /// continuation request if the literal is a synchronising one.
-    pub fn accept(&mut self) {
-        if let State::Deciding { literal } = self.state {
-            self.state = State::Streaming { left: literal.size };
-        }
+    /// Takes the announced literal: [`Frame::Data`] and [`Frame::Text`] follow. Whether the client waits for a
+    /// continuation request.
+    pub fn accept(&mut self) -> bool {
+        let State::Deciding { literal } = self.state else { return false };
+        self.state = State::Streaming { left: literal.size };
+        literal.sync
     }
 
-    /// Refuses the announced message. If the client sends it nevertheless (`{n+}`), it is dropped.
+    /// Refuses the announced literal, if there is one, and with it the rest of the command. What the client
+    /// sends of it nevertheless (`{n+}`) is dropped.
     pub fn refuse(&mut self) {
         if let State::Deciding { literal } = self.state {
             self.state = if literal.sync { State::Line } else { State::SkipLiteral { left: literal.size } };
@@ -254,7 +270,8 @@ impl CommandFramer {
             return Some(Frame::Message { head, literal });
         }
         let literal_bytes = self.literal_bytes.saturating_add(literal.size);
-        if literal_bytes > bounds.literal_bytes as u64 {
+        let unasked = !literal.sync && literal.size > bounds.unasked_bytes;
+        if unasked || literal_bytes > bounds.literal_bytes as u64 {
             let tag = tag(input.bytes()).map(Bytes::copy_from_slice);
             input.consume(lf + 1);
             self.reset();
@@ -296,23 +313,23 @@ impl CommandFramer {
         Some(Frame::Data(input.take(count as usize)))
     }
 
-    fn tail(&mut self, input: &mut Input) -> Option<Frame> {
+    fn tail(&mut self, input: &mut Input, bounds: Bounds) -> Option<Frame> {
         let lf = self.find_lf(input);
         let end = lf.map_or(input.len(), |lf| lf + 1);
-        if end > TAIL_BYTES || (lf.is_none() && end == TAIL_BYTES) {
-            // Nothing of the sort is asked for; SkipLine looks for its end, and for literals there.
+        if end > bounds.line_bytes || (lf.is_none() && end == bounds.line_bytes) {
             self.enter_skip_line();
-            return Some(Frame::Rest(Bytes::copy_from_slice(&input.bytes()[..TAIL_BYTES])));
+            return Some(Frame::Refused { tag: None, why: Refusal::LineTooLong });
         }
         let Some(lf) = lf else { return Some(Frame::Need) };
-        let mut rest = input.take(lf + 1);
-        rest.truncate(without_cr(&rest, 0, lf));
+        let mut text = input.take(lf + 1);
+        text.truncate(without_cr(&text, 0, lf));
         self.reset();
-        match Literal::at_end(&rest) {
-            Some((literal, _)) if !literal.sync => self.state = State::SkipLiteral { left: literal.size },
-            _ => self.state = State::Line,
+        let announced = Literal::at_end(&text);
+        self.state = announced.map_or(State::Line, |(literal, _)| State::Deciding { literal });
+        if let Some((_, at)) = announced {
+            text.truncate(at);
         }
-        Some(Frame::Rest(rest))
+        Some(Frame::Text { text, literal: announced.map(|(literal, _)| literal) })
     }
 
     fn skip_line(&mut self, input: &mut Input) -> Option<Frame> {
@@ -404,15 +421,28 @@ fn is_tag_char(octet: u8) -> bool {
     octet.is_ascii_graphic() && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b'+')
 }
 
-/// Whether the literal announced after `head` is the message of an APPEND, and not its mailbox name: that one
-/// comes first and straight after the command's name. `literals` counts those before.
+/// Whether the literal announced after `head` is a message's, and not the mailbox name: that one comes first,
+/// straight behind the command's name (and REPLACE's number). `literals` counts those before.
 fn announces_message(head: &[u8], literals: u32) -> bool {
     let Some(tag) = tag(head) else { return false };
-    let rest = head[tag.len()..].trim_ascii_start();
-    let Some((name, arguments)) = rest.split_at_checked(b"APPEND".len()) else { return false };
-    name.eq_ignore_ascii_case(b"APPEND")
-        && arguments.first() == Some(&b' ')
-        && (literals > 0 || !arguments.trim_ascii().is_empty())
+    let mut rest = &head[tag.len()..];
+    let mut word = || {
+        rest = rest.trim_ascii_start();
+        let (word, behind) = rest.split_at(memchr::memchr(b' ', rest).unwrap_or(rest.len()));
+        rest = behind;
+        word
+    };
+    let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+    let name = match word() {
+        name if is(name, "UID") => Some(word()).filter(|name| is(name, "REPLACE")),
+        name => Some(name),
+    };
+    match name {
+        Some(name) if is(name, "APPEND") => {}
+        Some(name) if is(name, "REPLACE") => drop(word()),
+        _ => return false,
+    }
+    rest.first() == Some(&b' ') && (literals > 0 || !rest.trim_ascii().is_empty())
 }
 
 #[cfg(test)]
@@ -444,8 +474,13 @@ mod tests {
                 let frame = framer.next(&mut input, bounds(1_000));
                 match &frame {
                     Frame::Need => break,
-                    Frame::Message { literal, .. } if literal.size > 100 => framer.refuse(),
-                    Frame::Message { .. } => framer.accept(),
+                    Frame::Message { literal, .. } | Frame::Text { literal: Some(literal), .. } => {
+                        if literal.size > 100 {
+                            framer.refuse();
+                        } else {
+                            assert_eq!(framer.accept(), literal.sync);
+                        }
+                    }
                     _ => {}
                 }
                 push(&mut out, frame);
@@ -476,7 +511,12 @@ mod tests {
     }
 
     fn rest(text: &'static str) -> Frame {
-        Frame::Rest(Bytes::from_static(text.as_bytes()))
+        Frame::Text { text: Bytes::from_static(text.as_bytes()), literal: None }
+    }
+
+    fn text(text: &'static str, size: u64, sync: bool) -> Frame {
+        let literal = Some(Literal { size, sync, binary: false });
+        Frame::Text { text: Bytes::from_static(text.as_bytes()), literal }
     }
 
     #[test]
@@ -520,6 +560,61 @@ mod tests {
             ]
         );
         assert_eq!(whole(b"a APPEND x {0}\r\n\r\n"), [message("a APPEND x ", 0, true, false), rest("")]);
+    }
+
+    #[test]
+    fn every_literal_behind_the_first_message_is_streamed() {
+        // rfc3502#4, rfc4469#3, rfc8508#4.2
+        assert_eq!(
+            whole(
+                b"a APPEND x {1}\r\nm (\\Seen) {2+}\r\nno {3}\r\n123\r\n\
+                b UID REPLACE 7 {1+}\r\nx CATENATE (TEXT {1}\r\ny)\r\n"
+            ),
+            [
+                message("a APPEND x ", 1, true, false),
+                data("m"),
+                text(" (\\Seen) ", 2, false),
+                data("no"),
+                text(" ", 3, true),
+                data("123"),
+                rest(""),
+                message("b UID REPLACE 7 {1+}\r\nx CATENATE (TEXT ", 1, true, false),
+                data("y"),
+                rest(")")
+            ]
+        );
+        // a refusal in the middle ends the command
+        assert_eq!(
+            whole(b"a APPEND x {1}\r\nm {101}\r\nb REPLACE 1 {1}\r\nx {0}\r\n\r\n"),
+            [
+                message("a APPEND x ", 1, true, false),
+                data("m"),
+                text(" ", 101, true),
+                Frame::Continue,
+                message("b REPLACE 1 {1}\r\nx ", 0, true, false),
+                rest("")
+            ]
+        );
+        assert_eq!(whole(b"a APPEND x CATENATE (URL y)\r\n"), [command("a APPEND x CATENATE (URL y)")]);
+        assert_eq!(whole(b"a UID APPEND x {1+}\r\ny\r\n"), [command("a UID APPEND x {1+}\r\ny")]);
+        let long =
+            [&b"a APPEND x {1+}\r\nm"[..], &vec![b' '; IMAP_LINE_BYTES_MAX], b"\r\nb NOOP\r\n"].concat();
+        let too_long = Frame::Refused { tag: None, why: Refusal::LineTooLong };
+        assert_eq!(
+            whole(&long),
+            [message("a APPEND x ", 1, false, false), data("m"), too_long, command("b NOOP")]
+        );
+    }
+
+    #[test]
+    fn what_is_sent_unasked_has_its_own_bound() {
+        let mut input = Input::new();
+        input.extend(b"a X {4}\r\n1234\r\nb X {4+}\r\n1234\r\nc X {3+}\r\n123\r\n");
+        let (mut framer, bounds) = (CommandFramer::new(), Bounds { unasked_bytes: 3, ..Bounds::AFTER_LOGIN });
+        assert_eq!(framer.next(&mut input, bounds), Frame::Continue);
+        assert_eq!(framer.next(&mut input, bounds), command("a X {4}\r\n1234"));
+        assert_eq!(framer.next(&mut input, bounds), refused("b", Refusal::LiteralTooLarge));
+        assert_eq!(framer.next(&mut input, bounds), command("c X {3+}\r\n123"));
     }
 
     #[test]
@@ -606,7 +701,7 @@ mod tests {
         bytes.extend([b'}'; 1_200]);
         bytes.extend(b"\r\n+ NOOP\nA7 LOGOUT\r\nA8 unfinished {3}\r\nab");
         let expected = whole(&bytes);
-        assert_eq!(expected.len(), 16, "{expected:#?}");
+        assert_eq!(expected.len(), 18, "{expected:#?}");
         for cut in 0..bytes.len() {
             assert_eq!(frames(&bytes, [cut].into_iter()).0, expected, "cut at {cut}");
         }
@@ -618,8 +713,18 @@ mod tests {
     #[test]
     fn any_octets_in_any_cut_give_the_same_frames() {
         const WORDS: [&[u8]; 12] = [
-            b"a ", b"APPEND ", b"x ", b"{3+}", b"{3}", b"{2000+}", b"~{120+}", b"\r\n", b"\n", b"abc",
-            b"\0\xff", b"\"{",
+            b"a ",
+            b"APPEND ",
+            b"UID REPLACE 1 ",
+            b"{3+}",
+            b"{3}",
+            b"{2000+}",
+            b"~{120+}",
+            b"\r\n",
+            b"\n",
+            b"abc",
+            b"\0\xff",
+            b"\"{",
         ];
         let mut state = 7u64;
         let mut next = |below: usize| {

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use ringpost_engine::io::Extent;
 
+use super::write;
 use crate::limits::OUTPUT_BYTES_MAX;
 use crate::proto::Output;
 
@@ -21,11 +22,19 @@ pub struct Out {
     /// Octets handed to `ready` since the allowance was set.
     queued: usize,
     allowance: usize,
+    /// The client enabled UTF-8 in mailbox names.
+    utf8_names: bool,
 }
 
 impl Default for Out {
     fn default() -> Out {
-        Out { ready: VecDeque::new(), text: BytesMut::new(), queued: 0, allowance: OUTPUT_BYTES_MAX }
+        Out {
+            ready: VecDeque::new(),
+            text: BytesMut::new(),
+            queued: 0,
+            allowance: OUTPUT_BYTES_MAX,
+            utf8_names: false,
+        }
     }
 }
 
@@ -55,6 +64,16 @@ impl Out {
     pub fn line(&mut self, line: &str) {
         self.text.extend_from_slice(line.as_bytes());
         self.text.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds a mailbox name in the client's spelling.
+    pub fn mailbox(&mut self, name: &str) {
+        write::mailbox(&mut self.text, name, self.utf8_names);
+    }
+
+    /// From now on mailbox names are written in UTF-8, or in modified UTF-7.
+    pub fn spell_names_in_utf8(&mut self, utf8: bool) {
+        self.utf8_names = utf8;
     }
 
     /// Adds a run of a segment, behind the text so far.

@@ -11,6 +11,8 @@ use ringpost_engine::change::{FlagBits, Refusal, UidSet};
 use ringpost_engine::error::Refused;
 use ringpost_engine::ids::ModSeq;
 
+use super::parse::Fault;
+
 /// How a command ended (rfc3501#7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -58,6 +60,17 @@ impl Reply {
     /// `BAD`
     pub fn bad(text: impl Into<Cow<'static, str>>) -> Reply {
         Reply { status: Status::Bad, text: text.into() }
+    }
+}
+
+/// It could not be understood, or goes over a bound (rfc5530#3).
+impl From<Fault> for Reply {
+    fn from(fault: Fault) -> Reply {
+        match fault {
+            Fault::Bad(text) => Reply::bad(text),
+            Fault::Limit(text) => Reply::no(format!("[LIMIT] {text}")),
+            Fault::Cannot(text) => Reply::no(format!("[CANNOT] {text}")),
+        }
     }
 }
 

@@ -18,7 +18,7 @@
 use bytes::Bytes;
 use ringpost_engine::ids::{AccountId, Lsn};
 
-use super::cmd::{self, Running};
+use super::cmd::Running;
 use super::command::Command;
 use super::framer::{Bounds, CommandFramer, Frame, Literal};
 use super::parse::{self, Fault, ParseError};
@@ -26,8 +26,8 @@ use super::reply::{Reply, Status};
 use super::state::{Core, Step, Wake};
 use super::table::{self, Rule, States};
 use crate::limits::{
-    BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, LOGIN_FAILURES_MAX, OUTPUT_BYTES_MAX,
-    SASL_LINE_BYTES_MAX,
+    BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, IMAP_LITERAL_UNASKED_BYTES_MAX,
+    LOGIN_FAILURES_MAX, OUTPUT_BYTES_MAX, SASL_LINE_BYTES_MAX,
 };
 use crate::proto::framer::{Framed, LineEnd, LineFramer};
 use crate::proto::{self, Committed, Cx, Fact, Input, Output, Patience, Peer, Server, Session};
@@ -43,7 +43,7 @@ enum Wait {
     Reply,
     /// A line of the client.
     Line,
-    /// APPEND's message.
+    /// A literal that is streamed, and what follows it.
     Message,
 }
 
@@ -124,27 +124,27 @@ impl ImapSession {
     }
 
     fn feed_frame(&mut self, input: &mut Input, cx: &mut Cx<'_>) -> bool {
-        let bounds = if self.core.user.is_some() { Bounds::AFTER_LOGIN } else { Bounds::BEFORE_LOGIN };
+        let mut bounds = if self.core.user.is_some() { Bounds::AFTER_LOGIN } else { Bounds::BEFORE_LOGIN };
+        if cx.server.imap.literal_minus {
+            bounds.unasked_bytes = IMAP_LITERAL_UNASKED_BYTES_MAX;
+        }
         match self.framer.next(input, bounds) {
             Frame::Need => return false,
             Frame::Continue => self.core.out.line("+ Go on"),
-            Frame::Command(octets) => match parse::command(&octets) {
-                Ok(command) => self.begin(command, input, cx),
-                Err(error) => self.refuse(error, cx),
-            },
-            Frame::Message { head, literal } => self.begin_append(&head, literal, cx),
+            Frame::Command(octets) => self.read(&octets, None, input, cx),
+            Frame::Message { head, literal } => self.read(&head, Some(literal), input, cx),
             Frame::Data(octets) => {
                 if let Stage::Running { running, .. } = &mut self.stage {
                     running.message(&octets);
                 }
             }
-            Frame::Rest(rest) => {
-                if let Stage::Running { running, .. } = &mut self.stage {
-                    running.message_end(&rest);
-                }
-                self.wake(Wake::Go, cx);
-            }
+            Frame::Text { text, literal } => self.wake(Wake::Text { text, literal }, cx),
             Frame::Refused { tag, why } => {
+                // In the middle of a command the framer has forgotten its tag.
+                let tag = match &self.stage {
+                    Stage::Running { .. } => Some(self.tag.clone()),
+                    _ => tag,
+                };
                 self.refuse(ParseError { tag, fault: Fault::Bad(why.text()) }, cx);
             }
             Frame::Close => self.goodbye("Too much input that cannot be used"),
@@ -152,8 +152,19 @@ impl ImapSession {
         true
     }
 
+    /// Reads a framed command, up to `literal` if that one is streamed, and starts it.
+    fn read(&mut self, octets: &Bytes, literal: Option<Literal>, input: &Input, cx: &mut Cx<'_>) {
+        match (parse::command(octets, self.core.enabled.utf8_names()), literal) {
+            (Err(error), _) => self.refuse(error, cx),
+            (Ok(command), None) => self.begin(command, Wake::Go, input, cx),
+            (Ok(command), literal) => {
+                self.begin(command, Wake::Text { text: Bytes::new(), literal }, input, cx)
+            }
+        }
+    }
+
     /// Starts a command, if it is allowed now.
-    fn begin(&mut self, command: Command, input: &Input, cx: &mut Cx<'_>) {
+    fn begin(&mut self, command: Command, wake: Wake, input: &Input, cx: &mut Cx<'_>) {
         let rule = table::of(&command.verb);
         self.commands += 1;
         self.tag = kept(&command.tag);
@@ -167,50 +178,16 @@ impl ImapSession {
         if let Some(view) = &mut self.core.view {
             view.absorb(cx.store);
         }
-        let step = running.step(Wake::Go, &mut self.core, cx);
+        let step = running.step(wake, &mut self.core, cx);
         self.take_step(running, rule, step, cx);
-    }
-
-    /// Starts an APPEND, whose message follows.
-    fn begin_append(&mut self, head: &Bytes, literal: Literal, cx: &mut Cx<'_>) {
-        self.commands += 1;
-        let begun = match parse::append(head) {
-            Err(error) => {
-                self.framer.refuse();
-                return self.refuse(error, cx);
-            }
-            Ok(append) => {
-                self.tag = kept(&append.tag);
-                if table::APPEND.states.allow(self.state()) {
-                    cmd::begin_append(append, literal, &self.core, cx)
-                } else {
-                    Err(Reply::bad("Not allowed in this state"))
-                }
-            }
-        };
-        match begun {
-            Ok(running) => {
-                self.framer.accept();
-                if literal.sync {
-                    self.core.out.line("+ Go on");
-                }
-                let running = Box::new(running);
-                self.stage = Stage::Running { running, rule: table::APPEND, wait: Wait::Message };
-            }
-            Err(reply) => {
-                self.framer.refuse();
-                self.end(reply, table::APPEND, cx);
-            }
-        }
     }
 
     /// Answers what could not be understood.
     fn refuse(&mut self, error: ParseError, cx: &mut Cx<'_>) {
         let reply = match (error.fault, &error.tag) {
-            (Fault::Limit(text), Some(_)) => Reply::no(format!("[LIMIT] {text}")),
-            (Fault::Cannot(text), Some(_)) => Reply::no(format!("[CANNOT] {text}")),
+            (fault, Some(_)) => Reply::from(fault),
             // rfc3501#7.1.3: untagged where there is no tag, which is always a BAD.
-            (Fault::Bad(text) | Fault::Limit(text) | Fault::Cannot(text), _) => Reply::bad(text),
+            (Fault::Bad(text) | Fault::Limit(text) | Fault::Cannot(text), None) => Reply::bad(text),
         };
         self.tag = error.tag.map_or(Bytes::from_static(b"*"), |tag| kept(&tag));
         // It may have been a numbered command, so numbers stand.
@@ -269,12 +246,20 @@ impl ImapSession {
                 Wait::Reply
             }
             Step::Line => Wait::Line,
+            Step::Literal => {
+                if self.framer.accept() {
+                    self.core.out.line("+ Go on");
+                }
+                Wait::Message
+            }
         };
         self.stage = Stage::Running { running, rule, wait };
     }
 
     /// Tells the view's news, then completes the command.
     fn end(&mut self, reply: Reply, rule: Rule, cx: &mut Cx<'_>) {
+        // A literal that was announced and not asked for is none of the next command.
+        self.framer.refuse();
         if !self.core.tell(cx, !rule.numbers_stand) {
             self.stage = Stage::Ending { reply, rule };
             return;

@@ -11,6 +11,7 @@ use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::io::Extent;
 
 use super::capability;
+use super::framer::Literal;
 use super::out::Out;
 use super::reply::{self, Reply};
 use super::view::{OutOfRange, Tell, View};
@@ -27,6 +28,13 @@ pub enum Wake {
     Replied(proto::Reply),
     /// A line of the client, without its end (AUTHENTICATE, IDLE).
     Line(Bytes),
+    /// What the client wrote behind a streamed literal, up to the next one or to the command's end.
+    Text {
+        /// Without announcement and line end.
+        text: Bytes,
+        /// What is announced; taken by [`Step::Literal`].
+        literal: Option<Literal>,
+    },
 }
 
 /// What a command says at the end of a call.
@@ -46,6 +54,9 @@ pub enum Step {
     Ask(Output),
     /// Call again with the client's next line.
     Line,
+    /// Take the announced literal: it goes to [`Running::message`](super::cmd::Running::message), then call
+    /// again with the text behind it.
+    Literal,
     /// It is complete: this completion, then what the connection is to do behind it.
     Then(Reply, Output),
     /// It is complete: this completion, then the TLS handshake.
@@ -82,6 +93,13 @@ pub struct Enabled {
     pub rev2: bool,
     /// Messages are named by UID only (rfc9586#3).
     pub uidonly: bool,
+}
+
+impl Enabled {
+    /// Whether mailbox names and quoted strings are UTF-8 both ways (rfc9755#3, rfc9051#5.1).
+    pub fn utf8_names(self) -> bool {
+        self.utf8 || self.rev2
+    }
 }
 
 /// What all commands share.

@@ -47,9 +47,6 @@ const fn numbered(uid: bool, name: &'static str, uid_name: &'static str) -> Rule
     Rule { name: if uid { uid_name } else { name }, states: States::SELECTED, numbers_stand: !uid }
 }
 
-/// The rule of APPEND, whose command is framed on its own.
-pub const APPEND: Rule = rule("APPEND", States::LOGGED_IN);
-
 /// The rule of a verb.
 pub fn of(verb: &Verb) -> Rule {
     match verb {
@@ -78,6 +75,11 @@ pub fn of(verb: &Verb) -> Rule {
         Verb::Check => rule("CHECK", States::SELECTED),
         Verb::Close => rule("CLOSE", States::SELECTED),
         Verb::Unselect => rule("UNSELECT", States::SELECTED),
+        Verb::Append(append) => match append.replaces {
+            None => rule("APPEND", States::LOGGED_IN),
+            // rfc8508#3.5: in the selected state only.
+            Some(replaced) => rule(if replaced.uid { "UID REPLACE" } else { "REPLACE" }, States::SELECTED),
+        },
         Verb::Expunge { uids: None } => rule("EXPUNGE", States::SELECTED),
         Verb::Expunge { uids: Some(_) } => rule("UID EXPUNGE", States::SELECTED),
         Verb::Search(search) => numbered(search.uid, "SEARCH", "UID SEARCH"),

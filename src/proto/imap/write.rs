@@ -13,9 +13,15 @@ use crate::proto::imap::parse::lexer::is_atom_char;
 use crate::proto::imap::utf7;
 use crate::proto::mime::date::{DateTime, print_imap_date_time};
 
-/// A mailbox name in modified UTF-7.
-pub fn mailbox(out: &mut BytesMut, name: &str) {
-    astring(out, utf7::encode(name).as_bytes());
+/// A mailbox name: as it is for a client that enabled UTF-8 (rfc9755#3, rfc9051#5.1), else in modified UTF-7.
+pub fn mailbox(out: &mut BytesMut, name: &str, utf8: bool) {
+    if utf8 && !name.is_ascii() {
+        quoted(out, name.as_bytes());
+    } else if utf8 {
+        astring(out, name.as_bytes());
+    } else {
+        astring(out, utf7::encode(name).as_bytes());
+    }
 }
 
 /// `MAILBOXID` (rfc8474#7 `objectid`): no two mailboxes of a server share one, whatever their names become.
@@ -40,6 +46,11 @@ pub fn string(out: &mut BytesMut, text: &[u8]) {
         out.put_slice(text);
         return;
     }
+    quoted(out, text);
+}
+
+/// A quoted string; there is no CR, LF or NUL in it.
+fn quoted(out: &mut BytesMut, text: &[u8]) {
     out.put_u8(b'"');
     let mut rest = text;
     while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
@@ -124,11 +135,13 @@ mod tests {
     fn what_is_written_is_read_again() {
         for name in ["INBOX", "a b", "Entwürfe/R&D", "日本語", "a\"b\\c", "50%*", "NIL", "(x)", "{5}", "&-"]
         {
-            let mut out = BytesMut::from(&b"a SELECT "[..]);
-            mailbox(&mut out, name);
-            match parse::command(&out.freeze()).unwrap().verb {
-                Verb::Select(select) => assert_eq!(select.mailbox, name),
-                other => panic!("{other:?}"),
+            for utf8 in [false, true] {
+                let mut out = BytesMut::from(&b"a SELECT "[..]);
+                mailbox(&mut out, name, utf8);
+                match parse::command(&out.freeze(), utf8).unwrap().verb {
+                    Verb::Select(select) => assert_eq!(select.mailbox, name),
+                    other => panic!("{other:?}"),
+                }
             }
         }
     }
@@ -145,7 +158,7 @@ mod tests {
             "BODY[1.HEADER.FIELDS.NOT (\"x y\")]<5>",
         ] {
             let asked = name.strip_suffix('>').map_or(name.to_owned(), |start| format!("{start}.1>"));
-            let verb = parse::command(&Bytes::from(format!("a FETCH 1 {asked}"))).unwrap().verb;
+            let verb = parse::command(&Bytes::from(format!("a FETCH 1 {asked}")), false).unwrap().verb;
             let Verb::Fetch(fetch) = verb else { panic!("{verb:?}") };
             let [FetchItem::Section { section, partial, .. }] = &fetch.items[..] else { panic!("{fetch:?}") };
             assert_eq!(written(|out| body_section(out, section, *partial)), name);

@@ -18,7 +18,6 @@ mod search;
 mod session;
 
 use mailbox::{edit, list, select, status};
-pub use message::append::begin as begin_append;
 use message::{append, copy, expunge, store};
 use session::{idle, login, plain};
 
@@ -41,8 +40,8 @@ pub enum Running {
     Status(status::Status),
     /// IDLE
     Idle(idle::Idle),
-    /// APPEND
-    Append(append::Append),
+    /// APPEND, REPLACE
+    Append(Box<append::Append>),
     /// EXPUNGE, UID EXPUNGE
     Expunge(expunge::Expunge),
     /// SEARCH
@@ -82,6 +81,7 @@ impl Running {
             Verb::Lsub { reference, pattern } => Running::List(list::Listing::lsub(&reference, &pattern)),
             Verb::Status { mailbox, items } => Running::Status(status::Status { mailbox, items }),
             Verb::Idle => Running::Idle(idle::Idle::default()),
+            Verb::Append(append) => Running::Append(Box::new(append::Append::new(append))),
             Verb::Expunge { uids } => Running::Expunge(expunge::Expunge::new(uids)),
             Verb::Search(search) => Running::Search(search::Search::new(search, tag.clone())),
             Verb::Fetch(fetch) => Running::Fetch(fetch::Fetch::new(fetch)),
@@ -110,17 +110,10 @@ impl Running {
         }
     }
 
-    /// Octets of APPEND's message.
+    /// Octets of a streamed literal.
     pub fn message(&mut self, octets: &[u8]) {
         if let Running::Append(append) = self {
             append.message(octets);
-        }
-    }
-
-    /// The end of APPEND's message and what the client wrote behind it.
-    pub fn message_end(&mut self, rest: &[u8]) {
-        if let Running::Append(append) = self {
-            append.message_end(rest);
         }
     }
 

@@ -7,19 +7,48 @@ use bytes::Bytes;
 use ringpost_engine::change::{FlagOp, Flags};
 use ringpost_engine::ids::ModSeq;
 
-use super::{PartialRange, SequenceSet};
+use super::{Bound, PartialRange, SequenceSet};
 
-/// APPEND up to its message, which follows as a stream.
+/// APPEND or REPLACE up to where the messages begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
-    /// Repeated in the completion reply.
-    pub tag: Bytes,
     /// Where to.
     pub mailbox: String,
-    /// Flags it starts with.
-    pub flags: Flags,
-    /// INTERNALDATE in milliseconds since 1970 (negative before), if the client names one.
-    pub internal_ms: Option<i64>,
+    /// REPLACE: the message that goes.
+    pub replaces: Option<Replaced>,
+    /// What follows up to the first streamed literal, for [`AppendReader`](super::super::parse::AppendReader).
+    pub text: Bytes,
+}
+
+/// The message that REPLACE removes (rfc8508#3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The number is a UID.
+    pub uid: bool,
+    /// Which.
+    pub number: Bound,
+}
+
+/// What APPEND is made of, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppendPiece {
+    /// A message begins.
+    Message {
+        /// Flags it starts with.
+        flags: Flags,
+        /// INTERNALDATE in milliseconds since 1970 (negative before), if the client names one.
+        internal_ms: Option<i64>,
+    },
+    /// The announced literal is the message or a part of it.
+    Octets,
+    /// The same, said to have UTF-8 in its header (rfc6855#4).
+    Utf8Octets,
+    /// A part lies here already (rfc4469#3).
+    Url(Bytes),
+    /// The announced literal is such a URL.
+    UrlOctets,
+    /// The message is complete.
+    End,
 }
 
 /// FETCH or UID FETCH.

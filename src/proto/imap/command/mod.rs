@@ -16,7 +16,9 @@ mod search;
 mod sequence;
 
 pub use mailbox::{List, ListReturn, ListSelect, Select, StatusItem, UseArgument};
-pub use message::{Append, Copy, Fetch, FetchItem, Partial, Section, SectionText, Store};
+pub use message::{
+    Append, AppendPiece, Copy, Fetch, FetchItem, Partial, Replaced, Section, SectionText, Store,
+};
 pub use search::{DayIs, PartialRange, Program, Search, SearchKey, SearchReturn};
 pub use sequence::{Bound, SequenceSet};
 
@@ -109,6 +111,8 @@ pub enum Verb {
     Close,
     /// rfc3691
     Unselect,
+    /// rfc3501#6.3.11; REPLACE and UID REPLACE, rfc8508
+    Append(Append),
     /// rfc3501#6.4.3; with a set: UID EXPUNGE, rfc4315#2.1
     Expunge {
         /// Only these UIDs.

@@ -20,6 +20,7 @@ use crate::proto::imap::framer::Literal;
 pub struct Lexer {
     whole: Bytes,
     at: usize,
+    utf8: bool,
 }
 
 /// A word that the grammar spells out, in upper case. Longer words are none that is known.
@@ -51,7 +52,18 @@ impl Keyword {
 impl Lexer {
     /// At the start of a command.
     pub fn new(whole: Bytes) -> Lexer {
-        Lexer { whole, at: 0 }
+        Lexer { whole, at: 0, utf8: false }
+    }
+
+    /// The same for a client that enabled UTF-8: quoted strings must be good UTF-8 (rfc9755#3), and so are
+    /// mailbox names, which are modified UTF-7 otherwise.
+    pub fn speaking(self, utf8: bool) -> Lexer {
+        Lexer { utf8, ..self }
+    }
+
+    /// Whether the client enabled UTF-8.
+    pub fn utf8(&self) -> bool {
+        self.utf8
     }
 
     fn rest(&self) -> &[u8] {
@@ -94,6 +106,17 @@ impl Lexer {
         let start = self.at;
         self.skip_spaces();
         self.at > start && self.peek().is_some_and(|octet| octet != b')')
+    }
+
+    /// Whether nothing is left.
+    pub fn is_at_end(&self) -> bool {
+        self.at == self.whole.len()
+    }
+
+    /// All that is left, for another reader.
+    pub fn take_rest(&mut self) -> Bytes {
+        let rest = self.whole.len() - self.at;
+        self.take(rest)
     }
 
     /// The end of the command.
@@ -180,6 +203,14 @@ impl Lexer {
 
     /// `quoted`
     pub fn quoted(&mut self) -> Parsed<Bytes> {
+        let text = self.any_quoted()?;
+        if self.utf8 && std::str::from_utf8(&text).is_err() {
+            return Err(Fault::Bad("A quoted string is not UTF-8"));
+        }
+        Ok(text)
+    }
+
+    fn any_quoted(&mut self) -> Parsed<Bytes> {
         self.expect(b'"', "A quoted string is missing")?;
         let start = self.at;
         let mut unescaped: Option<Vec<u8>> = None;

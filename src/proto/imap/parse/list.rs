@@ -21,7 +21,7 @@ pub fn lsub(lexer: &mut Lexer) -> Parsed<Verb> {
 
 fn pattern(lexer: &mut Lexer) -> Parsed<String> {
     let pattern = lexer.list_mailbox()?;
-    name_of(&pattern)
+    name_of(&pattern, lexer.utf8())
 }
 
 /// Every name is compared with every pattern, so together they are bounded.

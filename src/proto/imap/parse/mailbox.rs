@@ -14,13 +14,17 @@ use crate::proto::imap::utf7;
 /// `mailbox`
 pub fn mailbox(lexer: &mut Lexer) -> Parsed<String> {
     let name = lexer.astring()?;
-    name_of(&name)
+    name_of(&name, lexer.utf8())
 }
 
-/// The name that `wire` spells (rfc3501#5.1.3).
-pub fn name_of(wire: &[u8]) -> Parsed<String> {
-    let name = utf7::decode(wire).map_err(|_| Fault::Cannot("A mailbox name is not modified UTF-7"))?;
-    if name.chars().any(char::is_control) {
+/// The name that `wire` spells: in modified UTF-7 (rfc3501#5.1.3), or in UTF-8 where the client enabled that
+/// (rfc9755#3, rfc9051#5.1).
+pub fn name_of(wire: &[u8], utf8: bool) -> Parsed<String> {
+    let name = match utf8 {
+        true => String::from_utf8(wire.to_vec()).map_err(|_| Fault::Bad("A mailbox name is not UTF-8"))?,
+        false => utf7::decode(wire).map_err(|_| Fault::Cannot("A mailbox name is not modified UTF-7"))?,
+    };
+    if name.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err(Fault::Cannot("A mailbox name may not hold control characters"));
     }
     Ok(fold_inbox(name))

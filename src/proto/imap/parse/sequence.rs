@@ -29,7 +29,7 @@ pub fn sequence_set(lexer: &mut Lexer) -> Parsed<SequenceSet> {
 }
 
 /// `seq-number`
-fn bound(lexer: &mut Lexer) -> Parsed<Bound> {
+pub fn bound(lexer: &mut Lexer) -> Parsed<Bound> {
     if lexer.eat(b'*') { Ok(Bound::Last) } else { lexer.nz_number().map(Bound::At) }
 }
 

@@ -59,6 +59,7 @@ fn server() -> Server {
         pop3_idle_timeout_ms: 600_000,
         imap_idle_timeout_ms: 1_800_000,
         smtp_idle_timeout_ms: 300_000,
+        imap: Default::default(),
     }
 }
 

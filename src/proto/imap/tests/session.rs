@@ -201,7 +201,7 @@ fn append_refuses_before_it_receives_and_says_where_it_stored() {
     lab.send(0, b"g APPEND INBOX {9}\r\nabc\0");
     assert_eq!(lab.clients[0].session.buffered(), 0, "what is refused is not kept");
     let told = lab.send(0, b"abcde\r\n");
-    assert_eq!(told, "g NO [CANNOT] A message in a literal may not hold NUL\r\n");
+    assert_eq!(told, "g NO [CANNOT] A message with NUL has to come in a literal8\r\n");
     assert_eq!(
         lab.send(0, b"g APPEND INBOX {2+}\r\nhi junk\r\n"),
         "g BAD Nothing may follow the message\r\n"

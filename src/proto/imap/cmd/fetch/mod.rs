@@ -25,7 +25,7 @@ use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
 
 mod plan;
-mod section;
+pub(in crate::proto::imap::cmd) mod section;
 mod sending;
 mod write;
 

@@ -109,7 +109,7 @@ impl Listing {
             }
             let subscribed = self.returns.subscribed && account.is_subscribed(name);
             let shown = Shown { name, mailbox: Some(mailbox), subscribed, below: false, itself: true };
-            show::put(out.text(), self.word, &shown, account, &self.returns, facts);
+            show::put(out, self.word, &shown, account, &self.returns, facts);
         }
         true
     }
@@ -137,7 +137,7 @@ impl Listing {
             cost += looked_at * IMAP_LIST_NAME_COST;
             let mailbox = account.mailbox_by_name(name);
             let shown = Shown { name, mailbox, subscribed: true, below, itself: true };
-            show::put(out.text(), self.word, &shown, account, &self.returns, facts);
+            show::put(out, self.word, &shown, account, &self.returns, facts);
         }
         true
     }
@@ -188,7 +188,7 @@ impl Listing {
             let mailbox = account.mailbox_by_name(superior);
             let subscribed = self.word == Word::List && account.is_subscribed(superior);
             let shown = Shown { name: superior, mailbox, subscribed, below: true, itself: false };
-            show::put(out.text(), self.word, &shown, account, &self.returns, facts);
+            show::put(out, self.word, &shown, account, &self.returns, facts);
         }
     }
 

@@ -4,13 +4,12 @@
 //! for. *Promises*: every attribute is accurate; costs the same whatever the mailbox holds. *Assumes*: the
 //! caller decided that the name is shown. *Never*: goes through names.
 
-use bytes::BytesMut;
 use ringpost_engine::change::SpecialUse;
 use ringpost_engine::index::{AccountRef, MailboxRef};
 
 use super::status;
 use crate::proto::imap::command::ListReturn;
-use crate::proto::imap::write;
+use crate::proto::imap::out::Out;
 
 /// Which of the two commands shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +37,14 @@ pub struct Shown<'a> {
 
 /// A whole LIST or LSUB reply and what was asked to follow it.
 pub fn put(
-    text: &mut BytesMut,
+    out: &mut Out,
     word: Word,
     shown: &Shown<'_>,
     account: AccountRef<'_>,
     returns: &ListReturn,
     facts: status::Facts,
 ) {
+    let text = out.text();
     text.extend_from_slice(match word {
         Word::List => b"* LIST (",
         Word::Lsub => b"* LSUB (",
@@ -57,7 +57,8 @@ pub fn put(
         text.extend_from_slice(attribute.as_bytes());
     }
     text.extend_from_slice(b") \"/\" ");
-    write::mailbox(text, shown.name);
+    out.mailbox(shown.name);
+    let text = out.text();
     if shown.below && word == Word::List {
         // rfc5258#3.5
         text.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
@@ -68,7 +69,7 @@ pub fn put(
     if let Some(mailbox) = selectable
         && !returns.status.is_empty()
     {
-        status::put(text, shown.name, mailbox, &returns.status, facts);
+        status::put(out, shown.name, mailbox, &returns.status, facts);
     }
 }
 

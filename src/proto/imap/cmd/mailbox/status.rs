@@ -8,6 +8,7 @@ use ringpost_engine::index::MailboxRef;
 
 use crate::proto::Cx;
 use crate::proto::imap::command::StatusItem;
+use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Reply};
 use crate::proto::imap::state::{Core, Step};
 use crate::proto::imap::write;
@@ -39,7 +40,7 @@ impl Status {
             Some(mailbox) => mailbox,
         };
         let facts = Facts { account: account.id(), append_limit: cx.server.message_bytes_max };
-        put(core.out.text(), &self.mailbox, mailbox, &self.items, facts);
+        put(&mut core.out, &self.mailbox, mailbox, &self.items, facts);
         Reply::done().into()
     }
 }
@@ -54,9 +55,10 @@ pub struct Facts {
 }
 
 /// `* STATUS name (…)`, a whole line.
-pub fn put(text: &mut BytesMut, name: &str, mailbox: MailboxRef<'_>, items: &[StatusItem], facts: Facts) {
-    text.extend_from_slice(b"* STATUS ");
-    write::mailbox(text, name);
+pub fn put(out: &mut Out, name: &str, mailbox: MailboxRef<'_>, items: &[StatusItem], facts: Facts) {
+    out.put(b"* STATUS ");
+    out.mailbox(name);
+    let text = out.text();
     for (index, &item) in items.iter().enumerate() {
         text.extend_from_slice(if index == 0 { b" (" } else { b" " });
         put_item(text, mailbox, item, facts);

@@ -19,6 +19,7 @@ pub fn step(names: &[String], core: &mut Core, cx: &mut Cx<'_>) -> Step {
         }
     }
     core.out.line(&line);
+    core.out.spell_names_in_utf8(core.enabled.utf8_names());
     if core.enabled.condstore && !before.condstore {
         core.show_highest_modseq(cx);
     }
@@ -31,6 +32,7 @@ fn switch(name: &str, core: &mut Core) -> bool {
     let enabled = &mut core.enabled;
     let place = match name {
         "CONDSTORE" => &mut enabled.condstore,
+        "UTF8=ACCEPT" => &mut enabled.utf8,
         _ => return false,
     };
     !std::mem::replace(place, true)

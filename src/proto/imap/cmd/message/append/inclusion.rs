@@ -1,0 +1,147 @@
+//! A part of a message that lies in the store already: CATENATE's URL (rfc4469#3).
+//!
+//! *Owns*: what a URL means here and the copying of its octets. *Promises*: refused with the URL as it was
+//! written (rfc4469#4.1); looks at bounded pieces that are in memory; `\Seen` stays as it is. *Assumes*: the
+//! account is the only one whose messages a session can read by URL. *Never*: opens a mailbox.
+//!
+//! ```text
+//!  find ──whole message──────────────────────► Run ──Warm, copy, Warm, copy … ──► done
+//!    └──section──► Located ──Warm(summary)──► ─┤
+//!                                              └──► Fields ──Warm(header)──► copy ──► done
+//! ```
+
+use bytes::Bytes;
+use ringpost_engine::ids::BodyId;
+use ringpost_engine::layout::SummaryView;
+
+use super::draft::Draft;
+use crate::limits::STEP_BYTES_MAX;
+use crate::proto::Cx;
+use crate::proto::imap::cmd::fetch::section::{Located, clip, field_names, locate, pick_fields};
+use crate::proto::imap::command::{Partial, Section, SectionText};
+use crate::proto::imap::reply::Reply;
+use crate::proto::imap::state::{Core, Step};
+use crate::proto::imap::url::ImapUrl;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Inclusion {
+    /// As written.
+    url: Bytes,
+    body: BodyId,
+    section: Section,
+    partial: Option<Partial>,
+    stage: Stage,
+    /// What the stage looks at is in memory.
+    warm: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Located,
+    Fields { start: u32, end: u32 },
+    Run { at: u32, end: u32 },
+}
+
+impl Inclusion {
+    /// The message that a URL means, relative to the selected mailbox (rfc4469#3).
+    pub fn find(url: &Bytes, core: &Core, cx: &Cx<'_>) -> Result<Inclusion, Reply> {
+        let parsed = ImapUrl::parse(url).map_err(|_| bad_url(url))?;
+        let whole = Section { path: Vec::new(), text: SectionText::Whole };
+        let account = core.account(cx)?;
+        // rfc4469#3: an absolute URL is beyond this extension; nor does URLAUTH authorise here.
+        let mailbox = match (&parsed.server, &parsed.auth, &parsed.mailbox) {
+            (None, None, Some(name)) => account.mailbox_by_name(name),
+            (None, None, None) => core.selected(cx).ok().map(|(_, mailbox)| mailbox),
+            _ => None,
+        };
+        let found = mailbox.filter(|mailbox| {
+            parsed.uid_validity.is_none_or(|uid_validity| uid_validity == mailbox.uid_validity())
+        });
+        let message = found.zip(parsed.uid).and_then(|(mailbox, uid)| {
+            let mailbox = cx.store.mailbox(account.id(), mailbox.id())?;
+            mailbox.place(uid).map(|place| mailbox.message(place))
+        });
+        let (message, size) =
+            message.map(|message| (message.body, message.size)).ok_or_else(|| bad_url(url))?;
+        // rfc5550#2.1: without a count to the end.
+        let partial = parsed
+            .partial
+            .map(|partial| Partial { start: partial.offset, count: partial.count.unwrap_or(u64::MAX) });
+        let stage = match parsed.section {
+            Some(_) => Stage::Located,
+            None => {
+                let (at, end) = clip(0, size, partial);
+                Stage::Run { at, end }
+            }
+        };
+        let section = parsed.section.unwrap_or(whole);
+        Ok(Inclusion { url: url.clone(), body: message, section, partial, stage, warm: false })
+    }
+
+    /// Copies into the draft. Where it has to stop; none when all is copied.
+    pub fn step(&mut self, draft: &mut Draft, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let body = cx.store.body(self.body).ok_or_else(|| bad_url(&self.url))?;
+        let looked_at = match self.stage {
+            Stage::Located => body.summary,
+            Stage::Fields { start, end } => body.bytes.slice(start, end - start),
+            Stage::Run { at, end } => {
+                if !self.warm {
+                    draft.grow(u64::from(end - at), cx)?;
+                }
+                body.bytes.slice(at, (end - at).min(STEP_BYTES_MAX as u32))
+            }
+        };
+        if !self.warm {
+            self.warm = true;
+            return Ok(Some(Step::Warm(vec![looked_at])));
+        }
+        let octets = cx.store.bytes(looked_at).ok_or_else(|| bad_url(&self.url))?;
+        self.warm = false;
+        match self.stage {
+            Stage::Located => self.locate(&octets, body.bytes.len)?,
+            Stage::Fields { .. } => {
+                let named = matches!(self.section.text, SectionText::HeaderFields(_));
+                let picked = pick_fields(&octets, &field_names(&self.section), named);
+                let (from, to) = clip(0, picked.len() as u32, self.partial);
+                draft.grow(u64::from(to - from), cx)?;
+                draft.copy(&picked[from as usize..to as usize]);
+                return Ok(None);
+            }
+            Stage::Run { at, end } => {
+                draft.copy(&octets);
+                let at = at + looked_at.len;
+                if at == end {
+                    return Ok(None);
+                }
+                self.stage = Stage::Run { at, end };
+            }
+        }
+        Ok(Some(Step::Yield))
+    }
+
+    fn locate(&mut self, summary: &[u8], size: u32) -> Result<(), Reply> {
+        let located = SummaryView::new(summary).map(|view| locate(&self.section, &view, size));
+        self.stage = match located {
+            Some(Located::Run(start, end)) => {
+                let (at, end) = clip(start, end, self.partial);
+                Stage::Run { at, end }
+            }
+            Some(Located::Fields(start, end)) => Stage::Fields { start, end },
+            Some(Located::Missing) | None => return Err(bad_url(&self.url)),
+        };
+        Ok(())
+    }
+}
+
+/// rfc4469#4.1. What may not stand in a response code is written as the URL should have had it.
+fn bad_url(url: &[u8]) -> Reply {
+    let mut shown = String::new();
+    for &octet in url {
+        match octet {
+            b'!'..=b'~' if octet != b']' => shown.push(char::from(octet)),
+            _ => shown.push_str(&format!("%{octet:02X}")),
+        }
+    }
+    Reply::no(format!("[BADURL {shown}] That is no message of this account"))
+}
