@@ -204,7 +204,7 @@ fn append_refuses_before_it_receives_and_says_where_it_stored() {
     assert_eq!(told, "g NO [CANNOT] A message with NUL has to come in a literal8\r\n");
     assert_eq!(
         lab.send(0, b"g APPEND INBOX {2+}\r\nhi junk\r\n"),
-        "g BAD Nothing may follow the message\r\n"
+        "g BAD A message is a literal, CATENATE or UTF8\r\n"
     );
 }
 
