@@ -1,5 +1,5 @@
 # Verbs only: each is one line that calls something with a name. `make` alone lists them.
-.PHONY: help run test check sim crash loom fuzz soak bench man
+.PHONY: help run test check sim crash loom fuzz soak bench compare man
 ARGS ?=
 
 help: ## list the verbs
@@ -31,6 +31,9 @@ soak: ## hours of what `test` does in minutes
 
 bench: ## measure this machine; figures go to bench/results
 	@bench/run.sh
+
+compare: ## the same work on Debian's Dovecot, installed where it is missing; figures go to bench/results
+	@bench/compare.sh
 
 man: ## manual pages into target/man
 	@tests/man.sh

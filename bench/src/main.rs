@@ -8,6 +8,7 @@
 //! [`load::report`].
 
 mod compare;
+mod growth;
 mod load;
 mod neighbour;
 mod options;
@@ -41,7 +42,11 @@ fn start(command: Command) -> Result<bool, String> {
             return Ok(true);
         }
         Command::Compare => {
-            print!("{}", compare::table(std::io::stdin().lock())?);
+            print!("{}", compare::tables(std::io::stdin().lock())?);
+            return Ok(true);
+        }
+        Command::Growth => {
+            print!("{}", growth::tables(std::io::stdin().lock())?);
             return Ok(true);
         }
         Command::Plot { files } => return plot::plot(std::io::stdin().lock(), files).map(|()| true),

@@ -66,6 +66,8 @@ pub enum Command {
     Table,
     /// Put the JSON lines of the same surveys of several servers side by side, as a Markdown table.
     Compare,
+    /// Turn the JSON lines of surveys and of imap-neighbour on standard input into Markdown tables.
+    Growth,
     /// Draw the JSON lines of surveys on standard input as log-log plots.
     Plot {
         /// Files to write; each ends with .svg or .png.
@@ -123,6 +125,9 @@ pub struct Common {
     /// Process id of the server, if it runs on this machine: its CPU time and memory are reported as well.
     #[arg(long)]
     pub server_pid: Option<u32>,
+    /// What the results call this server.
+    #[arg(long, default_value = "ringpost")]
+    pub label: String,
     /// Write the latencies' percentile distribution to this file.
     #[arg(long)]
     pub histogram: Option<PathBuf>,
@@ -189,9 +194,6 @@ pub struct Survey {
     /// Fill an empty INBOX first, by APPEND: the same mail for every server.
     #[arg(long)]
     pub prepare: bool,
-    /// What the results call this server.
-    #[arg(long, default_value = "ringpost")]
-    pub label: String,
 }
 
 /// Options of `imap-neighbour`: the first user of --user-pattern does huge things in its INBOX (fill it by
@@ -214,9 +216,6 @@ pub struct Neighbour {
     /// Octets of the huge message.
     #[arg(long, default_value_t = 100_000_000)]
     pub huge_bytes: usize,
-    /// What the results call this server.
-    #[arg(long, default_value = "ringpost")]
-    pub label: String,
 }
 
 /// Options of `imap-append`.

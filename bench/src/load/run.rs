@@ -120,7 +120,7 @@ pub async fn run<S: Scenario>(name: &'static str, scenario: S, common: &Common) 
         tally,
         client: before.0.zip(process::own_usage()).map(|(before, after)| Span { before, after }),
         server,
-        extra: Map::new(),
+        extra: Map::from_iter([("label".to_owned(), common.label.as_str().into())]),
     })
 }
 

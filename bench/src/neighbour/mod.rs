@@ -103,7 +103,7 @@ impl Scene<'_> {
         let line: Value = json!({
             "scenario": "imap-neighbour",
             "work": name,
-            "server": self.options.label,
+            "server": self.options.common.label,
             "messages": self.messages,
             "seconds": (seconds * 1e6).round() / 1e6,
             "noops": latencies.len(),

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Once;
 
 use plotters::coord::Shift;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
@@ -93,6 +94,7 @@ fn draw_panel<B: DrawingBackend>(
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.name, ("sans-serif", 26))
         .margin(14)
+        .margin_right(36)
         .x_label_area_size(44)
         .y_label_area_size(70)
         .build_cartesian_2d(across.log_scale(), up.log_scale())?;
@@ -113,12 +115,16 @@ fn draw_panel<B: DrawingBackend>(
         let server = place(&mut servers, &curve.server);
         let points = || curve.points.iter().map(|&(messages, us)| (messages, us / 1e3));
         let style = colour.stroke_width(2);
-        let drawn = match server {
-            0 => chart.draw_series(LineSeries::new(points(), style))?,
-            // The peers: the longer the gaps, the later named.
-            later => chart.draw_series(DashedLineSeries::new(points(), 7, 4 * later as i32, style))?,
-        };
-        drawn.label(label(curve)).legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
+        let sample = move |(x, y)| [(x, y), (x + 30, y)];
+        // The peers: the longer the gaps, the later named.
+        let gap = 4 * server as i32;
+        if gap == 0 {
+            let drawn = chart.draw_series(LineSeries::new(points(), style))?;
+            drawn.label(label(curve)).legend(move |at| PathElement::new(sample(at), style));
+        } else {
+            let drawn = chart.draw_series(DashedLineSeries::new(points(), 7, gap, style))?;
+            drawn.label(label(curve)).legend(move |at| DashedPathElement::new(sample(at), 7, gap, style));
+        }
         chart.draw_series(points().map(|point| Circle::new(point, 3 + server as i32, colour.filled())))?;
     }
     chart

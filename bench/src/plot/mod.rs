@@ -51,9 +51,9 @@ pub struct Figure {
     pub skipped: Option<String>,
 }
 
-/// The figures of surveys among the lines; others are passed over.
-pub fn figures(input: impl BufRead) -> Result<Vec<Figure>, String> {
-    let mut figures = Vec::new();
+/// The results, a JSON line each.
+pub fn lines(input: impl BufRead) -> Result<Vec<Value>, String> {
+    let mut values = Vec::new();
     for (index, line) in input.lines().enumerate() {
         let failed = |why: String| format!("line {}: {why}", index + 1);
         let line = line.map_err(|error| failed(error.to_string()))?;
@@ -61,14 +61,14 @@ pub fn figures(input: impl BufRead) -> Result<Vec<Figure>, String> {
             return Err(failed(format!("longer than {LINE_BYTES_MAX} octets")));
         }
         if !line.trim().is_empty() {
-            let value: Value = serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?;
-            figures.extend(figure(&value));
+            values.push(serde_json::from_str(&line).map_err(|error| failed(error.to_string()))?);
         }
     }
-    Ok(figures)
+    Ok(values)
 }
 
-fn figure(line: &Value) -> Option<Figure> {
+/// The figure of a survey, if the line is one.
+pub fn of_survey(line: &Value) -> Option<Figure> {
     let text = |name: &str| line[name].as_str().map(str::to_owned);
     line.get("median_us")?;
     Some(Figure {
@@ -120,7 +120,8 @@ pub fn panels(figures: &[Figure]) -> Vec<Panel> {
 
 /// Writes the plots of all lines to each file; `.svg` or `.png` says how.
 pub fn plot(input: impl BufRead, files: &[impl AsRef<Path>]) -> Result<(), String> {
-    let panels = panels(&figures(input)?);
+    let figures: Vec<Figure> = lines(input)?.iter().filter_map(of_survey).collect();
+    let panels = panels(&figures);
     if panels.is_empty() {
         return Err("no line is a figure of a survey".to_owned());
     }
@@ -152,11 +153,12 @@ mod tests {
 
     #[test]
     fn lines_of_the_same_figure_become_their_median_and_skipped_ones_nothing() {
-        let panels = panels(&figures(LINES.as_bytes()).unwrap());
+        let figures: Vec<Figure> = lines(LINES.as_bytes()).unwrap().iter().filter_map(of_survey).collect();
+        let panels = panels(&figures);
         assert_eq!(panels.len(), 1);
         let points: Vec<_> = panels[0].curves.iter().map(|curve| curve.points.clone()).collect();
         assert_eq!(points, [vec![(1000.0, 20.0), (100_000.0, 2000.0)], vec![(1000.0, 40.0)]]);
-        assert!(figures("nonsense".as_bytes()).is_err());
+        assert!(lines("nonsense".as_bytes()).is_err());
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl Figure {
         json!({
             "scenario": family.name(),
             "work": self.work.name,
-            "server": options.label,
+            "server": options.common.label,
             "target": target.address().to_string(),
             "tls": options.common.tls,
             "messages": self.size,
