@@ -186,6 +186,9 @@ pub const RING_SUBMISSIONS: u32 = 4_096;
 pub const RING_COMPLETIONS: u32 = 32_768;
 /// Milliseconds that the operations of a ring have to complete when its shard ends.
 pub const RING_END_MS: u64 = 5_000;
+/// Turns of a shard in a row before the ring is looked after: tasks that keep each other busy without it would
+/// leave every other connection's input and output lying.
+pub const TURNS_WITHOUT_RING_MAX: u32 = 4;
 /// Events handled before their effects are carried out.
 pub const TURN_EVENTS_MAX: usize = 256;
 /// Messages to one full inbox that a shard keeps; beyond it what can be refused is refused.

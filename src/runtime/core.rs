@@ -29,7 +29,7 @@ use super::link::{Link, Order};
 use super::pump::{Layers, Pump, Start};
 use super::running::{Milestone, Replies};
 use super::verify::{Asked, Verifier};
-use crate::limits::{LINGER_MS, OUTBOX_RETRY_MS, TICK_MS, TURN_EVENTS_MAX};
+use crate::limits::{LINGER_MS, OUTBOX_RETRY_MS, TICK_MS, TURN_EVENTS_MAX, TURNS_WITHOUT_RING_MAX};
 use crate::log::{Level, Line};
 use crate::shard::Shard;
 use crate::shard::event::{CONTROL, CloseReason, ConnId, Effect, Event, Message};
@@ -98,8 +98,11 @@ impl Core {
         self.carry_out_effects();
         self.spawn(Core::take_parcels(self.clone()));
         self.spawn(Core::tick(self.clone()));
+        let mut turns = 0;
         while !self.life.ended.get() {
-            if self.turn() {
+            turns += 1;
+            if self.turn() || turns >= TURNS_WITHOUT_RING_MAX {
+                turns = 0;
                 // Through the ring, so that what has been submitted leaves before the next turn.
                 if let Err(error) = tokio_uring::no_op().await {
                     die(&format!("shard {}: the ring does not answer: {error}", self.id));
