@@ -2,7 +2,7 @@
 //! exactly what stands in the decoded text.
 
 use ringpost::proto::mime::charset::{self, TextDecoder};
-use ringpost::proto::mime::decode::Decoder;
+use ringpost::proto::mime::decode::{Base64Size, Decoder};
 use ringpost::proto::mime::{Scope, contains_text, fold, header, summarise, words};
 use ringpost_engine::layout::{Needle, Part, PartKind, SummaryView, TransferEncoding};
 
@@ -50,6 +50,12 @@ fn pieces(octets: &[u8]) {
     {
         assert_eq!(transferred(octets, encoding, 1), transferred(octets, encoding, octets.len().max(1)));
     }
+    let mut size = Base64Size::default();
+    let mut rest = octets;
+    while !rest.is_empty() {
+        rest = &rest[size.push(rest)..];
+    }
+    assert_eq!(size.finish(), transferred(octets, TransferEncoding::Base64, octets.len().max(1)).len());
     for name in [&b"utf-8"[..], b"iso-2022-jp", b"gb18030", b"utf-16", b"windows-1252", b"nonsense"] {
         let (mut whole, mut cut) = (String::new(), String::new());
         TextDecoder::new(name).push(octets, true, &mut whole);
