@@ -11,22 +11,20 @@
 //!
 //! ```text
 //!  text ─► grams ─► hash ─► one bit in a table of FILTER_BITS_MAX ─► upper half over lower half, again and again,
-//!                                                                    while less than 3 bits in 10 are set
+//!                                                                    while fewer than 1 bit in 3 would be set
 //! ```
 //!
-//! One hash and three bits in ten: a message without the needle passes with 0.3 to the power of the grams that it
-//! lacks.
+//! One hash and about one bit in four: a message without the needle passes with a quarter to the power of the grams
+//! that it lacks.
 
 use crate::limits::{FILTER_BITS_MAX, FILTER_NEEDLE_GRAMS_MAX};
 
 /// Words of the table that gathers bits.
 const TABLE_WORDS: usize = FILTER_BITS_MAX / 64;
-/// The smallest stored filter, words.
-const STORED_WORDS_MIN: usize = 1;
-/// The filter is folded while, after it, at most this share of bits is set, in percent.
-const FOLD_DENSITY_PERCENT: usize = 33;
-/// A filter with more bits set than this, in percent, would let nearly everything pass: it is not stored.
-const USEFUL_DENSITY_PERCENT: usize = 75;
+/// A stored filter has room for this many bits where the text has 100 grams: then 17 to 32 bits in a hundred are set.
+const BITS_PER_HUNDRED_GRAMS: usize = 263;
+/// With more grams than this, as many as there are bits, nearly everything would pass: no filter is stored.
+const USEFUL_GRAMS_MAX: usize = FILTER_BITS_MAX * 3 / 4;
 /// From here on a character counts as half a gram.
 const WIDE_FROM: u32 = 0x800;
 
@@ -56,7 +54,10 @@ impl Grams {
         while let Some(start) = rest.chars().next() {
             if start.is_ascii() && known == 2 && first < WIDE_FROM {
                 // The rule for most mail: a run of ASCII, octet by octet.
-                let run = rest.bytes().position(|octet| !octet.is_ascii()).unwrap_or(rest.len());
+                let run = match rest.is_ascii() {
+                    true => rest.len(),
+                    false => rest.bytes().position(|octet| !octet.is_ascii()).unwrap_or(rest.len()),
+                };
                 for octet in rest[..run].bytes() {
                     let third = u32::from(octet);
                     note(gram(first, second, third));
@@ -85,7 +86,9 @@ impl Grams {
 /// Gathers the grams of one message's texts.
 #[derive(Debug)]
 pub struct FilterBuilder {
-    table: Box<[u64]>,
+    table: Box<[u64; TABLE_WORDS]>,
+    /// Bits set.
+    set: usize,
     grams: Grams,
 }
 
@@ -98,18 +101,20 @@ impl Default for FilterBuilder {
 impl FilterBuilder {
     /// Nothing noted yet.
     pub fn new() -> FilterBuilder {
-        FilterBuilder { table: vec![0; TABLE_WORDS].into_boxed_slice(), grams: Grams::default() }
+        FilterBuilder { table: Box::new([0; TABLE_WORDS]), set: 0, grams: Grams::default() }
     }
 
     /// Notes the next piece of a folded text; grams may span pieces.
     pub fn push(&mut self, folded: &str) {
         let table = &mut self.table;
+        let mut set = self.set;
         self.grams.push(folded, |gram| {
-            // In range: a gram is below FILTER_BITS_MAX.
-            if let Some(word) = table.get_mut(gram as usize / 64) {
-                *word |= 1 << (gram % 64);
-            }
+            let word = &mut table[gram as usize / 64 % TABLE_WORDS];
+            let bit = 1u64 << (gram % 64);
+            set += usize::from(*word & bit == 0);
+            *word |= bit;
         });
+        self.set = set;
     }
 
     /// The text ends; what comes next is another one.
@@ -119,32 +124,20 @@ impl FilterBuilder {
 
     /// The stored form; empty when so much is set that it would be of no use.
     pub fn finish(self) -> Vec<u8> {
-        let mut table = self.table.into_vec();
-        let set = count_ones(&table);
-        if set * 100 > FILTER_BITS_MAX * USEFUL_DENSITY_PERCENT {
+        if self.set > USEFUL_GRAMS_MAX {
             return Vec::new();
         }
-        // Folding loses no more than half of the bits: below this size it cannot be good yet.
-        while table.len() > STORED_WORDS_MIN {
-            let (lower, upper) = table.split_at(table.len() / 2);
-            let folded_set: usize =
-                lower.iter().zip(upper).map(|(low, high)| (low | high).count_ones() as usize).sum();
-            if folded_set * 100 > lower.len() * 64 * FOLD_DENSITY_PERCENT {
-                break;
+        let wanted = (self.set * BITS_PER_HUNDRED_GRAMS / 100).next_power_of_two();
+        let words = wanted.clamp(64, FILTER_BITS_MAX) / 64;
+        let (first, rest) = self.table.split_at(words);
+        let mut folded = first.to_vec();
+        for part in rest.chunks_exact(words) {
+            for (word, more) in folded.iter_mut().zip(part) {
+                *word |= more;
             }
-            let half = lower.len();
-            let (lower, upper) = table.split_at_mut(half);
-            for (low, high) in lower.iter_mut().zip(upper) {
-                *low |= *high;
-            }
-            table.truncate(half);
         }
-        table.iter().flat_map(|word| word.to_le_bytes()).collect()
+        folded.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
-}
-
-fn count_ones(words: &[u64]) -> usize {
-    words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 /// A search string made ready: its grams, each once.

@@ -43,11 +43,7 @@ impl Decoder {
         match &mut self.state {
             State::Identity => out.extend_from_slice(input),
             State::Base64 { bits, count } => push_base64(bits, count, input, out),
-            State::QuotedPrintable { pending } => {
-                for &byte in input {
-                    push_quoted_printable(pending, byte, out);
-                }
-            }
+            State::QuotedPrintable { pending } => push_quoted_printables(pending, input, out),
         }
     }
 
@@ -127,6 +123,43 @@ fn push_base64(bits: &mut u32, count: &mut u8, input: &[u8], out: &mut Vec<u8>) 
     }
 }
 
+/// Whole runs at once where nothing is pending.
+fn push_quoted_printables(pending: &mut Vec<u8>, input: &[u8], out: &mut Vec<u8>) {
+    let mut rest = input;
+    while let Some((&first, after)) = rest.split_first() {
+        if !pending.is_empty() {
+            push_quoted_printable(pending, first, out);
+            rest = after;
+            continue;
+        }
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
+        let special = memchr::memchr2(b'=', b'\n', rest);
+        let run = &rest[..special.unwrap_or(rest.len())];
+        let kept = match special.map(|at| rest[at]) {
+            Some(b'=') => run.len(),
+            // What ends the run may end the line.
+            _ => run.iter().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1),
+        };
+        out.extend_from_slice(&run[..kept]);
+        if let [b'=', high, low] = rest.get(run.len()..run.len() + 3).unwrap_or_default()
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            out.push(high << 4 | low);
+            rest = &rest[run.len() + 3..];
+            continue;
+        }
+        let end = run.len() + usize::from(special.is_some());
+        for &byte in &rest[kept..end] {
+            push_quoted_printable(pending, byte, out);
+        }
+        rest = &rest[end..];
+    }
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
 /// `pending` holds white space that may end the line, or `=` and what followed it.
 fn push_quoted_printable(pending: &mut Vec<u8>, byte: u8, out: &mut Vec<u8>) {
     if pending.first() == Some(&b'=') {
@@ -154,7 +187,6 @@ fn push_quoted_printable(pending: &mut Vec<u8>, byte: u8, out: &mut Vec<u8>) {
 }
 
 fn push_escape(pending: &mut Vec<u8>, byte: u8, out: &mut Vec<u8>) {
-    let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     match (pending.as_slice(), byte) {
         // Rule 5: `=`, white space, line end is a soft break.
         ([b'='] | [b'=', b' ' | b'\t' | b'\r', ..], b'\n') => pending.clear(),

@@ -118,7 +118,7 @@ pub(super) fn trim(value: &[u8]) -> &[u8] {
 /// LF that folds nothing becomes a space; a NUL becomes `?` (rfc3501#9: NUL must not be used at any time).
 pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     let value = trim(value);
-    if !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+    if memchr::memchr3(b'\r', b'\n', 0, value).is_none() {
         return Cow::Borrowed(value);
     }
     let mut out = Vec::with_capacity(value.len());
@@ -128,22 +128,21 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
 
 /// [`unfold`] without trimming: appends to `out`.
 pub(super) fn unfold_into(value: &[u8], out: &mut Vec<u8>) {
-    let mut at = 0;
-    while at < value.len() {
-        match value[at] {
-            b'\r' | b'\n' => {
-                let run = value[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-                at += run;
-                if !matches!(value.get(at), Some(b' ' | b'\t')) {
-                    out.push(b' ');
-                }
-                continue;
-            }
-            0 => out.push(b'?'),
-            byte => out.push(byte),
+    let mut rest = value;
+    while let Some(at) = memchr::memchr3(b'\r', b'\n', 0, rest) {
+        out.extend_from_slice(&rest[..at]);
+        if rest[at] == 0 {
+            out.push(b'?');
+            rest = &rest[at + 1..];
+            continue;
         }
-        at += 1;
+        let run = rest[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        rest = &rest[at + run..];
+        if !matches!(rest.first(), Some(b' ' | b'\t')) {
+            out.push(b' ');
+        }
     }
+    out.extend_from_slice(rest);
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@
 use super::html::HtmlText;
 use crate::limits::{MIME_PREVIEW_CHARACTERS_MAX, MIME_PREVIEW_LOOK_BYTES_MAX};
 
+/// Octets that are looked at before it is asked whether that was enough; more than a character has.
+const LOOK_BYTES: usize = 128;
+
 /// Makes a preview of a text that comes in pieces.
 #[derive(Debug)]
 pub(crate) struct PreviewBuilder {
@@ -32,16 +35,26 @@ impl PreviewBuilder {
         }
         // A character that does not fit is as good as the bound.
         self.looked = if end < text.len() { MIME_PREVIEW_LOOK_BYTES_MAX } else { self.looked + end };
-        let lines = &mut self.lines;
-        match &mut self.html {
-            Some(html) => html.push(&text[..end], |character, quoted| lines.push(character, quoted)),
-            None => text[..end].chars().for_each(|character| lines.push(character, false)),
+        let mut rest = &text[..end];
+        while !rest.is_empty() && !self.lines.is_done() {
+            // A little at a time: mostly the first words are enough.
+            let mut len = rest.len().min(LOOK_BYTES);
+            while !rest.is_char_boundary(len) {
+                len -= 1;
+            }
+            let (piece, after) = rest.split_at(len);
+            rest = after;
+            let lines = &mut self.lines;
+            match &mut self.html {
+                Some(html) => html.push(piece, |character, quoted| lines.push(character, quoted)),
+                None => piece.chars().for_each(|character| lines.push(character, false)),
+            }
         }
     }
 
     /// Whether more text would change nothing.
     pub fn is_done(&self) -> bool {
-        self.lines.own.is_full() || self.lines.signature || self.looked >= MIME_PREVIEW_LOOK_BYTES_MAX
+        self.lines.is_done() || self.looked >= MIME_PREVIEW_LOOK_BYTES_MAX
     }
 
     /// The preview: what the writer wrote, or what was quoted where that is all there is.
@@ -77,6 +90,10 @@ enum LineKind {
 }
 
 impl Lines {
+    fn is_done(&self) -> bool {
+        self.own.is_full() || self.signature
+    }
+
     fn push(&mut self, character: char, quoted: bool) {
         if self.signature {
             return;
