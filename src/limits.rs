@@ -81,7 +81,9 @@ pub const IMAP_SEARCH_KEYS_MAX: usize = 1_024;
 pub const IMAP_SEQUENCE_RANGES_MAX: usize = 65_536;
 /// Ranges of a search's result that an IMAP session keeps for `$`: 512 KiB.
 pub const IMAP_SAVED_RANGES_MAX: usize = 65_536;
-/// Expunges an IMAP session may owe its client; one that never lets them be told is disconnected.
+/// Ranges of UIDs in one untagged reply that lists them; more go into further replies.
+pub const IMAP_LINE_RANGES_MAX: usize = 512;
+/// Runs of expunged UIDs an IMAP session may owe its client; one that never lets them be told is disconnected.
 pub const IMAP_UNTOLD_EXPUNGES_MAX: usize = 262_144;
 /// Messages one change of a long IMAP command touches (STORE, EXPUNGE, `\Seen` of a FETCH).
 pub const IMAP_CHANGE_MESSAGES_MAX: usize = 4_096;

@@ -175,10 +175,10 @@ fn large_mailbox(count: u32) {
     let inbox = bench.inbox(account);
     let since = |ago: u32| ModSeq(inbox.highest_modseq().0 - u64::from(ago));
     let mut seen = time("changed since the last change", rounds, || {
-        (0..rounds).map(|_| inbox.changed_since(since(1)).len()).sum::<usize>()
+        (0..rounds).map(|_| inbox.changed_since(since(1)).len() as usize).sum::<usize>()
     });
     seen += time("changed since as many changes ago as were flagged", 1, || {
-        inbox.changed_since(since(rounds)).len()
+        inbox.changed_since(since(rounds)).len() as usize
     });
     seen += time("look at every message, by place, in all", 1, || {
         (0..inbox.len()).map(|place| inbox.message(place).size as usize).sum::<usize>()

@@ -254,16 +254,10 @@ impl<'a> MailboxRef<'a> {
     pub fn place(&self, uid: Uid) -> Option<usize> {
         self.0.columns.place(uid)
     }
-    /// UIDs expunged by changes with a greater mod-sequence, oldest change first. Complete while
-    /// `since >= expunged_floor()`.
-    pub fn expunged_since(&self, since: ModSeq) -> Box<dyn Iterator<Item = (ModSeq, Uid)> + 'a> {
-        let runs = self.0.expunges.since(since);
-        Box::new(runs.flat_map(|run| (run.first.0..=run.last.0).map(move |uid| (run.modseq, Uid(uid)))))
-    }
-    /// The same without the mod-sequences, as runs of UIDs, first and last: one run for any number of neighbours
-    /// that one change expunged.
-    pub fn expunged_ranges_since(&self, since: ModSeq) -> Box<dyn Iterator<Item = (Uid, Uid)> + 'a> {
-        Box::new(self.0.expunges.since(since).map(|run| (run.first, run.last)))
+    /// Runs of UIDs expunged by changes with a greater mod-sequence, first and last, oldest change first: one
+    /// run for any number of neighbours that one change expunged. Complete while `since >= expunged_floor()`.
+    pub fn expunged_since(&self, since: ModSeq) -> Box<dyn Iterator<Item = (ModSeq, Uid, Uid)> + 'a> {
+        Box::new(self.0.expunges.since(since).map(|run| (run.modseq, run.first, run.last)))
     }
     /// Those of `known` that were expunged by changes with a greater mod-sequence: VANISHED (EARLIER)
     /// (rfc7162#3.2.5.2). Below `expunged_floor()` all of `known` that are gone, whenever they went.
@@ -274,9 +268,9 @@ impl<'a> MailboxRef<'a> {
     pub fn expunged_floor(&self) -> ModSeq {
         self.0.expunges.floor()
     }
-    /// UIDs of present messages whose mod-sequence is greater, ascending, each once. Costs a look at a mark for
-    /// every 2,048 messages, and at the rows of the blocks that changed.
-    pub fn changed_since(&self, since: ModSeq) -> Vec<Uid> {
+    /// UIDs of present messages whose mod-sequence is greater. Costs a look at a mark for every 2,048 messages,
+    /// and at the rows of the blocks that changed.
+    pub fn changed_since(&self, since: ModSeq) -> UidSet {
         self.0.columns.changed_since(since).collect()
     }
 }

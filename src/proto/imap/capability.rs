@@ -62,6 +62,7 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("URL-PARTIAL", Shown::AfterLogin),
     ("UTF8=ACCEPT", Shown::AfterLogin),
     ("CONDSTORE", Shown::AfterLogin),
+    ("QRESYNC", Shown::AfterLogin),
     ("COMPRESS=DEFLATE", Shown::Uncompressed),
 ];
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use bytes::BytesMut;
 use ringpost_engine::change::{FlagBits, Refusal, UidSet};
 use ringpost_engine::error::Refused;
-use ringpost_engine::ids::ModSeq;
+use ringpost_engine::ids::{ModSeq, Uid};
 
 use super::parse::Fault;
 
@@ -126,11 +126,39 @@ pub fn untagged_number(text: &mut BytesMut, value: u64, name: &str) {
     text.extend_from_slice(b"\r\n");
 }
 
-/// `* n FETCH (`
-pub fn fetch_begin(text: &mut BytesMut, sequence: u32) {
+/// How a reply names the message that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// By its number.
+    Number(u32),
+    /// By its UID, to a client that has no numbers (rfc9586#3.3).
+    Uid(Uid),
+}
+
+/// `* n FETCH (`, or `* u UIDFETCH (`.
+pub fn fetch_begin(text: &mut BytesMut, name: Name) {
     text.extend_from_slice(b"* ");
-    number(text, u64::from(sequence));
-    text.extend_from_slice(b" FETCH (");
+    let (value, word): (u32, &[u8]) = match name {
+        Name::Number(number) => (number, b" FETCH ("),
+        Name::Uid(uid) => (uid.0, b" UIDFETCH ("),
+    };
+    number(text, u64::from(value));
+    text.extend_from_slice(word);
+}
+
+/// `* VANISHED 1:3,7`, a whole line; `earlier` for what went before the client could number it
+/// (rfc7162#3.2.10).
+pub fn vanished(text: &mut BytesMut, earlier: bool, ranges: &[(u32, u32)]) {
+    text.extend_from_slice(if earlier { b"* VANISHED (EARLIER) " } else { b"* VANISHED " });
+    set_ranges(text, ranges);
+    text.extend_from_slice(b"\r\n");
+}
+
+/// `* OK [HIGHESTMODSEQ n]`, a whole line (rfc7162#3.1.2.1).
+pub fn highest_modseq(text: &mut BytesMut, value: ModSeq) {
+    text.extend_from_slice(b"* OK [HIGHESTMODSEQ ");
+    number(text, value.0);
+    text.extend_from_slice(b"] Highest\r\n");
 }
 
 /// `MODSEQ (n)` (rfc7162#3.1.4.2)
@@ -178,7 +206,12 @@ pub fn permanent_flags(text: &mut BytesMut, bits: FlagBits, keywords: &[String],
 
 /// A set in wire form: `1:3,7` (rfc4315#4 `uid-set`; also message numbers).
 pub fn set(text: &mut BytesMut, set: &UidSet) {
-    for (index, &range) in set.ranges().iter().enumerate() {
+    set_ranges(text, set.ranges());
+}
+
+/// Some ranges of a set.
+pub fn set_ranges(text: &mut BytesMut, ranges: &[(u32, u32)]) {
+    for (index, &range) in ranges.iter().enumerate() {
         if index > 0 {
             text.extend_from_slice(b",");
         }

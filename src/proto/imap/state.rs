@@ -6,14 +6,14 @@
 
 use bytes::{Bytes, BytesMut};
 use ringpost_engine::change::{Change, Outcome};
-use ringpost_engine::ids::{AccountId, Lsn};
+use ringpost_engine::ids::{AccountId, Lsn, Uid};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::io::Extent;
 
 use super::capability;
 use super::framer::Literal;
 use super::out::Out;
-use super::reply::{self, Reply};
+use super::reply::{self, Name, Reply};
 use super::view::{OutOfRange, Tell, View};
 use crate::proto::{self, Cx, Output, Peer, Server};
 
@@ -99,6 +99,11 @@ impl Enabled {
     /// Whether mailbox names and quoted strings are UTF-8 both ways (rfc9755#3, rfc9051#5.1).
     pub fn utf8_names(self) -> bool {
         self.utf8 || self.rev2
+    }
+
+    /// How this client is told of a message.
+    pub fn name(self, number: u32, uid: Uid) -> Name {
+        if self.uidonly { Name::Uid(uid) } else { Name::Number(number) }
     }
 }
 
@@ -186,9 +191,9 @@ impl Core {
 
     /// Tells what is new in the view, as far as there is room. Whether all is told.
     pub fn tell(&mut self, cx: &mut Cx<'_>, expunge: bool) -> bool {
-        let modseq = self.enabled.condstore;
+        let tell = Tell { expunge, enabled: self.enabled };
         let Some(view) = &mut self.view else { return true };
-        view.tell(cx.store, &mut self.out, Tell { expunge, modseq })
+        view.tell(cx.store, &mut self.out, tell)
     }
 
     /// Takes `\Recent` of what was told from other sessions. IDLE leaves that to its end, so that a push to
@@ -218,9 +223,7 @@ impl Core {
     pub fn show_highest_modseq(&mut self, cx: &Cx<'_>) {
         let highest = self.selected(cx).ok().map(|(_, mailbox)| mailbox.highest_modseq());
         if let Some(highest) = highest {
-            self.out.put(b"* OK [HIGHESTMODSEQ ");
-            reply::number(self.out.text(), highest.0);
-            self.out.put(b"] Highest\r\n");
+            reply::highest_modseq(self.out.text(), highest);
         }
     }
 }

@@ -461,7 +461,8 @@ mod tests {
         assert_eq!(lab.names(id), ["INBOX", "INBOX/sub", "old", "old/mail"]);
         let (inbox, moved) = (lab.inbox(id), lab.index.mailbox(id, new).expect("there"));
         assert_eq!((inbox.len(), inbox.uid_next(), moved.len(), moved.uid_next()), (0, Uid(4), 2, Uid(3)));
-        assert_eq!(inbox.expunged_since(ModSeq(0)).map(|(_, uid)| uid.0).collect::<Vec<_>>(), [2, 1, 3]);
+        let gone: Vec<_> = inbox.expunged_since(ModSeq(0)).map(|(_, first, last)| (first.0, last.0)).collect();
+        assert_eq!(gone, [(2, 2), (1, 1), (3, 3)]);
         assert_eq!(moved.message(1).flags, FlagBits::SEEN.union(FlagBits::keyword(0)));
         assert_eq!(moved.keywords(), ["k"]);
         assert_eq!((lab.index.counts().messages, lab.index.counts().body_bytes), (2, 10));
@@ -514,7 +515,7 @@ mod tests {
         let outcome = lab.run(id, store(FlagOp::Add, named(FlagBits::SEEN, &[]), Some(first)));
         assert_eq!(outcome, Ok(Outcome::Stored { done: uids(&[1]), modified: uids(&[2]) }));
         assert_eq!((lab.inbox(id).unseen(), lab.inbox(id).first_unseen()), (2, Some(1)));
-        assert_eq!(lab.inbox(id).changed_since(lab.inbox(id).message(2).modseq), [Uid(1)]);
+        assert_eq!(lab.inbox(id).changed_since(lab.inbox(id).message(2).modseq), uids(&[1]));
         let settled = lab.inbox(id).highest_modseq();
         let outcome = lab.run(id, store(FlagOp::Remove, named(FlagBits::DELETED, &["new"]), None));
         assert_eq!(outcome, Ok(Outcome::Stored { done: uids(&[1, 2]), modified: UidSet::new() }));

@@ -68,7 +68,7 @@ impl Running {
             Verb::Compress => Running::Plain(plain::Plain::Compress),
             Verb::Authenticate(authenticate) => Running::Login(login::Login::authenticate(authenticate)),
             Verb::Login { user, password } => Running::Login(login::Login::plain(&user, password)),
-            Verb::Select(select) => Running::Select(select::Open(select)),
+            Verb::Select(select) => Running::Select(select::Open::new(select)),
             Verb::Close => Running::Close(select::Close::expunging()),
             Verb::Unselect => Running::Close(select::Close::keeping()),
             Verb::Create { mailbox: name, special_use } => {

@@ -4,6 +4,9 @@
 //! `INBOX`. *Assumes*: the parser. *Never*: knows which mailboxes exist.
 
 use ringpost_engine::change::SpecialUse;
+use ringpost_engine::ids::ModSeq;
+
+use super::SequenceSet;
 
 /// SELECT or EXAMINE.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,21 @@ pub struct Select {
     pub read_only: bool,
     /// `(CONDSTORE)`, rfc7162#3.1.8
     pub condstore: bool,
+    /// `(QRESYNC (…))`
+    pub qresync: Option<Qresync>,
+}
+
+/// What a client that was here before remembers of a mailbox (rfc7162#3.2.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Qresync {
+    /// Its UIDVALIDITY.
+    pub uid_validity: u32,
+    /// Its last HIGHESTMODSEQ; not 0.
+    pub modseq: ModSeq,
+    /// The UIDs that it wants to be told of, without `*`; none for all.
+    pub known: Option<SequenceSet>,
+    /// Message numbers and their UIDs, without `*`.
+    pub matches: Option<(SequenceSet, SequenceSet)>,
 }
 
 /// The special use a CREATE asks for.

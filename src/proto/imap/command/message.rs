@@ -64,6 +64,8 @@ pub struct Fetch {
     pub changed_since: Option<ModSeq>,
     /// `(PARTIAL a:b)`, rfc9394#3.3; UID FETCH only
     pub partial: Option<PartialRange>,
+    /// `VANISHED`, only for UIDs and with `changed_since` (rfc7162#3.2.6).
+    pub vanished: bool,
 }
 
 /// One data item of FETCH.

@@ -15,7 +15,7 @@ mod message;
 mod search;
 mod sequence;
 
-pub use mailbox::{List, ListReturn, ListSelect, Select, StatusItem, UseArgument};
+pub use mailbox::{List, ListReturn, ListSelect, Qresync, Select, StatusItem, UseArgument};
 pub use message::{
     Append, AppendPiece, Copy, Fetch, FetchItem, Partial, Replaced, Section, SectionText, Store,
 };

@@ -24,12 +24,16 @@ pub fn fetch(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
     } else {
         item_or_macro(lexer, &mut items)?;
     }
-    let (mut changed_since, mut partial) = (None, None);
+    let (mut changed_since, mut vanished, mut partial) = (None, false, None);
     if lexer.more() {
         lexer.list(|lexer| match lexer.keyword().as_str() {
             "CHANGEDSINCE" if changed_since.is_none() => {
                 lexer.space()?;
                 changed_since = Some(lexer.mod_sequence()?);
+                Ok(())
+            }
+            "VANISHED" if uid && !vanished => {
+                vanished = true;
                 Ok(())
             }
             // rfc9394#3.3
@@ -41,7 +45,11 @@ pub fn fetch(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
             _ => Err(Fault::Bad("Unknown FETCH modifier")),
         })?;
     }
-    Ok(Verb::Fetch(Fetch { uid, set, items, changed_since, partial }))
+    if vanished && changed_since.is_none() {
+        // rfc7162#3.2.6
+        return Err(Fault::Bad("VANISHED needs CHANGEDSINCE"));
+    }
+    Ok(Verb::Fetch(Fetch { uid, set, items, changed_since, vanished, partial }))
 }
 
 /// An item alone may be a macro (rfc3501#6.4.5).
@@ -191,6 +199,7 @@ mod tests {
                 ],
                 changed_since: None,
                 partial: None,
+                vanished: false,
             }
         );
     }

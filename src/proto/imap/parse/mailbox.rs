@@ -7,8 +7,9 @@
 use ringpost_engine::change::SpecialUse;
 
 use super::lexer::Lexer;
+use super::sequence::sequence_set;
 use super::{Fault, Parsed};
-use crate::proto::imap::command::{Select, UseArgument, Verb};
+use crate::proto::imap::command::{Qresync, Select, SequenceSet, UseArgument, Verb};
 use crate::proto::imap::utf7;
 
 /// `mailbox`
@@ -44,17 +45,54 @@ pub fn fold_inbox(mut name: String) -> String {
 pub fn select(lexer: &mut Lexer, read_only: bool) -> Parsed<Verb> {
     lexer.space()?;
     let mailbox = mailbox(lexer)?;
-    let mut condstore = false;
+    let (mut condstore, mut qresync) = (false, None);
     if lexer.more() {
         lexer.list(|lexer| match lexer.keyword().as_str() {
             "CONDSTORE" => {
                 condstore = true;
                 Ok(())
             }
+            "QRESYNC" if qresync.is_none() => {
+                lexer.space()?;
+                qresync = Some(qresync_parameter(lexer)?);
+                Ok(())
+            }
             _ => Err(Fault::Bad("Unknown SELECT parameter")),
         })?;
     }
-    Ok(Verb::Select(Select { mailbox, read_only, condstore }))
+    Ok(Verb::Select(Select { mailbox, read_only, condstore, qresync }))
+}
+
+/// rfc7162#7 `select-param`: what follows QRESYNC.
+fn qresync_parameter(lexer: &mut Lexer) -> Parsed<Qresync> {
+    lexer.expect(b'(', "QRESYNC takes a list")?;
+    let uid_validity = lexer.nz_number()?;
+    lexer.space()?;
+    let modseq = lexer.mod_sequence()?;
+    if modseq.0 == 0 {
+        return Err(Fault::Bad("A mod-sequence is 0"));
+    }
+    let (mut known, mut matches) = (None, None);
+    let mut more = lexer.eat(b' ');
+    if more && lexer.peek() != Some(b'(') {
+        known = Some(fixed_set(lexer)?);
+        more = lexer.eat(b' ');
+    }
+    if more {
+        lexer.expect(b'(', "Sequence match data is a list")?;
+        let numbers = fixed_set(lexer)?;
+        lexer.space()?;
+        matches = Some((numbers, fixed_set(lexer)?));
+        lexer.expect(b')', "Sequence match data does not end")?;
+    }
+    lexer.expect(b')', "QRESYNC does not end")?;
+    Ok(Qresync { uid_validity, modseq, known, matches })
+}
+
+/// A set in which `*` is not allowed.
+fn fixed_set(lexer: &mut Lexer) -> Parsed<SequenceSet> {
+    let set = sequence_set(lexer)?;
+    if set.names_last() || set.saved { Err(Fault::Bad("Only numbers are allowed here")) } else { Ok(set) }
 }
 
 /// rfc3501#6.3.3, rfc6154#6
@@ -119,9 +157,10 @@ pub fn subscribe(lexer: &mut Lexer, on: bool) -> Parsed<Verb> {
 mod tests {
     use super::super::tests::{bad, cannot, verb};
     use super::*;
+    use crate::proto::imap::command::Bound;
 
     fn select(mailbox: &str, read_only: bool, condstore: bool) -> Verb {
-        Verb::Select(Select { mailbox: mailbox.to_owned(), read_only, condstore })
+        Verb::Select(Select { mailbox: mailbox.to_owned(), read_only, condstore, qresync: None })
     }
 
     fn create(mailbox: &str, special_use: UseArgument) -> Verb {
@@ -139,13 +178,47 @@ mod tests {
             "SELECT",
             "SELECT ",
             "SELECT a b",
-            "SELECT a (QRESYNC (1 2))",
+            "SELECT a (QRESYNC)",
+            "SELECT a (QRESYNC (1))",
+            "SELECT a (QRESYNC (1 0))",
+            "SELECT a (QRESYNC (0 1))",
+            "SELECT a (QRESYNC (1 2 1:*))",
+            "SELECT a (QRESYNC (1 2 (1:3)))",
+            "SELECT a (QRESYNC (1 2 3 (1 *)))",
+            "SELECT a (QRESYNC (1 2 3 (1 2) 4))",
+            "SELECT a (QRESYNC (1 2) QRESYNC (1 2))",
             "SELECT a (X)",
             "SELECT %",
             "SELECT a*",
         ] {
             assert!(bad(text), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_returning_client_remembers() {
+        let remembered = |text: &str| match verb(text) {
+            Verb::Select(Select { qresync: Some(qresync), .. }) => qresync,
+            other => panic!("{other:?}"),
+        };
+        let set = |ranges: &[(u32, u32)]| SequenceSet {
+            ranges: ranges.iter().map(|&(a, b)| (Bound::At(a), Bound::At(b))).collect(),
+            saved: false,
+        };
+        // rfc7162#3.2.5
+        let qresync = remembered("SELECT INBOX (QRESYNC (67890007 20050715194045000 41,43:211,214:541))");
+        assert_eq!((qresync.uid_validity, qresync.modseq.0), (67_890_007, 20_050_715_194_045_000));
+        assert_eq!(qresync.known, Some(set(&[(41, 41), (43, 211), (214, 541)])));
+        assert_eq!(qresync.matches, None);
+        // rfc7162#3.2.5.2
+        let qresync = remembered("EXAMINE x (QRESYNC (7 5 1:29997 (5000,9990:9999 15000,27000:27009)))");
+        let pairs = (set(&[(5000, 5000), (9990, 9999)]), set(&[(15_000, 15_000), (27_000, 27_009)]));
+        assert_eq!(qresync.matches, Some(pairs));
+        assert_eq!(remembered("SELECT x (CONDSTORE QRESYNC (7 5))").known, None);
+        assert_eq!(
+            remembered("SELECT x (QRESYNC (7 5 (1 2)))").matches,
+            Some((set(&[(1, 1)]), set(&[(2, 2)])))
+        );
     }
 
     #[test]

@@ -20,9 +20,15 @@ use ringpost_engine::store::Store;
 use crate::limits::IMAP_UNTOLD_EXPUNGES_MAX;
 use crate::proto::imap::command::{PartialRange, SequenceSet};
 
+mod earlier;
+mod gone;
+mod resync;
 mod tell;
 mod walk;
 
+pub use earlier::{Earlier, Told};
+use gone::{Gone, Stands};
+pub use resync::{Resync, matched};
 pub use tell::Tell;
 pub use walk::Walk;
 
@@ -34,16 +40,18 @@ pub struct View {
     read_only: bool,
     /// The first UID that the client was not told of.
     horizon: Uid,
-    /// UIDs below the horizon that are expunged and still have a number here, ascending.
-    gone: Vec<Uid>,
+    /// UIDs below the horizon that are expunged and still have a number here.
+    gone: Gone,
     /// `gone` is complete up to here.
     absorbed: ModSeq,
     /// Flag changes up to here are told or in `changed`.
     told: ModSeq,
-    /// Messages whose flags are still to be told, ascending.
-    changed: Vec<Uid>,
-    /// How many of `changed` are told.
-    changed_told: usize,
+    /// Where the messages are whose flags are still to be told.
+    changed: UidSet,
+    /// Those of `changed` below this are told.
+    changed_next: Uid,
+    /// The client was told a HIGHESTMODSEQ below what it heard of, because an EXPUNGE is owed.
+    held_back: bool,
     /// UIDs that are `\Recent` to this session.
     recent: UidSet,
     /// `\Recent` below here was taken from other sessions.
@@ -76,11 +84,12 @@ impl View {
             mailbox: mailbox.id(),
             read_only,
             horizon: next,
-            gone: Vec::new(),
+            gone: Gone::default(),
             absorbed: mailbox.highest_modseq(),
             told: mailbox.highest_modseq(),
-            changed: Vec::new(),
-            changed_told: 0,
+            changed: UidSet::new(),
+            changed_next: Uid(1),
+            held_back: false,
             recent,
             claimed: Uid(0),
             recent_told: 0,
@@ -132,16 +141,14 @@ impl View {
             self.lost = true;
             return;
         }
-        let known = self.gone.len();
-        let below = self.horizon;
-        self.gone
-            .extend(mailbox.expunged_since(self.absorbed).map(|(_, uid)| uid).filter(|&uid| uid < below));
-        if self.gone.len() > known {
-            self.gone.sort_unstable();
-            self.gone.dedup();
-        }
+        let below = self.horizon.0;
+        let runs = mailbox.expunged_since(self.absorbed);
+        self.gone.add(
+            runs.filter(|&(_, first, _)| first.0 < below)
+                .map(|(modseq, first, last)| (modseq, first.0, last.0.min(below - 1))),
+        );
         self.absorbed = newest;
-        self.lost = self.gone.len() > IMAP_UNTOLD_EXPUNGES_MAX;
+        self.lost = self.gone.runs() > IMAP_UNTOLD_EXPUNGES_MAX;
     }
 
     /// How many messages the client numbers.
@@ -156,12 +163,7 @@ impl View {
 
     /// The same, where the place in the store is known.
     pub fn number_at(&self, place: usize, uid: Uid) -> u32 {
-        (place + self.gone_below(uid)) as u32 + 1
-    }
-
-    /// Untold expunges below a UID.
-    fn gone_below(&self, uid: Uid) -> usize {
-        self.gone.partition_point(|&gone| gone < uid)
+        (place + self.gone.below(uid)) as u32 + 1
     }
 
     /// The first UID that the client does not know of.
@@ -181,26 +183,14 @@ impl View {
     /// The highest UID that has a number; 0 if there is none.
     pub fn last_uid(&self, mailbox: MailboxRef<'_>) -> Uid {
         let present = mailbox.rank(self.horizon).checked_sub(1).map(|place| mailbox.message(place).uid);
-        present.max(self.gone.last().copied()).unwrap_or(Uid(0))
+        present.max(self.gone.last()).unwrap_or(Uid(0))
     }
 
     /// The UID behind a number from `1..=exists`.
     fn uid_at(&self, mailbox: MailboxRef<'_>, number: u32) -> Uid {
-        let index = number as usize - 1;
-        // The gone one with index `g` has number `rank + g`; that grows with `g`, so the split can be
-        // searched.
-        let (mut low, mut high) = (0, self.gone.len());
-        while low < high {
-            let middle = (low + high) / 2;
-            if mailbox.rank(self.gone[middle]) + middle < index {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        match self.gone.get(low) {
-            Some(&gone) if mailbox.rank(gone) + low == index => gone,
-            _ => mailbox.message(index - low).uid,
+        match self.gone.stands_at(number as usize - 1, |uid| mailbox.rank(uid)) {
+            Stands::Gone(uid) => uid,
+            Stands::Present(place) => mailbox.message(place).uid,
         }
     }
 
@@ -280,9 +270,7 @@ impl View {
 
     /// Whether a set names messages that are gone and whose EXPUNGE is still owed.
     pub fn names_gone(&self, uids: &UidSet) -> bool {
-        uids.ranges().iter().any(|&(first, last)| {
-            self.gone.get(self.gone_below(Uid(first))).is_some_and(|gone| gone.0 <= last)
-        })
+        uids.ranges().iter().any(|&(first, last)| self.gone.any_in(first, last))
     }
 
     /// Whether a message is `\Recent` to this session.
@@ -296,7 +284,8 @@ impl View {
         let present: usize = ranges
             .map(|&(first, last)| mailbox.rank(Uid(last.saturating_add(1))) - mailbox.rank(Uid(first)))
             .sum();
-        present + self.gone.iter().filter(|&&uid| self.recent.contains(uid)).count()
+        let gone = self.recent.ranges().iter().map(|&(first, last)| self.gone.count_in(first, last));
+        present + gone.sum::<usize>()
     }
 
     /// The change by which what was shown as `\Recent` stops being so for others; none if there is nothing

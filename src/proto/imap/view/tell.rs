@@ -13,16 +13,25 @@ use ringpost_engine::limits::KEYWORDS_PER_MAILBOX_MAX;
 use ringpost_engine::store::Store;
 
 use super::View;
+use crate::limits::IMAP_LINE_RANGES_MAX;
 use crate::proto::imap::out::Out;
-use crate::proto::imap::reply;
+use crate::proto::imap::reply::{self, Name};
+use crate::proto::imap::state::Enabled;
 
-/// What may be told now.
+/// What may be told now, and in which words.
 #[derive(Clone, Copy, Debug)]
 pub struct Tell {
     /// EXPUNGE replies, which renumber.
     pub expunge: bool,
-    /// MODSEQ in FETCH replies (rfc7162#3.1).
-    pub modseq: bool,
+    /// What the client switched on.
+    pub enabled: Enabled,
+}
+
+impl Tell {
+    /// VANISHED takes the place of EXPUNGE (rfc7162#3.2.3, rfc9586#3).
+    fn vanished(self) -> bool {
+        self.enabled.qresync || self.enabled.uidonly
+    }
 }
 
 impl View {
@@ -31,12 +40,18 @@ impl View {
         self.absorb(store);
         let Some(mailbox) = self.mailbox(store).filter(|_| !self.lost) else { return true };
         self.collect(mailbox, &UidSet::new());
-        if tell.expunge && !self.tell_expunges(mailbox, out) {
+        if tell.expunge && !self.tell_expunges(mailbox, out, tell) {
             return false;
         }
         self.tell_growth(mailbox, out);
         self.tell_keywords(mailbox, out);
-        self.tell_flags(mailbox, out, tell.modseq)
+        if !self.tell_flags(mailbox, out, tell) {
+            return false;
+        }
+        if tell.enabled.qresync {
+            self.tell_bound(mailbox, out);
+        }
+        true
     }
 
     /// Notes which known messages have other flags than the client was told, `own` aside: the caller
@@ -46,32 +61,73 @@ impl View {
         if newest == self.told {
             return;
         }
-        let horizon = self.horizon;
-        self.changed.drain(..self.changed_told);
-        self.changed_told = 0;
-        let waiting = self.changed.len();
-        let news = mailbox.changed_since(self.told).into_iter();
-        self.changed.extend(news.filter(|&uid| uid < horizon && !own.contains(uid)));
-        if waiting > 0 {
-            self.changed.sort_unstable();
-            self.changed.dedup();
-        }
+        let news = mailbox.changed_since(self.told).intersection(&self.known()).difference(own);
+        self.changed = match self.changed.last() {
+            Some(last) if self.changed_next <= last => {
+                let mut waiting = UidSet::new();
+                waiting.push_range(self.changed_next, last);
+                self.changed.intersection(&waiting).union(&news)
+            }
+            _ => news,
+        };
+        self.changed_next = Uid(1);
         self.told = newest;
     }
 
-    /// Lowest first: each reply renumbers those above it, and the next number is right by the same rule as
-    /// ever.
-    fn tell_expunges(&mut self, mailbox: MailboxRef<'_>, out: &mut Out) -> bool {
-        let mut told = 0;
-        while told < self.gone.len() && out.has_room() {
-            reply::untagged_number(out.text(), mailbox.rank(self.gone[told]) as u64 + 1, "EXPUNGE");
-            told += 1;
+    fn tell_expunges(&mut self, mailbox: MailboxRef<'_>, out: &mut Out, tell: Tell) -> bool {
+        if self.gone.is_empty() {
+            return true;
         }
-        self.gone.drain(..told);
+        let told = match tell.vanished() {
+            true => self.put_vanished(out),
+            false => self.put_expunges(mailbox, out),
+        };
+        self.gone.forget(told);
         if told > 0 {
             self.recent_told = self.recent_count(mailbox);
         }
         self.gone.is_empty()
+    }
+
+    /// Lowest first: each reply renumbers those above it, and the next number is right by the same rule as
+    /// ever. How many were told.
+    fn put_expunges(&self, mailbox: MailboxRef<'_>, out: &mut Out) -> usize {
+        let mut told = 0;
+        for (first, last) in self.gone.ranges() {
+            let number = mailbox.rank(Uid(first)) as u64 + 1;
+            for _ in first..=last {
+                if !out.has_room() {
+                    return told;
+                }
+                reply::untagged_number(out.text(), number, "EXPUNGE");
+                told += 1;
+            }
+        }
+        told
+    }
+
+    /// The same by UID, many in a line (rfc7162#3.2.10.2). How many were told.
+    fn put_vanished(&self, out: &mut Out) -> usize {
+        let ranges: Vec<(u32, u32)> = self.gone.ranges().collect();
+        let mut told = 0;
+        for line in ranges.chunks(IMAP_LINE_RANGES_MAX) {
+            if !out.has_room() {
+                break;
+            }
+            reply::vanished(out.text(), false, line);
+            told += line.iter().map(|(first, last)| (last - first) as usize + 1).sum::<usize>();
+        }
+        told
+    }
+
+    /// While an expunge is owed, the client must not take a later MODSEQ that it heard for the state of the
+    /// mailbox, or it would never learn of it after a break (rfc7162#3.2, #6).
+    fn tell_bound(&mut self, mailbox: MailboxRef<'_>, out: &mut Out) {
+        let bound = self.gone.told_up_to();
+        if bound.is_some() || self.held_back {
+            self.held_back = bound.is_some();
+            reply::highest_modseq(out.text(), bound.unwrap_or(mailbox.highest_modseq()));
+        }
     }
 
     /// New messages. `\Recent` goes to those that no session has been told of (rfc3501#2.3.2).
@@ -117,37 +173,44 @@ impl View {
         out.put(b"] Flags permitted\r\n");
     }
 
-    fn tell_flags(&mut self, mailbox: MailboxRef<'_>, out: &mut Out, modseq: bool) -> bool {
-        while let Some(&uid) = self.changed.get(self.changed_told) {
-            if !out.has_room() {
-                return false;
-            }
-            self.changed_told += 1;
-            if let Some(place) = mailbox.place(uid) {
-                self.put_fetch_flags(mailbox, &mailbox.message(place), place, out, modseq);
-            }
+    fn tell_flags(&mut self, mailbox: MailboxRef<'_>, out: &mut Out, tell: Tell) -> bool {
+        if self.changed.is_empty() {
+            return true;
         }
-        self.changed = Vec::new();
-        self.changed_told = 0;
-        true
+        let mut stopped = None;
+        for (number, message) in self.walk(mailbox, &self.changed, self.changed_next) {
+            if !out.has_room() {
+                stopped = Some(message.uid);
+                break;
+            }
+            self.put_fetch_flags(mailbox, &message, number, out, tell);
+        }
+        match stopped {
+            Some(uid) => self.changed_next = uid,
+            None => self.changed = UidSet::new(),
+        }
+        stopped.is_none()
     }
 
-    /// An unsolicited `* n FETCH (FLAGS (…) MODSEQ (…))`.
-    fn put_fetch_flags(
+    /// An unsolicited `* n FETCH (FLAGS (…) UID u MODSEQ (…))`.
+    pub(super) fn put_fetch_flags(
         &self,
         mailbox: MailboxRef<'_>,
         message: &Message,
-        place: usize,
+        number: u32,
         out: &mut Out,
-        modseq: bool,
+        tell: Tell,
     ) {
-        reply::fetch_begin(out.text(), self.number_at(place, message.uid));
+        let name = tell.enabled.name(number, message.uid);
+        reply::fetch_begin(out.text(), name);
         out.put(b"FLAGS ");
         reply::flags(out.text(), message.flags, self.is_recent(message.uid), mailbox.keywords());
-        if modseq {
+        if tell.enabled.condstore {
             // rfc7162#3.2.4: a UID beside every MODSEQ lets a client that missed an EXPUNGE find its way.
-            out.put(b" UID ");
-            reply::number(out.text(), u64::from(message.uid.0));
+            if let Name::Number(_) = name {
+                out.put(b" UID ");
+                reply::number(out.text(), u64::from(message.uid.0));
+            }
             out.put(b" ");
             reply::modseq(out.text(), message.modseq);
         }

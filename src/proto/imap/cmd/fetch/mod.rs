@@ -23,6 +23,7 @@ use crate::proto::imap::command;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
+use crate::proto::imap::view::{Earlier, Told};
 
 mod plan;
 pub(in crate::proto::imap::cmd) mod section;
@@ -53,6 +54,8 @@ pub struct Fetch {
     sending: Option<Sending>,
     /// Some messages could not be read.
     damaged: bool,
+    /// What has to be told first: VANISHED (EARLIER).
+    earlier: Option<Earlier>,
 }
 
 /// How writing went on.
@@ -94,6 +97,7 @@ impl Fetch {
             warmed_alone: Uid(0),
             sending: None,
             damaged: false,
+            earlier: None,
         }
     }
 
@@ -109,6 +113,9 @@ impl Fetch {
         }
         if let Wake::Committed(Outcome::Stored { done, .. }) = wake {
             self.seen_applied(done, core, cx);
+        }
+        if let Some(step) = self.tell_earlier(core, cx) {
+            return Ok(step);
         }
         loop {
             if let Some(step) = self.send(cx.store, &mut core.out) {
@@ -135,6 +142,10 @@ impl Fetch {
     }
 
     fn begin(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<(), Reply> {
+        if self.command.vanished && !core.enabled.qresync {
+            // rfc7162#3.2.6
+            return Err(Reply::bad("ENABLE QRESYNC first"));
+        }
         if self.plan.modseq {
             core.enable_condstore(cx);
         }
@@ -145,11 +156,25 @@ impl Fetch {
             self.uids = view.at_places(mailbox, &self.uids, range);
         }
         if let Some(since) = self.command.changed_since {
-            let changed: UidSet = mailbox.changed_since(since).into_iter().collect();
-            self.uids = self.uids.intersection(&changed);
+            if self.command.vanished {
+                self.earlier = Some(Earlier::new(view, mailbox, &self.uids, since));
+            }
+            self.uids = self.uids.intersection(&mailbox.changed_since(since));
         }
         self.plan.marks_seen &= !view.read_only();
         Ok(())
+    }
+
+    /// rfc7162#3.2.6: before every FETCH reply. Where it has to stop.
+    fn tell_earlier(&mut self, core: &mut Core, cx: &Cx<'_>) -> Option<Step> {
+        let (Some(earlier), Some(view)) = (&mut self.earlier, &core.view) else { return None };
+        let told = earlier.step(view, view.mailbox(cx.store)?, &mut core.out);
+        match told {
+            Told::All => self.earlier = None,
+            Told::Full => return Some(Step::Room),
+            Told::Budget => return Some(Step::Yield),
+        }
+        None
     }
 
     /// Gives `\Seen` to those of the next messages that lack it, as one change.
@@ -247,11 +272,13 @@ impl Fetch {
             *fetched += 1;
             let seen_now = self.newly_seen.contains(message.uid);
             let facts = write::Facts {
-                number,
+                name: enabled.name(number, message.uid),
                 message: &message,
                 recent: view.is_recent(message.uid),
                 keywords: mailbox.keywords(),
                 add_flags: seen_now && !self.plan.flags,
+                // rfc7162#3.2.4: together, since it is more than was asked for.
+                add_uid: seen_now && enabled.condstore && !self.plan.uid && !enabled.uidonly,
                 add_modseq: seen_now && enabled.condstore && !self.plan.modseq,
             };
             let summary = stored.as_ref().and_then(Stored::view);

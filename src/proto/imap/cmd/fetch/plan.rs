@@ -55,6 +55,8 @@ pub struct Plan {
     pub flags: bool,
     /// MODSEQ is among them.
     pub modseq: bool,
+    /// UID is among them.
+    pub uid: bool,
     /// Reading sets `\Seen`.
     pub marks_seen: bool,
     /// Something of the stored message is sent: its summary has to be looked at.
@@ -71,6 +73,7 @@ impl Plan {
             octets: Vec::new(),
             flags: false,
             modseq: false,
+            uid: fetch.uid,
             marks_seen: false,
             needs_summary: false,
             picks_fields: false,
@@ -115,6 +118,7 @@ impl Plan {
         }
         self.flags |= item == Item::Flags;
         self.modseq |= item == Item::ModSeq;
+        self.uid |= item == Item::Uid;
         self.needs_summary |= matches!(item, Item::Envelope | Item::Body | Item::BodyStructure);
         self.items.push(item);
     }
@@ -142,7 +146,7 @@ mod tests {
 
     fn plan(items: Vec<FetchItem>, uid: bool, changed_since: Option<ModSeq>) -> Plan {
         let set = SequenceSet { ranges: vec![(Bound::At(1), Bound::Last)], saved: false };
-        Plan::new(&Fetch { uid, set, items, changed_since, partial: None })
+        Plan::new(&Fetch { uid, set, items, changed_since, vanished: false, partial: None })
     }
 
     #[test]

@@ -8,12 +8,13 @@ use ringpost_engine::layout::SummaryView;
 
 use super::plan::{Item, Plan};
 use crate::proto::imap::out::Out;
-use crate::proto::imap::{reply, write};
+use crate::proto::imap::reply::{self, Name};
+use crate::proto::imap::write;
 
 /// What is known of the message beside its octets.
 pub struct Facts<'a> {
-    /// Its sequence number.
-    pub number: u32,
+    /// What it is called.
+    pub name: Name,
     /// Its row.
     pub message: &'a Message,
     /// Whether it is `\Recent` here.
@@ -22,15 +23,21 @@ pub struct Facts<'a> {
     pub keywords: &'a [String],
     /// FLAGS is added, because this command changed them (rfc3501#6.4.5).
     pub add_flags: bool,
-    /// MODSEQ goes along with them (rfc7162#3.1).
+    /// UID and MODSEQ go along with them (rfc7162#3.2.4).
+    pub add_uid: bool,
+    /// See `add_uid`.
     pub add_modseq: bool,
 }
 
 /// `* n FETCH (…` up to where octets follow, or whole if none do. Whether anything stands behind the
 /// parenthesis.
 pub fn head(plan: &Plan, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, out: &mut Out) -> bool {
-    reply::fetch_begin(out.text(), facts.number);
-    let extra = [facts.add_flags.then_some(Item::Flags), facts.add_modseq.then_some(Item::ModSeq)];
+    reply::fetch_begin(out.text(), facts.name);
+    let extra = [
+        facts.add_flags.then_some(Item::Flags),
+        facts.add_uid.then_some(Item::Uid),
+        facts.add_modseq.then_some(Item::ModSeq),
+    ];
     let mut any = false;
     for item in extra.iter().flatten().chain(&plan.items) {
         if std::mem::replace(&mut any, true) {

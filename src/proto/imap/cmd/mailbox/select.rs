@@ -5,6 +5,7 @@
 //! SELECT fails.
 
 use ringpost_engine::change::Change;
+use ringpost_engine::ids::Uid;
 use ringpost_engine::index::MailboxRef;
 
 use crate::proto::Cx;
@@ -13,40 +14,84 @@ use crate::proto::imap::command;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Reply};
 use crate::proto::imap::state::{Core, Step};
-use crate::proto::imap::view::View;
+use crate::proto::imap::view::{Resync, Tell, Told, View, matched};
+use crate::proto::imap::write;
 
 /// SELECT and EXAMINE (rfc3501#6.3.1, #6.3.2).
 #[derive(Debug)]
-pub struct Open(pub command::Select);
+pub struct Open {
+    select: command::Select,
+    /// What a client that was here before missed; there is one when the mailbox is open.
+    resync: Option<Resync>,
+}
 
 impl Open {
-    /// Does it.
+    /// A SELECT that has not begun.
+    pub fn new(select: command::Select) -> Open {
+        Open { select, resync: None }
+    }
+
+    /// Goes on.
     pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
-        let select = &self.0;
+        if self.resync.is_none() {
+            match self.open(core, cx) {
+                Ok(resync) => self.resync = resync,
+                Err(reply) => return reply.into(),
+            }
+        }
+        let Core { view: Some(view), out, enabled, .. } = core else { return self.finish() };
+        let tell = Tell { expunge: false, enabled: *enabled };
+        let told = match (&mut self.resync, view.mailbox(cx.store)) {
+            (Some(resync), Some(mailbox)) => resync.step(view, mailbox, out, tell),
+            _ => Told::All,
+        };
+        match told {
+            Told::All => self.finish(),
+            Told::Full => Step::Room,
+            Told::Budget => Step::Yield,
+        }
+    }
+
+    fn open(&self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Option<Resync>, Reply> {
+        let select = &self.select;
+        if select.qresync.is_some() && !core.enabled.qresync {
+            // rfc7162#3.2.5
+            return Err(Reply::bad("ENABLE QRESYNC first"));
+        }
         // rfc3501#6.3.1: the old mailbox is left even if the new one cannot be opened.
         if core.view.take().is_some() {
             // rfc7162#3.2.11: who shows CONDSTORE draws this line between what is told of the two.
             core.out.line("* OK [CLOSED] Previous mailbox closed");
         }
         core.enabled.condstore |= select.condstore;
-        let account = match core.account(cx) {
-            Ok(account) => account,
-            Err(reply) => return reply.into(),
-        };
+        let account = core.account(cx)?;
         let Some(mailbox) = account.mailbox_by_name(&select.mailbox) else {
-            return Reply::no("[NONEXISTENT] No such mailbox").into();
+            return Err(Reply::no("[NONEXISTENT] No such mailbox"));
         };
         if mailbox.no_select() {
-            return Reply::no("[CANNOT] That name only holds others").into();
+            return Err(Reply::no("[CANNOT] That name only holds others"));
         }
         let view = View::open(account.id(), mailbox, select.read_only);
         let id = mailbox.id();
         let Some(mailbox) = cx.store.mailbox(view.account(), id) else {
-            return Reply::no("[NONEXISTENT] No such mailbox").into();
+            return Err(Reply::no("[NONEXISTENT] No such mailbox"));
         };
         show(&view, mailbox, &mut core.out);
+        let remembered = select.qresync.as_ref();
+        // rfc7162#3.2.5: what was known of another mailbox of that name says nothing.
+        let remembered = remembered.filter(|known| known.uid_validity == mailbox.uid_validity());
+        let resync = remembered.map(|known| {
+            let uids = known.known.as_ref().map_or_else(|| view.known(), |set| set.resolve(0));
+            let pairs = known.matches.as_ref();
+            let sure = pairs.map_or(Uid(0), |(numbers, uids)| matched(&view, mailbox, numbers, uids));
+            Resync::new(&view, mailbox, uids, sure, known.modseq)
+        });
         core.view = Some(view);
-        Reply::ok(match (select.read_only, select.condstore) {
+        Ok(resync)
+    }
+
+    fn finish(&self) -> Step {
+        Reply::ok(match (self.select.read_only, self.select.condstore) {
             (true, _) => "[READ-ONLY] EXAMINE completed",
             (false, true) => "[READ-WRITE] SELECT completed, CONDSTORE is on",
             (false, false) => "[READ-WRITE] SELECT completed",
@@ -74,6 +119,10 @@ fn show(view: &View, mailbox: MailboxRef<'_>, out: &mut Out) {
     code("UIDNEXT", u64::from(mailbox.uid_next().0), "Next UID");
     // rfc7162#3.1.2: allowed before, and asked for after, a CONDSTORE enabling command.
     code("HIGHESTMODSEQ", mailbox.highest_modseq().0, "Highest");
+    // rfc8474#4.2
+    out.put(b"* OK [MAILBOXID (");
+    write::mailbox_id(out.text(), view.account(), mailbox.id());
+    out.line(")] Its id");
 }
 
 /// CLOSE (rfc3501#6.4.2) and UNSELECT (rfc3691).

@@ -77,7 +77,11 @@ impl Copy {
         let from = view.mailbox_id();
         self.uids = Some(set);
         let to = target(&self.command.mailbox, core, cx)?;
-        let Some(last) = uids.last() else { return Ok(self.finish(None)) };
+        let Some(last) = uids.last() else {
+            // rfc6851#4.4: a MOVE expunges.
+            let moved = self.copied && core.enabled.condstore;
+            return Ok(self.finish(moved.then(|| format!("[HIGHESTMODSEQ {}]", mailbox.highest_modseq()))));
+        };
         self.next = Uid(last.0.saturating_add(1));
         let change = Change::Copy { from, to, uids, expunge: self.command.remove };
         Ok(Step::Commit(core.append(cx, change)?))
@@ -98,6 +102,7 @@ impl Copy {
 
     fn finish(&self, code: Option<String>) -> Step {
         let reply = match (self.copied, code) {
+            (true, Some(code)) if self.command.remove => Reply::ok(format!("{code} MOVE completed")),
             (true, Some(code)) => Reply::ok(format!("{code} COPY completed")),
             (true, None) => Reply::ok("MOVE completed"),
             // rfc3501#6.4.8: UIDs that are not there are no error; nor is an empty `$` (rfc5182#2.1).

@@ -20,18 +20,22 @@ use crate::proto::imap::view::View;
 pub struct Expunge {
     uids: Option<SequenceSet>,
     sweep: Option<Sweep>,
+    /// Some message went.
+    expunged: bool,
 }
 
 impl Expunge {
     /// Everything that is `\Deleted`, or only what is also in a set of UIDs.
     pub fn new(uids: Option<SequenceSet>) -> Expunge {
-        Expunge { uids, sweep: None }
+        Expunge { uids, sweep: None, expunged: false }
     }
 
     /// Goes on.
     pub fn step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Step {
-        if let Wake::Committed(Outcome::Refused(refusal)) = wake {
-            return Reply::from(refusal).into();
+        match wake {
+            Wake::Committed(Outcome::Refused(refusal)) => return Reply::from(refusal).into(),
+            Wake::Committed(Outcome::Expunged(uids)) => self.expunged |= !uids.is_empty(),
+            _ => {}
         }
         if !core.tell(cx, true) {
             return Step::Room;
@@ -40,6 +44,7 @@ impl Expunge {
     }
 
     fn next(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        let qresync = core.enabled.qresync;
         let (view, mailbox) = core.selected_for_writing(cx)?;
         let sweep = match &mut self.sweep {
             Some(sweep) => sweep,
@@ -52,6 +57,11 @@ impl Expunge {
             }
         };
         match sweep.next(view, mailbox) {
+            // rfc7162#3.2.7, #3.2.9
+            Swept::Done if self.expunged && qresync => {
+                let highest = mailbox.highest_modseq();
+                Ok(Reply::ok(format!("[HIGHESTMODSEQ {highest}] Expunged")).into())
+            }
             Swept::Done => Ok(Reply::done().into()),
             Swept::More => Ok(Step::Yield),
             Swept::Found(uids) => {

@@ -137,8 +137,9 @@ impl Store {
             if silent && !enabled.condstore {
                 continue;
             }
-            reply::fetch_begin(out.text(), view.number_at(place, uid));
-            if self.command.uid || enabled.condstore {
+            let name = enabled.name(view.number_at(place, uid), uid);
+            reply::fetch_begin(out.text(), name);
+            if (self.command.uid || enabled.condstore) && !enabled.uidonly {
                 // rfc3501#6.4.8
                 out.put(b"UID ");
                 reply::number(out.text(), u64::from(uid.0));

@@ -20,6 +20,8 @@ pub fn step(names: &[String], core: &mut Core, cx: &mut Cx<'_>) -> Step {
     }
     core.out.line(&line);
     core.out.spell_names_in_utf8(core.enabled.utf8_names());
+    // rfc7162#3.2.3: a CONDSTORE enabling command, in whatever order they are named.
+    core.enabled.condstore |= core.enabled.qresync;
     if core.enabled.condstore && !before.condstore {
         core.show_highest_modseq(cx);
     }
@@ -33,6 +35,7 @@ fn switch(name: &str, core: &mut Core) -> bool {
     let place = match name {
         "CONDSTORE" => &mut enabled.condstore,
         "UTF8=ACCEPT" => &mut enabled.utf8,
+        "QRESYNC" => &mut enabled.qresync,
         _ => return false,
     };
     !std::mem::replace(place, true)
