@@ -281,6 +281,8 @@ pub enum RecipientAnswer {
     Loop,
     /// The disk of the owner is full: 452 4.3.1.
     Full,
+    /// The account's quota is used up: 452 4.2.2.
+    OverQuota,
 }
 
 /// A message on its way to its mailboxes.
@@ -321,8 +323,12 @@ pub enum Delivered {
         /// Whether the reason is a full disk.
         disk_full: bool,
     },
-    /// At least one account's quota has no room for it: 452 4.2.2.
-    OverQuota,
+    /// At least one account's quota has no room for it.
+    OverQuota {
+        /// Whether others behind the same recipient have it: then 552 5.2.2, for with every new attempt they
+        /// would get it once more; else 452 4.2.2.
+        others_stored: bool,
+    },
     /// The account is gone since RCPT: 550 5.1.1.
     Unknown,
 }

@@ -160,7 +160,7 @@ impl Shard {
         let Some(part) = self.deliveries.parts.get_mut(&id) else { return };
         let result = match outcome {
             Outcome::Refused(Refusal::NoAccount | Refusal::NoMailbox) => Delivered::Unknown,
-            Outcome::Refused(Refusal::OverQuota) => Delivered::OverQuota,
+            Outcome::Refused(Refusal::OverQuota) => Delivered::OverQuota { others_stored: false },
             Outcome::Refused(refusal) => Delivered::TryLater { disk_full: refusal == Refusal::DiskFull },
             _ => Delivered::Stored,
         };
@@ -226,7 +226,8 @@ impl Shard {
             .iter()
             .map(|recipient| recipient_result(recipient, &pending.ended))
             .collect();
-        let later = |result: &&Delivered| matches!(result, Delivered::TryLater { .. } | Delivered::OverQuota);
+        let later =
+            |result: &&Delivered| matches!(result, Delivered::TryLater { .. } | Delivered::OverQuota { .. });
         let deferred = results.iter().filter(later).count();
         self.counters.recipients_deferred += deferred as u64;
         self.effects.push_back(Effect::Log(line(&pending, &results)));
@@ -236,14 +237,18 @@ impl Shard {
 
 /// One recipient's result from its accounts': durable in all that still exist, or to be tried again.
 fn recipient_result(recipient: &DeliveryRecipient, ended: &BTreeMap<String, Delivered>) -> Delivered {
-    let mut result = Delivered::Unknown;
+    let (mut result, mut over_quota) = (Delivered::Unknown, false);
     for account in &recipient.accounts {
         match ended.get(account) {
             Some(Delivered::Stored) if result == Delivered::Unknown => result = Delivered::Stored,
             Some(Delivered::Stored | Delivered::Unknown) => {}
-            Some(later @ (Delivered::TryLater { .. } | Delivered::OverQuota)) => return later.clone(),
+            Some(Delivered::OverQuota { .. }) => over_quota = true,
+            Some(later @ Delivered::TryLater { .. }) => return later.clone(),
             None => return Delivered::TryLater { disk_full: false },
         }
+    }
+    if over_quota {
+        return Delivered::OverQuota { others_stored: result == Delivered::Stored };
     }
     result
 }
@@ -264,7 +269,7 @@ fn line(pending: &Pending, results: &[Delivered]) -> Line {
                 Delivered::Stored => "stored",
                 Delivered::TryLater { disk_full: true } => "disk-full",
                 Delivered::TryLater { disk_full: false } => "deferred",
-                Delivered::OverQuota => "over-quota",
+                Delivered::OverQuota { .. } => "over-quota",
                 Delivered::Unknown => "unknown",
             };
             format!("{}={word}", recipient.named)
@@ -298,7 +303,13 @@ mod tests {
             ("a".to_owned(), Delivered::Stored),
             ("b".to_owned(), Delivered::Unknown),
             ("c".to_owned(), later.clone()),
+            ("full".to_owned(), Delivered::OverQuota { others_stored: false }),
         ]);
+        let over = |others_stored| Delivered::OverQuota { others_stored };
+        assert_eq!(recipient_result(&recipient(&["full"]), &ended), over(false));
+        assert_eq!(recipient_result(&recipient(&["b", "full"]), &ended), over(false));
+        assert_eq!(recipient_result(&recipient(&["full", "a"]), &ended), over(true));
+        assert_eq!(recipient_result(&recipient(&["full", "a", "c"]), &ended), later);
         assert_eq!(recipient_result(&recipient(&["a"]), &ended), Delivered::Stored);
         assert_eq!(recipient_result(&recipient(&["b", "a"]), &ended), Delivered::Stored);
         assert_eq!(recipient_result(&recipient(&["b"]), &ended), Delivered::Unknown);

@@ -8,14 +8,14 @@
 //!
 //! ```text
 //!  Recipient ─► next name ─► owner: Account ─► accounts        names left: again
-//!                  ▲               Alias ───► targets ─┐       none left: Accepted | Unknown | Loop | Full
+//!                  ▲               Alias ───► targets ─┐       none left: Accepted | Unknown | Loop | Full…
 //!                  └── user@ ◄──── Unknown (user+x@)   │
 //!                  └───────────────────────────────────┘
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ringpost_engine::change::Services;
+use ringpost_engine::change::{QuotaUsage, Services};
 use ringpost_engine::ids::ShardId;
 
 use crate::limits::{ALIAS_ACCOUNTS_MAX, ALIAS_DEPTH_MAX, ALIAS_LOOKUPS_MAX, PEER_ANSWER_MS};
@@ -117,6 +117,11 @@ impl Resolution {
                     self.add(plain, depth);
                 }
             }
+            // Those who share an alias with somebody over quota get their mail; the delivery tells of the rest.
+            Found::OverQuota if self.through_alias && self.accounts.len() < ALIAS_ACCOUNTS_MAX => {
+                self.accounts.push(name);
+            }
+            Found::OverQuota => self.end = Some(Answer::Recipient(RecipientAnswer::OverQuota)),
             Found::Full => self.end = Some(Answer::Recipient(RecipientAnswer::Full)),
             Found::Unavailable => self.end = Some(Answer::Unavailable),
         }
@@ -213,8 +218,14 @@ impl Shard {
         if self.store.is_quarantined(address) {
             return Found::Unavailable;
         }
-        if self.store.account_by_address(address).is_some() {
-            return if self.store.stats().disk_full { Found::Full } else { Found::Account };
+        if let Some(account) = self.store.account_by_address(address) {
+            let least = QuotaUsage { bytes: 1, messages: 1, mailboxes: 0 };
+            let has_room = self.store.account(account).is_none_or(|account| account.room(least));
+            return match (self.store.stats().disk_full, has_room) {
+                (true, _) => Found::Full,
+                (false, false) => Found::OverQuota,
+                (false, true) => Found::Account,
+            };
         }
         self.store.alias(address).map_or(Found::Unknown, |targets| Found::Alias(targets.to_vec()))
     }
@@ -305,7 +316,9 @@ mod tests {
         let mut asked = 0;
         while let Some(name) = resolution.next() {
             asked += 1;
-            let found = if accounts.contains(&name) {
+            let found = if name == "full@x" {
+                Found::OverQuota
+            } else if accounts.contains(&name) {
                 Found::Account
             } else {
                 table.iter().find(|(alias, _)| *alias == name).map_or(Found::Unknown, |(_, targets)| {
@@ -319,6 +332,15 @@ mod tests {
 
     fn accepted(accounts: &[&str]) -> Answer {
         Answer::Recipient(RecipientAnswer::Accepted(accounts.iter().map(|a| (*a).to_owned()).collect()))
+    }
+
+    #[test]
+    fn a_full_account_is_refused_by_its_name_and_not_for_those_it_shares_an_alias_with() {
+        let table: &[(&str, &[&str])] = &[("all@x", &["full@x", "a@x"])];
+        let over_quota = Answer::Recipient(RecipientAnswer::OverQuota);
+        assert_eq!(resolve(table, &["a@x"], "full@x").0, over_quota);
+        assert_eq!(resolve(table, &["a@x"], "full+detail@x").0, over_quota);
+        assert_eq!(resolve(table, &["a@x"], "all@x").0, accepted(&["full@x", "a@x"]));
     }
 
     #[test]

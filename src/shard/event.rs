@@ -325,6 +325,8 @@ pub enum Found {
     Unknown,
     /// An account, but the disk is full.
     Full,
+    /// An account whose quota is used up.
+    OverQuota,
     /// An account that cannot be served at the moment (quarantined after damage).
     Unavailable,
 }

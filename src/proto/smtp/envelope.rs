@@ -173,6 +173,7 @@ impl SmtpSession {
             Answer::Recipient(RecipientAnswer::Unknown) => return self.unknown_recipient(),
             Answer::Recipient(RecipientAnswer::Loop) => reply::ALIAS_LOOP,
             Answer::Recipient(RecipientAnswer::Full) => reply::NO_ROOM,
+            Answer::Recipient(RecipientAnswer::OverQuota) => reply::OVER_QUOTA,
             Answer::Unavailable | Answer::Authenticated(_) => reply::TRY_LATER,
         };
         self.reply(reply);

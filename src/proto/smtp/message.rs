@@ -221,14 +221,7 @@ impl SmtpSession {
         } else if results.iter().all(|result| *result == Delivered::Unknown) {
             self.reply(reply::NO_SUCH_USER);
         } else {
-            let because = |result| results.contains(&result);
-            self.reply(if because(Delivered::TryLater { disk_full: true }) {
-                reply::NO_ROOM
-            } else if because(Delivered::OverQuota) {
-                reply::OVER_QUOTA
-            } else {
-                reply::TRY_LATER
-            });
+            self.reply(reason(results));
         }
     }
 }
@@ -254,10 +247,26 @@ fn refusal(flaw: Flaw) -> &'static str {
     }
 }
 
+/// The one reply for all recipients when not all have the message.
+fn reason(results: &[Delivered]) -> &'static str {
+    let is_later = |result: &&Delivered| matches!(result, Delivered::TryLater { .. });
+    let over = results.iter().filter(|result| matches!(result, Delivered::OverQuota { .. }));
+    if results.contains(&Delivered::TryLater { disk_full: true }) {
+        return reply::NO_ROOM;
+    }
+    if results.iter().any(|result| is_later(&result)) || over.clone().next().is_none() {
+        return reply::TRY_LATER;
+    }
+    let some_have_it = results.contains(&Delivered::Stored)
+        || over.clone().any(|result| *result == Delivered::OverQuota { others_stored: true });
+    if some_have_it { reply::OVER_QUOTA_FOR_SOME } else { reply::OVER_QUOTA }
+}
+
 fn not_stored(result: &Delivered) -> &'static str {
     match result {
         Delivered::TryLater { disk_full: true } => reply::NO_ROOM,
-        Delivered::OverQuota => reply::OVER_QUOTA,
+        Delivered::OverQuota { others_stored: false } => reply::OVER_QUOTA,
+        Delivered::OverQuota { others_stored: true } => reply::OVER_QUOTA_FOR_SOME,
         Delivered::Unknown => reply::NO_SUCH_USER,
         Delivered::TryLater { disk_full: false } | Delivered::Stored => reply::TRY_LATER,
     }

@@ -88,6 +88,9 @@ pub const NO_ROOM: &str = "452 4.3.1 insufficient storage, try again later";
 /// The account's quota is used up (rfc2033#4.2 shows the code, rfc3463#3.3 the enhanced one): the owner can
 /// make room, so the sender keeps the message and tries again.
 pub const OVER_QUOTA: &str = "452 4.2.2 mailbox full, try again later";
+/// The same where others have the message already: another attempt would give it to them once more, so the
+/// sender is told for good (rfc5321#4.2.2).
+pub const OVER_QUOTA_FOR_SOME: &str = "552 5.2.2 mailbox full; the other recipients have the message";
 /// Something here is not ready.
 pub const TRY_LATER: &str = "451 4.3.0 try again later";
 

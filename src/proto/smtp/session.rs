@@ -381,6 +381,7 @@ mod tests {
             (Answer::Recipient(RecipientAnswer::Unknown), reply::NO_SUCH_USER),
             (Answer::Recipient(RecipientAnswer::Loop), reply::ALIAS_LOOP),
             (Answer::Recipient(RecipientAnswer::Full), reply::NO_ROOM),
+            (Answer::Recipient(RecipientAnswer::OverQuota), reply::OVER_QUOTA),
             (Answer::Unavailable, reply::TRY_LATER),
         ];
         for (answer, expected) in answers {
@@ -399,11 +400,15 @@ mod tests {
     fn one_answer_for_all_is_good_only_if_all_is_good() {
         let later = Delivered::TryLater { disk_full: false };
         let full = Delivered::TryLater { disk_full: true };
+        let over = Delivered::OverQuota { others_stored: false };
         let cases = [
             (vec![Delivered::Stored, Delivered::Stored], "250 2.0.0 stored as 17E1582CA00-1-1"),
             (vec![Delivered::Stored, later.clone()], reply::TRY_LATER),
             (vec![later.clone(), full.clone()], reply::NO_ROOM),
-            (vec![later.clone(), Delivered::OverQuota, Delivered::Stored], reply::OVER_QUOTA),
+            (vec![over.clone(), Delivered::Unknown], reply::OVER_QUOTA),
+            (vec![over.clone(), Delivered::Stored], reply::OVER_QUOTA_FOR_SOME),
+            (vec![Delivered::OverQuota { others_stored: true }], reply::OVER_QUOTA_FOR_SOME),
+            (vec![later.clone(), over, Delivered::Stored], reply::TRY_LATER),
             (vec![Delivered::Unknown, Delivered::Stored], reply::TRY_LATER),
             (vec![Delivered::Unknown, Delivered::Unknown], reply::NO_SUCH_USER),
         ];
