@@ -79,6 +79,16 @@ pub const IMAP_SEARCH_CONTENT_KEYS_MAX: usize = 64;
 pub const IMAP_SEARCH_KEYS_MAX: usize = 1_024;
 /// Ranges in one sequence set.
 pub const IMAP_SEQUENCE_RANGES_MAX: usize = 65_536;
+/// Octets of keys that one SORT or THREAD puts in order: a million messages by subjects of 80 octets.
+pub const IMAP_SORT_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Keys that one call of a SORT or THREAD brings in order.
+pub const IMAP_SORT_RUN_MAX: usize = 8_192;
+/// Messages whose summaries one call of a SORT or THREAD reads.
+pub const IMAP_GATHER_MESSAGES_MAX: usize = 1_024;
+/// Criteria of one SORT.
+pub const IMAP_SORT_CRITERIA_MAX: usize = 32;
+/// Messages, and ids that stand for messages which are not there, that one THREAD may connect: about 200 MiB.
+pub const IMAP_THREAD_NODES_MAX: usize = 4_000_000;
 /// Ranges of a search's result that an IMAP session keeps for `$`: 512 KiB.
 pub const IMAP_SAVED_RANGES_MAX: usize = 65_536;
 /// Ranges of UIDs in one untagged reply that lists them; more go into further replies.

@@ -83,6 +83,8 @@ pub fn of(verb: &Verb) -> Rule {
         Verb::Expunge { uids: None } => rule("EXPUNGE", States::SELECTED),
         Verb::Expunge { uids: Some(_) } => rule("UID EXPUNGE", States::SELECTED),
         Verb::Search(search) => numbered(search.uid, "SEARCH", "UID SEARCH"),
+        Verb::Sort(sort) => numbered(sort.uid, "SORT", "UID SORT"),
+        Verb::Thread(thread) => numbered(thread.uid, "THREAD", "UID THREAD"),
         Verb::Fetch(fetch) => numbered(fetch.uid, "FETCH", "UID FETCH"),
         Verb::Store(store) => numbered(store.uid, "STORE", "UID STORE"),
         // rfc2180#4.4: the one numbered command after which the client waits, so EXPUNGE may follow.

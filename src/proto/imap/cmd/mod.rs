@@ -46,6 +46,10 @@ pub enum Running {
     Expunge(expunge::Expunge),
     /// SEARCH
     Search(search::Search),
+    /// SORT
+    Sort(search::sort::Sort),
+    /// THREAD
+    Thread(search::thread::Thread),
     /// FETCH
     Fetch(fetch::Fetch),
     /// STORE
@@ -84,6 +88,8 @@ impl Running {
             Verb::Append(append) => Running::Append(Box::new(append::Append::new(append))),
             Verb::Expunge { uids } => Running::Expunge(expunge::Expunge::new(uids)),
             Verb::Search(search) => Running::Search(search::Search::new(search, tag.clone())),
+            Verb::Sort(sort) => Running::Sort(search::sort::Sort::new(sort, tag.clone())),
+            Verb::Thread(thread) => Running::Thread(search::thread::Thread::new(thread)),
             Verb::Fetch(fetch) => Running::Fetch(fetch::Fetch::new(fetch)),
             Verb::Store(store) => Running::Store(store::Store::new(store)),
             Verb::Copy(copy) => Running::Copy(copy::Copy::new(copy)),
@@ -104,6 +110,8 @@ impl Running {
             Running::Append(command) => command.step(wake, core, cx),
             Running::Expunge(command) => command.step(wake, core, cx),
             Running::Search(command) => command.step(core, cx),
+            Running::Sort(command) => command.step(core, cx),
+            Running::Thread(command) => command.step(core, cx),
             Running::Fetch(command) => command.step(wake, core, cx),
             Running::Store(command) => command.step(wake, core, cx),
             Running::Copy(command) => command.step(wake, core, cx),

@@ -19,7 +19,10 @@ pub use mailbox::{List, ListReturn, ListSelect, Qresync, Select, StatusItem, Use
 pub use message::{
     Append, AppendPiece, Copy, Fetch, FetchItem, Partial, Replaced, Section, SectionText, Store,
 };
-pub use search::{DayIs, PartialRange, Program, Search, SearchKey, SearchReturn};
+pub use search::{
+    DayIs, PartialRange, Program, Search, SearchKey, SearchReturn, Sort, SortCriterion, SortKey, Thread,
+    Threading,
+};
 pub use sequence::{Bound, SequenceSet};
 
 /// A command with its tag.
@@ -120,6 +123,10 @@ pub enum Verb {
     },
     /// rfc3501#6.4.4
     Search(Search),
+    /// rfc5256#3 SORT
+    Sort(Sort),
+    /// rfc5256#3 THREAD
+    Thread(Thread),
     /// rfc3501#6.4.5
     Fetch(Fetch),
     /// rfc3501#6.4.6

@@ -1,7 +1,7 @@
-//! SEARCH's arguments.
+//! Arguments of SEARCH, SORT and THREAD.
 //!
-//! *Owns*: keys, result options and places of results. *Promises*: nesting and counts are within `limits`. *Assumes*: the
-//! parser. *Never*: decodes a string: the command's charset is applied when it runs.
+//! *Owns*: keys, result options, criteria and places of results. *Promises*: nesting and counts are within
+//! `limits`. *Assumes*: the parser. *Never*: decodes a string: the command's charset is applied when it runs.
 
 use bytes::Bytes;
 use ringpost_engine::change::FlagBits;
@@ -19,6 +19,75 @@ pub struct Search {
     pub returns: Option<SearchReturn>,
     /// What to look for.
     pub program: Program,
+}
+
+/// SORT or UID SORT (rfc5256#3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// Answer in UIDs.
+    pub uid: bool,
+    /// `RETURN (…)`, rfc5267#3; none for the untagged SORT reply.
+    pub returns: Option<SearchReturn>,
+    /// Never empty.
+    pub criteria: Vec<SortCriterion>,
+    /// What to look for; its charset is named.
+    pub program: Program,
+}
+
+/// One thing to sort by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortCriterion {
+    /// What is compared.
+    pub key: SortKey,
+    /// `REVERSE`
+    pub reverse: bool,
+}
+
+/// What SORT compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// INTERNALDATE
+    Arrival,
+    /// Mailbox part of the first Cc address.
+    Cc,
+    /// Sent date (rfc5256#2.2).
+    Date,
+    /// Mailbox part of the first From address.
+    From,
+    /// RFC822.SIZE
+    Size,
+    /// Base subject (rfc5256#2.1).
+    Subject,
+    /// Mailbox part of the first To address.
+    To,
+    /// Name of the first From address (rfc5957#4).
+    DisplayFrom,
+    /// Name of the first To address (rfc5957#4).
+    DisplayTo,
+    /// Score, best first; only with a FUZZY key (rfc6203#6).
+    Relevancy,
+}
+
+/// THREAD or UID THREAD (rfc5256#3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// Answer in UIDs.
+    pub uid: bool,
+    /// How.
+    pub algorithm: Threading,
+    /// What to look for; its charset is named.
+    pub program: Program,
+}
+
+/// Threading algorithms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threading {
+    /// By base subject (rfc5256#3).
+    OrderedSubject,
+    /// By References, then by subject (rfc5256#3).
+    References,
+    /// By References alone; the thread with the latest arrival last (draft-ietf-morg-inthread).
+    Refs,
 }
 
 /// What to look for, and how it is written (rfc4466#6 `search-program`).

@@ -14,6 +14,8 @@ use ringpost_engine::ids::Uid;
 pub enum List {
     /// The mailbox's order.
     Ascending(UidSet),
+    /// Another one.
+    Sorted(Vec<u32>),
 }
 
 impl List {
@@ -21,6 +23,7 @@ impl List {
     pub fn len(&self) -> usize {
         match self {
             List::Ascending(set) => set.len() as usize,
+            List::Sorted(names) => names.len(),
         }
     }
 
@@ -28,6 +31,7 @@ impl List {
     pub fn first(&self) -> Option<u32> {
         match self {
             List::Ascending(set) => set.first().map(|uid| uid.0),
+            List::Sorted(names) => names.first().copied(),
         }
     }
 
@@ -35,12 +39,14 @@ impl List {
     pub fn last(&self) -> Option<u32> {
         match self {
             List::Ascending(set) => set.last().map(|uid| uid.0),
+            List::Sorted(names) => names.last().copied(),
         }
     }
 
     /// Those at some places, in the same order.
     pub fn at(&self, places: &Range<usize>) -> List {
         match self {
+            List::Sorted(names) => List::Sorted(names.get(places.clone()).unwrap_or_default().to_vec()),
             List::Ascending(set) => List::Ascending(set_at(set, places)),
         }
     }
@@ -49,6 +55,11 @@ impl List {
     pub fn set(&self) -> UidSet {
         match self {
             List::Ascending(set) => set.clone(),
+            List::Sorted(names) => {
+                let mut ascending = names.clone();
+                ascending.sort_unstable();
+                ascending.into_iter().map(Uid).collect()
+            }
         }
     }
 
@@ -57,6 +68,13 @@ impl List {
     pub fn run(&self, cursor: usize) -> Option<((u32, u32), usize)> {
         match self {
             List::Ascending(set) => set.ranges().get(cursor).map(|&range| (range, cursor + 1)),
+            List::Sorted(names) => {
+                let first = *names.get(cursor)?;
+                let rest = names[cursor + 1..].iter().zip(first.saturating_add(1)..);
+                // rfc5267#3.2: only ascending runs are ranges.
+                let more = rest.take_while(|&(&name, next)| name == next).count();
+                Some(((first, first + more as u32), cursor + 1 + more))
+            }
         }
     }
 }
@@ -104,5 +122,14 @@ mod tests {
             }
         }
         assert_eq!(runs(&list), [(2, 4), (9, 9), (11, 12)]);
+    }
+
+    #[test]
+    fn sorted_lists_shorten_ascending_runs_only() {
+        let list = List::Sorted(vec![7, 8, 9, 3, 2, 1, u32::MAX]);
+        assert_eq!(runs(&list), [(7, 9), (3, 3), (2, 2), (1, 1), (u32::MAX, u32::MAX)]);
+        assert_eq!(list.at(&(1..4)), List::Sorted(vec![8, 9, 3]));
+        assert_eq!(list.set().ranges(), [(1, 3), (7, 9), (u32::MAX, u32::MAX)]);
+        assert_eq!((list.first(), list.last()), (Some(7), Some(u32::MAX)));
     }
 }

@@ -19,10 +19,14 @@ use crate::proto::imap::command::{self, SearchReturn};
 use crate::proto::imap::reply::{Reply, Status};
 use crate::proto::imap::state::{Core, Step};
 
+mod gather;
 mod hunt;
 mod key;
 mod list;
 mod results;
+pub mod sort;
+mod sorter;
+pub mod thread;
 
 use hunt::{Hunt, Hunted};
 use key::{Ground, Query};
@@ -54,17 +58,8 @@ impl Search {
 
     /// Goes on.
     pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
-        self.try_step(core, cx).unwrap_or_else(|reply| {
-            if self.saves() && reply.status == Status::No {
-                // rfc5182#2.1: NO empties what was kept; BAD leaves it.
-                save(core, UidSet::new());
-            }
-            Step::Done(reply)
-        })
-    }
-
-    fn saves(&self) -> bool {
-        self.command.returns.is_some_and(|returns| returns.save)
+        let saves = self.command.returns.is_some_and(|returns| returns.save);
+        self.try_step(core, cx).unwrap_or_else(|reply| refused(reply, saves, core))
     }
 
     fn try_step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
@@ -83,11 +78,13 @@ impl Search {
                     if let Hunted::Window = hunted {
                         return Ok(Step::Yield);
                     }
-                    self.keep(core, cx)?;
+                    if let Some(returns) = self.form.returns.filter(|returns| returns.save) {
+                        keep(&self.results, returns, self.form.uid, core, cx)?;
+                    }
                     self.stage = Stage::Telling;
                 }
                 Stage::Telling => {
-                    let quiet = self.form.returns.is_some_and(|returns| says_nothing(returns));
+                    let quiet = self.form.returns.is_some_and(says_nothing);
                     if !quiet && !self.results.write(&self.form, &mut core.out) {
                         return Ok(Step::Room);
                     }
@@ -116,19 +113,33 @@ impl Search {
         }
         Ok(())
     }
+}
 
-    /// Keeps what was found for `$`.
-    fn keep(&self, core: &mut Core, cx: &Cx<'_>) -> Result<(), Reply> {
-        let Some(returns) = self.command.returns.filter(|returns| returns.save) else { return Ok(()) };
-        let names = self.results.to_save(returns);
-        let (view, mailbox) = core.selected(cx)?;
-        let uids = if self.form.uid { names } else { view.uids_at(mailbox, &names) };
-        if uids.ranges().len() > IMAP_SAVED_RANGES_MAX {
-            return Err(Reply::no("[NOTSAVED] The result is in too many pieces to keep"));
-        }
-        save(core, uids);
-        Ok(())
+/// The end of a searching command that failed.
+fn refused(reply: Reply, saves: bool, core: &mut Core) -> Step {
+    if saves && reply.status == Status::No {
+        // rfc5182#2.1: NO empties what was kept; BAD leaves it.
+        save(core, UidSet::new());
     }
+    Step::Done(reply)
+}
+
+/// Keeps what was found for `$`.
+fn keep(
+    results: &Results,
+    returns: SearchReturn,
+    uid: bool,
+    core: &mut Core,
+    cx: &Cx<'_>,
+) -> Result<(), Reply> {
+    let names = results.to_save(returns);
+    let (view, mailbox) = core.selected(cx)?;
+    let uids = if uid { names } else { view.uids_at(mailbox, &names) };
+    if uids.ranges().len() > IMAP_SAVED_RANGES_MAX {
+        return Err(Reply::no("[NOTSAVED] The result is in too many pieces to keep"));
+    }
+    save(core, uids);
+    Ok(())
 }
 
 fn save(core: &mut Core, found: UidSet) {

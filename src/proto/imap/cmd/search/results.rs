@@ -65,6 +65,13 @@ enum Part {
     Scores,
 }
 
+impl Form {
+    /// How a message is named.
+    pub fn name(&self, found: &Found) -> u32 {
+        if self.uid { found.uid.0 } else { found.number }
+    }
+}
+
 impl Default for Results {
     fn default() -> Results {
         let list = List::Ascending(UidSet::new());
@@ -76,8 +83,25 @@ impl Results {
     /// Adds a find; ascending.
     pub fn add(&mut self, found: Found, form: &Form) {
         if let List::Ascending(set) = &mut self.list {
-            set.push(Uid(if form.uid { found.uid.0 } else { found.number }));
+            set.push(Uid(form.name(&found)));
         }
+        self.add_facts(found, form);
+    }
+
+    /// Adds a find behind the others, whatever the order.
+    pub fn add_sorted(&mut self, found: Found, form: &Form) {
+        if let List::Ascending(set) = &self.list
+            && set.is_empty()
+        {
+            self.list = List::Sorted(Vec::new());
+        }
+        if let List::Sorted(names) = &mut self.list {
+            names.push(form.name(&found));
+        }
+        self.add_facts(found, form);
+    }
+
+    fn add_facts(&mut self, found: Found, form: &Form) {
         if form.modseq {
             self.modseqs.push(found.modseq);
         }

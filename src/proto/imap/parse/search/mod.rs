@@ -5,7 +5,8 @@
 
 use super::lexer::Lexer;
 use super::{Fault, Parsed};
-use crate::proto::imap::command::{Program, Search, Verb};
+use crate::limits::IMAP_SORT_CRITERIA_MAX;
+use crate::proto::imap::command::{Program, Search, Sort, SortCriterion, SortKey, Thread, Threading, Verb};
 
 mod key;
 mod options;
@@ -22,6 +23,76 @@ pub fn search(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
         return Err(Fault::Bad("RELEVANCY needs a FUZZY key"));
     }
     Ok(Verb::Search(Search { uid, returns, program }))
+}
+
+/// `sort`, `extended-sort` (rfc5256#5, rfc5267#5)
+pub fn sort(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
+    lexer.space()?;
+    let returns = options::returns(lexer)?;
+    let mut criteria = Vec::new();
+    lexer.list(|lexer| {
+        if criteria.len() == IMAP_SORT_CRITERIA_MAX {
+            return Err(Fault::Limit("Too many sort criteria"));
+        }
+        criteria.push(criterion(lexer)?);
+        Ok(())
+    })?;
+    if criteria.is_empty() {
+        return Err(Fault::Bad("A sort criterion is missing"));
+    }
+    let program = criteria_of_charset(lexer)?;
+    let scores = returns.is_some_and(|returns| returns.relevancy)
+        || criteria.iter().any(|criterion| criterion.key == SortKey::Relevancy);
+    if scores && !program.key.is_fuzzy() {
+        // rfc6203#6
+        return Err(Fault::Bad("RELEVANCY needs a FUZZY key"));
+    }
+    Ok(Verb::Sort(Sort { uid, returns, criteria, program }))
+}
+
+/// `sort-criterion`
+fn criterion(lexer: &mut Lexer) -> Parsed<SortCriterion> {
+    let mut name = lexer.keyword();
+    let reverse = name.as_str() == "REVERSE";
+    if reverse {
+        lexer.space()?;
+        name = lexer.keyword();
+    }
+    let key = match name.as_str() {
+        "ARRIVAL" => SortKey::Arrival,
+        "CC" => SortKey::Cc,
+        "DATE" => SortKey::Date,
+        "FROM" => SortKey::From,
+        "SIZE" => SortKey::Size,
+        "SUBJECT" => SortKey::Subject,
+        "TO" => SortKey::To,
+        "DISPLAYFROM" => SortKey::DisplayFrom,
+        "DISPLAYTO" => SortKey::DisplayTo,
+        "RELEVANCY" => SortKey::Relevancy,
+        _ => return Err(Fault::Bad("Unknown sort criterion")),
+    };
+    Ok(SortCriterion { key, reverse })
+}
+
+/// `thread` (rfc5256#5)
+pub fn thread(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
+    lexer.space()?;
+    let algorithm = match lexer.keyword().as_str() {
+        "ORDEREDSUBJECT" => Threading::OrderedSubject,
+        "REFERENCES" => Threading::References,
+        "REFS" => Threading::Refs,
+        _ => return Err(Fault::Bad("Unknown threading algorithm")),
+    };
+    let program = criteria_of_charset(lexer)?;
+    Ok(Verb::Thread(Thread { uid, algorithm, program }))
+}
+
+/// `search-criteria` of rfc5256#5, where the charset is not optional.
+fn criteria_of_charset(lexer: &mut Lexer) -> Parsed<Program> {
+    lexer.space()?;
+    let charset = Some(lexer.astring()?);
+    lexer.space()?;
+    Ok(Program { charset, key: key::keys(lexer)? })
 }
 
 /// `search-program`

@@ -1,0 +1,70 @@
+//! Reading the summaries of messages that were found.
+//!
+//! *Owns*: which of them are to be read next. *Promises*: in the order of the finds, a bounded run of summaries
+//! brought in at a time. *Assumes*: the same mailbox every time. *Never*: reads a message's own octets.
+
+use ringpost_engine::index::{MailboxRef, Message};
+use ringpost_engine::io::Extent;
+use ringpost_engine::layout::SummaryView;
+use ringpost_engine::store::Store;
+
+use super::hunt::Found;
+use crate::limits::{IMAP_GATHER_MESSAGES_MAX, STEP_BYTES_MAX};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Gather {
+    waiting: Vec<Found>,
+    next: usize,
+    /// How many from `next` on are brought in.
+    warmed: usize,
+}
+
+impl Gather {
+    /// Adds a find.
+    pub fn add(&mut self, found: Found) {
+        self.waiting.push(found);
+    }
+
+    /// What is to be brought in before the next [`Gather::read`]; none when all finds are read.
+    pub fn warm(&mut self, mailbox: MailboxRef<'_>, store: &Store) -> Option<Vec<Extent>> {
+        if self.next == self.waiting.len() {
+            self.waiting.clear();
+            self.next = 0;
+            return None;
+        }
+        let mut extents = Vec::new();
+        let mut bytes = 0;
+        self.warmed = 0;
+        for found in self.waiting[self.next..].iter().take(IMAP_GATHER_MESSAGES_MAX) {
+            self.warmed += 1;
+            let body = mailbox.place(found.uid).and_then(|place| store.body(mailbox.message(place).body));
+            let Some(body) = body else { continue };
+            extents.push(body.summary);
+            bytes += body.summary.len as usize;
+            if bytes >= STEP_BYTES_MAX {
+                break;
+            }
+        }
+        Some(extents)
+    }
+
+    /// Gives what was brought in to `take`, until that fails. Messages that are gone by now are passed over; a
+    /// summary that cannot be read is none.
+    pub fn read<E>(
+        &mut self,
+        mailbox: MailboxRef<'_>,
+        store: &Store,
+        mut take: impl FnMut(&Found, &Message, Option<SummaryView<'_>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for found in &self.waiting[self.next..self.next + self.warmed] {
+            let Some(place) = mailbox.place(found.uid) else { continue };
+            let message = mailbox.message(place);
+            let encoded = store.body(message.body).and_then(|body| store.bytes(body.summary));
+            take(found, &message, encoded.as_deref().and_then(SummaryView::new))?;
+        }
+        self.next += self.warmed;
+        self.warmed = 0;
+        Ok(())
+    }
+}

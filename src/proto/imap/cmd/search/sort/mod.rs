@@ -1,0 +1,170 @@
+//! SORT and UID SORT (rfc5256) with RETURN (rfc5267#3, ESORT), by names people see (rfc5957, SORT=DISPLAY) and by
+//! relevancy (rfc6203#6).
+//!
+//! *Owns*: the command's course. *Promises*: keys come from what is stored beside messages; sorting goes in
+//! bounded pieces, and what is kept for it is bounded. *Assumes*: the view keeps numbers still. *Never*: reads
+//! a message to sort it.
+//!
+//! ```text
+//!  Begin ──► Hunting ──finds──► Gathering ──all read──► Hunting … no more ──► Sorting ──► Telling ──► Done
+//! ```
+
+use bytes::Bytes;
+
+use super::gather::Gather;
+use super::hunt::{Found, Hunt, Hunted};
+use super::key::{Ground, Query};
+use super::results::{Form, Results};
+use super::sorter::{KeyWriter, Sorter, TooMuch};
+use super::{keep, refused, says_nothing};
+use crate::proto::Cx;
+use crate::proto::imap::command;
+use crate::proto::imap::reply::Reply;
+use crate::proto::imap::state::{Core, Step};
+
+pub mod criteria;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Sort {
+    command: command::Sort,
+    form: Form,
+    stage: Stage,
+    gather: Gather,
+    /// No find is behind those being gathered.
+    last_finds: bool,
+    key: KeyWriter,
+    sorter: Sorter,
+    /// In mailbox order, as they were added to the sorter.
+    finds: Vec<Found>,
+    results: Results,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Begin,
+    Hunting(Box<Hunt>),
+    Gathering(Box<Hunt>),
+    Sorting,
+    Telling,
+}
+
+impl From<TooMuch> for Reply {
+    fn from(_: TooMuch) -> Reply {
+        Reply::no("[LIMIT] Too many messages to put in order at once")
+    }
+}
+
+impl Sort {
+    /// A SORT that has not begun.
+    pub fn new(command: command::Sort, tag: Bytes) -> Sort {
+        let (uid, returns) = (command.uid, command.returns);
+        Sort {
+            form: Form { tag, uid, returns, basic: "SORT", modseq: false, correlator: String::new() },
+            command,
+            stage: Stage::Begin,
+            gather: Gather::default(),
+            last_finds: false,
+            key: KeyWriter::default(),
+            sorter: Sorter::default(),
+            finds: Vec::new(),
+            results: Results::default(),
+        }
+    }
+
+    /// Goes on.
+    pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        let saves = self.command.returns.is_some_and(|returns| returns.save);
+        self.try_step(core, cx).unwrap_or_else(|reply| refused(reply, saves, core))
+    }
+
+    fn try_step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        loop {
+            let next = match std::mem::replace(&mut self.stage, Stage::Telling) {
+                Stage::Begin => self.begin(core, cx)?,
+                Stage::Hunting(hunt) => self.hunt(hunt, core, cx)?,
+                Stage::Gathering(hunt) => self.gather(hunt, core, cx)?,
+                Stage::Sorting => self.sort(core, cx)?,
+                Stage::Telling => {
+                    let quiet = self.form.returns.is_some_and(says_nothing);
+                    let told = quiet || self.results.write(&self.form, &mut core.out);
+                    Some(if told { Reply::done().into() } else { Step::Room })
+                }
+            };
+            if let Some(step) = next {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn begin(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (view, mailbox) = core.selected(cx)?;
+        let mut query = Query::new(&self.command.program, Ground { view, mailbox, now: cx.now })?;
+        query.scored = criteria::wants_scores(&self.command.criteria)
+            || self.form.returns.is_some_and(|returns| returns.relevancy);
+        self.form.modseq = query.modseq;
+        self.stage = Stage::Hunting(Box::new(Hunt::new(query, view)));
+        if self.form.modseq {
+            core.enable_condstore(cx);
+        }
+        Ok(None)
+    }
+
+    fn hunt(&mut self, mut hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (view, mailbox) = core.selected(cx)?;
+        let hunted = hunt.step(view, mailbox, cx.store);
+        if let Hunted::Wait(step) = hunted {
+            self.stage = Stage::Hunting(hunt);
+            return Ok(Some(step));
+        }
+        self.last_finds = matches!(hunted, Hunted::End);
+        for found in hunt.finds() {
+            self.gather.add(found);
+        }
+        self.stage = Stage::Gathering(hunt);
+        self.warm(core, cx)
+    }
+
+    /// Brings the next summaries in, or goes on where there are none to read.
+    fn warm(&mut self, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (_, mailbox) = core.selected(cx)?;
+        if let Some(extents) = self.gather.warm(mailbox, cx.store) {
+            return Ok(Some(Step::Warm(extents)));
+        }
+        let gathered = std::mem::replace(&mut self.stage, Stage::Sorting);
+        if let (Stage::Gathering(hunt), false) = (gathered, self.last_finds) {
+            self.stage = Stage::Hunting(hunt);
+        }
+        Ok(Some(Step::Yield))
+    }
+
+    fn gather(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (_, mailbox) = core.selected(cx)?;
+        let Sort { gather, key, sorter, finds, command, .. } = self;
+        gather.read(mailbox, cx.store, |found, message, summary| {
+            key.clear();
+            criteria::write(key, &command.criteria, found, message, summary.as_ref());
+            finds.push(*found);
+            sorter.add(key.key())
+        })?;
+        self.stage = Stage::Gathering(hunt);
+        self.warm(core, cx)
+    }
+
+    fn sort(&mut self, core: &mut Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let Sort { sorter, finds, results, form, .. } = self;
+        let done = sorter.step(|turn| {
+            if let Some(found) = finds.get(turn) {
+                results.add_sorted(*found, form);
+            }
+        });
+        if !done {
+            self.stage = Stage::Sorting;
+            return Ok(Some(Step::Yield));
+        }
+        if let Some(returns) = self.form.returns.filter(|returns| returns.save) {
+            keep(&self.results, returns, self.form.uid, core, cx)?;
+        }
+        Ok(None)
+    }
+}

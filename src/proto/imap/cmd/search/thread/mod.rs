@@ -1,0 +1,156 @@
+//! THREAD and UID THREAD (rfc5256), with REFS (draft-ietf-morg-inthread#4).
+//!
+//! *Owns*: the command's course. *Promises*: keys come from what is stored beside messages; connecting,
+//! arranging and telling go in bounded pieces, and what is kept for them is bounded. *Assumes*: the view keeps
+//! numbers still. *Never*: reads a message to thread it.
+//!
+//! ```text
+//!  Begin ──► Hunting ──finds──► Gathering ──all read──► Hunting … no more ──► Arranging ──► Telling ──► Done
+//! ```
+
+use super::gather::Gather;
+use super::hunt::{Found, Hunt, Hunted};
+use super::key::{Ground, Query};
+use super::sort::criteria::sent_s;
+use crate::proto::Cx;
+use crate::proto::imap::command::{self, Threading};
+use crate::proto::imap::reply::Reply;
+use crate::proto::imap::state::{Core, Step};
+
+mod arrange;
+mod forest;
+mod graph;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+use arrange::{Arrange, Threads};
+use graph::{Arrival, Graph};
+use tell::Teller;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Thread {
+    command: command::Thread,
+    stage: Stage,
+    gather: Gather,
+    /// No find is behind those being gathered.
+    last_finds: bool,
+    graph: Graph,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Begin,
+    Hunting(Box<Hunt>),
+    Gathering(Box<Hunt>),
+    Arranging(Box<Arrange>),
+    Telling(Threads, Teller),
+}
+
+impl Thread {
+    /// A THREAD that has not begun.
+    pub fn new(command: command::Thread) -> Thread {
+        Thread {
+            command,
+            stage: Stage::Begin,
+            gather: Gather::default(),
+            last_finds: false,
+            graph: Graph::default(),
+        }
+    }
+
+    /// Goes on.
+    pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        self.try_step(core, cx).unwrap_or_else(Step::Done)
+    }
+
+    fn try_step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        loop {
+            let next = match std::mem::replace(&mut self.stage, Stage::Begin) {
+                Stage::Begin => self.begin(core, cx)?,
+                Stage::Hunting(hunt) => self.hunt(hunt, core, cx)?,
+                Stage::Gathering(hunt) => self.gather(hunt, core, cx)?,
+                Stage::Arranging(mut arrange) => {
+                    self.stage = match arrange.step()? {
+                        Some(threads) => Stage::Telling(threads, Teller::default()),
+                        None => Stage::Arranging(arrange),
+                    };
+                    Some(Step::Yield)
+                }
+                Stage::Telling(threads, mut teller) => {
+                    if teller.write(&threads, &mut core.out) {
+                        return Ok(Reply::done().into());
+                    }
+                    self.stage = Stage::Telling(threads, teller);
+                    Some(Step::Room)
+                }
+            };
+            if let Some(step) = next {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn begin(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (view, mailbox) = core.selected(cx)?;
+        let query = Query::new(&self.command.program, Ground { view, mailbox, now: cx.now })?;
+        let modseq = query.modseq;
+        self.stage = Stage::Hunting(Box::new(Hunt::new(query, view)));
+        if modseq {
+            core.enable_condstore(cx);
+        }
+        Ok(None)
+    }
+
+    fn hunt(&mut self, mut hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (view, mailbox) = core.selected(cx)?;
+        let hunted = hunt.step(view, mailbox, cx.store);
+        if let Hunted::Wait(step) = hunted {
+            self.stage = Stage::Hunting(hunt);
+            return Ok(Some(step));
+        }
+        self.last_finds = matches!(hunted, Hunted::End);
+        for found in hunt.finds() {
+            self.gather.add(found);
+        }
+        self.warm(hunt, core, cx)
+    }
+
+    /// Brings the next summaries in, or goes on where there are none to read.
+    fn warm(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (_, mailbox) = core.selected(cx)?;
+        let warm = self.gather.warm(mailbox, cx.store);
+        self.stage = match (&warm, self.last_finds) {
+            (Some(_), _) => Stage::Gathering(hunt),
+            (None, false) => Stage::Hunting(hunt),
+            (None, true) => {
+                let graph = std::mem::take(&mut self.graph);
+                Stage::Arranging(Box::new(Arrange::new(graph, self.command.algorithm)))
+            }
+        };
+        Ok(Some(warm.map_or(Step::Yield, Step::Warm)))
+    }
+
+    fn gather(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let (_, mailbox) = core.selected(cx)?;
+        let Thread { gather, graph, command, .. } = self;
+        gather.read(mailbox, cx.store, |found: &Found, message, summary| {
+            let keys = summary.as_ref().and_then(|summary| summary.sort_keys());
+            let arrival = Arrival {
+                name: if command.uid { found.uid.0 } else { found.number },
+                sent_s: sent_s(message, keys.as_ref()),
+                arrived_s: (message.internal_ms / 1000) as i64,
+                subject: keys.as_ref().map_or(&[], |keys| keys.subject),
+                reply: keys.as_ref().is_some_and(|keys| keys.reply_or_forward),
+            };
+            if command.algorithm == Threading::OrderedSubject {
+                return graph.add(arrival, None).map(|_| ());
+            }
+            let links = summary.as_ref().and_then(|summary| summary.thread_keys());
+            let node = graph.add(arrival, links.and_then(|links| links.message_id()))?;
+            graph.link(node, links.iter().flat_map(|links| links.ancestors()))
+        })?;
+        self.warm(hunt, core, cx)
+    }
+}
