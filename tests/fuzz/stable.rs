@@ -179,6 +179,8 @@ macro_rules! tests {
 }
 
 tests! {
-    imap_command imap_search imap_session inflate log_change mime_fields mime_keys mime_summarise mime_text smtp_pop3_lines
-    summary_view
+    imap_command imap_search imap_session
+    inflate log_change
+    mime_fields mime_keys mime_summarise mime_text
+    smtp_pop3_lines summary_view
 }

@@ -87,9 +87,8 @@ with IMAPClient(HOST, PORTS["imap"], ssl=False, timeout=20) as client:
     client.idle_done()
     equal(client.search(["SUBJECT", "while idle"]), [4])
 
-    if client.has_capability("MULTIAPPEND"):
-        client.multiappend("Archive", [message("one"), {"msg": message("two"), "flags": [b"\\Seen"]}])
-        equal(client.folder_status("Archive", ["MESSAGES", "UNSEEN"]), {b"MESSAGES": 2, b"UNSEEN": 1})
+    client.multiappend("Archive", [message("one"), {"msg": message("two"), "flags": [b"\\Seen"]}])
+    equal(client.folder_status("Archive", ["MESSAGES", "UNSEEN"]), {b"MESSAGES": 2, b"UNSEEN": 1})
     if client.has_capability("SORT"):
         client.select_folder("Projekte/K\u00f6ln & mehr")
         client.append("Projekte/K\u00f6ln & mehr", message("apple", date=9))
