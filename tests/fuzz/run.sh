@@ -33,7 +33,7 @@ done
 for target in "${targets[@]}"; do
     echo "fuzz: $target for $seconds s"
     case $target in
-        imap_search) seeds=none ;;
+        imap_search | imap_sort | imap_thread) seeds=none ;;
         imap_*) seeds=imap ;;
         mime_*) seeds=mime ;;
         *) seeds=none ;;

@@ -7,6 +7,8 @@ pub mod choices;
 pub mod imap_command;
 pub mod imap_search;
 pub mod imap_session;
+pub mod imap_sort;
+pub mod imap_thread;
 pub mod inflate;
 pub mod log_change;
 pub mod mails;
@@ -27,6 +29,8 @@ pub const TARGETS: &[Target] = &[
     ("imap_command", imap_command::run),
     ("imap_search", imap_search::run),
     ("imap_session", imap_session::run),
+    ("imap_sort", imap_sort::run),
+    ("imap_thread", imap_thread::run),
     ("inflate", inflate::run),
     ("log_change", log_change::run),
     ("mime_fields", mime_fields::run),

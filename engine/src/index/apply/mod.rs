@@ -461,7 +461,8 @@ mod tests {
         assert_eq!(lab.names(id), ["INBOX", "INBOX/sub", "old", "old/mail"]);
         let (inbox, moved) = (lab.inbox(id), lab.index.mailbox(id, new).expect("there"));
         assert_eq!((inbox.len(), inbox.uid_next(), moved.len(), moved.uid_next()), (0, Uid(4), 2, Uid(3)));
-        let gone: Vec<_> = inbox.expunged_since(ModSeq(0)).map(|(_, first, last)| (first.0, last.0)).collect();
+        let gone: Vec<_> =
+            inbox.expunged_since(ModSeq(0)).map(|(_, first, last)| (first.0, last.0)).collect();
         assert_eq!(gone, [(2, 2), (1, 1), (3, 3)]);
         assert_eq!(moved.message(1).flags, FlagBits::SEEN.union(FlagBits::keyword(0)));
         assert_eq!(moved.keywords(), ["k"]);
