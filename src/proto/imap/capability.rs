@@ -70,6 +70,8 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("I18NLEVEL=1", Shown::AfterLogin),
     ("CONDSTORE", Shown::AfterLogin),
     ("QRESYNC", Shown::AfterLogin),
+    ("UIDONLY", Shown::AfterLogin),
+    ("SAVEDATE", Shown::AfterLogin),
     ("COMPRESS=DEFLATE", Shown::Uncompressed),
 ];
 

@@ -171,6 +171,9 @@ impl ImapSession {
         if !rule.states.allow(self.state()) {
             return self.end(Reply::bad("Not allowed in this state"), rule, cx);
         }
+        if self.core.enabled.uidonly && table::names_numbers(&command.verb) {
+            return self.end(Reply::bad("[UIDREQUIRED] UIDs only, as enabled"), rule, cx);
+        }
         // A line that an earlier command did not wait for to its end is none of this one's.
         self.lines = line_framer();
         self.core.pipelined = !input.is_empty();

@@ -3,7 +3,7 @@
 //! *Owns*: the rules of every verb, as data. *Promises*: a new verb does not compile until it has its rule.
 //! *Assumes*: the parser knows the names. *Never*: runs anything.
 
-use super::command::Verb;
+use super::command::{Program, Verb};
 
 /// States of a connection, as a set (rfc3501#3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,13 @@ const fn numbered(uid: bool, name: &'static str, uid_name: &'static str) -> Rule
     Rule { name: if uid { uid_name } else { name }, states: States::SELECTED, numbers_stand: !uid }
 }
 
+/// A command that looks for messages: its UID form counts as numbered if it looks at numbers
+/// (rfc7162#3.2.10.2).
+fn looking(uid: bool, program: &Program, name: &'static str, uid_name: &'static str) -> Rule {
+    let numbers_stand = !uid || program.key.names_numbers();
+    Rule { numbers_stand, ..numbered(uid, name, uid_name) }
+}
+
 /// The rule of a verb.
 pub fn of(verb: &Verb) -> Rule {
     match verb {
@@ -82,13 +89,28 @@ pub fn of(verb: &Verb) -> Rule {
         },
         Verb::Expunge { uids: None } => rule("EXPUNGE", States::SELECTED),
         Verb::Expunge { uids: Some(_) } => rule("UID EXPUNGE", States::SELECTED),
-        Verb::Search(search) => numbered(search.uid, "SEARCH", "UID SEARCH"),
-        Verb::Sort(sort) => numbered(sort.uid, "SORT", "UID SORT"),
-        Verb::Thread(thread) => numbered(thread.uid, "THREAD", "UID THREAD"),
+        Verb::Search(search) => looking(search.uid, &search.program, "SEARCH", "UID SEARCH"),
+        Verb::Sort(sort) => looking(sort.uid, &sort.program, "SORT", "UID SORT"),
+        Verb::Thread(thread) => looking(thread.uid, &thread.program, "THREAD", "UID THREAD"),
         Verb::Fetch(fetch) => numbered(fetch.uid, "FETCH", "UID FETCH"),
         Verb::Store(store) => numbered(store.uid, "STORE", "UID STORE"),
         // rfc2180#4.4: the one numbered command after which the client waits, so EXPUNGE may follow.
         Verb::Copy(copy) if copy.remove => rule(if copy.uid { "UID MOVE" } else { "MOVE" }, States::SELECTED),
         Verb::Copy(copy) => rule(if copy.uid { "UID COPY" } else { "COPY" }, States::SELECTED),
+    }
+}
+
+/// Whether a command names messages by number, which a client that is told UIDs only cannot know
+/// (rfc9586#3.2, #3.5).
+pub fn names_numbers(verb: &Verb) -> bool {
+    match verb {
+        Verb::Fetch(fetch) => !fetch.uid,
+        Verb::Store(store) => !store.uid,
+        Verb::Copy(copy) => !copy.uid,
+        Verb::Search(search) => !search.uid || search.program.key.names_numbers(),
+        Verb::Sort(sort) => !sort.uid || sort.program.key.names_numbers(),
+        Verb::Thread(thread) => !thread.uid || thread.program.key.names_numbers(),
+        Verb::Append(append) => append.replaces.is_some_and(|replaced| !replaced.uid),
+        _ => false,
     }
 }

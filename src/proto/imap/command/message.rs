@@ -102,6 +102,12 @@ pub enum FetchItem {
     Uid,
     /// `MODSEQ`, rfc7162#3.1.4.2
     ModSeq,
+    /// `EMAILID`, rfc8474#5.3
+    EmailId,
+    /// `THREADID`, rfc8474#5.3
+    ThreadId,
+    /// `SAVEDATE`, rfc8514#4.2
+    SaveDate,
 }
 
 /// A part of a message (rfc3501#6.4.5).

@@ -228,6 +228,17 @@ pub enum SearchKey {
 }
 
 impl SearchKey {
+    /// Whether message numbers are in it; `$` is none, it stands for messages.
+    pub fn names_numbers(&self) -> bool {
+        match self {
+            SearchKey::Sequence(set) => !set.saved,
+            SearchKey::And(keys) => keys.iter().any(SearchKey::names_numbers),
+            SearchKey::Or(one, other) => one.names_numbers() || other.names_numbers(),
+            SearchKey::Not(key) | SearchKey::Fuzzy(key) => key.names_numbers(),
+            _ => false,
+        }
+    }
+
     /// Whether a FUZZY key is in it.
     pub fn is_fuzzy(&self) -> bool {
         match self {

@@ -90,6 +90,9 @@ fn named_item(lexer: &mut Lexer, name: &str) -> Parsed<FetchItem> {
         "RFC822.TEXT" => FetchItem::Rfc822Text,
         "UID" => FetchItem::Uid,
         "MODSEQ" => FetchItem::ModSeq,
+        "EMAILID" => FetchItem::EmailId,
+        "THREADID" => FetchItem::ThreadId,
+        "SAVEDATE" => FetchItem::SaveDate,
         _ => return Err(Fault::Bad("Unknown FETCH item")),
     })
 }

@@ -29,6 +29,12 @@ pub enum Item {
     Body,
     /// `BODYSTRUCTURE`
     BodyStructure,
+    /// `EMAILID`
+    EmailId,
+    /// `THREADID`
+    ThreadId,
+    /// `SAVEDATE`
+    SaveDate,
 }
 
 /// Octets of the message, under the label that the client used.
@@ -102,6 +108,9 @@ impl Plan {
             FetchItem::Envelope => Item::Envelope,
             FetchItem::Body => Item::Body,
             FetchItem::BodyStructure => Item::BodyStructure,
+            FetchItem::EmailId => Item::EmailId,
+            FetchItem::ThreadId => Item::ThreadId,
+            FetchItem::SaveDate => Item::SaveDate,
             FetchItem::Rfc822 => return self.add_old_name(b"RFC822", SectionText::Whole, true),
             FetchItem::Rfc822Header => {
                 return self.add_old_name(b"RFC822.HEADER", SectionText::Header, false);
@@ -119,7 +128,8 @@ impl Plan {
         self.flags |= item == Item::Flags;
         self.modseq |= item == Item::ModSeq;
         self.uid |= item == Item::Uid;
-        self.needs_summary |= matches!(item, Item::Envelope | Item::Body | Item::BodyStructure);
+        let of_summary = [Item::Envelope, Item::Body, Item::BodyStructure, Item::ThreadId];
+        self.needs_summary |= of_summary.contains(&item);
         self.items.push(item);
     }
 

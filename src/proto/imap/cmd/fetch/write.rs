@@ -39,7 +39,10 @@ pub fn head(plan: &Plan, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, o
         facts.add_modseq.then_some(Item::ModSeq),
     ];
     let mut any = false;
-    for item in extra.iter().flatten().chain(&plan.items) {
+    // UIDFETCH names the UID already (rfc9586#3.3); alone it is repeated, for a list is not empty.
+    let named = matches!(facts.name, Name::Uid(_)) && plan.items.len() + plan.octets.len() > 1;
+    let items = extra.iter().flatten().chain(&plan.items);
+    for item in items.filter(|item| !named || **item != Item::Uid) {
         if std::mem::replace(&mut any, true) {
             out.put(b" ");
         }
@@ -74,6 +77,21 @@ fn put_item(item: &Item, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, o
         Item::Body => put_ready(b"BODY ", summary.map(|summary| summary.body()), out),
         Item::BodyStructure => {
             put_ready(b"BODYSTRUCTURE ", summary.map(|summary| summary.bodystructure()), out)
+        }
+        Item::EmailId => {
+            out.put(b"EMAILID (");
+            write::email_id(out.text(), facts.message.body);
+            out.put(b")");
+        }
+        Item::ThreadId => {
+            out.put(b"THREADID (");
+            let thread = summary.map_or(0, |summary| summary.thread_id());
+            write::thread_id(out.text(), thread, facts.message.body);
+            out.put(b")");
+        }
+        Item::SaveDate => {
+            out.put(b"SAVEDATE ");
+            write::date_time(out.text(), facts.message.saved_ms as i64);
         }
     }
 }

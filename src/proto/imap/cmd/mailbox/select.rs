@@ -13,7 +13,7 @@ use crate::proto::imap::cmd::message::expunge::{Sweep, Swept, everything};
 use crate::proto::imap::command;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Reply};
-use crate::proto::imap::state::{Core, Step};
+use crate::proto::imap::state::{Core, Enabled, Step};
 use crate::proto::imap::view::{Resync, Tell, Told, View, matched};
 use crate::proto::imap::write;
 
@@ -76,7 +76,7 @@ impl Open {
         let Some(mailbox) = cx.store.mailbox(view.account(), id) else {
             return Err(Reply::no("[NONEXISTENT] No such mailbox"));
         };
-        show(&view, mailbox, &mut core.out);
+        show(&view, mailbox, core.enabled, &mut core.out);
         let remembered = select.qresync.as_ref();
         // rfc7162#3.2.5: what was known of another mailbox of that name says nothing.
         let remembered = remembered.filter(|known| known.uid_validity == mailbox.uid_validity());
@@ -100,7 +100,7 @@ impl Open {
     }
 }
 
-fn show(view: &View, mailbox: MailboxRef<'_>, out: &mut Out) {
+fn show(view: &View, mailbox: MailboxRef<'_>, enabled: Enabled, out: &mut Out) {
     view.put_flag_lists(mailbox, out);
     reply::untagged_number(out.text(), u64::from(view.exists(mailbox)), "EXISTS");
     reply::untagged_number(out.text(), view.recent_count(mailbox) as u64, "RECENT");
@@ -112,7 +112,8 @@ fn show(view: &View, mailbox: MailboxRef<'_>, out: &mut Out) {
         out.put(b"] ");
         out.line(words);
     };
-    if let Some(place) = mailbox.first_unseen() {
+    // It is a number, which means nothing to a client without them (rfc9586#3).
+    if let Some(place) = mailbox.first_unseen().filter(|_| !enabled.uidonly) {
         code("UNSEEN", place as u64 + 1, "First unseen message");
     }
     code("UIDVALIDITY", u64::from(mailbox.uid_validity()), "UIDs are valid");

@@ -36,6 +36,7 @@ fn switch(name: &str, core: &mut Core) -> bool {
         "CONDSTORE" => &mut enabled.condstore,
         "UTF8=ACCEPT" => &mut enabled.utf8,
         "QRESYNC" => &mut enabled.qresync,
+        "UIDONLY" => &mut enabled.uidonly,
         _ => return false,
     };
     !std::mem::replace(place, true)
