@@ -319,6 +319,12 @@ impl Store {
         Box::new(self.index.accounts_after(after))
     }
 
+    /// The accounts of this shard that have a mailbox whose access control list names this identifier, whatever
+    /// rights it gives (rfc4314#2). Costs what the answer costs.
+    pub fn accounts_sharing_with(&self, identifier: &str) -> Box<dyn Iterator<Item = AccountId> + '_> {
+        Box::new(self.index.accounts_sharing_with(identifier))
+    }
+
     /// A mailbox.
     pub fn mailbox(&self, account: AccountId, mailbox: MailboxId) -> Option<MailboxRef<'_>> {
         self.index.mailbox(account, mailbox)

@@ -10,7 +10,7 @@ use std::ops::Bound;
 
 use super::digest::Digest;
 use super::events::{AccountEvent, Events};
-use super::extras::{AccountExtras, MailboxExtras};
+use super::extras::{AccountExtras, Acl, Grants, MailboxExtras};
 use super::mailbox::Mailbox;
 use super::names;
 use crate::change::{Quota, QuotaUsage, Refusal, Services, SpecialUse, Stamp};
@@ -46,8 +46,7 @@ pub(super) struct Account {
     pub(super) extras: Option<Box<AccountExtras>>,
     /// Octets of the annotations of all mailboxes and the server's.
     pub(super) annotation_bytes: usize,
-    /// Entries of all access control lists.
-    pub(super) acl_entries: usize,
+    pub(super) grants: Grants,
 }
 
 /// Hands out the ids that a stamp reserved.
@@ -101,10 +100,22 @@ impl Account {
         let mailbox = self.mailboxes.get_mut(&id).ok_or(Refusal::NoMailbox)?;
         let extras = mailbox.extras.get_or_insert_default();
         self.annotation_bytes -= extras.annotations.bytes();
-        self.acl_entries -= extras.acl.len();
         let result = work(extras);
         self.annotation_bytes += extras.annotations.bytes();
-        self.acl_entries += extras.acl.len();
+        Ok(result)
+    }
+
+    /// Works on a mailbox's access control list, and counts anew who is in one.
+    pub(super) fn edit_acl<R>(
+        &mut self,
+        id: MailboxId,
+        work: impl FnOnce(&mut Acl) -> R,
+    ) -> Result<R, Refusal> {
+        let mailbox = self.mailboxes.get_mut(&id).ok_or(Refusal::NoMailbox)?;
+        let acl = &mut mailbox.extras.get_or_insert_default().acl;
+        let before = acl.clone();
+        let result = work(acl);
+        self.grants.replace(&before, acl);
         Ok(result)
     }
 
@@ -161,7 +172,7 @@ impl Account {
     fn check_acl_room(&self, name: &str, more: usize) -> Result<(), Refusal> {
         let above = names::superiors(name).filter_map(|above| self.names.get(above)).last();
         let entries = above.map_or(0, |above| self.mailboxes[above].acl().len());
-        let fits = self.acl_entries + entries * more <= limits::ACL_ENTRIES_PER_ACCOUNT_MAX;
+        let fits = self.grants.entries() + entries * more <= limits::ACL_ENTRIES_PER_ACCOUNT_MAX;
         fits.then_some(()).ok_or(Refusal::Limit)
     }
 
@@ -187,7 +198,7 @@ impl Account {
         let above = names::superior(name).and_then(|above| self.names.get(above));
         let acl = above.map(|above| self.mailboxes[above].acl().clone()).unwrap_or_default();
         if !acl.is_empty() {
-            self.edit_extras(id, |extras| extras.acl = acl).expect("just inserted");
+            self.edit_acl(id, |own| *own = acl).expect("just inserted");
         }
         id
     }
@@ -215,7 +226,7 @@ impl Account {
         self.by_modseq.remove(&(mailbox.highest_modseq, id));
         if let Some(extras) = &mailbox.extras {
             self.annotation_bytes -= extras.annotations.bytes();
-            self.acl_entries -= extras.acl.len();
+            self.grants.replace(&extras.acl, &Acl::new());
         }
         mailbox
     }
@@ -333,6 +344,6 @@ impl Account {
         self.events.digest(digest);
         self.extras.as_deref().unwrap_or(&AccountExtras::default()).digest(digest);
         digest.word(self.annotation_bytes as u64);
-        digest.word(self.acl_entries as u64);
+        digest.word(self.grants.entries() as u64);
     }
 }

@@ -12,13 +12,82 @@ use crate::change::{QuotaLimits, Refusal, Rights};
 use crate::ids::ModSeq;
 use crate::limits;
 
+/// An access control list.
+pub(super) type Acl = BTreeMap<String, Rights>;
+
+/// Whom the mailboxes of an account name in their access control lists.
+#[derive(Debug, Default)]
+pub(super) struct Grants {
+    /// In how many lists an identifier is.
+    lists: BTreeMap<String, u32>,
+    entries: usize,
+    /// Who came into a first list or left the last, for the index to take over.
+    news: Vec<(String, bool)>,
+}
+
+impl Grants {
+    /// Entries of all lists.
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Everybody who is in a list.
+    pub(super) fn identifiers(&self) -> impl Iterator<Item = &String> {
+        self.lists.keys()
+    }
+
+    /// Takes who came into a first list (true) or left the last (false) since it was asked last, in order.
+    pub(super) fn news(&mut self) -> Vec<(String, bool)> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// A list was this, and is that.
+    pub(super) fn replace(&mut self, before: &Acl, after: &Acl) {
+        self.entries = self.entries - before.len() + after.len();
+        for identifier in after.keys().filter(|identifier| !before.contains_key(*identifier)) {
+            let lists = self.lists.entry(identifier.clone()).or_default();
+            *lists += 1;
+            if *lists == 1 {
+                self.news.push((identifier.clone(), true));
+            }
+        }
+        for identifier in before.keys().filter(|identifier| !after.contains_key(*identifier)) {
+            let lists = self.lists.get_mut(identifier).expect("I15: a list that is there was counted");
+            *lists -= 1;
+            if *lists == 0 {
+                self.lists.remove(identifier);
+                self.news.push((identifier.clone(), false));
+            }
+        }
+    }
+}
+
 /// Of a mailbox.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MailboxExtras {
     pub(super) annotations: Annotations,
-    pub(super) acl: BTreeMap<String, Rights>,
+    pub(super) acl: Acl,
     /// Mod-sequence of the last change that made its URLs void; 0 before the first.
     pub(super) url_generation: ModSeq,
+}
+
+/// Sets or removes an entry; `room` is how many entries more the account may have. Tells whether anything is
+/// different now.
+pub(super) fn grant(
+    acl: &mut Acl,
+    identifier: &str,
+    rights: Option<Rights>,
+    room: usize,
+) -> Result<bool, Refusal> {
+    let Some(rights) = rights else { return Ok(acl.remove(identifier).is_some()) };
+    let fits = !identifier.is_empty()
+        && identifier.len() <= limits::ACL_IDENTIFIER_BYTES_MAX
+        && !identifier.contains(char::is_control);
+    let full = room == 0 || acl.len() >= limits::ACL_ENTRIES_PER_MAILBOX_MAX;
+    if !fits || full && !acl.contains_key(identifier) {
+        return Err(Refusal::Limit);
+    }
+    Ok(acl.insert(identifier.to_owned(), rights) != Some(rights))
 }
 
 /// Of an account.
@@ -31,25 +100,6 @@ pub(super) struct AccountExtras {
 }
 
 impl MailboxExtras {
-    /// Sets or removes an entry; `room` is how many entries more the account may have. Tells whether anything
-    /// is different now.
-    pub(super) fn grant(
-        &mut self,
-        identifier: &str,
-        rights: Option<Rights>,
-        room: usize,
-    ) -> Result<bool, Refusal> {
-        let Some(rights) = rights else { return Ok(self.acl.remove(identifier).is_some()) };
-        let fits = !identifier.is_empty()
-            && identifier.len() <= limits::ACL_IDENTIFIER_BYTES_MAX
-            && !identifier.contains(char::is_control);
-        let full = room == 0 || self.acl.len() >= limits::ACL_ENTRIES_PER_MAILBOX_MAX;
-        if !fits || full && !self.acl.contains_key(identifier) {
-            return Err(Refusal::Limit);
-        }
-        Ok(self.acl.insert(identifier.to_owned(), rights) != Some(rights))
-    }
-
     pub(super) fn digest(&self, digest: &mut Digest) {
         self.annotations.digest(digest);
         digest.word(self.acl.len() as u64);

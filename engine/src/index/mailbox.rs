@@ -5,15 +5,13 @@
 //! (rfc7162#3.1.2.1). *Assumes*: `apply` calls with stamps that grow. *Never*: knows of bodies' places or of
 //! other mailboxes.
 
-use std::collections::BTreeMap;
-
 use super::Message;
 use super::columns::Columns;
 use super::digest::Digest;
-use super::extras::MailboxExtras;
+use super::extras::{Acl, MailboxExtras};
 use super::history::{History, Run};
 use super::keywords::Keywords;
-use crate::change::{FlagBits, FlagOp, Flags, Refusal, Rights, SpecialUse, UidSet};
+use crate::change::{FlagBits, FlagOp, Flags, Refusal, SpecialUse, UidSet};
 use crate::ids::{BodyId, MailboxId, ModSeq, Uid};
 use crate::limits;
 
@@ -72,8 +70,8 @@ impl Mailbox {
     }
 
     /// The access control list.
-    pub(super) fn acl(&self) -> &BTreeMap<String, Rights> {
-        static NONE: BTreeMap<String, Rights> = BTreeMap::new();
+    pub(super) fn acl(&self) -> &Acl {
+        static NONE: Acl = Acl::new();
         self.extras.as_ref().map_or(&NONE, |extras| &extras.acl)
     }
 

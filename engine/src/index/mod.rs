@@ -10,7 +10,8 @@
 //! * I15: a mailbox's columns have one length and ascending UIDs, and all counters equal a recount;
 //! * I16: a body has as many references as messages show it;
 //! * I17: every superior level of a mailbox's name is there, and every name has its mailbox;
-//! * I18: an account finds every mailbox under its `highest_modseq`, and only there;
+//! * I18: an account finds every mailbox under its `highest_modseq`, the index finds every account under whom
+//!   its access control lists name, and neither finds anything else there;
 //! * I19: nothing is added that the account's quota has no room for.
 //!
 //! *Assumes*: [`apply`] is its only mutator. *Never*: holds what is not durable.
@@ -64,6 +65,8 @@ pub struct Index {
     /// Boxed, so that nodes of the map that are half full waste little.
     accounts: BTreeMap<AccountId, Box<Account>>,
     addresses: BTreeMap<String, AccountId>,
+    /// Identifiers in access control lists, and the accounts whose lists name them. I18
+    sharing: BTreeSet<(String, AccountId)>,
     aliases: BTreeMap<String, Vec<String>>,
     domains: BTreeSet<String>,
     bodies: Bodies,
@@ -83,6 +86,7 @@ impl Index {
             shard,
             accounts: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            sharing: BTreeSet::new(),
             aliases: BTreeMap::new(),
             domains: BTreeSet::new(),
             bodies: Bodies::default(),
@@ -113,6 +117,13 @@ impl Index {
     pub fn accounts_after<'a>(&'a self, after: &str) -> impl Iterator<Item = AccountRef<'a>> + use<'a> {
         let from = (Bound::Excluded(after), Bound::Unbounded);
         self.addresses.range::<str, _>(from).filter_map(|(_, &id)| self.account(id))
+    }
+
+    /// The accounts that are served and have a mailbox whose access control list names this identifier.
+    pub fn accounts_sharing_with(&self, identifier: &str) -> impl Iterator<Item = AccountId> + use<'_> {
+        let name = identifier.to_owned();
+        let named = self.sharing.range((name.clone(), AccountId(0))..=(name, AccountId(u64::MAX)));
+        named.map(|&(_, id)| id).filter(|id| self.account(*id).is_some())
     }
 
     /// Every account in order of id, and whether it is in quarantine: for tools that look at damage.
@@ -187,6 +198,10 @@ impl Index {
             targets.iter().for_each(|target| digest.text(target));
         }
         self.domains.iter().for_each(|name| digest.text(name));
+        for (identifier, id) in &self.sharing {
+            digest.text(identifier);
+            digest.word(id.0);
+        }
         self.bodies.digest(&mut digest);
         digest.value()
     }

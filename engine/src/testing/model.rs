@@ -382,6 +382,12 @@ impl Account {
         if let Some((_, mailbox)) = self.mailboxes.iter().find(|(id, _)| !there.contains(id)) {
             return Err(format!("mailbox {:?} is lost", mailbox.name));
         }
+        for who in ["anyone", "u1@example.test", "-u2@example.test"] {
+            let listed = found.mailboxes().any(|mailbox| mailbox.rights_of(who).is_some());
+            if listed != store.accounts_sharing_with(who).any(|id| id == found.id()) {
+                return Err(format!("{who:?} is in a list: {listed}; the index says otherwise"));
+            }
+        }
         match self.subscriptions.iter().find(|(name, on)| found.is_subscribed(name) != **on) {
             Some((name, on)) => Err(format!("subscription of {name:?} is not {on}")),
             None => Ok(()),

@@ -10,6 +10,7 @@ use crate::ids::{BodyId, MailboxId, Uid};
 use crate::index::account::{Account, Birth, INBOX_ID};
 use crate::index::bodies::Bodies;
 use crate::index::events::AccountEvent;
+use crate::index::extras::MailboxExtras;
 use crate::index::{Message, names};
 use crate::limits;
 
@@ -193,15 +194,14 @@ pub(super) fn empty_inbox_into(account: &mut Account, to: &str, stamp: &Stamp) -
     let keywords = inbox.keywords.clone();
     let extras = inbox.extras.clone().unwrap_or_default();
     let annotations_fit = account.annotation_bytes + extras.annotations.bytes() <= limits::METADATA_BYTES_MAX;
-    let acl_fits = account.acl_entries + extras.acl.len() <= limits::ACL_ENTRIES_PER_ACCOUNT_MAX;
+    let acl_fits = account.grants.entries() + extras.acl.len() <= limits::ACL_ENTRIES_PER_ACCOUNT_MAX;
     if !annotations_fit || !acl_fits {
         return Err(Refusal::Limit);
     }
     let id = account.create(to, None, &mut Birth::new(stamp))?;
-    account.edit_extras(id, |fresh| {
-        fresh.annotations = extras.annotations;
-        fresh.acl = extras.acl;
-    })?;
+    let MailboxExtras { annotations, acl, .. } = *extras;
+    account.edit_extras(id, |fresh| fresh.annotations = annotations)?;
+    account.edit_acl(id, |own| *own = acl)?;
     account.edit(id, |target| target.keywords = keywords)?;
     transfer(account, INBOX_ID, id, &all, stamp, |_| {})?;
     account.edit(INBOX_ID, |inbox| inbox.expunge(&all, false, stamp.modseq, |_| {}))?;

@@ -145,7 +145,7 @@ fn create_account(
         events: Events::new(entry.stamp.modseq),
         extras: None,
         annotation_bytes: 0,
-        acl_entries: 0,
+        grants: Default::default(),
     };
     let mut birth = Birth::new(&entry.stamp);
     account.create(names::INBOX, None, &mut birth)?;
@@ -170,6 +170,9 @@ fn delete_account(index: &mut Index, id: AccountId) -> Applied {
     index.uid_validity_floor = index.uid_validity_floor.max(account.last_uid_validity);
     index.mailboxes -= account.mailboxes.len() as u64;
     index.messages -= account.messages;
+    for identifier in account.grants.identifiers() {
+        index.sharing.remove(&(identifier.clone(), id));
+    }
     for mailbox in account.mailboxes.values() {
         for place in 0..mailbox.columns.len() {
             index.bodies.release(mailbox.columns.message(place).body);
@@ -221,6 +224,12 @@ fn change_account(index: &mut Index, entry: &Entry) -> Applied {
     }
     index.mailboxes += account.mailboxes.len() as u64;
     index.messages += account.messages;
+    for (identifier, is_named) in account.grants.news() {
+        match is_named {
+            true => index.sharing.insert((identifier, entry.account)),
+            false => index.sharing.remove(&(identifier, entry.account)),
+        };
+    }
     applied
 }
 

@@ -8,7 +8,7 @@ use crate::ids::{MailboxId, ModSeq};
 use crate::index::account::Account;
 use crate::index::annotations::Setting;
 use crate::index::events::AccountEvent;
-use crate::index::extras::AccountExtras;
+use crate::index::extras::{self, AccountExtras};
 use crate::limits;
 
 /// Carries one of them out; does nothing for any other change.
@@ -75,8 +75,8 @@ fn grant(
     rights: Option<Rights>,
     modseq: ModSeq,
 ) -> Result<(), Refusal> {
-    let room = limits::ACL_ENTRIES_PER_ACCOUNT_MAX.saturating_sub(account.acl_entries);
-    if account.edit_extras(mailbox, |extras| extras.grant(identifier, rights, room))?? {
+    let room = limits::ACL_ENTRIES_PER_ACCOUNT_MAX.saturating_sub(account.grants.entries());
+    if account.edit_acl(mailbox, |acl| extras::grant(acl, identifier, rights, room))?? {
         let identifier = identifier.to_owned();
         account.events.record(modseq, AccountEvent::Acl { mailbox, identifier });
     }
@@ -215,6 +215,32 @@ mod tests {
             assert_eq!(lab.run(id, acl(INBOX_ID, &bad, Some(reader))), Err(Refusal::Limit));
         }
         assert_eq!(lab.run(id, acl(p, "b@x", None)), Err(Refusal::NoMailbox));
+    }
+
+    #[test]
+    fn who_is_in_a_list_finds_the_account_by_that() {
+        let mut lab = Lab::new();
+        let (first, second) = (lab.account("a@x", &[("p", None)]), lab.account("b@x", &[]));
+        let sharing = |lab: &Lab, with: &str| lab.index.accounts_sharing_with(with).collect::<Vec<_>>();
+        let p = MailboxId(2);
+        lab.done(first, acl(p, "c@x", Some(Rights::READ)));
+        lab.done(first, acl(INBOX_ID, "c@x", Some(Rights::READ)));
+        lab.done(second, acl(INBOX_ID, "c@x", Some(Rights::READ)));
+        lab.done(second, acl(INBOX_ID, "c@x.test", Some(Rights::READ)));
+        assert_eq!(sharing(&lab, "c@x"), [first, second]);
+        assert_eq!((sharing(&lab, "c@"), sharing(&lab, "c@x.test")), (vec![], vec![second]));
+        lab.done_any(first, create("p/heir"));
+        lab.done(first, Change::MailboxDelete { mailbox: p });
+        lab.done(first, acl(INBOX_ID, "c@x", None));
+        assert_eq!(sharing(&lab, "c@x"), [first, second], "the heir is shared still");
+        let heir = lab.account_ref(first).mailbox_by_name("p/heir").map(|mailbox| mailbox.id());
+        lab.done(first, Change::MailboxDelete { mailbox: heir.expect("there") });
+        assert_eq!(sharing(&lab, "c@x"), [second]);
+        lab.done_any(second, Change::MailboxRename { mailbox: INBOX_ID, to: "old".into() });
+        lab.done(second, acl(INBOX_ID, "c@x", None));
+        assert_eq!(sharing(&lab, "c@x"), [second], "its messages went with their rights");
+        lab.done(second, Change::AccountDelete);
+        assert_eq!(sharing(&lab, "c@x"), []);
     }
 
     #[test]
