@@ -39,20 +39,18 @@ impl<'a> Writer<'a> {
             Change::AccountPassword { password_hash } => self.string(password_hash),
             Change::AccountServices { services } => self.u8(services.0),
             Change::AccountDelete => {}
-            Change::DomainAdd { name } | Change::DomainDelete { name } => self.string(name),
+            Change::DomainAdd { name: text }
+            | Change::DomainDelete { name: text }
+            | Change::AliasDelete { address: text } => self.string(text),
             Change::AliasSet { address, targets } => {
                 self.string(address);
                 self.strings(targets);
             }
-            Change::AliasDelete { address } => self.string(address),
             Change::MailboxCreate { name, special_use } => {
                 self.string(name);
                 self.special_use(*special_use);
             }
-            Change::MailboxRename { mailbox, to } => {
-                self.mailbox(*mailbox);
-                self.string(to);
-            }
+            Change::MailboxRename { mailbox, to } => self.rename(*mailbox, to),
             Change::MailboxDelete { mailbox } => self.mailbox(*mailbox),
             Change::Subscribe { name, on } => {
                 self.string(name);
@@ -106,6 +104,11 @@ impl<'a> Writer<'a> {
             self.string(name);
             self.special_use(*special_use);
         }
+    }
+
+    fn rename(&mut self, mailbox: MailboxId, to: &str) {
+        self.mailbox(mailbox);
+        self.string(to);
     }
 
     fn flags_store(

@@ -256,15 +256,7 @@ impl Account {
                 self.events.push(AccountEvent::MailboxCreated { mailbox: *id, name });
             }
             (Change::MailboxRename { mailbox, to }, Outcome::MailboxCreated(id)) => {
-                let inbox = self.mailbox(*mailbox);
-                let messages = std::mem::take(&mut inbox.messages);
-                let mut moved = Mailbox { policy: inbox.policy.of_copy(), ..Mailbox::named(to) };
-                for (uid, message) in (1..).map(Uid).zip(messages.into_values()) {
-                    moved.add(uid, message)?;
-                }
-                self.mailboxes.insert(*id, moved);
-                let (from, to) = ("INBOX".to_owned(), to.clone());
-                self.events.push(AccountEvent::MailboxRenamed { mailbox: *id, from, to });
+                self.empty_into(*mailbox, to, *id)?;
             }
             (Change::MailboxRename { mailbox, to }, _) => self.rename(*mailbox, to),
             (Change::MailboxDelete { mailbox }, _) => {
@@ -300,26 +292,46 @@ impl Account {
                 self.mailbox(*mailbox).remove(uids)?
             }
             (
-                Change::AccountPassword { .. } | Change::AccountServices { .. } | Change::RecentSeen { .. },
-                Outcome::Done,
-            ) => {}
-            (Change::Metadata { mailbox: Some(mailbox), .. }, Outcome::Done)
-            | (Change::Acl { mailbox, .. }, Outcome::Done)
-            | (Change::UrlKey { mailbox: Some(mailbox) }, Outcome::Done) => {
-                self.mailbox(*mailbox).policy.apply(change);
-            }
-            (Change::UrlKey { mailbox: None }, Outcome::Done) => {
-                self.mailboxes.values_mut().for_each(|mailbox| mailbox.policy.apply(change));
-            }
-            (
-                Change::Metadata { .. }
+                Change::AccountPassword { .. }
+                | Change::AccountServices { .. }
+                | Change::RecentSeen { .. }
+                | Change::Metadata { .. }
+                | Change::Acl { .. }
                 | Change::Quota { .. }
+                | Change::UrlKey { .. }
                 | Change::AccountHide { .. }
                 | Change::AccountReferral { .. },
                 Outcome::Done,
-            ) => self.policy.apply(change),
+            ) => self.apply_policy(change),
             (change, outcome) => return Err(format!("{outcome:?} is no outcome of {change:?}")),
         }
+        Ok(())
+    }
+
+    /// What is not mail.
+    fn apply_policy(&mut self, change: &Change) {
+        match change {
+            Change::Metadata { mailbox: Some(mailbox), .. }
+            | Change::Acl { mailbox, .. }
+            | Change::UrlKey { mailbox: Some(mailbox) } => self.mailbox(*mailbox).policy.apply(change),
+            Change::UrlKey { mailbox: None } => {
+                self.mailboxes.values_mut().for_each(|mailbox| mailbox.policy.apply(change));
+            }
+            _ => self.policy.apply(change),
+        }
+    }
+
+    /// INBOX was renamed into a new mailbox.
+    fn empty_into(&mut self, inbox: MailboxId, to: &str, id: MailboxId) -> Result<(), String> {
+        let inbox = self.mailbox(inbox);
+        let messages = std::mem::take(&mut inbox.messages);
+        let mut moved = Mailbox { policy: inbox.policy.of_copy(), ..Mailbox::named(to) };
+        for (uid, message) in (1..).map(Uid).zip(messages.into_values()) {
+            moved.add(uid, message)?;
+        }
+        self.mailboxes.insert(id, moved);
+        let (from, to) = ("INBOX".to_owned(), to.to_owned());
+        self.events.push(AccountEvent::MailboxRenamed { mailbox: id, from, to });
         Ok(())
     }
 
