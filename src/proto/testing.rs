@@ -19,7 +19,8 @@ pub struct Stage<S> {
     /// Whether the shard holds many messages already.
     pub crowded: bool,
     store: Store,
-    server: Server,
+    /// What it may be told to be.
+    pub server: Server,
 }
 
 /// Who connects.

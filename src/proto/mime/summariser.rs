@@ -13,19 +13,20 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use bytes::Bytes;
 use ringpost_engine::layout::{
     FieldStart, FilterBuilder, PartKind, SortKeys, Summary, ThreadKeys, TransferEncoding, field_name_hash,
     flag,
 };
-use ringpost_engine::limits::{FIELDS_STORED_MAX, SUMMARY_BYTES_MAX};
+use ringpost_engine::limits::{FIELDS_STORED_MAX, FILTER_BITS_MAX, SUMMARY_BYTES_MAX};
 
 use super::decode::Base64Size;
 use super::envelope;
 use super::header;
 use super::keys::{self, PreviewBuilder};
-use super::scan::{Found, Scanner};
+use super::scan::{Found, Node, Scanner};
 use super::search::texts::{BodyReader, HeaderReader, TextSink};
 use super::structure::{self, Form};
 use super::wire::Writer;
@@ -79,10 +80,22 @@ impl Default for Summariser {
     }
 }
 
+impl fmt::Debug for Summariser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Summariser {{ level: {}, looked: {} }}", self.level, self.pass.scanner.looked())
+    }
+}
+
 impl Summariser {
     /// Of a message of which nothing has come.
     pub fn new() -> Summariser {
         Summariser { level: 0, pass: Box::new(Pass::new(&DETAILS[0])), octets: OctetFlags::default() }
+    }
+
+    /// Memory held, about.
+    pub fn held(&self) -> usize {
+        let tree = &self.pass.scanner.tree;
+        size_of::<Pass>() + FILTER_BITS_MAX / 8 + tree.fragments_bytes + tree.nodes.len() * size_of::<Node>()
     }
 
     /// Looks at some of what is new in `message`, which is all that has arrived so far. Returns whether it has caught

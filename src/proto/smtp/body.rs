@@ -64,6 +64,11 @@ impl Body {
         self.flaw
     }
 
+    /// All octets, trace fields first.
+    pub fn whole(&self) -> &[u8] {
+        &self.octets
+    }
+
     /// The client's octets.
     pub fn octets(&self) -> &[u8] {
         &self.octets[self.start..]

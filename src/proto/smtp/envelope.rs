@@ -16,6 +16,7 @@ use super::path::{Mailbox, Path};
 use super::reply;
 use super::session::{SmtpSession, State};
 use crate::limits::{SMTP_ACCOUNTS_MAX, SMTP_UNKNOWN_RECIPIENTS_MAX};
+use crate::proto::mime::Summariser;
 use crate::proto::{Answer, Ask, Cx, DeliveryRecipient, Output, RecipientAnswer, Server, Service};
 use ringpost_engine::ids::normalise_address;
 
@@ -58,7 +59,7 @@ impl Transaction {
 
     /// Memory that recipients and message hold.
     pub fn held(&self) -> usize {
-        self.envelope_bytes + self.message.as_ref().map_or(0, |message| message.body.held())
+        self.envelope_bytes + self.message.as_ref().map_or(0, Message::held)
     }
 }
 
@@ -67,12 +68,37 @@ impl Transaction {
 pub struct Message {
     /// Its octets.
     pub body: Body,
+    /// Its summary in the making.
+    pub summariser: Summariser,
     /// For chunks.
     pub line_ends: LineEnds,
     /// Its queue id.
     pub queue_id: String,
     /// A chunk of it was refused: what else comes of it is only counted.
     pub refused: bool,
+}
+
+impl Message {
+    /// Memory held.
+    pub fn held(&self) -> usize {
+        match self.body.held() {
+            0 => 0,
+            held => held + self.summariser.held(),
+        }
+    }
+
+    /// Looks at some of what has come, so that little is left to do when all has. What falls behind waits for then.
+    pub fn look(&mut self) {
+        if self.body.flaw().is_none() {
+            self.summariser.advance(self.body.whole());
+        }
+    }
+
+    /// Puts fields in front of the client's octets: nothing that was looked at stands where it stood.
+    pub fn insert(&mut self, fields: &[u8]) {
+        self.body.insert(fields);
+        self.summariser = Summariser::new();
+    }
 }
 
 impl SmtpSession {

@@ -7,7 +7,7 @@
 //! ```text
 //!  DATA ─354─► Data ─── CRLF "." CRLF ───┐               ┌─ flaw, loop ─► refusals
 //!  BDAT n ───► Chunk ─ n octets ─► 250   ├─► complete ───┤
-//!  BDAT n LAST ► Chunk ─ n octets ───────┘               └─ Deliver ─► Delivering ─ results ─► replies
+//!  BDAT n LAST ► Chunk ─ n octets ───────┘               └─ Summarising ─ Deliver ─► Delivering ─ results ─► replies
 //! ```
 //!
 //! SMTP has one answer for all recipients, and after MAIL there is no way to accept half of them. When some
@@ -26,7 +26,23 @@ use super::reply;
 use super::session::{SmtpSession, State};
 use super::trace::{self, HeaderFacts, Manner, Origin};
 use crate::limits::{RECEIVED_FIELDS_MAX, SMTP_ADDED_BYTES_MAX};
-use crate::proto::{Cx, Delivered, Delivery, Input, Output, Server, Service, mime};
+use crate::proto::mime::Summariser;
+use crate::proto::{Cx, Delivered, Delivery, Input, Output, Server, Service};
+
+/// A complete message whose summary is being made.
+#[derive(Debug)]
+pub(super) struct Complete {
+    transaction: Transaction,
+    message: Message,
+    message_id: String,
+}
+
+impl Complete {
+    /// Memory held.
+    pub fn held(&self) -> usize {
+        self.transaction.held() + self.message.held()
+    }
+}
 
 impl SmtpSession {
     pub(super) fn data(&mut self, cx: &Cx<'_>) {
@@ -89,7 +105,13 @@ impl SmtpSession {
         if cx.crowded {
             body.spoil(Flaw::Crowded);
         }
-        let message = Message { body, line_ends: LineEnds::default(), queue_id, refused: false };
+        let message = Message {
+            body,
+            summariser: Summariser::new(),
+            line_ends: LineEnds::default(),
+            queue_id,
+            refused: false,
+        };
         if let Some(transaction) = &mut self.transaction {
             transaction.message = Some(message);
         }
@@ -97,6 +119,8 @@ impl SmtpSession {
 
     /// Takes octets of a message in; the state says which.
     pub(super) fn receive(&mut self, input: &mut Input, cx: &mut Cx<'_>) {
+        // What a submission lacks comes in front of it when it is complete: it is looked at then.
+        let looks = self.peer.service != Service::Submission;
         let transaction = self.transaction.as_mut();
         let binary = transaction.as_ref().is_some_and(|transaction| transaction.binary);
         let message = transaction.and_then(|transaction| transaction.message.as_mut());
@@ -104,6 +128,9 @@ impl SmtpSession {
             (State::Data(reader), Some(message)) => {
                 let (taken, ended) = reader.read(input.bytes(), &mut message.body);
                 input.consume(taken);
+                if looks && !ended {
+                    message.look();
+                }
                 if ended {
                     self.state = State::Command;
                     self.complete(cx);
@@ -117,6 +144,9 @@ impl SmtpSession {
                         message.line_ends.check(octets, &mut message.body);
                     }
                     message.body.add(octets);
+                    if looks {
+                        message.look();
+                    }
                 }
                 input.consume(taken);
                 if chunk.is_complete() {
@@ -160,7 +190,7 @@ impl SmtpSession {
         if !transaction.binary {
             message.line_ends.end(&mut message.body);
         }
-        part_from_trace(&mut message.body);
+        part_from_trace(&mut message);
         let mut facts = HeaderFacts::of(message.body.octets());
         let refusal = match message.body.flaw() {
             Some(_) if message.refused && self.peer.service != Service::Lmtp => Some(reply::BAD_SEQUENCE),
@@ -174,15 +204,38 @@ impl SmtpSession {
         }
         if self.peer.service == Service::Submission {
             let fields = facts.complete(&cx.server.hostname, &message.queue_id, cx.now);
-            message.body.insert(fields.as_bytes());
+            message.insert(fields.as_bytes());
         }
-        let delivery = delivery(transaction, message, facts.message_id, cx.now);
-        self.state = State::Delivering {
-            queue_id: delivery.queue_id.clone(),
-            named: delivery.recipients.iter().map(|recipient| recipient.named.clone()).collect(),
-            bytes: delivery.parts.iter().map(|part| part.len() as u64).sum(),
-        };
-        self.out.push(Output::Deliver(Box::new(delivery)));
+        self.hand_over(Box::new(Complete { transaction, message, message_id: facts.message_id }), cx.now);
+    }
+
+    /// Goes on with the summary of a complete message, and hands it over when that is made.
+    pub(super) fn hand_over(&mut self, complete: Box<Complete>, now: Now) {
+        let Complete { transaction, message, message_id } = *complete;
+        match message.summariser.finish(message.body.whole()) {
+            Ok(summary) => {
+                let octets = message.body.freeze();
+                self.state = State::Delivering {
+                    queue_id: message.queue_id.clone(),
+                    named: transaction.recipients.iter().map(|recipient| recipient.named.clone()).collect(),
+                    bytes: octets.len() as u64,
+                };
+                self.out.push(Output::Deliver(Box::new(Delivery {
+                    queue_id: message.queue_id,
+                    sender: transaction.sender,
+                    message_id,
+                    summary: summary.encode(),
+                    parts: vec![octets],
+                    recipients: transaction.recipients,
+                    internal_ms: now.unix_ms,
+                })));
+            }
+            Err(summariser) => {
+                let message = Message { summariser, ..message };
+                self.state = State::Summarising(Box::new(Complete { transaction, message, message_id }));
+                self.out.push(Output::Yield);
+            }
+        }
     }
 
     /// The last chunk of a message that has no recipient. rfc2033#4.3: LMTP answers for nobody then.
@@ -233,9 +286,9 @@ pub(super) fn message_bytes_max(server: &Server) -> usize {
 
 /// A first line that begins with white space would go on with the last of our fields (rfc5322#2.2.3): such a
 /// message has no header, which an empty line says.
-fn part_from_trace(body: &mut Body) {
-    if let Some(b' ' | b'\t') = body.octets().first() {
-        body.insert(b"\r\n");
+fn part_from_trace(message: &mut Message) {
+    if let Some(b' ' | b'\t') = message.body.octets().first() {
+        message.insert(b"\r\n");
     }
 }
 
@@ -269,18 +322,5 @@ fn not_stored(result: &Delivered) -> &'static str {
         Delivered::OverQuota { others_stored: true } => reply::OVER_QUOTA_FOR_SOME,
         Delivered::Unknown => reply::NO_SUCH_USER,
         Delivered::TryLater { disk_full: false } | Delivered::Stored => reply::TRY_LATER,
-    }
-}
-
-fn delivery(transaction: Transaction, message: Message, message_id: String, now: Now) -> Delivery {
-    let octets = message.body.freeze();
-    Delivery {
-        queue_id: message.queue_id,
-        sender: transaction.sender,
-        message_id,
-        summary: mime::summarise(&octets).encode(),
-        parts: vec![octets],
-        recipients: transaction.recipients,
-        internal_ms: now.unix_ms,
     }
 }

@@ -22,6 +22,7 @@ use super::command::{Bad, Command, parse};
 use super::data::DataReader;
 use super::envelope::Transaction;
 use super::hello::Greeted;
+use super::message::Complete;
 use super::reply;
 use crate::limits::{BAD_COMMANDS_BEFORE_LOGIN_MAX, SMTP_LINE_BYTES_MAX};
 use crate::proto::framer::{Framed, LineEnd, LineFramer};
@@ -71,6 +72,8 @@ pub(super) enum State {
     Data(DataReader),
     /// Receiving counted octets.
     Chunk(Chunk),
+    /// The message is there; its summary is not yet.
+    Summarising(Box<Complete>),
     /// The message is on its way to the disk.
     Delivering { queue_id: String, named: Vec<String>, bytes: u64 },
     /// Over.
@@ -266,8 +269,12 @@ impl Session for SmtpSession {
 
     fn on_push(&mut self, _cx: &mut Cx<'_>) {}
 
-    fn resume(&mut self, room: usize, _cx: &mut Cx<'_>) {
+    fn resume(&mut self, room: usize, cx: &mut Cx<'_>) {
         self.out.room(room);
+        match std::mem::replace(&mut self.state, State::Command) {
+            State::Summarising(complete) => self.hand_over(complete, cx.now),
+            state => self.state = state,
+        }
     }
 
     fn on_timeout(&mut self, cx: &mut Cx<'_>) {
@@ -302,7 +309,10 @@ impl Session for SmtpSession {
     }
 
     fn buffered(&self) -> usize {
-        self.transaction.as_ref().map_or(0, Transaction::held)
+        match &self.state {
+            State::Summarising(complete) => complete.held(),
+            _ => self.transaction.as_ref().map_or(0, Transaction::held),
+        }
     }
 
     fn facts(&self) -> Vec<Fact> {
@@ -394,6 +404,35 @@ mod tests {
         }
         let mut stage = addressed(Service::Smtp, 0);
         assert!(stage.send(b"RCPT TO:<Postmaster>\r\n").contains("postmaster@x.test"));
+    }
+
+    #[test]
+    fn a_long_message_is_looked_at_a_step_at_a_time() {
+        for service in [Service::Smtp, Service::Submission, Service::Lmtp] {
+            let mut stage = if service == Service::Submission {
+                // What a login leads to.
+                let mut stage = addressed(Service::Smtp, 1);
+                stage.session.peer.service = service;
+                stage
+            } else {
+                addressed(service, 1)
+            };
+            stage.server.message_bytes_max = 2_000_000;
+            assert!(stage.send(b"DATA\r\n").starts_with("354"));
+            let line = "x".repeat(998) + "\r\n";
+            let message = format!("Subject: s\r\n\r\n{}.\r\nNOOP\r\n", line.repeat(1_000));
+            let mut said = stage.send(message.as_bytes());
+            let mut yields = 0;
+            while said == "{Yield}" {
+                yields += 1;
+                assert!(stage.session.buffered() > 1_000_000, "it counts as received");
+                assert_eq!(stage.send(b""), "", "what is pipelined behind it waits");
+                said = stage.call(|session, _, cx| session.resume(1, cx));
+            }
+            assert_eq!(said, "{Deliver 17E1582CA00-1-1}");
+            let octets = 1_000_000 / crate::limits::SUMMARISE_STEP_BYTES;
+            assert!((octets..=4 * octets).contains(&yields), "{yields} steps");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! *Owns*: its octets and what may be in them. *Promises*: no more than the largest message; of one that will
 //! be refused nothing is kept. *Assumes*: literals are announced before they come. *Never*: knows the command.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use ringpost_engine::change::{Flags, NewBody, NewMessage};
 use ringpost_engine::layout::flag;
 
@@ -11,7 +11,7 @@ use crate::proto::Cx;
 use crate::proto::imap::framer::Literal;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::Core;
-use crate::proto::mime;
+use crate::proto::mime::Summariser;
 
 /// See the module.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Draft {
     flags: Flags,
     internal_ms: Option<i64>,
     octets: BytesMut,
+    summariser: Summariser,
     /// The literal under way may hold NUL.
     binary: bool,
     /// A literal that may not hold NUL did.
@@ -28,12 +29,22 @@ pub struct Draft {
 impl Draft {
     /// An empty one.
     pub fn new(flags: Flags, internal_ms: Option<i64>) -> Draft {
-        Draft { flags, internal_ms, octets: BytesMut::new(), binary: false, has_nul: false }
+        Draft {
+            flags,
+            internal_ms,
+            octets: BytesMut::new(),
+            summariser: Summariser::new(),
+            binary: false,
+            has_nul: false,
+        }
     }
 
     /// Octets in memory.
     pub fn buffered(&self) -> usize {
-        self.octets.capacity()
+        match self.octets.capacity() {
+            0 => 0,
+            held => held + self.summariser.held(),
+        }
     }
 
     /// Whether `literal` may come.
@@ -60,15 +71,17 @@ impl Draft {
         self.has_nul |= !self.binary && memchr::memchr(0, octets).is_some();
         if self.has_nul {
             // It will be refused; what is still to come need not be kept.
-            self.octets = BytesMut::new();
+            (self.octets, self.summariser) = (BytesMut::new(), Summariser::new());
         } else {
-            self.octets.extend_from_slice(octets);
+            self.copy(octets);
         }
     }
 
     /// More that lies in the log already, NUL or not.
     pub fn copy(&mut self, octets: &[u8]) {
         self.octets.extend_from_slice(octets);
+        // A piece at a time, so that little is left to do in the end.
+        self.summariser.advance(&self.octets);
     }
 
     /// Whether what came so far may stay.
@@ -80,23 +93,34 @@ impl Draft {
         Ok(())
     }
 
-    /// Puts the complete message into the log, where nothing shows it yet.
-    pub fn store(self, core: &Core, cx: &mut Cx<'_>) -> Result<NewMessage, Reply> {
+    /// Goes on with the summary of the complete message, and puts both into the log, where nothing shows them yet. The
+    /// draft comes back while there is more to look at.
+    pub fn store(self, core: &Core, cx: &mut Cx<'_>) -> Result<Stored, Reply> {
         if self.octets.is_empty() {
             // rfc3502#4: it cancels the command.
             return Err(Reply::no("[CANNOT] A message has at least one octet"));
         }
-        let octets: Bytes = self.octets.freeze();
-        let summary = mime::summarise(&octets);
+        let summary = match self.summariser.finish(&self.octets) {
+            Ok(summary) => summary,
+            Err(summariser) => return Ok(Stored::NotYet(Draft { summariser, ..self })),
+        };
         let may_be_8bit = core.enabled.utf8_names() || cx.server.imap.legacy_8bit_headers;
         if summary.flags & flag::HEADER_8BIT != 0 && !may_be_8bit {
             // rfc9755#4: only who enabled UTF8=ACCEPT (or IMAP4rev2) may send such a header.
             return Err(Reply::no("[CANNOT] A header with 8-bit characters needs ENABLE UTF8=ACCEPT"));
         }
-        let body = NewBody { parts: vec![octets], summary: summary.encode() };
+        let body = NewBody { parts: vec![self.octets.freeze()], summary: summary.encode() };
         let body = cx.store.append_body(core.account_id(), body, cx.now)?;
         // rfc3501#6.3.11: without a date-time it is now. Days before 1970 are kept as its first moment.
         let internal_ms = self.internal_ms.map_or(cx.now.unix_ms, |ms| ms.max(0) as u64);
-        Ok(NewMessage { body, flags: self.flags, internal_ms })
+        Ok(Stored::Message(NewMessage { body, flags: self.flags, internal_ms }))
     }
+}
+
+/// How far a complete message has come.
+pub enum Stored {
+    /// It lies in the log.
+    Message(NewMessage),
+    /// Its summary is not yet made: let others run first.
+    NotYet(Draft),
 }

@@ -34,7 +34,7 @@ use crate::proto::imap::state::{Core, Step, Wake};
 mod draft;
 mod inclusion;
 
-use draft::Draft;
+use draft::{Draft, Stored};
 use inclusion::Inclusion;
 
 /// See the module.
@@ -155,8 +155,14 @@ impl Append {
                 }
                 Some(AppendPiece::Url(url)) => self.inclusion = Some(Inclusion::find(&url, core, cx)?),
                 Some(AppendPiece::End) => {
-                    if let Some(draft) = self.draft.take() {
-                        self.done.push(draft.store(core, cx)?);
+                    let Some(draft) = self.draft.take() else { continue };
+                    match draft.store(core, cx)? {
+                        Stored::Message(message) => self.done.push(message),
+                        Stored::NotYet(draft) => {
+                            self.draft = Some(draft);
+                            self.pieces.push_front(AppendPiece::End);
+                            return Ok(Step::Yield);
+                        }
                     }
                 }
                 Some(AppendPiece::Octets | AppendPiece::Utf8Octets) => return self.accept(cx),
