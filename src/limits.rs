@@ -83,8 +83,11 @@ pub const IMAP_SEQUENCE_RANGES_MAX: usize = 65_536;
 pub const IMAP_SORT_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Keys that one call of a SORT or THREAD brings in order.
 pub const IMAP_SORT_RUN_MAX: usize = 8_192;
-/// Messages whose summaries one call of a SORT or THREAD reads.
-pub const IMAP_GATHER_MESSAGES_MAX: usize = 1_024;
+/// Messages whose summaries one call of a SEARCH, SORT or THREAD reads.
+pub const IMAP_GATHER_MESSAGES_MAX: usize = 2_048;
+/// Octets of summaries that one call of a SEARCH, SORT or THREAD reads of; mostly filters, of which it looks at
+/// few.
+pub const IMAP_GATHER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Criteria of one SORT.
 pub const IMAP_SORT_CRITERIA_MAX: usize = 32;
 /// Messages, and ids that stand for messages which are not there, that one THREAD may connect: about 200 MiB.

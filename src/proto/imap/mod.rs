@@ -11,6 +11,7 @@ mod capability;
 mod cmd;
 pub mod command;
 pub mod framer;
+mod objectid;
 mod out;
 pub mod parse;
 mod reply;

@@ -221,6 +221,10 @@ pub enum SearchKey {
     Older(u32),
     /// `YOUNGER n`: at most so many seconds in the store (rfc5032#3).
     Younger(u32),
+    /// `EMAILID` (rfc8474#5.1)
+    EmailId(Bytes),
+    /// `THREADID` (rfc8474#5.2)
+    ThreadId(Bytes),
     /// `FUZZY` before another key (rfc6203#3).
     Fuzzy(Box<SearchKey>),
     /// `MODSEQ n`, with or without an entry name (rfc7162#3.1.5): this mod-sequence or a later one.

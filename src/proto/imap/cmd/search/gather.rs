@@ -9,7 +9,7 @@ use ringpost_engine::layout::SummaryView;
 use ringpost_engine::store::Store;
 
 use super::hunt::Found;
-use crate::limits::{IMAP_GATHER_MESSAGES_MAX, STEP_BYTES_MAX};
+use crate::limits::{IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Gather {
             let Some(body) = body else { continue };
             extents.push(body.summary);
             bytes += body.summary.len as usize;
-            if bytes >= STEP_BYTES_MAX {
+            if bytes >= IMAP_GATHER_BYTES_MAX {
                 break;
             }
         }

@@ -1,26 +1,26 @@
 //! Looking for the messages of one mailbox that match a query.
 //!
 //! *Owns*: the order in which messages are looked at, and how much of them is. *Promises*: the index is
-//! asked first; only what it leaves open has its header, and only what that leaves open its whole text
-//! brought in, a bounded batch at a time; finds come in ascending order. *Assumes*: the caller shows the same
-//! view every time. *Never*: finds a message that is gone (rfc2180#4.3).
+//! asked first; what it leaves open has its summary, and only what that leaves open the message itself brought
+//! in, a bounded batch at a time; finds come in ascending order. *Assumes*: the caller shows the same view every
+//! time. *Never*: finds a message that is gone (rfc2180#4.3).
 //!
 //! ```text
-//!  Scan ──open ones──► warm headers ──► ask ──open ones──► warm messages ──► ask ─┐
-//!   ▲ └─none open────────────────────────────────────────────────────────────────┤
-//!   └──────────────────────────── more messages ◄──────────── window sorted ◄─────┘
-//!                                                     no more ──► End
+//!  Scan ──open ones──► warm summaries ──► Summaries ──open ones──► warm messages ──► Texts ─┐
+//!   ▲ └─none open──────────────────────────────────────────────────────────────────────────┤
+//!   └──────────────────────────────── more messages ◄───────────────── window complete ◄────┘
+//!                                                               no more ──► End
 //! ```
 
 use ringpost_engine::change::UidSet;
 use ringpost_engine::ids::{ModSeq, Uid};
 use ringpost_engine::index::MailboxRef;
-use ringpost_engine::io::Extent;
 use ringpost_engine::layout::SummaryView;
 use ringpost_engine::store::Store;
 
-use super::key::{Answers, Known, Looked, Open, Query};
-use crate::limits::{IMAP_SCAN_MESSAGES_MAX, IMAP_WARM_HEADER_BYTES, IMAP_WARM_MESSAGES_MAX, STEP_BYTES_MAX};
+use super::key::{Answers, Known, Open, Query};
+use super::reading::{Read, Reading};
+use crate::limits::{IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX, IMAP_SCAN_MESSAGES_MAX};
 use crate::proto::imap::state::Step;
 use crate::proto::imap::view::View;
 
@@ -38,10 +38,12 @@ pub struct Hunt {
     window: Vec<Found>,
     /// Messages that need more than is known, ascending, with what is known.
     open: Vec<(Uid, Answers)>,
-    /// The next of `open` to ask.
+    /// How many of `open` are asked by their summaries.
     asked: usize,
-    /// Those of `open` whose header left it open.
-    still_open: Vec<(Uid, Answers)>,
+    /// Up to which of `open` summaries are brought in.
+    warmed: usize,
+    /// Those of `open` that have to be read.
+    reading: Reading,
 }
 
 /// A message that matches.
@@ -71,15 +73,20 @@ pub enum Hunted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Scan,
-    Headers,
-    Messages,
+    Summaries,
+    Texts,
 }
 
 impl Hunt {
     /// A hunt among the messages that the view's client knows.
     pub fn new(query: Query, view: &View) -> Hunt {
+        Hunt::among(query, view.known())
+    }
+
+    /// A hunt among some of the messages.
+    pub fn among(query: Query, uids: UidSet) -> Hunt {
         Hunt {
-            candidates: query.candidates(view.known()),
+            candidates: query.candidates(uids),
             query,
             next: Uid(1),
             last_window: false,
@@ -87,7 +94,8 @@ impl Hunt {
             window: Vec::new(),
             open: Vec::new(),
             asked: 0,
-            still_open: Vec::new(),
+            warmed: 0,
+            reading: Reading::default(),
         }
     }
 
@@ -101,7 +109,8 @@ impl Hunt {
     pub fn step(&mut self, view: &View, mailbox: MailboxRef<'_>, store: &Store) -> Hunted {
         match self.stage {
             Stage::Scan => self.scan(view, mailbox, store),
-            Stage::Headers | Stage::Messages => self.ask(view, mailbox, store),
+            Stage::Summaries => self.ask(view, mailbox, store),
+            Stage::Texts => self.read(view, mailbox, store),
         }
     }
 
@@ -112,7 +121,7 @@ impl Hunt {
         }
         self.last_window = true;
         for (looked, (number, message)) in view.walk(mailbox, &self.candidates, self.next).enumerate() {
-            if looked == IMAP_SCAN_MESSAGES_MAX || self.open.len() == IMAP_WARM_MESSAGES_MAX {
+            if looked == IMAP_SCAN_MESSAGES_MAX || self.open.len() == IMAP_GATHER_MESSAGES_MAX {
                 self.last_window = false;
                 break;
             }
@@ -126,98 +135,97 @@ impl Hunt {
             }
         }
         if self.open.is_empty() {
-            return if self.last_window { Hunted::End } else { Hunted::Window };
+            return self.window_end();
         }
-        self.asked = 0;
-        let whole_only = self.query.contents().iter().all(|content| content.needs_whole());
-        self.stage = if whole_only { Stage::Messages } else { Stage::Headers };
-        Hunted::Wait(Step::Warm(self.cold(mailbox, store)))
+        (self.asked, self.warmed) = (0, 0);
+        self.stage = Stage::Summaries;
+        self.warm(mailbox, store)
     }
 
-    /// Asks headers or whole messages that were brought in.
-    fn ask(&mut self, view: &View, mailbox: MailboxRef<'_>, store: &Store) -> Hunted {
-        let mut bytes = 0;
-        while let Some(&(uid, answers)) = self.open.get(self.asked) {
-            if bytes >= STEP_BYTES_MAX {
-                // The next of them are brought in now, not all at once.
-                return Hunted::Wait(Step::Warm(self.cold(mailbox, store)));
-            }
-            self.asked += 1;
-            // Expunged meanwhile: not found.
-            let Some(place) = mailbox.place(uid) else { continue };
-            let message = mailbox.message(place);
-            let known = Known { message: &message, recent: view.is_recent(uid) };
-            match self.ask_one(&known, answers, store, &mut bytes) {
-                Some((Ok(true), answers)) => {
-                    self.window.push(self.query.found(&known, view.number_at(place, uid), answers));
-                }
-                Some((Err(_), answers)) if self.stage == Stage::Headers => {
-                    self.still_open.push((uid, answers));
-                }
-                // A message that cannot be read matches nothing.
-                Some(_) | None => {}
-            }
-        }
-        self.asked = 0;
-        self.open = std::mem::take(&mut self.still_open);
-        if !self.open.is_empty() {
-            self.stage = Stage::Messages;
-            return Hunted::Wait(Step::Warm(self.cold(mailbox, store)));
-        }
+    fn window_end(&mut self) -> Hunted {
+        self.open.clear();
         self.stage = Stage::Scan;
         if self.last_window { Hunted::End } else { Hunted::Window }
     }
 
-    /// The answer of one message that is in memory; `bytes` grows by what that cost. None if it cannot be
-    /// read.
-    fn ask_one(
-        &self,
-        known: &Known<'_>,
-        mut answers: Answers,
-        store: &Store,
-        bytes: &mut usize,
-    ) -> Option<(Result<bool, Open>, Answers)> {
-        let body = store.body(known.message.body)?;
-        let encoded = store.bytes(body.summary)?;
-        *bytes += encoded.len();
-        let summary = SummaryView::new(&encoded)?;
-        let header_len = summary.header_len().min(body.bytes.len);
-        let visible = match self.stage {
-            Stage::Messages => body.bytes,
-            _ => body.bytes.slice(0, header_len),
-        };
-        let octets = store.bytes(visible)?;
-        let whole = (self.stage == Stage::Messages).then_some((&octets[..], summary));
-        let looked = Looked { header: octets.get(..header_len as usize), whole };
-        loop {
-            let decided = self.query.decide(known, answers);
-            let Err(Open(content)) = decided else { return Some((decided, answers)) };
-            let found = self.query.contents().get(content).and_then(|content| content.find(&looked));
-            let Some(found) = found else { return Some((decided, answers)) };
-            *bytes += octets.len();
-            answers.set(content, found);
-        }
-    }
-
-    /// What the next open messages' answers will look at, up to the bytes of one call.
-    fn cold(&self, mailbox: MailboxRef<'_>, store: &Store) -> Vec<Extent> {
+    /// Brings the next summaries in.
+    fn warm(&mut self, mailbox: MailboxRef<'_>, store: &Store) -> Hunted {
         let mut extents = Vec::new();
         let mut bytes = 0;
-        for &(uid, _) in &self.open[self.asked..] {
+        while let Some(&(uid, _)) = self.open.get(self.warmed) {
+            self.warmed += 1;
             let body = mailbox.place(uid).and_then(|place| store.body(mailbox.message(place).body));
             let Some(body) = body else { continue };
-            let octets = match self.stage {
-                Stage::Messages => body.bytes,
-                _ => body.bytes.slice(0, IMAP_WARM_HEADER_BYTES),
-            };
-            extents.extend([body.summary, octets]);
-            bytes += (body.summary.len + octets.len) as usize;
-            if bytes >= STEP_BYTES_MAX {
+            extents.push(body.summary);
+            bytes += body.summary.len as usize;
+            if bytes >= IMAP_GATHER_BYTES_MAX {
                 break;
             }
         }
-        extents
+        Hunted::Wait(Step::Warm(extents))
     }
+
+    /// Asks the summaries that were brought in.
+    fn ask(&mut self, view: &View, mailbox: MailboxRef<'_>, store: &Store) -> Hunted {
+        for &(uid, mut answers) in &self.open[self.asked..self.warmed] {
+            // Expunged meanwhile: not found.
+            let Some(place) = mailbox.place(uid) else { continue };
+            let message = mailbox.message(place);
+            let known = Known { message: &message, recent: view.is_recent(uid) };
+            match ask_summary(&self.query, &known, &mut answers, store) {
+                Some(Ok(true)) => {
+                    self.window.push(self.query.found(&known, view.number_at(place, uid), answers))
+                }
+                Some(Err(Open(_))) => self.reading.add(uid, answers),
+                // A message whose summary cannot be read matches nothing.
+                Some(Ok(false)) | None => {}
+            }
+        }
+        self.asked = self.warmed;
+        if self.asked < self.open.len() {
+            return self.warm(mailbox, store);
+        }
+        self.stage = Stage::Texts;
+        self.read(view, mailbox, store)
+    }
+
+    /// Reads messages.
+    fn read(&mut self, view: &View, mailbox: MailboxRef<'_>, store: &Store) -> Hunted {
+        loop {
+            match self.reading.step(&self.query, view, mailbox, store) {
+                Read::Wait(step) => return Hunted::Wait(step),
+                Read::Match { place, message, answers } => {
+                    let known = Known { message: &message, recent: view.is_recent(message.uid) };
+                    let number = view.number_at(place, message.uid);
+                    self.window.push(self.query.found(&known, number, answers));
+                }
+                Read::End => return self.window_end(),
+            }
+        }
+    }
+}
+
+/// What the index and the summary together say; none if the summary cannot be read.
+fn ask_summary(
+    query: &Query,
+    known: &Known<'_>,
+    answers: &mut Answers,
+    store: &Store,
+) -> Option<Result<bool, Open>> {
+    let encoded = store.bytes(store.body(known.message.body)?.summary)?;
+    let summary = SummaryView::new(&encoded)?;
+    for (index, content) in query.contents().iter().enumerate() {
+        match query.decide(known, *answers) {
+            // Others may decide without the one that only the message answers.
+            Err(_) => {
+                if let Some(found) = content.ask(&summary) {
+                    answers.set(index, found);
+                }
+            }
+            decided => return Some(decided),
+        }
+    }
+    Some(query.decide(known, *answers))
 }
 
 impl Query {

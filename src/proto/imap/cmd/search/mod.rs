@@ -23,6 +23,7 @@ mod gather;
 mod hunt;
 mod key;
 mod list;
+mod reading;
 mod results;
 pub mod sort;
 mod sorter;

@@ -101,8 +101,8 @@ impl Keys {
 
 impl Keys {
     fn count_content(&mut self, key: &SearchKey) -> Parsed<()> {
-        use SearchKey::{Body, Header, Sent, Text};
-        if matches!(key, Body(_) | Header { .. } | Sent(..) | Text(_)) {
+        use SearchKey::{Body, Header, Sent, Text, ThreadId};
+        if matches!(key, Body(_) | Header { .. } | Sent(..) | Text(_) | ThreadId(_)) {
             let left = self.content_left.checked_sub(1);
             self.content_left = left.ok_or(Fault::Limit("Too many keys that look into messages"))?;
         }
@@ -168,6 +168,8 @@ fn with_argument(lexer: &mut Lexer, name: &str) -> Parsed<Option<SearchKey>> {
             lexer.space()?;
             SearchKey::Smaller(lexer.number64()?)
         }
+        "EMAILID" => SearchKey::EmailId(object_id(lexer)?),
+        "THREADID" => SearchKey::ThreadId(object_id(lexer)?),
         "OLDER" => SearchKey::Older(interval(lexer)?),
         "YOUNGER" => SearchKey::Younger(interval(lexer)?),
         "UID" => {
@@ -182,6 +184,12 @@ fn with_argument(lexer: &mut Lexer, name: &str) -> Parsed<Option<SearchKey>> {
 fn text(lexer: &mut Lexer) -> Parsed<Bytes> {
     lexer.space()?;
     lexer.astring()
+}
+
+/// `objectid` (rfc8474#7)
+fn object_id(lexer: &mut Lexer) -> Parsed<Bytes> {
+    lexer.space()?;
+    lexer.atom()
 }
 
 /// Seconds of WITHIN's keys (rfc5032#4).

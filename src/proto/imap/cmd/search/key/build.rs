@@ -12,8 +12,10 @@ use ringpost_engine::index::MailboxRef;
 use super::{Content, Key, Query};
 use crate::limits::IMAP_SEARCH_CONTENT_KEYS_MAX;
 use crate::proto::imap::command::{Program, SearchKey};
+use crate::proto::imap::objectid;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::view::View;
+use crate::proto::mime::search::TextNeedle;
 use crate::proto::mime::{self, charset};
 
 /// Charsets named where another one is refused; all of the WHATWG list are taken.
@@ -83,10 +85,16 @@ impl Builder<'_> {
                 self.modseq = true;
                 Key::ModSeq(*modseq)
             }
+            // rfc8474#5: what is no id of this server's making is on no message.
+            SearchKey::EmailId(id) => objectid::email(id).map_or(Key::Always(false), Key::Email),
+            SearchKey::ThreadId(id) => match objectid::thread(id) {
+                Some(thread) => Key::Content(self.content(Content::Thread(thread))?),
+                None => Key::Always(false),
+            },
             SearchKey::Sent(is, day) => Key::Content(self.content(Content::Sent(*is, *day))?),
             SearchKey::Header { name, value } => {
                 let name = String::from_utf8_lossy(name).into_owned();
-                self.text(value, fuzzy, |needle| Content::Header { name: name.clone(), needle })?
+                self.text(value, fuzzy, |needle| Content::Header(name.clone(), needle))?
             }
             SearchKey::Body(value) => self.text_of_body(value, fuzzy, Content::Body)?,
             SearchKey::Text(value) => self.text_of_body(value, fuzzy, Content::Text)?,
@@ -98,7 +106,7 @@ impl Builder<'_> {
         &mut self,
         value: &Bytes,
         fuzzy: bool,
-        content: impl Fn(String) -> Content,
+        content: impl Fn(TextNeedle) -> Content,
     ) -> Result<Key, Reply> {
         if value.is_empty() { Ok(Key::Always(true)) } else { self.text(value, fuzzy, content) }
     }
@@ -108,26 +116,26 @@ impl Builder<'_> {
         &mut self,
         value: &Bytes,
         fuzzy: bool,
-        content: impl Fn(String) -> Content,
+        content: impl Fn(TextNeedle) -> Content,
     ) -> Result<Key, Reply> {
         let needle = mime::fold(&charset::decode(value, self.charset));
         let mut words = Vec::new();
         if fuzzy {
             let split = needle.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
             for word in split {
-                let word = self.content(content(word.to_owned()))?;
+                let word = self.content(content(TextNeedle::new(word)))?;
                 if !words.contains(&word) {
                     words.push(word);
                 }
             }
         }
-        let phrase = self.content(content(needle))?;
+        let phrase = self.content(content(TextNeedle::new(&needle)))?;
         Ok(if words.is_empty() { Key::Content(phrase) } else { Key::Fuzzy { words, phrase } })
     }
 
     /// The index of a content, which two keys may share.
     fn content(&mut self, content: Content) -> Result<usize, Reply> {
-        if let Some(known) = self.contents.iter().position(|known| *known == content) {
+        if let Some(known) = self.contents.iter().position(|known| known.is_same(&content)) {
             return Ok(known);
         }
         if self.contents.len() == IMAP_SEARCH_CONTENT_KEYS_MAX {

@@ -1,64 +1,89 @@
 //! What keys look for in messages, and what was found of it.
 //!
 //! *Owns*: the contents a key can ask for, and the answers of the message at hand. *Promises*: a content is
-//! looked for once a message, whichever keys ask for it. *Assumes*: at most
-//! `limits::IMAP_SEARCH_CONTENT_KEYS_MAX` contents, one bit each. *Never*: fetches what it is not given.
+//! looked for once a message, whichever keys ask for it; what is stored beside the message is asked before the
+//! message. *Assumes*: at most `limits::IMAP_SEARCH_CONTENT_KEYS_MAX` contents, one bit each. *Never*: fetches.
 
-use ringpost_engine::layout::SummaryView;
+use ringpost_engine::layout::{MessageIdHash, SummaryView, field_name_hash};
 
 use super::Open;
 use crate::proto::imap::command::DayIs;
 use crate::proto::mime::date::Days;
-use crate::proto::mime::{self, Scope};
+use crate::proto::mime::search::{Scope, TextNeedle, TextSearch};
 
-/// Something in a message. Strings are decoded and folded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something in a message. Texts are decoded and folded.
+#[derive(Clone, Debug)]
 pub enum Content {
     /// The Date field's day, in the sender's own zone (rfc3501#6.4.4).
     Sent(DayIs, Days),
+    /// The thread it belongs to (rfc8474#5.2).
+    Thread(MessageIdHash),
     /// A field of this name with this text; any field of the name if the text is empty.
-    Header {
-        /// Its name.
-        name: String,
-        /// Its text.
-        needle: String,
-    },
+    Header(String, TextNeedle),
     /// Text of the body.
-    Body(String),
+    Body(TextNeedle),
     /// Text anywhere.
-    Text(String),
-}
-
-/// What is in memory of a message.
-#[derive(Clone, Copy)]
-pub struct Looked<'a> {
-    /// Its header.
-    pub header: Option<&'a [u8]>,
-    /// All of it.
-    pub whole: Option<(&'a [u8], SummaryView<'a>)>,
+    Text(TextNeedle),
 }
 
 impl Content {
-    /// Whether only the whole message answers.
-    pub fn needs_whole(&self) -> bool {
-        matches!(self, Content::Body(_) | Content::Text(_))
+    /// Whether both look for the same.
+    pub fn is_same(&self, other: &Content) -> bool {
+        match (self, other) {
+            (Content::Sent(is, day), Content::Sent(other_is, other_day)) => {
+                (is, day) == (other_is, other_day)
+            }
+            (Content::Thread(one), Content::Thread(other)) => one == other,
+            (Content::Header(name, one), Content::Header(other_name, other)) => {
+                name.eq_ignore_ascii_case(other_name) && one.folded() == other.folded()
+            }
+            (Content::Body(one), Content::Body(other)) | (Content::Text(one), Content::Text(other)) => {
+                one.folded() == other.folded()
+            }
+            _ => false,
+        }
     }
 
-    /// Whether it is there; none if what is in memory does not tell.
-    pub fn find(&self, looked: &Looked<'_>) -> Option<bool> {
-        let in_text = |needle: &str, scope| {
-            looked.whole.as_ref().map(|(octets, summary)| mime::contains_text(octets, summary, needle, scope))
-        };
+    /// What the summary knows of it; none if the message itself has to be read.
+    pub fn ask(&self, summary: &SummaryView<'_>) -> Option<bool> {
         match self {
             Content::Sent(is, day) => {
-                looked.header.map(|header| mime::sent_date(header).is_some_and(|sent| is.holds(sent, *day)))
+                let sent = summary.sort_keys().and_then(|keys| keys.sent_day);
+                Some(sent.is_some_and(|sent| is.holds(sent, *day)))
             }
-            Content::Header { name, needle } => {
-                looked.header.map(|header| mime::header_contains(header, name, needle))
+            Content::Thread(thread) => Some(summary.thread_id() == *thread),
+            Content::Header(name, needle) => {
+                let hash = field_name_hash(name.as_bytes());
+                let is_there =
+                    summary.fields().is_none_or(|mut fields| fields.any(|field| field.name_hash == hash));
+                let might = is_there && needle.might_be_in(summary);
+                (!might).then_some(false)
             }
-            Content::Body(needle) => in_text(needle, Scope::Body),
-            Content::Text(needle) => in_text(needle, Scope::Text),
+            Content::Body(needle) | Content::Text(needle) => (!needle.might_be_in(summary)).then_some(false),
         }
+    }
+
+    /// The reading that finds it in the message, and for what; none where [`Content::ask`] always answers.
+    pub fn search(&self, summary: &SummaryView<'_>) -> Option<(TextSearch, &TextNeedle)> {
+        match self {
+            Content::Sent(..) | Content::Thread(_) => None,
+            Content::Header(name, needle) => Some((TextSearch::in_field(summary, name), needle)),
+            Content::Body(needle) => Some((TextSearch::new(summary, Scope::Body), needle)),
+            Content::Text(needle) => Some((TextSearch::new(summary, Scope::Text), needle)),
+        }
+    }
+
+    /// The text it looks for.
+    pub fn needle(&self) -> Option<&TextNeedle> {
+        match self {
+            Content::Sent(..) | Content::Thread(_) => None,
+            Content::Header(_, needle) | Content::Body(needle) | Content::Text(needle) => Some(needle),
+        }
+    }
+
+    /// Whether the header is all of the message that it may have to see.
+    pub fn is_in_header(&self) -> bool {
+        matches!(self, Content::Header(..))
     }
 }
 
@@ -85,19 +110,30 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::mime;
+
+    fn content(name: &str, needle: &str) -> Content {
+        Content::Header(name.to_owned(), TextNeedle::new(&mime::fold(needle)))
+    }
 
     #[test]
-    fn header_contents_need_the_header() {
-        let subject = Content::Header { name: "Subject".into(), needle: mime::fold("x") };
-        let find = |content: &Content, header| content.find(&Looked { header, whole: None });
-        assert_eq!(find(&subject, None), None);
-        assert_eq!(find(&subject, Some(b"Subject: abc\r\n\r\n")), Some(false));
-        assert_eq!(find(&subject, Some(b"Subject: AXE\r\n\r\n")), Some(true));
+    fn the_summary_answers_what_it_can() {
+        let message =
+            b"Subject: AXES\r\nDate: Tue, 1 Feb 1994 23:59:59 -0800\r\nMessage-ID: <a@x>\r\n\r\nhello world\r\n";
+        let encoded = mime::summarise(message).encode();
+        let summary = SummaryView::new(&encoded).expect("just encoded");
         let day: Days = 760_104_000 / 86_400;
-        let header = Some(&b"Date: Tue, 1 Feb 1994 23:59:59 -0800\r\n\r\n"[..]);
-        assert_eq!(find(&Content::Sent(DayIs::On, day), header), Some(true), "in the sender's own zone");
-        assert_eq!(find(&Content::Sent(DayIs::On, day), Some(b"\r\n")), Some(false));
-        assert_eq!(find(&Content::Body("x".into()), header), None);
+        assert_eq!(Content::Sent(DayIs::On, day).ask(&summary), Some(true), "in the sender's own zone");
+        assert_eq!(Content::Sent(DayIs::Before, day).ask(&summary), Some(false));
+        assert_eq!(Content::Thread(summary.thread_id()).ask(&summary), Some(true));
+        assert_eq!(Content::Thread(1).ask(&summary), Some(false));
+        assert_eq!(content("To", "axe").ask(&summary), Some(false), "no such field");
+        assert_eq!(content("Subject", "wood").ask(&summary), Some(false), "no such text anywhere");
+        for open in [content("SUBJECT", "axe"), content("subject", ""), content("Subject", "hello")] {
+            assert_eq!(open.ask(&summary), None);
+        }
+        let text = |needle: &str| Content::Body(TextNeedle::new(&mime::fold(needle)));
+        assert_eq!((text("planet").ask(&summary), text("world").ask(&summary)), (Some(false), None));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! else which content to look for next. *Assumes*: the parser bounded nesting. *Never*: looks into a message.
 
 use ringpost_engine::change::{FlagBits, UidSet};
-use ringpost_engine::ids::ModSeq;
+use ringpost_engine::ids::{BodyId, ModSeq};
 use ringpost_engine::index::Message;
 
 use crate::proto::imap::command::DayIs;
@@ -15,7 +15,7 @@ mod build;
 mod content;
 
 pub use build::Ground;
-pub use content::{Answers, Content, Looked};
+pub use content::{Answers, Content};
 
 /// A search as it is asked.
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ enum Key {
     Smaller(u64),
     /// One of these UIDs.
     Uids(UidSet),
+    /// This body (rfc8474#5.1).
+    Email(BodyId),
     /// This mod-sequence or a later one.
     ModSeq(ModSeq),
     /// The content is there.
@@ -127,6 +129,7 @@ impl Query {
             Key::Larger(size) => u64::from(message.size) > *size,
             Key::Smaller(size) => u64::from(message.size) < *size,
             Key::Uids(uids) => uids.contains(message.uid),
+            Key::Email(body) => message.body == *body,
             Key::ModSeq(modseq) => message.modseq >= *modseq,
             Key::Content(index) => return answers.of(*index),
             Key::Fuzzy { words, .. } => return all(words.iter().map(|&word| answers.of(word))),
@@ -182,7 +185,7 @@ fn all(answers: impl Iterator<Item = Result<bool, Open>>) -> Result<bool, Open> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringpost_engine::ids::{BodyId, Uid};
+    use ringpost_engine::ids::Uid;
 
     fn message() -> Message {
         Message {

@@ -1,0 +1,39 @@
+//! Ids of messages and threads as clients name them (rfc8474).
+//!
+//! *Owns*: their form: `M` and the body's number, `T` and the thread's hash in hexadecimal. *Promises*: what is
+//! no id of this server's is none. *Assumes*: bodies are never stored under two ids, nor one id used for two.
+//! *Never*: looks anything up.
+
+use ringpost_engine::ids::BodyId;
+use ringpost_engine::layout::MessageIdHash;
+
+/// What an `EMAILID` means (rfc8474#5.1): the same for all copies of a message.
+pub fn email(id: &[u8]) -> Option<BodyId> {
+    number(id, b'M', 10).map(BodyId)
+}
+
+/// What a `THREADID` means (rfc8474#5.2): the root of the thread as its messages know it.
+pub fn thread(id: &[u8]) -> Option<MessageIdHash> {
+    number(id, b'T', 16)
+}
+
+fn number(id: &[u8], kind: u8, radix: u32) -> Option<u64> {
+    let digits = id.strip_prefix(&[kind])?;
+    let plain = digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok().filter(|_| plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_this_server_are_read() {
+        assert_eq!(email(b"M170"), Some(BodyId(170)));
+        assert_eq!(thread(b"T00000000000000ab"), Some(171));
+        assert_eq!(thread(b"Tffffffffffffffff"), Some(u64::MAX));
+        for bad in [&b""[..], b"M", b"T1", b"Ma", b"M+1", b"m1", b"M99999999999999999999", b"M\xff"] {
+            assert_eq!(email(bad), None, "{bad:?}");
+        }
+    }
+}
