@@ -82,12 +82,10 @@ my @told = $imap->idle_data(20);
 die "idle: @told" unless grep { /^\* 2 EXISTS/ } @told;
 good( 'done', $imap->done($tag) );
 
-if ( $imap->has_capability('SORT') ) {
-    good( 'select', $imap->select('Projects/Done') );
-    same( [ $imap->sort( 'REVERSE DATE', 'UTF-8', 'ALL' ) ], '2 1', 'sort' );
-    my $threads = good( 'thread', $imap->thread('REFERENCES') );
-    same( "@{ $threads->[0] }", '1 2', 'thread' );
-}
+good( 'select', $imap->select('Projects/Done') );
+same( [ $imap->sort( 'REVERSE DATE', 'UTF-8', 'ALL' ) ], '2 1', 'sort' );
+my $threads = good( 'thread', $imap->thread('REFERENCES') );
+same( "@{ $threads->[0] }", '1 2', 'thread' );
 if ( $imap->has_capability('ACL') ) {
     good( 'setacl', $imap->setacl( 'Trash', 'bob@example.test', 'lrs' ) );
     same( good( 'getacl', $imap->getacl('Trash') )->{'bob@example.test'}, 'lrs', 'acl' );
