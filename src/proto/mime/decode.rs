@@ -2,9 +2,12 @@
 //!
 //! *Owns*: base64 and quoted-printable (rfc2045#6.7, #6.8). *Promises*: takes any octets and decodes what can
 //! be decoded; memory stays within a line's worth beside the caller's buffer; the same input in any pieces
-//! gives the same output. *Assumes*: nothing. *Never*: reports an error; damaged mail is still searched.
+//! gives the same output. *Assumes*: nothing. *Never*: refuses damage: broken mail is still read; an encoding that is
+//! not known is passed through, but for BINARY, which says so.
 
-use ringpost_engine::layout::TransferEncoding;
+use std::ops::Range;
+
+use ringpost_engine::layout::{Part, TransferEncoding};
 
 use crate::limits::MIME_DECODE_BYTES;
 
@@ -55,6 +58,57 @@ impl Decoder {
                 out.extend_from_slice(&pending);
             }
         }
+    }
+}
+
+/// A transfer encoding that nobody here knows (rfc3516#4.3: `NO [UNKNOWN-CTE]`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownEncoding;
+
+/// Decodes one part's body, a bounded window of its octets at a time: BINARY and BINARY.SIZE (rfc3516, rfc9051#6.4.5).
+pub struct PartDecoder {
+    decoder: Option<Decoder>,
+    at: u32,
+    end: u32,
+    size: u64,
+}
+
+impl PartDecoder {
+    /// Of a part of a summary.
+    pub fn new(part: &Part) -> Result<PartDecoder, UnknownEncoding> {
+        if part.encoding == TransferEncoding::Unknown {
+            return Err(UnknownEncoding);
+        }
+        let decoder = Some(Decoder::new(part.encoding));
+        Ok(PartDecoder { decoder, at: part.body_start, end: part.body_end, size: 0 })
+    }
+
+    /// Which octets of the message the next step decodes, in octets from its start; none when all is decoded.
+    pub fn wants(&self) -> Option<Range<u32>> {
+        let window_max = MIME_DECODE_BYTES as u32;
+        self.decoder.as_ref().map(|_| self.at..self.end.min(self.at.saturating_add(window_max)))
+    }
+
+    /// Decodes the octets that were wanted; a message that ends before them has fewer, and the part ends with it.
+    /// Appends to `out` no more than `MIME_DECODE_BYTES` and what was pending.
+    pub fn step(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+        let Some(window) = self.wants() else { return };
+        let before = out.len();
+        if let Some(decoder) = &mut self.decoder {
+            decoder.push(&octets[..octets.len().min(window.len())], out);
+        }
+        self.at = window.end;
+        if (window.end == self.end || octets.len() < window.len())
+            && let Some(decoder) = self.decoder.take()
+        {
+            decoder.finish(out);
+        }
+        self.size += (out.len() - before) as u64;
+    }
+
+    /// Octets decoded so far; when nothing more is wanted, all of them.
+    pub fn size(&self) -> u64 {
+        self.size
     }
 }
 
@@ -238,6 +292,69 @@ mod tests {
         decoder.finish(&mut pieces);
         assert_eq!(whole, pieces);
         whole
+    }
+
+    fn part(encoding: TransferEncoding, body_start: u32, body_end: u32) -> Part {
+        Part {
+            path: vec![1],
+            kind: ringpost_engine::layout::PartKind::Other,
+            encoding,
+            charset: String::new(),
+            header_start: 0,
+            body_start,
+            body_end,
+            lines: 0,
+            nested_text_start: body_start,
+            decoded_size: None,
+        }
+    }
+
+    #[test]
+    fn a_part_is_decoded_window_by_window() {
+        let body = b"QUJD\r\n".repeat(50_000);
+        let message = [b"head", &body[..], b"tail"].concat();
+        let mut decoder = PartDecoder::new(&part(Base64, 4, 4 + body.len() as u32)).unwrap();
+        let (mut out, mut steps) = (Vec::new(), 0);
+        while let Some(window) = decoder.wants() {
+            assert!(window.len() <= MIME_DECODE_BYTES);
+            decoder.step(&message[window.start as usize..window.end as usize], &mut out);
+            steps += 1;
+        }
+        assert_eq!(out, b"ABC".repeat(50_000));
+        assert_eq!((decoder.size(), steps), (150_000, body.len().div_ceil(MIME_DECODE_BYTES)));
+    }
+
+    #[test]
+    fn parts_that_cannot_be_decoded_or_are_not_there() {
+        assert_eq!(PartDecoder::new(&part(Unknown, 0, 9)).err(), Some(UnknownEncoding));
+        for (body_end, octets) in [(4, &b""[..]), (100, b"QUJ")] {
+            let mut decoder = PartDecoder::new(&part(Base64, 4, body_end)).unwrap();
+            let mut out = Vec::new();
+            decoder.step(octets, &mut out);
+            assert_eq!((decoder.wants(), &out[..]), (None, if octets.is_empty() { &b""[..] } else { b"AB" }));
+        }
+    }
+
+    #[test]
+    fn base64_sizes_are_counted_as_they_are_decoded() {
+        for input in [
+            &b"aGVs\r\nbG8="[..],
+            b"aGVsbG8",
+            b"a",
+            b"aG",
+            b"aGVsbG8=IHlvdQ==",
+            b"==aa==b=cccc",
+            b"a-_G!V\0s",
+            &b"QUJD\r\n".repeat(500),
+        ] {
+            for piece in [1, 2, 3, 5, 1_000] {
+                let mut size = Base64Size::default();
+                for piece in input.chunks(piece) {
+                    size.push(piece);
+                }
+                assert_eq!(size.finish(), decoded(Base64, input).len(), "{input:?}");
+            }
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod words;
 
 pub use content::Parameter;
 pub use date::sent_date;
+pub use decode::{PartDecoder, UnknownEncoding};
 pub use fold::fold;
 pub use search::{Scope, TextNeedle, TextSearch, contains_text, header_contains};
 pub use summariser::{Summariser, summarise};
