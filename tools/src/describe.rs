@@ -115,8 +115,11 @@ fn append(
 
 /// Names and lengths; values are a client's own, and as long as it likes.
 fn metadata(mailbox: Option<MailboxId>, entries: &[(String, Option<Bytes>)]) -> Value {
-    let entry = |(name, value): &(String, Option<Bytes>)| json!({"name": name, "bytes": value.as_ref().map(Bytes::len)});
-    let entries = entries.iter().map(entry).collect::<Vec<_>>();
+    let entries = entries.iter().map(|(name, value)| {
+        let bytes = value.as_ref().map(Bytes::len);
+        json!({"name": name, "bytes": bytes})
+    });
+    let entries = entries.collect::<Vec<_>>();
     json!({"mailbox": mailbox.map(|mailbox| mailbox.0), "entries": entries})
 }
 
