@@ -30,10 +30,10 @@ const WIDE_FROM: u32 = 0x800;
 
 /// Where a gram's bit is in the largest table; smaller tables take the lower bits.
 fn gram(first: u32, second: u32, third: u32) -> u32 {
-    // Three scalar values have 63 bits.
+    // Three scalar values have 63 bits. One product alone would leave neighbouring characters on a lattice.
     let packed = u64::from(first) | u64::from(second) << 21 | u64::from(third) << 42;
     let mixed = packed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 40) as u32 % FILTER_BITS_MAX as u32
+    ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> (64 - FILTER_BITS_MAX.ilog2())) as u32
 }
 
 /// Splits a text that comes in pieces into grams.
@@ -136,7 +136,11 @@ impl FilterBuilder {
                 *word |= more;
             }
         }
-        folded.iter().flat_map(|word| word.to_le_bytes()).collect()
+        let mut stored = Vec::with_capacity(8 * words);
+        for word in folded {
+            stored.extend_from_slice(&word.to_le_bytes());
+        }
+        stored
     }
 }
 

@@ -149,7 +149,7 @@ fn sentence(seeded: &mut Seeded, charset: usize, words: usize) -> (String, Vec<u
     let (name, known) = CHARSETS[charset];
     let list: Vec<&str> = (0..words).map(|_| WORDS[known[seeded.below(known.len())]]).collect();
     let text = list.join(" ");
-    let charset = encoding_rs::Encoding::for_label(name.as_bytes()).unwrap();
+    let charset = encoding_rs::Encoding::for_label(name.as_bytes()).expect("a charset of the list");
     let (octets, _, bad) = charset.encode(&text);
     assert!(!bad, "{text} in {name}");
     (text.clone(), octets.into_owned())
