@@ -2,7 +2,7 @@
 //!
 //! *Owns*: octets to text by charset name, streaming.
 //! *Promises*: any octets give some text, damage as U+FFFD; memory within the caller's buffers.
-//! *Assumes*: names as the WHATWG list knows them. *Never*: encodes.
+//! *Assumes*: names as the WHATWG list knows them, and UTF-7. *Never*: encodes.
 
 use std::borrow::Cow;
 
@@ -20,6 +20,11 @@ pub fn by_name(name: &[u8]) -> Option<&'static Encoding> {
 
 /// All of `octets` as text. An unknown charset is read as UTF-8 where it is that, else as windows-1252.
 pub fn decode<'a>(octets: &'a [u8], name: &[u8]) -> Cow<'a, str> {
+    if is_utf7(name) {
+        let mut text = String::with_capacity(octets.len());
+        Utf7::default().push(octets, true, &mut text);
+        return Cow::Owned(text);
+    }
     match by_name(name) {
         Some(charset) if charset != UTF_8 => charset.decode_without_bom_handling(octets).0,
         _ => decode_unlabelled(octets),
@@ -36,24 +41,37 @@ pub fn decode_unlabelled(octets: &[u8]) -> Cow<'_, str> {
 
 /// Decodes a long text piece by piece.
 pub struct TextDecoder {
-    decoder: encoding_rs::Decoder,
+    kind: Kind,
+}
+
+enum Kind {
+    Listed(encoding_rs::Decoder),
+    Utf7(Utf7),
 }
 
 impl TextDecoder {
     /// For the charset called `name`; an unknown one is read as UTF-8.
     pub fn new(name: &[u8]) -> TextDecoder {
-        let charset = by_name(name).unwrap_or(UTF_8);
-        TextDecoder { decoder: charset.new_decoder_with_bom_removal() }
+        let kind = if is_utf7(name) {
+            Kind::Utf7(Utf7::default())
+        } else {
+            Kind::Listed(by_name(name).unwrap_or(UTF_8).new_decoder_with_bom_removal())
+        };
+        TextDecoder { kind }
     }
 
     /// Appends the text of the next octets; `last` ends it.
     pub fn push(&mut self, octets: &[u8], last: bool, text: &mut String) {
+        let decoder = match &mut self.kind {
+            Kind::Listed(decoder) => decoder,
+            Kind::Utf7(utf7) => return utf7.push(octets, last, text),
+        };
         let mut rest = octets;
         loop {
             // The longest that this input can become, so that one turn is the rule.
-            let room = self.decoder.max_utf8_buffer_length(rest.len()).unwrap_or(rest.len() + 16);
+            let room = decoder.max_utf8_buffer_length(rest.len()).unwrap_or(rest.len() + 16);
             text.reserve(room);
-            let (result, read, _) = self.decoder.decode_to_string(rest, text, last);
+            let (result, read, _) = decoder.decode_to_string(rest, text, last);
             rest = &rest[read..];
             match result {
                 CoderResult::InputEmpty => return,
@@ -61,6 +79,93 @@ impl TextDecoder {
             }
         }
     }
+}
+
+/// UTF-7 is not on the WHATWG list, but in old mail (rfc2152).
+fn is_utf7(name: &[u8]) -> bool {
+    let name = name.trim_ascii();
+    name.eq_ignore_ascii_case(b"utf-7") || name.eq_ignore_ascii_case(b"unicode-1-1-utf-7")
+}
+
+/// Decodes UTF-7 (rfc2152): `+`, base64 of UTF-16, and anything that is no base64 ends it, a `-` being swallowed.
+#[derive(Debug, Default)]
+struct Utf7 {
+    /// Bits of the next UTF-16 unit, and how many; none outside base64.
+    shifted: Option<(u32, u32)>,
+    /// Nothing came behind the `+`.
+    is_empty: bool,
+    /// The first half of a surrogate pair.
+    high: Option<u16>,
+}
+
+impl Utf7 {
+    fn push(&mut self, octets: &[u8], last: bool, text: &mut String) {
+        for &octet in octets {
+            match (self.shifted, sextet(octet)) {
+                (Some((bits, count)), Some(value)) => self.digit(bits << 6 | value, count + 6, text),
+                (Some(_), None) => {
+                    self.end_shift(text);
+                    if octet == b'-' {
+                        text.extend(self.is_empty.then_some('+'));
+                    } else {
+                        self.direct(octet, text);
+                    }
+                }
+                (None, _) => self.direct(octet, text),
+            }
+        }
+        if last {
+            self.end_shift(text);
+        }
+    }
+
+    fn direct(&mut self, octet: u8, text: &mut String) {
+        match octet {
+            b'+' => (self.shifted, self.is_empty) = (Some((0, 0)), true),
+            _ if octet.is_ascii() => text.push(char::from(octet)),
+            _ => text.push(char::REPLACEMENT_CHARACTER),
+        }
+    }
+
+    fn digit(&mut self, bits: u32, count: u32, text: &mut String) {
+        self.is_empty = false;
+        if count < 16 {
+            self.shifted = Some((bits, count));
+            return;
+        }
+        let left = count - 16;
+        self.shifted = Some((bits & ((1 << left) - 1), left));
+        let unit = (bits >> left) as u16;
+        let is_low = (0xDC00..=0xDFFF).contains(&unit);
+        match self.high.take() {
+            Some(high) if is_low => text.extend(char::decode_utf16([high, unit]).flatten()),
+            before => {
+                text.extend(before.map(|_| char::REPLACEMENT_CHARACTER));
+                if (0xD800..=0xDBFF).contains(&unit) {
+                    self.high = Some(unit);
+                } else {
+                    text.push(char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER));
+                }
+            }
+        }
+    }
+
+    fn end_shift(&mut self, text: &mut String) {
+        text.extend(self.high.take().map(|_| char::REPLACEMENT_CHARACTER));
+        self.shifted = None;
+    }
+}
+
+/// The value of a base64 digit.
+fn sextet(octet: u8) -> Option<u32> {
+    Some(u32::from(match octet {
+        b'A'..=b'Z' => octet - b'A',
+        b'a'..=b'z' => octet - b'a' + 26,
+        b'0'..=b'9' => octet - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    }))
 }
 
 #[cfg(test)]
@@ -88,6 +193,32 @@ mod tests {
         }
         decoder.push(b"", true, &mut text);
         assert_eq!(text, decode(octets, b"iso-2022-jp"));
+    }
+
+    #[test]
+    fn utf7_as_in_rfc2152() {
+        let cases = [
+            ("A+ImIDkQ.", "A\u{2262}\u{391}."),
+            ("Hi Mom -+Jjo--!", "Hi Mom -\u{263a}-!"),
+            ("+ZeVnLIqe-", "\u{65e5}\u{672c}\u{8a9e}"),
+            ("Item 3 is +AKM-1.", "Item 3 is \u{a3}1."),
+            ("1 +- 1 = 2", "1 + 1 = 2"),
+            ("+2D3eAA-!", "\u{1f600}!"),
+            ("+2D0-x", "\u{fffd}x"),
+            ("+3gA-", "\u{fffd}"),
+            ("a\u{fc}", "a\u{fffd}\u{fffd}"),
+            ("+ZeU", "\u{65e5}"),
+        ];
+        for (octets, expected) in cases {
+            assert_eq!(decode(octets.as_bytes(), b"UTF-7"), expected, "{octets}");
+            let mut text = String::new();
+            let mut decoder = TextDecoder::new(b"utf-7");
+            for octet in octets.bytes() {
+                decoder.push(&[octet], false, &mut text);
+            }
+            decoder.push(b"", true, &mut text);
+            assert_eq!(text, expected, "{octets}");
+        }
     }
 
     #[test]
