@@ -65,6 +65,16 @@ pub const IMAP_LIST_PATTERN_BYTES_MAX: usize = 8_192;
 pub const IMAP_LIST_STEP_COST_MAX: usize = 4 * 1024 * 1024;
 /// Octets of an IMAP URL (CATENATE, URLAUTH): a mailbox name in percent-encoding, and room for a section.
 pub const IMAP_URL_BYTES_MAX: usize = 8_192;
+/// Entries of annotations that one IMAP command names.
+pub const IMAP_METADATA_ENTRIES_MAX: usize = 128;
+/// Octets of messages that travel at once when they are copied to another user's mailbox on another shard.
+pub const IMAP_TRANSFER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Octets of the subscriptions to other users' mailboxes that a LIST carries along.
+pub const IMAP_CARRIED_NAMES_BYTES_MAX: usize = 256 * 1024;
+/// Owners whose mailboxes one LIST looks at.
+pub const IMAP_OWNERS_MAX: usize = 1_000;
+/// URLs that one IMAP command names.
+pub const IMAP_URLS_MAX: usize = 100;
 /// What a name costs in a step of LIST beside comparisons.
 pub const IMAP_LIST_NAME_COST: usize = 4_096;
 /// Pairs of an ID command (rfc2971#3.3).

@@ -55,17 +55,17 @@ impl Rights {
     }
 
     /// Whether every right of `other` is in this set.
-    pub fn contains(self, other: Rights) -> bool {
+    pub const fn contains(self, other: Rights) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// Both sets together.
-    pub fn union(self, other: Rights) -> Rights {
+    pub const fn union(self, other: Rights) -> Rights {
         Rights(self.0 | other.0)
     }
 
     /// This set without `other`.
-    pub fn without(self, other: Rights) -> Rights {
+    pub const fn without(self, other: Rights) -> Rights {
         Rights(self.0 & !other.0)
     }
 

@@ -144,6 +144,18 @@ pub const KEYS: &[Key] = &[
         86_400,
         "Least seconds between logins that POP3 announces; 0: none.",
     ),
+    text(
+        "imap.administrators",
+        "\"\"",
+        true,
+        "Addresses of users who may set quotas by IMAP, with spaces between.",
+    ),
+    text(
+        "imap.submission_users",
+        "\"\"",
+        true,
+        "Addresses that submission servers log in with, who may fetch submit+ URLs, with spaces between.",
+    ),
     Key {
         name: "imap.literals",
         kind: Kind::Choice(&["plus", "minus"]),

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 pub use keys::{KEYS, Key, Kind};
 pub use parse::{Value, Values};
 
-use crate::proto::{ImapPolicy, Server, Service};
+use ringpost_engine::ids::normalise_address;
+
+use crate::proto::{ImapPolicy, Secret, Server, Service};
 
 /// Where the server listens for one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +154,10 @@ impl Config {
             message_bytes_max: self.message_bytes_max(),
             recipients_max: self.values.number("limits.recipients_max") as usize,
             domains: Vec::new(),
+            imap_administrators: self.users("imap.administrators"),
+            submission_users: self.users("imap.submission_users"),
+            // A file's, not the configuration's: `serve` reads it.
+            url_secret: Secret(Vec::new()),
             subaddress_separator: self
                 .values
                 .text("delivery.subaddress_separator")
@@ -168,6 +174,11 @@ impl Config {
                 legacy_8bit_headers: self.values.switch("imap.legacy_8bit_headers"),
             },
         }
+    }
+
+    /// Addresses, normalised.
+    fn users(&self, key: &str) -> Vec<String> {
+        self.values.text(key).split_whitespace().map(normalise_address).collect()
     }
 
     /// Passwords in the clear: by default only where nobody can listen in, on loopback.

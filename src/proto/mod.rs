@@ -60,6 +60,12 @@ pub struct Server {
     pub recipients_max: usize,
     /// Domains whose mail is ours, lower case, sorted (the broadcast copy of shard 0's).
     pub domains: Vec<String>,
+    /// Normalised addresses of users who may set quotas.
+    pub imap_administrators: Vec<String>,
+    /// Normalised addresses of submission servers, who may fetch what `submit+` URLs authorise (rfc4467#2.3).
+    pub submission_users: Vec<String>,
+    /// What the keys of authorised URLs are derived from: random, and kept from everybody.
+    pub url_secret: Secret,
     /// The character that splits a sub-address off a local part.
     pub subaddress_separator: char,
     /// POP3 LOGIN-DELAY in seconds; shown only if set.

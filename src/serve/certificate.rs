@@ -57,7 +57,7 @@ fn make(folder: &Path, certificate: &Path, key: &Path, hostname: &str) -> Result
 }
 
 /// Writes beside and renames, so that a crash leaves the whole file or none.
-fn write(file: &Path, mode: u32, bytes: &[u8]) -> std::io::Result<()> {
+pub fn write(file: &Path, mode: u32, bytes: &[u8]) -> std::io::Result<()> {
     let unready = file.with_extension("new");
     let mut open = std::fs::OpenOptions::new();
     let mut out = open.write(true).create(true).truncate(true).mode(mode).open(&unready)?;

@@ -10,6 +10,7 @@
 
 mod certificate;
 mod demo;
+mod secret;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::admin::{self, Shards};
 use crate::config::Config;
 use crate::limits::SMTP_ADDED_BYTES_MAX;
 use crate::log::{Level, Line, moment};
+use crate::proto::Server;
 use crate::runtime::{self, Control, Listener, LogSink, Plan};
 use crate::shard::admin::{AdminReply, AdminRequest};
 
@@ -84,7 +86,7 @@ fn plan(data: &Path, config: &Config) -> Result<Plan, String> {
         data: data.to_path_buf(),
         shards: runtime::stored_shards(data)?.unwrap_or(wanted),
         listeners: listeners.collect(),
-        server: config.server(),
+        server: Server { url_secret: secret::find_or_make(data)?, ..config.server() },
         tls: Some(certificate::find_or_make(data, config)?),
         verify_threads: match config.verify_threads() {
             0 => cores,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use ringpost::limits::TICK_MS;
-use ringpost::proto::Server;
+use ringpost::proto::{Secret, Server};
 use ringpost::shard::Shard;
 use ringpost::shard::admin::{AdminReply, AdminRequest};
 use ringpost::shard::event::{CONTROL, Event, Message, Ticket};
@@ -170,6 +170,9 @@ fn server() -> Server {
         plaintext_login: true,
         message_bytes_max: 64 * 1024,
         recipients_max: 100,
+        imap_administrators: Vec::new(),
+        submission_users: Vec::new(),
+        url_secret: Secret(b"of the simulation".to_vec()),
         domains: Vec::new(),
         subaddress_separator: '+',
         pop3_login_delay_s: None,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use ringpost::config::Config;
-use ringpost::proto::{Server, Service, mime};
+use ringpost::proto::{Secret, Server, Service, mime};
 use ringpost::shard::Shard;
 use ringpost::shard::admin::{AdminReply, AdminRequest};
 use ringpost::shard::event::{CONTROL, CloseReason, ConnId, Effect, Event, Message, Piece, Ticket};
@@ -32,6 +32,9 @@ pub fn server() -> Server {
         message_bytes_max: 1024 * 1024,
         recipients_max: 100,
         imap_idle_timeout_ms: 1_800_000,
+        imap_administrators: vec!["alice@example.test".to_owned()],
+        submission_users: vec!["bob@example.test".to_owned()],
+        url_secret: Secret(b"of the wire".to_vec()),
         ..Config::embedded().server()
     }
 }

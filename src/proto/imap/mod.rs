@@ -7,6 +7,7 @@
 //! Read `command` (what can be asked), `framer` and `parse` (how it is written), `table` (when it is
 //! allowed), `view` (what the client has been told), then any file of `cmd`.
 
+mod access;
 mod capability;
 mod cmd;
 pub mod command;

@@ -12,6 +12,8 @@
 //!    │                    ▼                                              ▼
 //!    └──all told────── Ending ──view lost, draining, too many mistakes──► Closed
 //!
+//!  Ready ──the mailbox is another user's──► Moving ──Arrived──► Running … Returning ──Arrived──► Ending
+//!
 //!  Running ──STARTTLS answered──► Handshake ──TLS is on──► Ready
 //! ```
 
@@ -19,7 +21,7 @@ use bytes::Bytes;
 use ringpost_engine::ids::{AccountId, Lsn};
 
 use super::cmd::Running;
-use super::command::Command;
+use super::command::{Command, Verb};
 use super::framer::{Bounds, CommandFramer, Frame, Literal};
 use super::parse::{self, Fault, ParseError};
 use super::reply::{Reply, Status};
@@ -53,12 +55,23 @@ enum Stage {
     Ready,
     /// A command is under way.
     Running { running: Box<Running>, rule: Rule, wait: Wait },
+    /// The session is on its way to where a command has to run.
+    Moving { errand: Box<Errand>, rule: Rule },
+    /// A command is complete; the session is on its way back to where it stays.
+    Returning { reply: Reply, rule: Rule },
     /// A command is complete but not all of the view's news is out.
     Ending { reply: Reply, rule: Rule },
     /// STARTTLS is answered, the handshake is under way.
     Handshake,
     /// BYE is said.
     Closed,
+}
+
+/// What is done on arrival.
+#[derive(Debug)]
+struct Errand {
+    verb: Verb,
+    wake: Wake,
 }
 
 /// The protocol's state for one connection.
@@ -119,7 +132,8 @@ impl ImapSession {
                 input.clear();
                 false
             }
-            Stage::Running { .. } | Stage::Ending { .. } | Stage::Handshake => false,
+            Stage::Running { .. } | Stage::Moving { .. } | Stage::Returning { .. } => false,
+            Stage::Ending { .. } | Stage::Handshake => false,
         }
     }
 
@@ -177,12 +191,45 @@ impl ImapSession {
         // A line that an earlier command did not wait for to its end is none of this one's.
         self.lines = line_framer();
         self.core.pipelined = !input.is_empty();
-        let mut running = Box::new(Running::new(command.verb, &self.tag));
-        if let Some(view) = &mut self.core.view {
-            view.absorb(cx.store);
+        match self.core.way_to(table::place(&command.verb)) {
+            Some(address) => self.move_to(address, Errand { verb: command.verb, wake }, rule),
+            None => self.start(command.verb, wake, rule, cx),
         }
+    }
+
+    /// Starts a command where it has to run.
+    fn start(&mut self, verb: Verb, wake: Wake, rule: Rule, cx: &mut Cx<'_>) {
+        let mut running = Box::new(Running::new(verb, &self.tag));
+        self.absorb(cx);
         let step = running.step(wake, &mut self.core, cx);
         self.take_step(running, rule, step, cx);
+    }
+
+    /// Notes expunges of the selected mailbox, if that is here: they are remembered for a while only.
+    fn absorb(&mut self, cx: &Cx<'_>) {
+        let away = self.core.is_away();
+        if let Some(view) = self.core.view.as_mut().filter(|_| !away) {
+            view.absorb(cx.store);
+        }
+    }
+
+    /// Goes to the shard of an address and does `errand` there.
+    fn move_to(&mut self, address: String, errand: Errand, rule: Rule) {
+        self.core.here.clone_from(&address);
+        self.core.out.push(Output::Handoff { address });
+        self.stage = Stage::Moving { errand: Box::new(errand), rule };
+    }
+
+    /// The session is where it was going.
+    fn arrive(&mut self, cx: &mut Cx<'_>) {
+        match std::mem::replace(&mut self.stage, Stage::Ready) {
+            Stage::Moving { errand, rule } => self.start(errand.verb, errand.wake, rule, cx),
+            Stage::Returning { reply, rule } => {
+                self.absorb(cx);
+                self.end(reply, rule, cx);
+            }
+            other => self.stage = other,
+        }
     }
 
     /// Answers what could not be understood.
@@ -202,9 +249,7 @@ impl ImapSession {
     fn wake(&mut self, wake: Wake, cx: &mut Cx<'_>) {
         match std::mem::replace(&mut self.stage, Stage::Ready) {
             Stage::Running { mut running, rule, .. } => {
-                if let Some(view) = &mut self.core.view {
-                    view.absorb(cx.store);
-                }
+                self.absorb(cx);
                 let step = running.step(wake, &mut self.core, cx);
                 self.take_step(running, rule, step, cx);
             }
@@ -263,6 +308,12 @@ impl ImapSession {
     fn end(&mut self, reply: Reply, rule: Rule, cx: &mut Cx<'_>) {
         // A literal that was announced and not asked for is none of the next command.
         self.framer.refuse();
+        if let Some(address) = self.core.way_back() {
+            self.core.here.clone_from(&address);
+            self.core.out.push(Output::Handoff { address });
+            self.stage = Stage::Returning { reply, rule };
+            return;
+        }
         if !self.core.tell(cx, !rule.numbers_stand) {
             self.stage = Stage::Ending { reply, rule };
             return;
@@ -361,16 +412,15 @@ impl Session for ImapSession {
                 self.core.peer.tls = true;
                 self.stage = Stage::Ready;
             }
+            (Stage::Moving { .. } | Stage::Returning { .. }, proto::Reply::Arrived) => self.arrive(cx),
             (Stage::Running { wait: Wait::Reply, .. }, reply) => self.wake(Wake::Replied(reply), cx),
             _ => {}
         }
     }
 
     fn on_push(&mut self, cx: &mut Cx<'_>) {
-        if let Some(view) = &mut self.core.view {
-            // Expunges are remembered for a while only, so they are noted even where they may not be told.
-            view.absorb(cx.store);
-        }
+        // Even where they may not be told.
+        self.absorb(cx);
         let idle =
             matches!(&self.stage, Stage::Running { running, wait: Wait::Line, .. } if running.is_idle());
         if idle {
@@ -405,18 +455,19 @@ impl Session for ImapSession {
     fn patience(&self, server: &Server) -> Patience {
         match &self.stage {
             Stage::Running { wait: Wait::Resume | Wait::Commit(_) | Wait::Reply, .. } => Patience::Waiting,
-            Stage::Ending { .. } | Stage::Handshake | Stage::Closed => Patience::Waiting,
+            Stage::Moving { .. } | Stage::Returning { .. } | Stage::Ending { .. } => Patience::Waiting,
+            Stage::Handshake | Stage::Closed => Patience::Waiting,
             _ if self.core.user.is_none() => Patience::Ms(server.login_timeout_ms),
             _ => Patience::Ms(server.imap_idle_timeout_ms),
         }
     }
 
     fn watches(&self) -> Option<AccountId> {
-        self.core.view.as_ref().map(|view| view.account())
+        self.core.view.as_ref().filter(|_| !self.core.is_away()).map(|view| view.account())
     }
 
     fn account(&self) -> Option<AccountId> {
-        self.core.user.as_ref().map(|user| user.account)
+        self.core.user.as_ref().filter(|user| user.address == self.core.here).map(|user| user.account)
     }
 
     fn buffered(&self) -> usize {

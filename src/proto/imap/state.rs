@@ -5,15 +5,17 @@
 //! store data, ids excepted.
 
 use bytes::{Bytes, BytesMut};
-use ringpost_engine::change::{Change, Outcome};
+use ringpost_engine::change::{Change, Outcome, Rights};
 use ringpost_engine::ids::{AccountId, Lsn, Uid};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::io::Extent;
 
+use super::access;
 use super::capability;
 use super::framer::Literal;
 use super::out::Out;
 use super::reply::{self, Name, Reply};
+use super::table::Place;
 use super::view::{OutOfRange, Tell, View};
 use crate::proto::{self, Cx, Output, Peer, Server};
 
@@ -114,8 +116,12 @@ pub struct Core {
     pub peer: Peer,
     /// Who is logged in.
     pub user: Option<User>,
+    /// The address whose account's shard the session is on; empty before login.
+    pub here: String,
     /// The selected mailbox.
     pub view: Option<View>,
+    /// The address of its owner.
+    pub selected_at: String,
     /// What the client switched on for the rest of the connection.
     pub enabled: Enabled,
     /// What the client gets.
@@ -136,7 +142,9 @@ impl Core {
         Core {
             peer,
             user: None,
+            here: String::new(),
             view: None,
+            selected_at: String::new(),
             enabled: Enabled::default(),
             out: Out::default(),
             compressed: false,
@@ -168,6 +176,55 @@ impl Core {
         self.user.as_ref().map_or(AccountId(0), |user| user.account)
     }
 
+    /// Moves the session to the shard that owns an address; the command is called again there.
+    pub fn go_to(&mut self, address: String) -> Step {
+        self.here.clone_from(&address);
+        Step::Ask(Output::Handoff { address })
+    }
+
+    /// Where the session stays between two commands: at the selected mailbox, so that it is pushed, or at
+    /// home. None if it is there.
+    pub fn way_back(&self) -> Option<String> {
+        let user = self.user.as_ref()?;
+        let rest = if self.view.is_some() { &self.selected_at } else { &user.address };
+        (*rest != self.here).then(|| rest.clone())
+    }
+
+    /// Whether the selected mailbox is on another shard than the session may be on now: then nothing can be
+    /// said of it.
+    pub fn is_away(&self) -> bool {
+        self.view.is_some() && self.here != self.selected_at
+    }
+
+    /// The way to where a command has to run; none if that is here.
+    pub fn way_to(&self, place: Place<'_>) -> Option<String> {
+        let user = self.user.as_ref()?;
+        let wanted = match place {
+            Place::Here => return None,
+            Place::Home => &user.address,
+            Place::Of(name) => access::split_other(name).map_or(user.address.as_str(), |(owner, _)| owner),
+        };
+        (wanted != self.here).then(|| wanted.to_owned())
+    }
+
+    /// What the user may do with the selected mailbox.
+    pub fn selected_rights(&self, cx: &Cx<'_>) -> Rights {
+        match (&self.user, self.selected(cx)) {
+            (Some(user), Ok((view, mailbox))) => access::rights(mailbox, view.account(), user),
+            _ => Rights::NONE,
+        }
+    }
+
+    /// Whether the user has a right to the selected mailbox.
+    pub fn require(&self, cx: &Cx<'_>, needed: Rights) -> Result<(), Reply> {
+        match self.selected(cx) {
+            Ok(_) if !self.selected_rights(cx).contains(needed) => {
+                Err(Reply::no("[NOPERM] The rights do not suffice"))
+            }
+            found => found.map(drop),
+        }
+    }
+
     /// The view and its mailbox, for commands that the table allows only with a mailbox selected.
     pub fn selected<'a>(&'a self, cx: &'a Cx<'_>) -> Result<(&'a View, MailboxRef<'a>), Reply> {
         let view = self.view.as_ref().ok_or_else(|| Reply::bad("Select a mailbox first"))?;
@@ -184,9 +241,20 @@ impl Core {
         Ok((view, mailbox))
     }
 
-    /// Queues a change of the account.
+    /// Queues a change of the user's account.
     pub fn append(&self, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
-        cx.store.append(self.account_id(), change, cx.now).map_err(Reply::from)
+        self.append_to(self.account_id(), cx, change)
+    }
+
+    /// Queues a change of an account that the user has the rights to.
+    pub fn append_to(&self, account: AccountId, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
+        cx.store.append(account, change, cx.now).map_err(Reply::from)
+    }
+
+    /// Queues a change of the selected mailbox.
+    pub fn append_selected(&self, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
+        let account = self.view.as_ref().map_or(AccountId(0), |view| view.account());
+        self.append_to(account, cx, change)
     }
 
     /// Tells what is new in the view, as far as there is room. Whether all is told.

@@ -3,7 +3,7 @@
 //! *Owns*: the rules of every verb, as data. *Promises*: a new verb does not compile until it has its rule.
 //! *Assumes*: the parser knows the names. *Never*: runs anything.
 
-use super::command::{Program, Verb};
+use super::command::{AclCommand, MetadataCommand, Program, QuotaCommand, UrlCommand, Verb};
 
 /// States of a connection, as a set (rfc3501#3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,43 @@ impl States {
     /// Whether `state` is in the set.
     pub fn allow(self, state: States) -> bool {
         self.0 & state.0 == state.0
+    }
+}
+
+/// Where a command runs: the data stays where it is, the session goes there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// Where the selected mailbox is, or at home.
+    Here,
+    /// At the user's account.
+    Home,
+    /// At the account that a mailbox name is in.
+    Of(&'a str),
+}
+
+/// Where a command runs.
+pub fn place(verb: &Verb) -> Place<'_> {
+    match verb {
+        Verb::Select(select) => Place::Of(&select.mailbox),
+        Verb::Create { mailbox, .. } | Verb::Delete { mailbox } | Verb::Status { mailbox, .. } => {
+            Place::Of(mailbox)
+        }
+        Verb::Rename { from, .. } => Place::Of(from),
+        Verb::Append(append) if append.replaces.is_none() => Place::Of(&append.mailbox),
+        Verb::Metadata(MetadataCommand::Get { mailbox, .. } | MetadataCommand::Set { mailbox, .. }) => {
+            Place::Of(mailbox)
+        }
+        Verb::Acl(
+            AclCommand::Set { mailbox, .. }
+            | AclCommand::Delete { mailbox, .. }
+            | AclCommand::Get { mailbox }
+            | AclCommand::List { mailbox, .. }
+            | AclCommand::Mine { mailbox },
+        ) => Place::Of(mailbox),
+        Verb::Quota(QuotaCommand::Root { mailbox }) => Place::Of(mailbox),
+        Verb::Quota(_) | Verb::Subscribe { .. } | Verb::List(_) | Verb::Lsub { .. } => Place::Home,
+        Verb::UrlAuth(UrlCommand::Generate(_) | UrlCommand::Reset { .. }) => Place::Home,
+        _ => Place::Here,
     }
 }
 
@@ -77,6 +114,19 @@ pub fn of(verb: &Verb) -> Rule {
         Verb::List(_) => rule("LIST", States::LOGGED_IN),
         Verb::Lsub { .. } => rule("LSUB", States::LOGGED_IN),
         Verb::Status { .. } => rule("STATUS", States::LOGGED_IN),
+        Verb::Metadata(MetadataCommand::Get { .. }) => rule("GETMETADATA", States::LOGGED_IN),
+        Verb::Metadata(MetadataCommand::Set { .. }) => rule("SETMETADATA", States::LOGGED_IN),
+        Verb::Quota(QuotaCommand::Get { .. }) => rule("GETQUOTA", States::LOGGED_IN),
+        Verb::Quota(QuotaCommand::Root { .. }) => rule("GETQUOTAROOT", States::LOGGED_IN),
+        Verb::Quota(QuotaCommand::Set { .. }) => rule("SETQUOTA", States::LOGGED_IN),
+        Verb::Acl(AclCommand::Set { .. }) => rule("SETACL", States::LOGGED_IN),
+        Verb::Acl(AclCommand::Delete { .. }) => rule("DELETEACL", States::LOGGED_IN),
+        Verb::Acl(AclCommand::Get { .. }) => rule("GETACL", States::LOGGED_IN),
+        Verb::Acl(AclCommand::List { .. }) => rule("LISTRIGHTS", States::LOGGED_IN),
+        Verb::Acl(AclCommand::Mine { .. }) => rule("MYRIGHTS", States::LOGGED_IN),
+        Verb::UrlAuth(UrlCommand::Generate(_)) => rule("GENURLAUTH", States::LOGGED_IN),
+        Verb::UrlAuth(UrlCommand::Reset { .. }) => rule("RESETKEY", States::LOGGED_IN),
+        Verb::UrlAuth(UrlCommand::Fetch(_)) => rule("URLFETCH", States::LOGGED_IN),
         Verb::Namespace => rule("NAMESPACE", States::LOGGED_IN),
         Verb::Idle => rule("IDLE", States::LOGGED_IN),
         Verb::Check => rule("CHECK", States::SELECTED),

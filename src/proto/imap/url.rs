@@ -251,7 +251,11 @@ fn non_empty(text: String) -> Option<String> {
 /// `iua-verifier`, its colons taken out.
 fn verifier(mechanism: &str, digits: &str) -> Result<Verifier, BadUrl> {
     let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-    if mechanism.is_empty() || !mechanism.chars().all(named) || digits.len() < 32 || digits.len() % 2 > 0 {
+    if mechanism.is_empty()
+        || !mechanism.chars().all(named)
+        || digits.len() < 32
+        || !digits.len().is_multiple_of(2)
+    {
         return Err(BadUrl);
     }
     let token = digits.as_bytes().chunks_exact(2).map(|pair| hex_octet(pair[0], pair[1]));

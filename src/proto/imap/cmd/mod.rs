@@ -16,10 +16,12 @@ mod mailbox;
 mod message;
 mod search;
 mod session;
+mod sharing;
 
 use mailbox::{edit, list, select, status};
 use message::{append, copy, expunge, store};
 use session::{idle, login, plain};
+use sharing::{acl, metadata, quota, urlauth};
 
 /// The command under way.
 #[derive(Debug)]
@@ -38,6 +40,14 @@ pub enum Running {
     List(list::Listing),
     /// STATUS
     Status(status::Status),
+    /// GETMETADATA, SETMETADATA
+    Metadata(metadata::Metadata),
+    /// GETQUOTA, GETQUOTAROOT, SETQUOTA
+    Quota(quota::Quota),
+    /// SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS
+    Acl(acl::Acl),
+    /// GENURLAUTH, RESETKEY, URLFETCH
+    UrlAuth(urlauth::UrlAuthorisation),
     /// IDLE
     Idle(idle::Idle),
     /// APPEND, REPLACE
@@ -84,6 +94,10 @@ impl Running {
             Verb::List(list) => Running::List(list::Listing::list(list)),
             Verb::Lsub { reference, pattern } => Running::List(list::Listing::lsub(&reference, &pattern)),
             Verb::Status { mailbox, items } => Running::Status(status::Status { mailbox, items }),
+            Verb::Metadata(command) => Running::Metadata(metadata::Metadata::new(command)),
+            Verb::Quota(command) => Running::Quota(quota::Quota(command)),
+            Verb::Acl(command) => Running::Acl(acl::Acl::new(command)),
+            Verb::UrlAuth(command) => Running::UrlAuth(urlauth::UrlAuthorisation::new(command)),
             Verb::Idle => Running::Idle(idle::Idle::default()),
             Verb::Append(append) => Running::Append(Box::new(append::Append::new(append))),
             Verb::Expunge { uids } => Running::Expunge(expunge::Expunge::new(uids)),
@@ -106,6 +120,10 @@ impl Running {
             Running::Mailbox(command) => command.step(wake, core, cx),
             Running::List(command) => command.step(core, cx),
             Running::Status(command) => command.step(core, cx),
+            Running::Metadata(command) => command.step(wake, core, cx),
+            Running::Quota(command) => command.step(wake, core, cx),
+            Running::Acl(command) => command.step(wake, core, cx),
+            Running::UrlAuth(command) => command.step(wake, core, cx),
             Running::Idle(command) => command.step(wake, core, cx),
             Running::Append(command) => command.step(wake, core, cx),
             Running::Expunge(command) => command.step(wake, core, cx),

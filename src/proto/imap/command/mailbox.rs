@@ -85,6 +85,10 @@ pub struct ListReturn {
     pub special_use: bool,
     /// `STATUS (…)`, rfc5819: each item once; empty if not asked.
     pub status: Vec<StatusItem>,
+    /// `MYRIGHTS`, rfc8440
+    pub my_rights: bool,
+    /// `METADATA (…)`, rfc9590: names of entries, each once; empty if not asked.
+    pub metadata: Vec<String>,
 }
 
 /// What STATUS can tell.

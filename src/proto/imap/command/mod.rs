@@ -14,6 +14,7 @@ mod mailbox;
 mod message;
 mod search;
 mod sequence;
+mod sharing;
 
 pub use mailbox::{List, ListReturn, ListSelect, Qresync, Select, StatusItem, UseArgument};
 pub use message::{
@@ -24,6 +25,7 @@ pub use search::{
     Threading,
 };
 pub use sequence::{Bound, SequenceSet};
+pub use sharing::{AclCommand, Depth, MetadataCommand, QuotaCommand, RightsChange, UrlCommand};
 
 /// A command with its tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +106,14 @@ pub enum Verb {
         /// Wanted, in the client's order, each once.
         items: Vec<StatusItem>,
     },
+    /// rfc5464
+    Metadata(MetadataCommand),
+    /// rfc9208
+    Quota(QuotaCommand),
+    /// rfc4314
+    Acl(AclCommand),
+    /// rfc4467
+    UrlAuth(UrlCommand),
     /// rfc2342
     Namespace,
     /// rfc2177

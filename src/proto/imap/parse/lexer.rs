@@ -239,7 +239,27 @@ impl Lexer {
         }
     }
 
+    /// `nstring / literal8` (rfc5464#5 `value`): any octets in a literal that is announced by `~`.
+    pub fn metadata_value(&mut self) -> Parsed<Option<Bytes>> {
+        if self.eat(b'~') { self.any_literal().map(Some) } else { self.nstring() }
+    }
+
+    /// Whether a list is next whose first word begins with a slash.
+    pub fn list_begins_with_slash(&self) -> bool {
+        let mut octets = self.rest().iter().filter(|octet| !matches!(octet, b'(' | b' ' | b'"'));
+        octets.next() == Some(&b'/')
+    }
+
     fn literal(&mut self) -> Parsed<Bytes> {
+        let text = self.any_literal()?;
+        // rfc3501#9, note 3: CHAR8 excludes NUL.
+        if memchr::memchr(0, &text).is_some() {
+            return Err(Fault::Bad("A literal may not hold NUL"));
+        }
+        Ok(text)
+    }
+
+    fn any_literal(&mut self) -> Parsed<Bytes> {
         const MALFORMED: Fault = Fault::Bad("A literal is malformed");
         let rest = self.rest();
         let brace = rest.iter().take(Literal::ANNOUNCEMENT_BYTES_MAX).position(|&octet| octet == b'}');
@@ -249,12 +269,7 @@ impl Lexer {
         self.eat(b'\r');
         self.expect(b'\n', "A literal is malformed")?;
         let size = usize::try_from(literal.size).ok().filter(|&size| size <= self.rest().len());
-        let text = self.take(size.ok_or(MALFORMED)?);
-        // rfc3501#9, note 3: CHAR8 excludes NUL.
-        if memchr::memchr(0, &text).is_some() {
-            return Err(Fault::Bad("A literal may not hold NUL"));
-        }
-        Ok(text)
+        Ok(self.take(size.ok_or(MALFORMED)?))
     }
 
     fn digits(&mut self) -> Parsed<u64> {

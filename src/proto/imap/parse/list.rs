@@ -5,6 +5,7 @@
 
 use super::lexer::Lexer;
 use super::mailbox::{mailbox, name_of};
+use super::sharing::entries;
 use super::{Fault, Parsed};
 use crate::limits::IMAP_LIST_PATTERN_BYTES_MAX;
 use crate::proto::imap::command::{List, ListReturn, ListSelect, StatusItem, Verb};
@@ -89,6 +90,12 @@ fn return_option(lexer: &mut Lexer, returns: &mut ListReturn) -> Parsed<()> {
             returns.status = status_items(lexer)?;
             return Ok(());
         }
+        "METADATA" => {
+            lexer.space()?;
+            returns.metadata = entries(lexer)?;
+            return Ok(());
+        }
+        "MYRIGHTS" => &mut returns.my_rights,
         "SUBSCRIBED" => &mut returns.subscribed,
         "CHILDREN" => &mut returns.children,
         "SPECIAL-USE" => &mut returns.special_use,

@@ -20,6 +20,7 @@ mod list;
 pub(in crate::proto::imap) mod mailbox;
 mod search;
 mod sequence;
+mod sharing;
 mod store;
 
 pub use append::AppendReader;
@@ -93,6 +94,19 @@ fn verb(lexer: &mut Lexer) -> Parsed<Verb> {
         "STATUS" => list::status(lexer),
         "APPEND" => append::append(lexer),
         "REPLACE" => append::replace(lexer, false),
+        "GETMETADATA" => sharing::get_metadata(lexer),
+        "SETMETADATA" => sharing::set_metadata(lexer),
+        "GETQUOTA" => sharing::get_quota(lexer),
+        "GETQUOTAROOT" => sharing::get_quota_root(lexer),
+        "SETQUOTA" => sharing::set_quota(lexer),
+        "SETACL" => sharing::set_acl(lexer),
+        "DELETEACL" => sharing::delete_acl(lexer),
+        "GETACL" => sharing::get_acl(lexer),
+        "LISTRIGHTS" => sharing::list_rights(lexer),
+        "MYRIGHTS" => sharing::my_rights(lexer),
+        "GENURLAUTH" => sharing::generate_urls(lexer),
+        "RESETKEY" => sharing::reset_key(lexer),
+        "URLFETCH" => sharing::fetch_urls(lexer),
         "EXPUNGE" => Ok(Verb::Expunge { uids: None }),
         "SEARCH" => search::search(lexer, false),
         "SORT" => search::sort(lexer, false),

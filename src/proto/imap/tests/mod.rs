@@ -8,4 +8,5 @@ mod model;
 mod octets;
 mod search;
 mod session;
+mod urlauth;
 mod views;

@@ -150,7 +150,7 @@ fn small_commands_answer_what_the_rfcs_say() {
     assert!(lab.say(0, "a ID NIL").starts_with("* ID (\"name\" \"ringpost\" "));
     assert_eq!(
         lab.say(0, "b NAMESPACE"),
-        "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\nb OK NAMESPACE completed\r\n"
+        "* NAMESPACE ((\"\" \"/\")) ((\"Other Users/\" \"/\")) NIL\r\nb OK NAMESPACE completed\r\n"
     );
     assert_eq!(lab.say(0, "c CHECK"), "c OK CHECK completed\r\n");
     assert_eq!(lab.say(0, "d ENABLE X-NONE"), "* ENABLED\r\nd OK ENABLE completed\r\n");

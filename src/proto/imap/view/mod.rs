@@ -12,7 +12,7 @@
 //!                           horizon┘              the first UID that EXISTS did not count yet
 //! ```
 
-use ringpost_engine::change::{Change, UidSet};
+use ringpost_engine::change::{Change, FlagBits, UidSet};
 use ringpost_engine::ids::{AccountId, MailboxId, ModSeq, Uid};
 use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::store::Store;
@@ -38,6 +38,8 @@ pub struct View {
     account: AccountId,
     mailbox: MailboxId,
     read_only: bool,
+    /// The flags that the user's rights allowed to change when it was opened (rfc4314#5.1.1).
+    permitted: FlagBits,
     /// The first UID that the client was not told of.
     horizon: Uid,
     /// UIDs below the horizon that are expunged and still have a number here.
@@ -83,6 +85,7 @@ impl View {
             account,
             mailbox: mailbox.id(),
             read_only,
+            permitted: FlagBits(!0),
             horizon: next,
             gone: Gone::default(),
             absorbed: mailbox.highest_modseq(),
@@ -99,6 +102,11 @@ impl View {
         };
         view.recent_told = view.recent_count(mailbox);
         view
+    }
+
+    /// The same view with only these flags to change.
+    pub fn permit(self, permitted: FlagBits) -> View {
+        View { permitted, ..self }
     }
 
     /// Whose mailbox this is.

@@ -168,8 +168,10 @@ impl View {
             out.put(b"()] No permanent flags permitted\r\n");
             return;
         }
-        let may_grow = mailbox.keywords().len() < KEYWORDS_PER_MAILBOX_MAX;
-        reply::permanent_flags(out.text(), all, mailbox.keywords(), may_grow);
+        let keywords_too = self.permitted.contains(FlagBits::keyword(KEYWORDS_PER_MAILBOX_MAX - 1));
+        let may_grow = keywords_too && mailbox.keywords().len() < KEYWORDS_PER_MAILBOX_MAX;
+        let permitted = FlagBits(all.0 & self.permitted.0);
+        reply::permanent_flags(out.text(), permitted, mailbox.keywords(), may_grow);
         out.put(b"] Flags permitted\r\n");
     }
 

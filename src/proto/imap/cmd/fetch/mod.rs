@@ -13,7 +13,7 @@
 //!            └── nothing to mark ──────────────► └── index only ────────►
 //! ```
 
-use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Outcome, UidSet};
+use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Outcome, Rights, UidSet};
 use ringpost_engine::ids::Uid;
 use ringpost_engine::store::Store;
 
@@ -27,7 +27,7 @@ use crate::proto::imap::view::{Earlier, Told};
 
 mod plan;
 pub(in crate::proto::imap::cmd) mod section;
-mod sending;
+pub(in crate::proto::imap::cmd) mod sending;
 mod write;
 
 use plan::Plan;
@@ -162,6 +162,8 @@ impl Fetch {
             self.uids = self.uids.intersection(&mailbox.changed_since(since));
         }
         self.plan.marks_seen &= !view.read_only();
+        // rfc4314#4
+        self.plan.marks_seen &= core.selected_rights(cx).contains(Rights::SEEN);
         Ok(())
     }
 
@@ -203,7 +205,7 @@ impl Fetch {
             unchanged_since: None,
         };
         // Where the store takes no change at the moment (a full disk), reading goes on without the mark.
-        Ok(core.append(cx, change).ok().map(Step::Commit))
+        Ok(core.append_selected(cx, change).ok().map(Step::Commit))
     }
 
     fn seen_applied(&mut self, done: UidSet, core: &mut Core, cx: &Cx<'_>) {

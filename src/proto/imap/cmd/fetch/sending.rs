@@ -198,7 +198,8 @@ impl Sending {
     }
 }
 
-fn put_without_nul(octets: &[u8], out: &mut Out) {
+/// Octets with what stands for NUL in its place.
+pub fn put_without_nul(octets: &[u8], out: &mut Out) {
     let mut rest = octets;
     while let Some(at) = memchr::memchr(0, rest) {
         out.put(&rest[..at]);
@@ -208,7 +209,8 @@ fn put_without_nul(octets: &[u8], out: &mut Out) {
     out.put(rest);
 }
 
-fn put_literal_head(out: &mut Out, len: u32) {
+/// ` {len}` and its line end.
+pub fn put_literal_head(out: &mut Out, len: u32) {
     out.put(b" {");
     reply::number(out.text(), u64::from(len));
     out.put(b"}\r\n");

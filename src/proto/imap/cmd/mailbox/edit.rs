@@ -5,11 +5,13 @@
 //! others, and decides for good when the change applies. *Never*: subscribes by itself.
 
 use bytes::BytesMut;
-use ringpost_engine::change::{Change, Outcome, SpecialUse};
-use ringpost_engine::index::{AccountRef, MailboxRef};
+use ringpost_engine::change::{Change, Outcome, QuotaUsage, Refusal, Rights, SpecialUse};
+use ringpost_engine::ids::AccountId;
+use ringpost_engine::index::AccountRef;
 use ringpost_engine::limits::{MAILBOX_LEVELS_MAX, MAILBOX_NAME_BYTES_MAX};
 
 use crate::proto::Cx;
+use crate::proto::imap::access::{self, Target};
 use crate::proto::imap::command::UseArgument;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
@@ -54,7 +56,7 @@ impl Edit {
             Wake::Committed(Outcome::MailboxCreated(id)) if matches!(self, Edit::Create { .. }) => {
                 // rfc8474#4.1
                 let mut text = BytesMut::from(&b"[MAILBOXID ("[..]);
-                write::mailbox_id(&mut text, core.account_id(), id);
+                write::mailbox_id(&mut text, self.account(core, cx), id);
                 Reply::ok(format!("{})] CREATE completed", String::from_utf8_lossy(&text))).into()
             }
             Wake::Committed(_) => {
@@ -66,20 +68,28 @@ impl Edit {
     }
 
     fn begin(&self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
-        let account = core.account(cx)?;
-        let change = match self {
-            Edit::Create { name, special_use } => create(account, name, *special_use)?,
-            Edit::Delete { name } => delete(account, name)?,
-            Edit::Rename { from, to } => rename(account, from, to)?,
-            Edit::Subscribe { name, on } => subscribe(name, *on)?,
+        let (account, change) = match self {
+            Edit::Create { name, special_use } => create(name, *special_use, core, cx)?,
+            Edit::Delete { name } => delete(&access::find(name, core, cx)?)?,
+            Edit::Rename { from, to } => rename(&access::find(from, core, cx)?, to, core, cx)?,
+            Edit::Subscribe { name, on } => (core.account_id(), subscribe(name, *on)?),
         };
-        Ok(Step::Commit(core.append(cx, change)?))
+        Ok(Step::Commit(core.append_to(account, cx, change)?))
+    }
+
+    /// The account that a mailbox was made in.
+    fn account(&self, core: &Core, cx: &Cx<'_>) -> AccountId {
+        let Edit::Create { name, .. } = self else { return core.account_id() };
+        access::account_of(name, core, cx).map_or(core.account_id(), |(account, _)| account.id())
     }
 
     /// Who deletes the mailbox that is selected has none selected afterwards.
     fn leave_deleted(&self, core: &mut Core, cx: &Cx<'_>) {
         let deletes = matches!(self, Edit::Delete { .. });
-        if deletes && core.view.as_ref().is_some_and(|view| view.mailbox(cx.store).is_none()) {
+        if deletes
+            && !core.is_away()
+            && core.view.as_ref().is_some_and(|view| view.mailbox(cx.store).is_none())
+        {
             core.view = None;
         }
     }
@@ -98,12 +108,33 @@ fn new_name(name: &str) -> Result<&str, Reply> {
     Ok(name)
 }
 
-fn existing<'a>(account: AccountRef<'a>, name: &str) -> Result<MailboxRef<'a>, Reply> {
-    account.mailbox_by_name(name).ok_or_else(|| Reply::no("[NONEXISTENT] No such mailbox"))
+/// The right to make `name` (rfc4314#4: `k` on the nearest superior that is there). At the top an account is
+/// its owner's.
+fn allow_below(account: AccountRef<'_>, name: &str, core: &Core) -> Result<(), Reply> {
+    let user = core.user.as_ref().ok_or_else(|| Reply::bad("Log in first"))?;
+    let superiors = std::iter::successors(name.rsplit_once('/'), |(above, _)| above.rsplit_once('/'));
+    let nearest = superiors.map(|(above, _)| above).find_map(|above| account.mailbox_by_name(above));
+    let rights = match nearest {
+        Some(mailbox) => access::rights(mailbox, account.id(), user),
+        None if account.id() == user.account => Rights::ALL,
+        None => Rights::NONE,
+    };
+    let allowed = rights.contains(Rights::CREATE);
+    allowed.then_some(()).ok_or_else(|| Reply::no("[NOPERM] Nothing may be made there"))
 }
 
-fn create(account: AccountRef<'_>, name: &str, special_use: UseArgument) -> Result<Change, Reply> {
+fn create(
+    name: &str,
+    special_use: UseArgument,
+    core: &Core,
+    cx: &Cx<'_>,
+) -> Result<(AccountId, Change), Reply> {
     let name = new_name(name)?;
+    let (account, name) = access::account_of(name, core, cx)?;
+    if name.starts_with(access::OTHERS) {
+        return Err(Reply::no("[CANNOT] That is where other users' mailboxes are"));
+    }
+    allow_below(account, name, core)?;
     let special_use = match special_use {
         UseArgument::None => None,
         UseArgument::One(wanted) if may_carry(account, wanted) => Some(wanted),
@@ -115,7 +146,11 @@ fn create(account: AccountRef<'_>, name: &str, special_use: UseArgument) -> Resu
     if account.mailbox_by_name(name).is_some_and(|mailbox| !mailbox.no_select()) {
         return Err(Reply::no("[ALREADYEXISTS] That mailbox is there already"));
     }
-    Ok(Change::MailboxCreate { name: name.to_owned(), special_use })
+    if !account.room(QuotaUsage { mailboxes: 1, ..QuotaUsage::default() }) {
+        // rfc9208#4.3.1
+        return Err(Refusal::OverQuota.into());
+    }
+    Ok((account.id(), Change::MailboxCreate { name: name.to_owned(), special_use }))
 }
 
 /// One mailbox of an account for each use; `\All` and `\Flagged` would be views of others, which there are
@@ -125,25 +160,34 @@ fn may_carry(account: AccountRef<'_>, wanted: SpecialUse) -> bool {
         && account.mailboxes().all(|mailbox| mailbox.special_use() != Some(wanted))
 }
 
-fn delete(account: AccountRef<'_>, name: &str) -> Result<Change, Reply> {
-    if name == "INBOX" {
+fn delete(target: &Target<'_>) -> Result<(AccountId, Change), Reply> {
+    target.allow(Rights::DELETE_MAILBOX)?;
+    let mailbox = target.mailbox;
+    if mailbox.name() == "INBOX" {
         return Err(Reply::no("[CANNOT] INBOX stays"));
     }
-    let mailbox = existing(account, name)?;
     if mailbox.no_select() {
         // rfc3501#6.3.4: an error while names below it exist, and it goes with the last of them.
         return Err(Reply::no("[CANNOT] That name only holds others"));
     }
-    Ok(Change::MailboxDelete { mailbox: mailbox.id() })
+    Ok((target.account.id(), Change::MailboxDelete { mailbox: mailbox.id() }))
 }
 
-fn rename(account: AccountRef<'_>, from: &str, to: &str) -> Result<Change, Reply> {
+fn rename(target: &Target<'_>, to: &str, core: &Core, cx: &Cx<'_>) -> Result<(AccountId, Change), Reply> {
+    target.allow(Rights::DELETE_MAILBOX)?;
     let to = new_name(to)?;
-    let mailbox = existing(account, from)?.id();
+    let (account, to) = match access::split_other(to) {
+        // Nothing but a mailbox's place among its owner's names changes.
+        Some((address, name)) if address == target.account.address() => (target.account, name),
+        None if target.is_own(core) && !to.starts_with(access::OTHERS) => access::account_of(to, core, cx)?,
+        _ => return Err(Reply::no("[CANNOT] A mailbox stays with its owner")),
+    };
+    allow_below(account, to, core)?;
     if account.mailbox_by_name(to).is_some() {
         return Err(Reply::no("[ALREADYEXISTS] That name is taken"));
     }
-    Ok(Change::MailboxRename { mailbox, to: to.to_owned() })
+    let change = Change::MailboxRename { mailbox: target.mailbox.id(), to: to.to_owned() };
+    Ok((account.id(), change))
 }
 
 fn subscribe(name: &str, on: bool) -> Result<Change, Reply> {

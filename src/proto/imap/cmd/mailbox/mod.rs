@@ -2,6 +2,7 @@
 
 pub mod edit;
 pub mod list;
+mod others;
 mod pattern;
 pub mod select;
 pub mod show;

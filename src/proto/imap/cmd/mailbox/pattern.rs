@@ -3,6 +3,8 @@
 //! *Owns*: what `*` and `%` match. *Promises*: time in proportion to pattern times name, without recursion,
 //! whatever the pattern. *Assumes*: the separator is `/`. *Never*: knows which names exist.
 
+use crate::proto::imap::access::OTHERS;
+
 /// How a name and a pattern meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match {
@@ -42,6 +44,13 @@ impl Pattern {
     /// What comparing costs, for every octet of a name.
     pub fn cost(&self) -> usize {
         self.text.len() + 1
+    }
+
+    /// The user that it names literally above a mailbox.
+    pub fn names_owner(&self) -> Option<String> {
+        let literal: String = self.text.iter().take_while(|c| !matches!(c, '*' | '%')).collect();
+        let (owner, _) = literal.strip_prefix(OTHERS)?.split_once('/')?;
+        (!owner.is_empty()).then(|| owner.to_owned())
     }
 
     /// Whether `name` matches, and whether names below it may.
@@ -122,6 +131,17 @@ mod tests {
         assert!(Pattern::new("a/", "%").matches("a/b").whole);
         assert!(Pattern::new("a", "%").matches("abc").whole);
         assert!(Pattern::new("a/", "/b").matches("b").whole);
+    }
+
+    #[test]
+    fn an_owner_is_named_before_any_wildcard() {
+        let owner = |pattern: &str| Pattern::new("", pattern).names_owner();
+        assert_eq!(owner("Other Users/a@x/*").as_deref(), Some("a@x"));
+        assert_eq!(owner("Other Users/a@x/b").as_deref(), Some("a@x"));
+        for none in ["*", "Other Users/*", "Other Users/a@x", "Other Users/a%x/b", "Other Users//b", "INBOX"]
+        {
+            assert_eq!(owner(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! apart. *Assumes*: the session closes the connection if a view is lost. *Never*: keeps the old view when
 //! SELECT fails.
 
-use ringpost_engine::change::Change;
+use ringpost_engine::change::{Change, Rights};
 use ringpost_engine::ids::Uid;
 use ringpost_engine::index::MailboxRef;
 
 use crate::proto::Cx;
+use crate::proto::imap::access;
 use crate::proto::imap::cmd::message::expunge::{Sweep, Swept, everything};
 use crate::proto::imap::command;
 use crate::proto::imap::out::Out;
@@ -39,14 +40,16 @@ impl Open {
                 Err(reply) => return reply.into(),
             }
         }
-        let Core { view: Some(view), out, enabled, .. } = core else { return self.finish() };
+        let Core { view: Some(view), out, enabled, .. } = core else {
+            return self.finish(self.select.read_only);
+        };
         let tell = Tell { expunge: false, enabled: *enabled };
         let told = match (&mut self.resync, view.mailbox(cx.store)) {
             (Some(resync), Some(mailbox)) => resync.step(view, mailbox, out, tell),
             _ => Told::All,
         };
         match told {
-            Told::All => self.finish(),
+            Told::All => self.finish(view.read_only()),
             Told::Full => Step::Room,
             Told::Budget => Step::Yield,
         }
@@ -64,18 +67,14 @@ impl Open {
             core.out.line("* OK [CLOSED] Previous mailbox closed");
         }
         core.enabled.condstore |= select.condstore;
-        let account = core.account(cx)?;
-        let Some(mailbox) = account.mailbox_by_name(&select.mailbox) else {
-            return Err(Reply::no("[NONEXISTENT] No such mailbox"));
-        };
-        if mailbox.no_select() {
-            return Err(Reply::no("[CANNOT] That name only holds others"));
-        }
-        let view = View::open(account.id(), mailbox, select.read_only);
-        let id = mailbox.id();
-        let Some(mailbox) = cx.store.mailbox(view.account(), id) else {
-            return Err(Reply::no("[NONEXISTENT] No such mailbox"));
-        };
+        let target = access::find_selectable(&select.mailbox, core, cx)?;
+        target.allow(Rights::READ)?;
+        let mailbox = target.mailbox;
+        // rfc4314#5.2
+        let writable = access::WRITABLE.iter().any(|&right| target.rights.contains(right));
+        let read_only = select.read_only || !writable;
+        let view =
+            View::open(target.account.id(), mailbox, read_only).permit(access::permitted_bits(target.rights));
         show(&view, mailbox, core.enabled, &mut core.out);
         let remembered = select.qresync.as_ref();
         // rfc7162#3.2.5: what was known of another mailbox of that name says nothing.
@@ -87,11 +86,13 @@ impl Open {
             Resync::new(&view, mailbox, uids, sure, known.modseq)
         });
         core.view = Some(view);
+        core.selected_at.clone_from(&core.here);
         Ok(resync)
     }
 
-    fn finish(&self) -> Step {
-        Reply::ok(match (self.select.read_only, self.select.condstore) {
+    fn finish(&self, read_only: bool) -> Step {
+        Reply::ok(match (read_only, self.select.condstore) {
+            (true, _) if !self.select.read_only => "[READ-ONLY] SELECT completed",
             (true, _) => "[READ-ONLY] EXAMINE completed",
             (false, true) => "[READ-WRITE] SELECT completed, CONDSTORE is on",
             (false, false) => "[READ-WRITE] SELECT completed",
@@ -145,8 +146,10 @@ impl Close {
 
     /// Goes on.
     pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        // rfc4314#4: without "e" it closes all the same.
+        let may = core.selected_rights(cx).contains(Rights::EXPUNGE);
         let swept = match (core.selected_for_writing(cx), &mut self.sweep) {
-            (Ok((view, mailbox)), Some(sweep)) => sweep.next(view, mailbox),
+            (Ok((view, mailbox)), Some(sweep)) if may => sweep.next(view, mailbox),
             // UNSELECT, opened read-only, or gone: nothing to expunge.
             _ => Swept::Done,
         };
@@ -158,7 +161,7 @@ impl Close {
                 return Reply::done().into();
             }
         };
-        match core.append(cx, Change::Expunge { mailbox, uids, only_deleted: true }) {
+        match core.append_selected(cx, Change::Expunge { mailbox, uids, only_deleted: true }) {
             Ok(lsn) => Step::Commit(lsn),
             Err(reply) => reply.into(),
         }

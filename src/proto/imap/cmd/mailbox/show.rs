@@ -4,10 +4,11 @@
 //! for. *Promises*: every attribute is accurate; costs the same whatever the mailbox holds. *Assumes*: the
 //! caller decided that the name is shown. *Never*: goes through names.
 
-use ringpost_engine::change::SpecialUse;
-use ringpost_engine::index::{AccountRef, MailboxRef};
+use ringpost_engine::change::{Rights, SpecialUse};
+use ringpost_engine::index::MailboxRef;
 
 use super::status;
+use crate::proto::imap::cmd::sharing::{acl, metadata};
 use crate::proto::imap::command::ListReturn;
 use crate::proto::imap::out::Out;
 
@@ -27,29 +28,28 @@ pub struct Shown<'a> {
     pub name: &'a str,
     /// None if there is no such mailbox.
     pub mailbox: Option<MailboxRef<'a>>,
+    /// There are mailboxes below it that the user may see.
+    pub children: bool,
     /// The name itself is subscribed; looked at only if that was asked for.
     pub subscribed: bool,
     /// It is shown because names below it meet the selection criteria, and that was asked for.
     pub below: bool,
     /// It meets the criteria itself.
     pub itself: bool,
+    /// What the user may do with it.
+    pub rights: Rights,
+    /// Whether the user owns it.
+    pub own: bool,
 }
 
 /// A whole LIST or LSUB reply and what was asked to follow it.
-pub fn put(
-    out: &mut Out,
-    word: Word,
-    shown: &Shown<'_>,
-    account: AccountRef<'_>,
-    returns: &ListReturn,
-    facts: status::Facts,
-) {
+pub fn put(out: &mut Out, word: Word, shown: &Shown<'_>, returns: &ListReturn, facts: status::Facts) {
     let text = out.text();
     text.extend_from_slice(match word {
         Word::List => b"* LIST (",
         Word::Lsub => b"* LSUB (",
     });
-    let attributes = attributes(word, shown, account, returns);
+    let attributes = attributes(word, shown, returns);
     for (index, attribute) in attributes.into_iter().flatten().enumerate() {
         if index > 0 {
             text.extend_from_slice(b" ");
@@ -64,21 +64,27 @@ pub fn put(
         text.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
     }
     text.extend_from_slice(b"\r\n");
-    // rfc5819#2, example 2: nothing follows for a name that is shown because of its children only.
-    let selectable = shown.mailbox.filter(|mailbox| shown.itself && !mailbox.no_select());
-    if let Some(mailbox) = selectable
-        && !returns.status.is_empty()
-    {
+    // rfc5819#3, rfc8440#4: nothing follows for a name that is shown because of its children only.
+    let Some(mailbox) = shown.mailbox.filter(|_| shown.itself) else { return };
+    if !returns.status.is_empty() && !mailbox.no_select() && shown.rights.contains(Rights::READ) {
         status::put(out, shown.name, mailbox, &returns.status, facts);
+    }
+    if returns.my_rights {
+        acl::put_mine(out, shown.name, shown.rights);
+    }
+    if !returns.metadata.is_empty() {
+        metadata::put_listed(out, shown.name, mailbox, &returns.metadata, shown.own);
     }
 }
 
-fn attributes(
-    word: Word,
-    shown: &Shown<'_>,
-    account: AccountRef<'_>,
-    returns: &ListReturn,
-) -> [Option<&'static str>; 4] {
+/// A name that only holds other users' mailboxes.
+pub fn put_root(out: &mut Out, name: &str) {
+    out.put(b"* LIST (\\Noselect \\HasChildren) \"/\" ");
+    out.mailbox(name);
+    out.put(b"\r\n");
+}
+
+fn attributes(word: Word, shown: &Shown<'_>, returns: &ListReturn) -> [Option<&'static str>; 4] {
     if word == Word::Lsub {
         // rfc3501#6.3.9: \Noselect marks a name that is only above a subscribed one.
         let selectable = shown.subscribed && shown.mailbox.is_none_or(|mailbox| !mailbox.no_select());
@@ -87,9 +93,11 @@ fn attributes(
     let existence = match shown.mailbox {
         None => Some("\\NonExistent"),
         Some(mailbox) if mailbox.no_select() => Some("\\Noselect"),
+        // rfc5819#2: without "r" its figures are not told, and it says why.
+        Some(_) if !shown.rights.contains(Rights::READ) => Some("\\Noselect"),
         Some(_) => None,
     };
-    let children = match account.has_children(shown.name) {
+    let children = match shown.children {
         true => "\\HasChildren",
         false => "\\HasNoChildren",
     };
@@ -99,7 +107,7 @@ fn attributes(
         // rfc3348#3
         Some(children),
         (returns.subscribed && shown.subscribed).then_some("\\Subscribed"),
-        special_use.filter(|_| returns.special_use).map(special_use_name),
+        special_use.filter(|_| returns.special_use && shown.own).map(special_use_name),
     ]
 }
 

@@ -4,9 +4,12 @@
 //! *Assumes*: the index keeps the counts. *Never*: opens the mailbox or changes anything.
 
 use bytes::BytesMut;
+use ringpost_engine::change::Rights;
+use ringpost_engine::ids::AccountId;
 use ringpost_engine::index::MailboxRef;
 
 use crate::proto::Cx;
+use crate::proto::imap::access;
 use crate::proto::imap::command::StatusItem;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Reply};
@@ -28,20 +31,19 @@ impl Status {
         if self.items.contains(&StatusItem::HighestModSeq) {
             core.enable_condstore(cx);
         }
-        let account = match core.account(cx) {
-            Ok(account) => account,
-            Err(reply) => return reply.into(),
-        };
-        let mailbox = match account.mailbox_by_name(&self.mailbox) {
-            None => return Reply::no("[NONEXISTENT] No such mailbox").into(),
-            Some(mailbox) if mailbox.no_select() => {
-                return Reply::no("[CANNOT] That name only holds others").into();
-            }
-            Some(mailbox) => mailbox,
-        };
-        let facts = Facts { account: account.id(), append_limit: cx.server.message_bytes_max };
-        put(&mut core.out, &self.mailbox, mailbox, &self.items, facts);
-        Reply::done().into()
+        match self.answer(core, cx) {
+            Ok(()) => Reply::done().into(),
+            Err(reply) => reply.into(),
+        }
+    }
+
+    fn answer(&self, core: &mut Core, cx: &Cx<'_>) -> Result<(), Reply> {
+        let target = access::find_selectable(&self.mailbox, core, cx)?;
+        // rfc4314#4
+        target.allow(Rights::READ)?;
+        let facts = Facts { account: target.account.id(), append_limit: cx.server.message_bytes_max };
+        put(&mut core.out, &self.mailbox, target.mailbox, &self.items, facts);
+        Ok(())
     }
 }
 
@@ -49,7 +51,7 @@ impl Status {
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// Whose mailbox it is.
-    pub account: ringpost_engine::ids::AccountId,
+    pub account: AccountId,
     /// Octets of the largest message that is taken.
     pub append_limit: usize,
 }

@@ -11,11 +11,13 @@
 //!               └────────────────────────────── more ◄───────────┘
 //! ```
 
-use ringpost_engine::change::{Change, Outcome, UidSet};
-use ringpost_engine::ids::{MailboxId, Uid};
+use ringpost_engine::change::{Change, Outcome, Rights, UidSet};
+use ringpost_engine::ids::{AccountId, MailboxId, Uid};
 
+use super::transfer::Transfer;
 use crate::limits::IMAP_CHANGE_MESSAGES_MAX;
 use crate::proto::Cx;
+use crate::proto::imap::access;
 use crate::proto::imap::command;
 use crate::proto::imap::reply::{Reply, set_text};
 use crate::proto::imap::state::{Core, Step, Wake};
@@ -30,12 +32,14 @@ pub struct Copy {
     next: Uid,
     /// Messages were copied.
     copied: bool,
+    /// They go to another account.
+    transfer: Option<Transfer>,
 }
 
 impl Copy {
     /// A COPY or MOVE that has not begun.
     pub fn new(command: command::Copy) -> Copy {
-        Copy { command, uids: None, next: Uid(1), copied: false }
+        Copy { command, uids: None, next: Uid(1), copied: false, transfer: None }
     }
 
     /// Goes on.
@@ -44,6 +48,9 @@ impl Copy {
     }
 
     fn try_step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        if let Some(transfer) = &mut self.transfer {
+            return transfer.step(wake, core, cx);
+        }
         if let Wake::Committed(outcome) = wake {
             let code = self.applied(outcome)?;
             if !self.command.remove {
@@ -61,7 +68,7 @@ impl Copy {
     }
 
     /// The next messages become one change.
-    fn choose(&mut self, core: &Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+    fn choose(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
         let (view, mailbox) = match self.command.remove {
             true => core.selected_for_writing(cx)?,
             false => core.selected(cx)?,
@@ -76,7 +83,18 @@ impl Copy {
         let uids: UidSet = walk.map(|(_, message)| message.uid).collect();
         let from = view.mailbox_id();
         self.uids = Some(set);
-        let to = target(&self.command.mailbox, core, cx)?;
+        if self.command.remove {
+            // rfc6851#5: what STORE, COPY and EXPUNGE would need.
+            core.require(cx, Rights::DELETE_MESSAGES.union(Rights::EXPUNGE))?;
+        }
+        let owner = access::split_other(&self.command.mailbox).map(|(owner, _)| owner);
+        let owner = owner.or(core.user.as_ref().map(|user| user.address.as_str()));
+        if owner != Some(core.selected_at.as_str()) {
+            let uids = self.uids.take().unwrap_or_default();
+            let transfer = Transfer::new(self.command.mailbox.clone(), self.command.remove, uids);
+            return self.transfer.insert(transfer).step(Wake::Go, core, cx);
+        }
+        let to = target(&self.command.mailbox, core, cx)?.mailbox;
         let Some(last) = uids.last() else {
             // rfc6851#4.4: a MOVE expunges.
             let moved = self.copied && core.enabled.condstore;
@@ -84,7 +102,7 @@ impl Copy {
         };
         self.next = Uid(last.0.saturating_add(1));
         let change = Change::Copy { from, to, uids, expunge: self.command.remove };
-        Ok(Step::Commit(core.append(cx, change)?))
+        Ok(Step::Commit(core.append_selected(cx, change)?))
     }
 
     /// The response code for what was copied; none if nothing was.
@@ -113,12 +131,24 @@ impl Copy {
     }
 }
 
+/// Where messages go.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination {
+    /// Whose mailbox.
+    pub account: AccountId,
+    /// Which.
+    pub mailbox: MailboxId,
+    /// What the user may do with it: flags beyond that are lost on the way (rfc4314#4).
+    pub rights: Rights,
+}
+
 /// The mailbox that messages go to (rfc3501#6.3.11, #6.4.7).
-pub fn target(name: &str, core: &Core, cx: &Cx<'_>) -> Result<MailboxId, Reply> {
-    let account = core.account(cx)?;
-    match account.mailbox_by_name(name) {
-        Some(mailbox) if mailbox.no_select() => Err(Reply::no("[CANNOT] That name only holds others")),
-        Some(mailbox) => Ok(mailbox.id()),
-        None => Err(Reply::no("[TRYCREATE] No such mailbox")),
+pub fn target(name: &str, core: &Core, cx: &Cx<'_>) -> Result<Destination, Reply> {
+    let (account, own_name) = access::account_of(name, core, cx)?;
+    if account.mailbox_by_name(own_name).is_none() && account.id() == core.account_id() {
+        return Err(Reply::no("[TRYCREATE] No such mailbox"));
     }
+    let found = access::find_selectable(name, core, cx)?;
+    found.allow(Rights::INSERT)?;
+    Ok(Destination { account: account.id(), mailbox: found.mailbox.id(), rights: found.rights })
 }

@@ -4,7 +4,7 @@
 //! remembered for other sessions. *Assumes*: the view writes the EXPUNGE replies from what the store
 //! remembers. *Never*: removes a message that the client has not been told of.
 
-use ringpost_engine::change::{Change, FlagBits, Outcome, UidSet};
+use ringpost_engine::change::{Change, FlagBits, Outcome, Rights, UidSet};
 use ringpost_engine::ids::Uid;
 use ringpost_engine::index::MailboxRef;
 
@@ -44,6 +44,7 @@ impl Expunge {
     }
 
     fn next(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        core.require(cx, Rights::EXPUNGE)?;
         let qresync = core.enabled.qresync;
         let (view, mailbox) = core.selected_for_writing(cx)?;
         let sweep = match &mut self.sweep {
@@ -66,7 +67,7 @@ impl Expunge {
             Swept::More => Ok(Step::Yield),
             Swept::Found(uids) => {
                 let change = Change::Expunge { mailbox: view.mailbox_id(), uids, only_deleted: true };
-                Ok(Step::Commit(core.append(cx, change)?))
+                Ok(Step::Commit(core.append_selected(cx, change)?))
             }
         }
     }

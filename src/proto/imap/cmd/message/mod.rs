@@ -5,3 +5,4 @@ pub mod append;
 pub mod copy;
 pub mod expunge;
 pub mod store;
+mod transfer;

@@ -8,12 +8,13 @@
 //!  Choose ──FlagsStore──► commit ──► Answer ──all told──► Choose … no more messages ──► Done
 //! ```
 
-use ringpost_engine::change::{Change, FlagBits, FlagOp, Outcome, UidSet};
+use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Outcome, Rights, UidSet};
 use ringpost_engine::ids::Uid;
 use ringpost_engine::index::MailboxRef;
 
 use crate::limits::IMAP_CHANGE_MESSAGES_MAX;
 use crate::proto::Cx;
+use crate::proto::imap::access;
 use crate::proto::imap::command;
 use crate::proto::imap::reply::{self, Reply};
 use crate::proto::imap::state::{Core, Step, Wake};
@@ -70,8 +71,22 @@ impl Store {
         if self.command.unchanged_since.is_some() {
             core.enable_condstore(cx);
         }
+        self.permit(core.selected_rights(cx))?;
         let (view, mailbox) = core.selected_for_writing(cx)?;
         self.uids = view.resolve(mailbox, &self.command.set, self.command.uid)?;
+        Ok(())
+    }
+
+    /// Leaves only those flags that may be changed (rfc4314#4): what is left of several is done, but none of
+    /// them is an error, and FLAGS, which is about all flags, needs the right to all.
+    fn permit(&mut self, rights: Rights) -> Result<(), Reply> {
+        let flags = access::permitted_flags(rights, self.command.flags.clone());
+        let all = access::permitted_bits(rights) == access::permitted_bits(Rights::ALL);
+        let nothing_left = flags == Flags::default() && self.command.flags != flags;
+        if nothing_left || (self.command.op == FlagOp::Replace && !all) {
+            return Err(Reply::no("[NOPERM] The rights do not suffice"));
+        }
+        self.command.flags = flags;
         Ok(())
     }
 
@@ -94,7 +109,7 @@ impl Store {
             flags: self.command.flags.clone(),
             unchanged_since: self.command.unchanged_since,
         };
-        Ok(Step::Commit(core.append(cx, change)?))
+        Ok(Step::Commit(core.append_selected(cx, change)?))
     }
 
     fn applied(&mut self, outcome: Outcome, core: &mut Core, cx: &mut Cx<'_>) -> Result<(), Reply> {

@@ -135,6 +135,7 @@ fn finish(candidate: Option<User>, good: Option<bool>, core: &mut Core, cx: &Cx<
             .is_some_and(|account| account.services().allows(Services::IMAP))
     });
     let Some(user) = allowed else { return fail(core) };
+    core.here.clone_from(&user.address);
     core.user = Some(user);
     let capabilities = core.capabilities(cx.server);
     Reply::ok(format!("[CAPABILITY {}] Logged in", String::from_utf8_lossy(&capabilities))).into()

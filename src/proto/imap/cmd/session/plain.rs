@@ -53,7 +53,7 @@ impl Plain {
             }
             Plain::Enable(names) => enable::step(names, core, cx),
             Plain::Namespace => {
-                core.out.line("* NAMESPACE ((\"\" \"/\")) NIL NIL");
+                core.out.line("* NAMESPACE ((\"\" \"/\")) ((\"Other Users/\" \"/\")) NIL");
                 Reply::done().into()
             }
             Plain::StartTls => starttls(core, cx),

@@ -5,6 +5,7 @@
 
 use bytes::BytesMut;
 use ringpost_engine::change::{Flags, NewBody, NewMessage};
+use ringpost_engine::ids::AccountId;
 use ringpost_engine::layout::flag;
 
 use crate::proto::Cx;
@@ -95,7 +96,7 @@ impl Draft {
 
     /// Goes on with the summary of the complete message, and puts both into the log, where nothing shows them yet. The
     /// draft comes back while there is more to look at.
-    pub fn store(self, core: &Core, cx: &mut Cx<'_>) -> Result<Stored, Reply> {
+    pub fn store(self, account: AccountId, core: &Core, cx: &mut Cx<'_>) -> Result<Stored, Reply> {
         if self.octets.is_empty() {
             // rfc3502#4: it cancels the command.
             return Err(Reply::no("[CANNOT] A message has at least one octet"));
@@ -110,7 +111,7 @@ impl Draft {
             return Err(Reply::no("[CANNOT] A header with 8-bit characters needs ENABLE UTF8=ACCEPT"));
         }
         let body = NewBody { parts: vec![self.octets.freeze()], summary: summary.encode() };
-        let body = cx.store.append_body(core.account_id(), body, cx.now)?;
+        let body = cx.store.append_body(account, body, cx.now)?;
         // rfc3501#6.3.11: without a date-time it is now. Days before 1970 are kept as its first moment.
         let internal_ms = self.internal_ms.map_or(cx.now.unix_ms, |ms| ms.max(0) as u64);
         Ok(Stored::Message(NewMessage { body, flags: self.flags, internal_ms }))

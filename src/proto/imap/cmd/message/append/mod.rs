@@ -18,13 +18,14 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use ringpost_engine::change::{Change, NewMessage, Outcome, Refusal, UidSet};
+use ringpost_engine::change::{Change, NewMessage, Outcome, QuotaUsage, Refusal, Rights, UidSet};
 use ringpost_engine::ids::{MailboxId, Uid};
 use ringpost_engine::limits::APPEND_MESSAGES_MAX;
 
-use super::copy::target;
+use super::copy::{Destination, target};
 use crate::limits::{IMAP_LITERAL_UNASKED_BYTES_MAX, IMAP_URL_BYTES_MAX};
 use crate::proto::Cx;
+use crate::proto::imap::access;
 use crate::proto::imap::command::{self, AppendPiece, Replaced, SequenceSet};
 use crate::proto::imap::framer::Literal;
 use crate::proto::imap::parse::AppendReader;
@@ -42,7 +43,7 @@ use inclusion::Inclusion;
 pub struct Append {
     command: command::Append,
     /// Where to; none before it has begun.
-    mailbox: Option<MailboxId>,
+    to: Option<Destination>,
     /// REPLACE: the message that goes.
     replaces: Option<(MailboxId, Uid)>,
     reader: AppendReader,
@@ -65,7 +66,7 @@ impl Append {
     pub fn new(command: command::Append) -> Append {
         Append {
             command,
-            mailbox: None,
+            to: None,
             replaces: None,
             reader: AppendReader::default(),
             pieces: VecDeque::new(),
@@ -100,7 +101,7 @@ impl Append {
         if let Wake::Committed(outcome) = wake {
             return self.finish(outcome, core);
         }
-        if self.mailbox.is_none() {
+        if self.to.is_none() {
             let head = std::mem::take(&mut self.command.text);
             self.begin(core, cx)?;
             match wake {
@@ -114,8 +115,14 @@ impl Append {
     }
 
     fn begin(&mut self, core: &Core, cx: &Cx<'_>) -> Result<(), Reply> {
-        self.mailbox = Some(target(&self.command.mailbox, core, cx)?);
+        let to = target(&self.command.mailbox, core, cx)?;
+        self.to = Some(to);
         if let Some(replaced) = self.command.replaces {
+            // rfc8508#3: what EXPUNGE would need.
+            core.require(cx, Rights::DELETE_MESSAGES.union(Rights::EXPUNGE))?;
+            if core.selected(cx)?.0.account() != to.account {
+                return Err(Reply::no("[CANNOT] What replaces a message stays with its owner"));
+            }
             self.replaces = Some(named(replaced, core, cx)?);
         }
         Ok(())
@@ -151,12 +158,13 @@ impl Append {
                         // rfc8508#4.7
                         return Err(Reply::bad("REPLACE takes one message"));
                     }
-                    self.draft = Some(Draft::new(flags, internal_ms));
+                    let rights = self.to.map_or(Rights::NONE, |to| to.rights);
+                    self.draft = Some(Draft::new(access::permitted_flags(rights, flags), internal_ms));
                 }
                 Some(AppendPiece::Url(url)) => self.inclusion = Some(Inclusion::find(&url, core, cx)?),
                 Some(AppendPiece::End) => {
-                    let Some(draft) = self.draft.take() else { continue };
-                    match draft.store(core, cx)? {
+                    let (Some(draft), Some(to)) = (self.draft.take(), self.to) else { continue };
+                    match draft.store(to.account, core, cx)? {
                         Stored::Message(message) => self.done.push(message),
                         Stored::NotYet(draft) => {
                             self.draft = Some(draft);
@@ -182,6 +190,12 @@ impl Append {
             // rfc7888#5
             return Err(Reply::bad("[TOOBIG] Wait for the continuation request with so large a literal"));
         }
+        let more = QuotaUsage { bytes: literal.size, messages: 1, mailboxes: 0 };
+        let account = self.to.and_then(|to| cx.store.account(to.account));
+        if self.replaces.is_none() && account.is_some_and(|account| !account.room(more)) {
+            // rfc9208#4.3.1, before the octets are sent.
+            return Err(Refusal::OverQuota.into());
+        }
         draft.announce(literal, cx)?;
         Ok(Step::Literal)
     }
@@ -195,10 +209,10 @@ impl Append {
     }
 
     fn commit(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
-        let Some(mailbox) = self.mailbox else { return Err(Reply::bad("A mailbox is missing")) };
+        let Some(to) = self.to else { return Err(Reply::bad("A mailbox is missing")) };
         let messages = std::mem::take(&mut self.done);
-        let change = Change::Append { mailbox, messages, replaces: self.replaces };
-        Ok(Step::Commit(core.append(cx, change)?))
+        let change = Change::Append { mailbox: to.mailbox, messages, replaces: self.replaces };
+        Ok(Step::Commit(core.append_to(to.account, cx, change)?))
     }
 
     fn finish(&self, outcome: Outcome, core: &mut Core) -> Result<Step, Reply> {
