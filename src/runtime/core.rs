@@ -503,7 +503,7 @@ mod tests {
     }
 
     /// Two clients are in when the session of one panics.
-    fn talk(address: SocketAddr, inbox: &Inbox) {
+    fn talk(address: SocketAddr) {
         let connect = || {
             let stream = TcpStream::connect(address).expect("a connection");
             stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
@@ -519,11 +519,10 @@ mod tests {
         say(&mut good, "say still here\n");
         assert_eq!(heard(&mut good), "still here\n");
         drop(connect());
-        inbox.put_patiently(Parcel::End);
     }
 
-    #[test]
-    fn a_panic_in_a_session_costs_its_client_the_connection_and_nobody_else_anything() {
+    /// Runs a shard of scripts with `clients` on it, and gives back its log.
+    fn serve(clients: fn(SocketAddr)) -> Vec<Line> {
         let data = tempfile::tempdir().expect("a folder");
         let seen: Arc<Mutex<Vec<Line>>> = Arc::default();
         let sink_seen = seen.clone();
@@ -538,7 +537,11 @@ mod tests {
             Door { listener: Listener { address, service: Service::Imap, implicit_tls: false }, socket };
         let (core, milestones) = core(data.path(), &inbox, &pool, lines);
         inbox.put_patiently(Parcel::Open);
-        let clients = std::thread::spawn(move || talk(address, &inbox));
+        let clients = std::thread::spawn(move || {
+            let talked = catch_unwind(AssertUnwindSafe(|| clients(address)));
+            inbox.put_patiently(Parcel::End);
+            talked
+        });
         let ended = ring::run(async move {
             let core = Rc::new(core);
             core.spawn(listen::serve(core.clone(), door, Common::new(1_000)));
@@ -546,9 +549,41 @@ mod tests {
         });
         ended.expect("nothing is left under way");
         assert_eq!(milestones.try_iter().map(|(_, told)| told).collect::<Vec<_>>(), [Milestone::Ready]);
-        clients.join().expect("the clients");
+        let talked = clients.join().expect("the clients' thread");
         writer.join();
-        let seen = seen.lock().expect("the list");
+        talked.expect("the clients heard what they should");
+        std::mem::take(&mut *seen.lock().expect("the list"))
+    }
+
+    /// What one client looks at is in memory already, again and again; another one says something.
+    fn talk_beside_busy_one(address: SocketAddr) {
+        let connect = || {
+            let stream = TcpStream::connect(address).expect("a connection");
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
+            BufReader::new(stream)
+        };
+        let (mut busy, mut good) = (connect(), connect());
+        assert_eq!(heard(&mut busy), "hello\n");
+        assert_eq!(heard(&mut good), "hello\n");
+        // Seconds of it; each answer would take as long as the time to the next tick.
+        say(&mut busy, "warm 200000\nsay done\n");
+        for _ in 0..100 {
+            say(&mut good, "say still here\n");
+            assert_eq!(heard(&mut good), "still here\n");
+        }
+        busy.get_ref().set_nonblocking(true).expect("an option");
+        let still_busy = busy.fill_buf().map(<[u8]>::len).map_err(|error| error.kind());
+        assert_eq!(still_busy, Err(std::io::ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn sessions_that_need_nothing_of_the_ring_leave_it_to_the_others() {
+        serve(talk_beside_busy_one);
+    }
+
+    #[test]
+    fn a_panic_in_a_session_costs_its_client_the_connection_and_nobody_else_anything() {
+        let seen = serve(talk);
         let ends: Vec<_> = seen.iter().filter(|line| line.event == "session").collect();
         assert!(matches!(ends[..], [line] if line.level == Level::Error), "{seen:?}");
     }

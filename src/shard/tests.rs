@@ -27,10 +27,12 @@ struct Script {
     watched: Option<AccountId>,
     /// Octets of a long answer still to be written.
     long: usize,
+    /// Times it still wants to look at what is in memory.
+    warms: usize,
 }
 
 fn open(_: Peer) -> Box<dyn Session> {
-    Box::new(Script { out: VecDeque::new(), waiting: false, watched: None, long: 0 })
+    Box::new(Script { out: VecDeque::new(), waiting: false, watched: None, long: 0, warms: 0 })
 }
 
 impl Shard {
@@ -92,6 +94,7 @@ impl Script {
                 self.say("now\n");
                 self.wait_for(Output::StartTls);
             }
+            "warm" => self.warms = rest.parse().unwrap(),
             "deflate" | "plain" => {
                 self.say("switching\n");
                 let start = line == "deflate";
@@ -113,7 +116,7 @@ impl Session for Script {
         self.say("hello\n");
     }
     fn feed(&mut self, input: &mut Input, cx: &mut Cx<'_>) {
-        while !self.waiting && self.long == 0 {
+        while !self.waiting && self.long == 0 && self.warms == 0 {
             let Some(end) = input.bytes().iter().position(|octet| *octet == b'\n') else { return };
             let line = input.take(end + 1);
             self.command(std::str::from_utf8(&line[..end]).unwrap(), input, cx);
@@ -135,6 +138,10 @@ impl Session for Script {
         if self.waiting && self.out.is_empty() {
             self.waiting = false;
             self.say("my turn\n");
+        }
+        if self.warms > 0 {
+            self.warms -= 1;
+            self.out.push_back(Output::Warm(Vec::new()));
         }
         let step = self.long.min(room);
         if step > 0 {
