@@ -19,21 +19,26 @@ if ! command -v dovecot >/dev/null || [ ! -e /usr/lib/dovecot/lmtp ]; then
 fi
 # shellcheck source=bench/lib.sh
 . bench/lib.sh
+sockets=$(mktemp -d)
+chmod 711 "$sockets"
 masters=() # process ids of the Dovecots that were started here
 finish() {
     stop
     for master in "${masters[@]}"; do kill -TERM "$master" 2>/dev/null || true; done
     for master in "${masters[@]}"; do wait "$master" 2>/dev/null || true; done
-    rm -rf "$work"
+    rm -rf "$work" "$sockets"
 }
 trap finish EXIT
 
-user=$(id -un) group=$(id -gn)
+user=$(id -un) group=$(id -gn) internal=$(id -un) internal_group=$(id -gn) login=$(id -un)
+# Started by root, it insists on users of its own, who must reach its sockets and folders.
+if [ "$(id -u)" = 0 ]; then user=mail group=mail internal=dovecot internal_group=dovecot login=dovenull; fi
+chmod 711 "$work"
 folder=$(realpath "$work")
 dovecot_config() { # dovecot_config FORMAT IMAP-PORT LMTP-PORT
     cat <<CONFIG
 protocols = imap lmtp
-base_dir = $folder/$1/run
+base_dir = $sockets/$1
 state_dir = $folder/$1/state
 instance_name = ringpost-compare-$1
 log_path = $folder/$1/log
@@ -44,11 +49,10 @@ auth_mechanisms = plain login
 mail_location = $1:$folder/$1/mail/%u
 mail_uid = $user
 mail_gid = $group
-first_valid_uid = 0
-first_valid_gid = 0
-default_internal_user = $user
-default_internal_group = $group
-default_login_user = $user
+first_valid_uid = 1
+default_internal_user = $internal
+default_internal_group = $internal_group
+default_login_user = $login
 mail_fsync = optimized
 passdb {
   driver = static
@@ -93,7 +97,8 @@ protocol imap {
 CONFIG
 }
 start_dovecot() { # start_dovecot FORMAT IMAP-PORT LMTP-PORT
-    mkdir -p "$work/$1/run" "$work/$1/state" "$work/$1/mail" "$work/$1/home"
+    mkdir -p "$sockets/$1" "$work/$1/state" "$work/$1/mail" "$work/$1/home"
+    if [ "$(id -u)" = 0 ]; then chown "$user:$group" "$work/$1" "$work/$1/mail" "$work/$1/home"; fi
     dovecot_config "$@" > "$work/$1.conf"
     pin 0 dovecot -F -c "$work/$1.conf" &
     masters+=($!)
@@ -121,6 +126,7 @@ each() { # each COMMAND…: the same on every server, in turn; LABEL IMAP-PORT L
     "$@" dovecot-mdbox 15143 15024
 }
 survey() { # survey SCENARIO LABEL IMAP-PORT LMTP-PORT
+    echo "  $1 on $2" >&2
     client "$1" --user-pattern "size{}@example.test" --sizes "$sizes" --message-bytes "$octets" --rounds 2 \
         --connections 8 --prepare --timeout-seconds 300 --label "$2" --port "$3" >> "$work/compare.jsonl"
 }
@@ -155,7 +161,7 @@ cp "$work/compare.jsonl" "$results/compare.jsonl"
     echo "Dovecot's settings (sdbox; mdbox differs in the format, folders and ports):"
     echo
     echo '```'
-    doveconf -n -c "$work/sdbox.conf" | sed "s|$folder|FOLDER|g; s|$RINGPOST_BENCH_PASSWORD|PASSWORD|"
+    doveconf -n -c "$work/sdbox.conf" | sed "s|$folder|FOLDER|g; s|$sockets|SOCKETS|g; s|$RINGPOST_BENCH_PASSWORD|PASSWORD|"
     echo '```'
 } > "$results/compare.md"
 cat "$results/compare.md"
