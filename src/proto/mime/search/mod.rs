@@ -326,6 +326,34 @@ mod tests {
     }
 
     #[test]
+    fn huge_headers_and_bodies_are_read_in_bounded_windows() {
+        let long = "filler words ".repeat(100_000);
+        let lines = "X-Line: value\r\n".repeat(100_000);
+        for message in [
+            format!("Subject: {long}needle at its end\r\n\r\nbody\r\n"),
+            format!("{lines}Subject: needle at its end\r\n\r\nbody\r\n"),
+            format!("Subject: x\r\n\r\n{long}needle at\r\n its end"),
+            format!("Subject: {long}\r\n {long}needle at its\r\n\tend"),
+        ] {
+            let encoded = summarise(message.as_bytes()).encode();
+            let view = SummaryView::new(&encoded).unwrap();
+            for (text, there) in [("needle at", true), ("its end.", false), ("needle  at", false)] {
+                let needle = TextNeedle::new(&fold(text));
+                let mut search = TextSearch::new(&view, Scope::Text);
+                let mut steps = 0;
+                while let Some(window) = search.wants() {
+                    assert!(window.len() <= SEARCH_WINDOW_BYTES);
+                    search.step(&message.as_bytes()[window.start as usize..window.end as usize], &needle);
+                    steps += 1;
+                }
+                assert_eq!(search.answer(), Some(there), "{text}");
+                assert!(steps <= 2 + 2 * message.len() / SEARCH_WINDOW_BYTES, "{steps} steps");
+                assert!(!there || needle.might_be_in(&view));
+            }
+        }
+    }
+
+    #[test]
     fn fields_are_searched_by_name() {
         let header = b"To: =?utf-8?q?J=C3=BCrgen?= <j@x>\r\nTO: Second\r\nX-Empty:\r\n\r\nFrom: body\r\n";
         assert!(header_contains(header, "to", &fold("J\u{dc}RGEN")));
