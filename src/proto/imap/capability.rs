@@ -82,6 +82,7 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("CONDSTORE", Shown::AfterLogin),
     ("QRESYNC", Shown::AfterLogin),
     ("UIDONLY", Shown::AfterLogin),
+    ("NOTIFY", Shown::AfterLogin),
     ("SAVEDATE", Shown::AfterLogin),
     ("COMPRESS=DEFLATE", Shown::Uncompressed),
 ];

@@ -260,6 +260,10 @@ impl ImapSession {
 
     fn take_step(&mut self, running: Box<Running>, rule: Rule, step: Step, cx: &mut Cx<'_>) {
         let wait = match step {
+            Step::Done(_) if running.is_news() => {
+                self.stage = Stage::Ready;
+                return self.say_goodbye_if_due();
+            }
             Step::Done(reply) => return self.end(reply, rule, cx),
             Step::Leave(reply) => {
                 self.complete(&reply, rule);
@@ -332,7 +336,23 @@ impl ImapSession {
             self.goodbye("Too many bad commands");
         } else if self.core.login_failures >= LOGIN_FAILURES_MAX {
             self.goodbye("Too many failed logins");
-        } else if self.core.view.as_ref().is_some_and(|view| view.is_lost()) {
+        } else {
+            self.say_goodbye_if_due();
+            self.tell_news(cx);
+        }
+    }
+
+    /// What NOTIFY asked to be told of between two commands.
+    fn tell_news(&mut self, cx: &mut Cx<'_>) {
+        if matches!(self.stage, Stage::Ready) && self.core.watch.is_some() {
+            let mut news = Box::new(Running::news());
+            let step = news.step(Wake::Go, &mut self.core, cx);
+            self.take_step(news, NEWS, step, cx);
+        }
+    }
+
+    fn say_goodbye_if_due(&mut self) {
+        if self.core.view.as_ref().is_some_and(|view| view.is_lost()) {
             // rfc2180#3.3, #4.1: a client whose numbers cannot be kept right has to begin anew.
             self.goodbye("The selected mailbox is gone or has changed too much");
         } else if self.draining {
@@ -371,6 +391,9 @@ impl ImapSession {
         matches!(self.stage, Stage::Ready | Stage::Running { wait: Wait::Line, .. })
     }
 }
+
+/// What is told between two commands is none: it has no completion.
+const NEWS: Rule = Rule { name: "", states: States::ANY, numbers_stand: true };
 
 /// For SASL responses and the end of IDLE.
 fn line_framer() -> LineFramer {
@@ -425,6 +448,8 @@ impl Session for ImapSession {
             matches!(&self.stage, Stage::Running { running, wait: Wait::Line, .. } if running.is_idle());
         if idle {
             self.wake(Wake::Go, cx);
+        } else {
+            self.tell_news(cx);
         }
     }
 
@@ -463,7 +488,10 @@ impl Session for ImapSession {
     }
 
     fn watches(&self) -> Option<AccountId> {
-        self.core.view.as_ref().filter(|_| !self.core.is_away()).map(|view| view.account())
+        match &self.core.watch {
+            Some(watch) if self.core.is_home() => Some(watch.account()),
+            _ => self.core.view.as_ref().filter(|_| !self.core.is_away()).map(|view| view.account()),
+        }
     }
 
     fn account(&self) -> Option<AccountId> {

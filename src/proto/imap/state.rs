@@ -12,6 +12,7 @@ use ringpost_engine::io::Extent;
 
 use super::access;
 use super::capability;
+use super::cmd::Watch;
 use super::framer::Literal;
 use super::out::Out;
 use super::reply::{self, Name, Reply};
@@ -122,6 +123,8 @@ pub struct Core {
     pub view: Option<View>,
     /// The address of its owner.
     pub selected_at: String,
+    /// What NOTIFY asked for; none before its first use.
+    pub watch: Option<Box<Watch>>,
     /// What the client switched on for the rest of the connection.
     pub enabled: Enabled,
     /// What the client gets.
@@ -145,6 +148,7 @@ impl Core {
             here: String::new(),
             view: None,
             selected_at: String::new(),
+            watch: None,
             enabled: Enabled::default(),
             out: Out::default(),
             compressed: false,
@@ -194,6 +198,11 @@ impl Core {
     /// said of it.
     pub fn is_away(&self) -> bool {
         self.view.is_some() && self.here != self.selected_at
+    }
+
+    /// Whether the session is where the user's own mailboxes are.
+    pub fn is_home(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.address == self.here)
     }
 
     /// The way to where a command has to run; none if that is here.
@@ -259,7 +268,7 @@ impl Core {
 
     /// Tells what is new in the view, as far as there is room. Whether all is told.
     pub fn tell(&mut self, cx: &mut Cx<'_>, expunge: bool) -> bool {
-        let tell = Tell { expunge, enabled: self.enabled };
+        let tell = Tell { expunge, growth: true, flags: true, enabled: self.enabled };
         let Some(view) = &mut self.view else { return true };
         view.tell(cx.store, &mut self.out, tell)
     }

@@ -58,7 +58,9 @@ pub fn place(verb: &Verb) -> Place<'_> {
             | AclCommand::Mine { mailbox },
         ) => Place::Of(mailbox),
         Verb::Quota(QuotaCommand::Root { mailbox }) => Place::Of(mailbox),
-        Verb::Quota(_) | Verb::Subscribe { .. } | Verb::List(_) | Verb::Lsub { .. } => Place::Home,
+        Verb::Quota(_) | Verb::Subscribe { .. } | Verb::List(_) | Verb::Lsub { .. } | Verb::Notify(_) => {
+            Place::Home
+        }
         Verb::UrlAuth(UrlCommand::Generate(_) | UrlCommand::Reset { .. }) => Place::Home,
         _ => Place::Here,
     }
@@ -129,6 +131,7 @@ pub fn of(verb: &Verb) -> Rule {
         Verb::UrlAuth(UrlCommand::Fetch(_)) => rule("URLFETCH", States::LOGGED_IN),
         Verb::Namespace => rule("NAMESPACE", States::LOGGED_IN),
         Verb::Idle => rule("IDLE", States::LOGGED_IN),
+        Verb::Notify(_) => rule("NOTIFY", States::LOGGED_IN),
         Verb::Check => rule("CHECK", States::SELECTED),
         Verb::Close => rule("CLOSE", States::SELECTED),
         Verb::Unselect => rule("UNSELECT", States::SELECTED),

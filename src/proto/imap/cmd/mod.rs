@@ -20,7 +20,8 @@ mod sharing;
 
 use mailbox::{edit, list, select, status};
 use message::{append, copy, expunge, store};
-use session::{idle, login, plain};
+pub use session::notify::Watch;
+use session::{idle, login, notify, plain};
 use sharing::{acl, metadata, quota, urlauth};
 
 /// The command under way.
@@ -50,6 +51,10 @@ pub enum Running {
     UrlAuth(urlauth::UrlAuthorisation),
     /// IDLE
     Idle(idle::Idle),
+    /// NOTIFY
+    Notify(notify::Notify),
+    /// No command: what NOTIFY asked to be told of.
+    News(notify::News),
     /// APPEND, REPLACE
     Append(Box<append::Append>),
     /// EXPUNGE, UID EXPUNGE
@@ -99,6 +104,7 @@ impl Running {
             Verb::Acl(command) => Running::Acl(acl::Acl::new(command)),
             Verb::UrlAuth(command) => Running::UrlAuth(urlauth::UrlAuthorisation::new(command)),
             Verb::Idle => Running::Idle(idle::Idle::default()),
+            Verb::Notify(notify) => Running::Notify(notify::Notify::new(notify)),
             Verb::Append(append) => Running::Append(Box::new(append::Append::new(append))),
             Verb::Expunge { uids } => Running::Expunge(expunge::Expunge::new(uids)),
             Verb::Search(search) => Running::Search(search::Search::new(search, tag.clone())),
@@ -125,6 +131,8 @@ impl Running {
             Running::Acl(command) => command.step(wake, core, cx),
             Running::UrlAuth(command) => command.step(wake, core, cx),
             Running::Idle(command) => command.step(wake, core, cx),
+            Running::Notify(command) => command.step(core, cx),
+            Running::News(news) => news.step(wake, core, cx),
             Running::Append(command) => command.step(wake, core, cx),
             Running::Expunge(command) => command.step(wake, core, cx),
             Running::Search(command) => command.step(core, cx),
@@ -149,6 +157,16 @@ impl Running {
             Running::Append(append) => append.buffered(),
             _ => 0,
         }
+    }
+
+    /// What is told between two commands.
+    pub fn news() -> Running {
+        Running::News(notify::News::default())
+    }
+
+    /// Whether it is no command, and has no completion.
+    pub fn is_news(&self) -> bool {
+        matches!(self, Running::News(_))
     }
 
     /// Whether the client wants news as they come.

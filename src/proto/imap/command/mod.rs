@@ -12,6 +12,7 @@ use crate::proto::Secret;
 
 mod mailbox;
 mod message;
+mod notify;
 mod search;
 mod sequence;
 mod sharing;
@@ -20,6 +21,7 @@ pub use mailbox::{List, ListReturn, ListSelect, Qresync, Select, StatusItem, Use
 pub use message::{
     Append, AppendPiece, Copy, Fetch, FetchItem, Partial, Replaced, Section, SectionText, Store,
 };
+pub use notify::{Events, MailboxFilter, Notify, NotifyGroup, NotifySelected};
 pub use search::{
     DayIs, PartialRange, Program, Search, SearchKey, SearchReturn, Sort, SortCriterion, SortKey, Thread,
     Threading,
@@ -118,6 +120,8 @@ pub enum Verb {
     Namespace,
     /// rfc2177
     Idle,
+    /// rfc5465
+    Notify(Notify),
     /// rfc3501#6.4.1
     Check,
     /// rfc3501#6.4.2

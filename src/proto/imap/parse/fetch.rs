@@ -65,7 +65,8 @@ fn item_or_macro(lexer: &mut Lexer, items: &mut Vec<FetchItem>) -> Parsed<()> {
     Ok(())
 }
 
-fn item(lexer: &mut Lexer, items: &mut Vec<FetchItem>) -> Parsed<()> {
+/// `fetch-att`, if it does not stand in the list already.
+pub fn item(lexer: &mut Lexer, items: &mut Vec<FetchItem>) -> Parsed<()> {
     let name = lexer.keyword();
     let item = named_item(lexer, name.as_str())?;
     if !items.contains(&item) {

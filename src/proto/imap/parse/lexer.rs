@@ -87,6 +87,13 @@ impl Lexer {
         if self.eat(octet) { Ok(()) } else { Err(Fault::Bad(reason)) }
     }
 
+    /// Whether a list follows the space here, which is then behind.
+    pub fn list_ahead(&mut self) -> bool {
+        let ahead = self.rest().starts_with(b" (");
+        self.at += usize::from(ahead);
+        ahead
+    }
+
     /// The space between two words.
     pub fn space(&mut self) -> Parsed<()> {
         if self.at == self.whole.len() {

@@ -18,6 +18,7 @@ pub(in crate::proto::imap) mod fetch;
 pub(in crate::proto::imap) mod lexer;
 mod list;
 pub(in crate::proto::imap) mod mailbox;
+mod notify;
 mod search;
 mod sequence;
 mod sharing;
@@ -74,6 +75,7 @@ fn verb(lexer: &mut Lexer) -> Parsed<Verb> {
         "STARTTLS" => Ok(Verb::StartTls),
         "NAMESPACE" => Ok(Verb::Namespace),
         "IDLE" => Ok(Verb::Idle),
+        "NOTIFY" => notify::notify(lexer),
         "CHECK" => Ok(Verb::Check),
         "CLOSE" => Ok(Verb::Close),
         "UNSELECT" => Ok(Verb::Unselect),

@@ -23,6 +23,10 @@ use crate::proto::imap::state::Enabled;
 pub struct Tell {
     /// EXPUNGE replies, which renumber.
     pub expunge: bool,
+    /// EXISTS and RECENT.
+    pub growth: bool,
+    /// FETCH replies for flags.
+    pub flags: bool,
     /// What the client switched on.
     pub enabled: Enabled,
 }
@@ -39,14 +43,20 @@ impl View {
     pub fn tell(&mut self, store: &Store, out: &mut Out, tell: Tell) -> bool {
         self.absorb(store);
         let Some(mailbox) = self.mailbox(store).filter(|_| !self.lost) else { return true };
-        self.collect(mailbox, &UidSet::new());
+        if tell.flags {
+            self.collect(mailbox, &UidSet::new());
+        }
         if tell.expunge && !self.tell_expunges(mailbox, out, tell) {
             return false;
         }
-        self.tell_growth(mailbox, out);
-        self.tell_keywords(mailbox, out);
-        if !self.tell_flags(mailbox, out, tell) {
-            return false;
+        if tell.growth {
+            self.tell_growth(mailbox, out);
+        }
+        if tell.flags {
+            self.tell_keywords(mailbox, out);
+            if !self.tell_flags(mailbox, out, tell) {
+                return false;
+            }
         }
         if tell.enabled.qresync {
             self.tell_bound(mailbox, out);

@@ -43,7 +43,7 @@ impl Open {
         let Core { view: Some(view), out, enabled, .. } = core else {
             return self.finish(self.select.read_only);
         };
-        let tell = Tell { expunge: false, enabled: *enabled };
+        let tell = Tell { expunge: false, growth: false, flags: true, enabled: *enabled };
         let told = match (&mut self.resync, view.mailbox(cx.store)) {
             (Some(resync), Some(mailbox)) => resync.step(view, mailbox, out, tell),
             _ => Told::All,

@@ -84,6 +84,25 @@ pub fn put_root(out: &mut Out, name: &str) {
     out.put(b"\r\n");
 }
 
+/// A LIST reply that nobody asked for, with the name it had before (rfc5465#5.4, #5.5).
+pub fn put_event(out: &mut Out, shown: &Shown<'_>, old: Option<&str>) {
+    out.put(b"* LIST (");
+    let returns = ListReturn { subscribed: true, ..ListReturn::default() };
+    let attributes = attributes(Word::List, shown, &returns);
+    for (index, attribute) in attributes.into_iter().flatten().enumerate() {
+        out.put(if index > 0 { b" " } else { b"" });
+        out.put(attribute.as_bytes());
+    }
+    out.put(b") \"/\" ");
+    out.mailbox(shown.name);
+    if let Some(old) = old {
+        out.put(b" (\"OLDNAME\" (");
+        out.mailbox(old);
+        out.put(b"))");
+    }
+    out.line("");
+}
+
 fn attributes(word: Word, shown: &Shown<'_>, returns: &ListReturn) -> [Option<&'static str>; 4] {
     if word == Word::Lsub {
         // rfc3501#6.3.9: \Noselect marks a name that is only above a subscribed one.

@@ -8,10 +8,14 @@ use crate::proto::Cx;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
 
+use super::notify::News;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Idle {
     announced: bool,
+    /// What NOTIFY asked for is what IDLE tells (rfc5465#4).
+    news: News,
 }
 
 impl Idle {
@@ -29,7 +33,12 @@ impl Idle {
             self.announced = true;
             core.out.line("+ idling");
         }
-        if !core.tell(cx, true) {
+        if core.watch.is_some() {
+            match self.news.step_in_idle(wake, core, cx) {
+                Step::Done(_) => {}
+                waits => return waits,
+            }
+        } else if !core.tell(cx, true) {
             return Step::Room;
         }
         if core.view.as_ref().is_some_and(|view| view.is_lost()) {

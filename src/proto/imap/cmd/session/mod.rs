@@ -3,4 +3,5 @@
 mod enable;
 pub mod idle;
 pub mod login;
+pub mod notify;
 pub mod plain;
