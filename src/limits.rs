@@ -48,6 +48,10 @@ pub const IMAP_LINE_BEFORE_LOGIN_BYTES_MAX: usize = 8_192;
 pub const IMAP_LITERAL_BYTES_MAX: usize = 1024 * 1024;
 /// Octets of all literals of one IMAP command before login.
 pub const IMAP_LITERAL_BEFORE_LOGIN_BYTES_MAX: usize = 4_096;
+/// Milliseconds after which an IMAP command that is still under way says so (rfc9585#4 asks for 10 to 15 seconds).
+pub const IMAP_PROGRESS_AFTER_MS: u64 = 10_000;
+/// Milliseconds between two such replies.
+pub const IMAP_PROGRESS_EVERY_MS: u64 = 15_000;
 /// Octets of one IMAP literal that a client may send without waiting where LITERAL- is announced (rfc7888#5).
 pub const IMAP_LITERAL_UNASKED_BYTES_MAX: u64 = 4_096;
 /// Parts of one message that CATENATE puts together (rfc4469).

@@ -11,6 +11,7 @@ use ringpost_engine::ids::{ShardId, Slot, normalise_address};
 use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 
 use super::wire::{BULK_ACCOUNTS_MAX, Line, Request};
+use crate::limits::IMAP_URL_BYTES_MAX;
 use crate::password;
 use crate::shard::admin::{AccountInfo, AdminReply, AdminRequest, MailboxInfo};
 
@@ -62,6 +63,15 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
                 AdminRequest::AccountPassword { address, password_hash },
             ))
         })),
+        Request::AccountHide { address, capabilities } => Ok(address_of(&address).and_then(|address| {
+            let request = AdminRequest::AccountHide { address: address.clone(), capabilities };
+            done(ask_owner(shards, &address, request))
+        })),
+        Request::AccountReferral { address, url } => Ok(address_of(&address).and_then(|address| {
+            let url = url.map(|url| referral(&url)).transpose()?;
+            let request = AdminRequest::AccountReferral { address: address.clone(), url };
+            done(ask_owner(shards, &address, request))
+        })),
         Request::AccountDelete { address } => Ok(address_of(&address).and_then(|address| {
             done(ask_owner(shards, &address.clone(), AdminRequest::AccountDelete { address }))
         })),
@@ -104,6 +114,16 @@ fn unexpected(reply: AdminReply) -> String {
     match reply {
         AdminReply::Refused(why) => why,
         other => format!("the shard gave an answer to another question: {other:?}"),
+    }
+}
+
+/// What can stand in a `[REFERRAL …]` code (rfc2221#5).
+fn referral(url: &str) -> Result<String, String> {
+    let clean = url.bytes().all(|octet| octet.is_ascii_graphic() && octet != b']');
+    if clean && url.starts_with("imap://") && url.len() <= IMAP_URL_BYTES_MAX {
+        Ok(url.to_owned())
+    } else {
+        Err(format!("{url:?} is no IMAP URL: give one like imap://ann@imap.example.org/"))
     }
 }
 

@@ -36,6 +36,20 @@ pub enum Request {
         /// PHC string.
         password_hash: String,
     },
+    /// Hide IMAP capabilities from an account's clients, no others.
+    AccountHide {
+        /// Address.
+        address: String,
+        /// Names.
+        capabilities: Vec<String>,
+    },
+    /// Send an account's IMAP clients elsewhere.
+    AccountReferral {
+        /// Address.
+        address: String,
+        /// Where to; none: nowhere.
+        url: Option<String>,
+    },
     /// Delete an account and its mail.
     AccountDelete {
         /// Address.

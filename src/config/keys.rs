@@ -163,6 +163,12 @@ pub const KEYS: &[Key] = &[
         comment: "Literals that IMAP clients send unasked (rfc7888): LITERAL+, or LITERAL- with 4096 octets at most.",
     },
     Key {
+        name: "imap.login_referrals",
+        kind: Kind::Switch,
+        default: "false",
+        comment: "Whether accounts with a referral are sent to its server at login (rfc2221).",
+    },
+    Key {
         name: "imap.legacy_8bit_headers",
         kind: Kind::Switch,
         default: "false",

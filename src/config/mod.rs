@@ -171,6 +171,7 @@ impl Config {
             smtp_idle_timeout_ms: self.values.number("timeouts.smtp_idle_timeout_ms"),
             imap: ImapPolicy {
                 literal_minus: self.values.text("imap.literals") == "minus",
+                login_referrals: self.values.switch("imap.login_referrals"),
                 legacy_8bit_headers: self.values.switch("imap.legacy_8bit_headers"),
             },
         }

@@ -90,6 +90,8 @@ pub struct ImapPolicy {
     /// Take APPENDed messages with 8-bit header fields from clients that enabled no UTF-8, which rfc9755#4
     /// forbids.
     pub legacy_8bit_headers: bool,
+    /// Send logins of accounts that have a referral where it says (rfc2221).
+    pub login_referrals: bool,
 }
 
 /// What a session knows of its connection.

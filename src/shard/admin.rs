@@ -28,6 +28,20 @@ pub enum AdminRequest {
         /// PHC string.
         password_hash: String,
     },
+    /// Hide IMAP capabilities from an account's clients; those hidden before are shown again.
+    AccountHide {
+        /// Address.
+        address: String,
+        /// As CAPABILITY writes them.
+        capabilities: Vec<String>,
+    },
+    /// Send an account's IMAP clients elsewhere at login, where the server's policy allows that.
+    AccountReferral {
+        /// Address.
+        address: String,
+        /// An IMAP URL; none serves them here.
+        url: Option<String>,
+    },
     /// Delete an account.
     AccountDelete {
         /// Address.

@@ -13,6 +13,7 @@ use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 
 use crate::limits::ADMIN_ENTRIES_MAX;
+use crate::proto::imap;
 use crate::shard::Shard;
 use crate::shard::admin::{AccountInfo, AdminReply, AdminRequest, Figures, MailboxInfo};
 use crate::shard::commit::Waiter;
@@ -88,6 +89,22 @@ impl Shard {
                 let appended = self
                     .account_named(&address)
                     .and_then(|id| self.admin_append(id, Change::AccountPassword { password_hash }));
+                return self.start(from, ticket, Kind::One, vec![appended]);
+            }
+            AdminRequest::AccountHide { address, capabilities } => {
+                let unknown = capabilities.iter().find(|name| !imap::may_be_hidden(name));
+                let appended = match unknown {
+                    Some(name) => Err(format!("{name} is no IMAP capability that can be hidden")),
+                    None => self
+                        .account_named(&address)
+                        .and_then(|id| self.admin_append(id, Change::AccountHide { capabilities })),
+                };
+                return self.start(from, ticket, Kind::One, vec![appended]);
+            }
+            AdminRequest::AccountReferral { address, url } => {
+                let appended = self
+                    .account_named(&address)
+                    .and_then(|id| self.admin_append(id, Change::AccountReferral { url }));
                 return self.start(from, ticket, Kind::One, vec![appended]);
             }
             AdminRequest::AccountDelete { address } => {

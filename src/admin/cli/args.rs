@@ -185,6 +185,31 @@ pub enum AccountCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Hide IMAP capabilities from an account's clients.
+    ///
+    /// For a client that breaks on an extension. The names replace those given before; without any, all is
+    /// shown again. What is hidden is not shown in CAPABILITY and cannot be enabled; sessions that are logged
+    /// in see the difference at their next CAPABILITY.
+    Hide {
+        /// The address.
+        address: String,
+        /// Names as CAPABILITY shows them, for example QRESYNC COMPRESS=DEFLATE.
+        capabilities: Vec<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Send an account's IMAP clients to another server at login.
+    ///
+    /// Takes effect only where the setting imap.login_referrals is on: after the right password the client is
+    /// refused and told the URL (rfc2221). Without a URL the account is served here again.
+    Refer {
+        /// The address.
+        address: String,
+        /// An IMAP URL, for example imap://ann@imap.example.org/.
+        url: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Delete an account with all its mail and end its sessions.
     ///
     /// Asks first on a terminal; elsewhere --yes is needed. `ringpost-log` still finds the messages in the

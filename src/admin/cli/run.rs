@@ -61,6 +61,12 @@ fn account(command: AccountCommand) -> Result<(), String> {
         }
         AccountCommand::List(common) => list(&common, &Request::AccountList),
         AccountCommand::Show { address, common } => list(&common, &Request::AccountShow { address }),
+        AccountCommand::Hide { address, capabilities, common } => {
+            change(&common, &Request::AccountHide { address, capabilities })
+        }
+        AccountCommand::Refer { address, url, common } => {
+            change(&common, &Request::AccountReferral { address, url })
+        }
         AccountCommand::Delete { address, yes, common } => {
             confirm(yes, &format!("delete {address} with all its mail"))?;
             change(&common, &Request::AccountDelete { address })

@@ -23,6 +23,8 @@ enum Shown {
     LoginDisabled,
     /// While a login would be taken.
     LoginEnabled,
+    /// Before login, where logins may be sent elsewhere (rfc2221#3).
+    Referring,
     AfterLogin,
     /// While COMPRESS would be taken.
     Uncompressed,
@@ -31,12 +33,14 @@ enum Shown {
 /// In the order in which they are shown.
 const CAPABILITIES: &[(&str, Shown)] = &[
     ("IMAP4rev1", Shown::Always),
+    ("IMAP4rev2", Shown::Always),
     ("LITERAL+", Shown::LiteralPlus),
     ("LITERAL-", Shown::LiteralMinus),
     ("SASL-IR", Shown::Always),
     ("ID", Shown::Always),
     ("ENABLE", Shown::Always),
     ("STARTTLS", Shown::BeforeTls),
+    ("LOGIN-REFERRALS", Shown::Referring),
     ("LOGINDISABLED", Shown::LoginDisabled),
     ("AUTH=PLAIN", Shown::LoginEnabled),
     ("AUTH=LOGIN", Shown::LoginEnabled),
@@ -79,6 +83,8 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("THREAD=REFERENCES", Shown::AfterLogin),
     ("THREAD=REFS", Shown::AfterLogin),
     ("I18NLEVEL=1", Shown::AfterLogin),
+    ("UNAUTHENTICATE", Shown::AfterLogin),
+    ("INPROGRESS", Shown::AfterLogin),
     ("CONDSTORE", Shown::AfterLogin),
     ("QRESYNC", Shown::AfterLogin),
     ("UIDONLY", Shown::AfterLogin),
@@ -114,14 +120,33 @@ pub fn write(text: &mut BytesMut, facts: Facts<'_>) {
             Shown::BeforeTls => !logged_in && server.tls && !peer.tls,
             Shown::LoginDisabled => !logged_in && !may_log_in,
             Shown::LoginEnabled => !logged_in && may_log_in,
+            Shown::Referring => !logged_in && server.imap.login_referrals,
             Shown::AfterLogin => logged_in,
             Shown::Uncompressed => logged_in && !compressed,
         };
-        if now && !hidden.iter().any(|hidden| hidden == name) {
+        if now && !is_hidden(name, hidden) {
             text.extend_from_slice(name.as_bytes());
             text.extend_from_slice(b" ");
         }
     }
+    if is_hidden("APPENDLIMIT", hidden) {
+        // The space behind the last name.
+        text.truncate(text.len().saturating_sub(1));
+        return;
+    }
     text.extend_from_slice(b"APPENDLIMIT=");
     reply::number(text, server.message_bytes_max as u64);
+}
+
+/// Whether the account's clients are better not told (names compare without case).
+pub fn is_hidden(name: &str, hidden: &[String]) -> bool {
+    hidden.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
+}
+
+/// Whether there is a capability of that name which may be hidden from a client.
+pub fn may_be_hidden(name: &str) -> bool {
+    let known =
+        CAPABILITIES.iter().filter(|(_, shown)| matches!(shown, Shown::AfterLogin | Shown::Uncompressed));
+    let known = known.map(|&(name, _)| name).chain(["APPENDLIMIT", "IMAP4rev2", "LITERAL+", "LITERAL-"]);
+    known.into_iter().any(|known| known.eq_ignore_ascii_case(name))
 }

@@ -14,6 +14,7 @@ pub mod command;
 pub mod framer;
 mod objectid;
 mod out;
+mod pace;
 pub mod parse;
 mod reply;
 mod session;
@@ -26,4 +27,5 @@ pub mod utf7;
 mod view;
 pub mod write;
 
+pub use capability::may_be_hidden;
 pub use session::ImapSession;

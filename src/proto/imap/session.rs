@@ -23,6 +23,7 @@ use ringpost_engine::ids::{AccountId, Lsn};
 use super::cmd::Running;
 use super::command::{Command, Verb};
 use super::framer::{Bounds, CommandFramer, Frame, Literal};
+use super::pace::{self, Pace};
 use super::parse::{self, Fault, ParseError};
 use super::reply::{Reply, Status};
 use super::state::{Core, Step, Wake};
@@ -86,6 +87,8 @@ pub struct ImapSession {
     /// Bad commands: all of them before login, those in a row after it.
     bad: u32,
     commands: u64,
+    /// When the command under way says that it is.
+    pace: Pace,
     draining: bool,
 }
 
@@ -100,6 +103,7 @@ impl ImapSession {
             tag: Bytes::new(),
             bad: 0,
             commands: 0,
+            pace: Pace::default(),
             draining: false,
         }
     }
@@ -191,6 +195,7 @@ impl ImapSession {
         // A line that an earlier command did not wait for to its end is none of this one's.
         self.lines = line_framer();
         self.core.pipelined = !input.is_empty();
+        self.pace = Pace::begin(cx.now.mono_ms);
         match self.core.way_to(table::place(&command.verb)) {
             Some(address) => self.move_to(address, Errand { verb: command.verb, wake }, rule),
             None => self.start(command.verb, wake, rule, cx),
@@ -259,6 +264,12 @@ impl ImapSession {
     }
 
     fn take_step(&mut self, running: Box<Running>, rule: Rule, step: Step, cx: &mut Cx<'_>) {
+        if matches!(step, Step::Commit(_) | Step::Warm(_) | Step::Yield)
+            && let Some(progress) = running.progress()
+            && self.pace.is_due(cx.now.mono_ms)
+        {
+            pace::put(self.core.out.text(), &self.tag, progress);
+        }
         let wait = match step {
             Step::Done(_) if running.is_news() => {
                 self.stage = Stage::Ready;
@@ -407,7 +418,7 @@ fn kept(tag: &[u8]) -> Bytes {
 
 impl Session for ImapSession {
     fn start(&mut self, cx: &mut Cx<'_>) {
-        let capabilities = self.core.capabilities(cx.server);
+        let capabilities = self.core.capabilities(cx);
         let out = &mut self.core.out;
         out.put(b"* OK [CAPABILITY ");
         out.put(&capabilities);

@@ -18,7 +18,7 @@ use super::out::Out;
 use super::reply::{self, Name, Reply};
 use super::table::Place;
 use super::view::{OutOfRange, Tell, View};
-use crate::proto::{self, Cx, Output, Peer, Server};
+use crate::proto::{self, Cx, Output, Peer};
 
 /// Why a command is called.
 #[derive(Debug)]
@@ -165,14 +165,27 @@ impl Core {
     }
 
     /// The capabilities of this moment.
-    pub fn capabilities(&self, server: &Server) -> BytesMut {
+    pub fn capabilities(&self, cx: &Cx<'_>) -> BytesMut {
+        let account = self.user.as_ref().and_then(|user| cx.store.account(user.account));
+        let facts = capability::Facts {
+            peer: &self.peer,
+            server: cx.server,
+            logged_in: self.user.is_some(),
+            compressed: self.compressed,
+            hidden: account.map_or(&[], |account| account.hidden_capabilities()),
+        };
         let mut text = BytesMut::new();
-        let (logged_in, compressed) = (self.user.is_some(), self.compressed);
-        capability::write(
-            &mut text,
-            capability::Facts { peer: &self.peer, server, logged_in, compressed, hidden: &[] },
-        );
+        capability::write(&mut text, facts);
         text
+    }
+
+    /// Forgets who was logged in and all that the client switched on (rfc8437#3, #4.1), TLS aside.
+    pub fn forget_user(&mut self) {
+        let peer = self.peer.clone();
+        let mut out = std::mem::take(&mut self.out);
+        out.spell_names_in_utf8(false);
+        let (login_failures, fetched) = (self.login_failures, self.fetched);
+        *self = Core { out, login_failures, fetched, ..Core::new(peer) };
     }
 
     /// The id of the account that [`Core::account`] shows.

@@ -100,6 +100,7 @@ pub fn of(verb: &Verb) -> Rule {
         Verb::Noop => rule("NOOP", States::ANY),
         Verb::Logout => rule("LOGOUT", States::ANY),
         Verb::Id(_) => rule("ID", States::ANY),
+        Verb::Unauthenticate => rule("UNAUTHENTICATE", States::LOGGED_IN),
         Verb::StartTls => rule("STARTTLS", States::NOT_AUTHENTICATED),
         Verb::Compress => rule("COMPRESS", States::LOGGED_IN),
         Verb::Authenticate(_) => rule("AUTHENTICATE", States::NOT_AUTHENTICATED),

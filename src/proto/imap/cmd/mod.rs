@@ -8,6 +8,7 @@
 use bytes::Bytes;
 
 use super::command::Verb;
+use super::pace::Progress;
 use super::state::{Core, Step, Wake};
 use crate::proto::Cx;
 
@@ -83,6 +84,7 @@ impl Running {
             Verb::Id(_) => Running::Plain(plain::Plain::Id),
             Verb::Enable(names) => Running::Plain(plain::Plain::Enable(names)),
             Verb::Namespace => Running::Plain(plain::Plain::Namespace),
+            Verb::Unauthenticate => Running::Plain(plain::Plain::Unauthenticate),
             Verb::StartTls => Running::Plain(plain::Plain::StartTls),
             Verb::Compress => Running::Plain(plain::Plain::Compress),
             Verb::Authenticate(authenticate) => Running::Login(login::Login::authenticate(authenticate)),
@@ -141,6 +143,14 @@ impl Running {
             Running::Fetch(command) => command.step(wake, core, cx),
             Running::Store(command) => command.step(wake, core, cx),
             Running::Copy(command) => command.step(wake, core, cx),
+        }
+    }
+
+    /// How far it is, for a client that waits long; none where it is in the middle of a reply.
+    pub fn progress(&self) -> Option<Progress> {
+        match self {
+            Running::Fetch(command) => command.progress(),
+            _ => Some(Progress::default()),
         }
     }
 

@@ -47,6 +47,8 @@ pub enum Verb {
     Noop,
     /// rfc3501#6.1.3
     Logout,
+    /// rfc8437#3
+    Unauthenticate,
     /// rfc2971: field and value pairs; none for `NIL`.
     Id(Vec<(Bytes, Option<Bytes>)>),
     /// rfc3501#6.2.1

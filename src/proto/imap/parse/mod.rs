@@ -73,6 +73,7 @@ fn verb(lexer: &mut Lexer) -> Parsed<Verb> {
         "NOOP" => Ok(Verb::Noop),
         "LOGOUT" => Ok(Verb::Logout),
         "STARTTLS" => Ok(Verb::StartTls),
+        "UNAUTHENTICATE" => Ok(Verb::Unauthenticate),
         "NAMESPACE" => Ok(Verb::Namespace),
         "IDLE" => Ok(Verb::Idle),
         "NOTIFY" => notify::notify(lexer),

@@ -34,6 +34,10 @@ pub struct Lab {
     pub store: Store,
     disk: FakeDisk,
     pub server: Server,
+    /// The time that sessions are told.
+    pub now: Now,
+    /// How much of it passes at each call of a session.
+    pub call_ms: u64,
     pub clients: Vec<Client>,
     pub crowded: bool,
     /// Nothing becomes durable while this is set.
@@ -77,6 +81,8 @@ impl Lab {
             server: server(),
             clients: Vec::new(),
             crowded: false,
+            now: NOW,
+            call_ms: 0,
             disk_held: false,
             room: OUTPUT_BYTES_MAX,
             stalled: None,
@@ -181,7 +187,9 @@ impl Lab {
     /// Calls one session for something the lab does not do by itself.
     pub fn call(&mut self, who: usize, f: impl FnOnce(&mut ImapSession, &mut Input, &mut Cx<'_>)) {
         let client = &mut self.clients[who];
-        let mut cx = Cx { store: &mut self.store, now: NOW, server: &self.server, crowded: self.crowded };
+        self.now.mono_ms += self.call_ms;
+        let (now, crowded) = (self.now, self.crowded);
+        let mut cx = Cx { store: &mut self.store, now, server: &self.server, crowded };
         f(&mut client.session, &mut client.input, &mut cx);
         self.settle();
     }
@@ -205,7 +213,9 @@ impl Lab {
 
     fn quiet_call(&mut self, who: usize, f: impl FnOnce(&mut ImapSession, &mut Input, &mut Cx<'_>)) {
         let client = &mut self.clients[who];
-        let mut cx = Cx { store: &mut self.store, now: NOW, server: &self.server, crowded: self.crowded };
+        self.now.mono_ms += self.call_ms;
+        let (now, crowded) = (self.now, self.crowded);
+        let mut cx = Cx { store: &mut self.store, now, server: &self.server, crowded };
         f(&mut client.session, &mut client.input, &mut cx);
     }
 

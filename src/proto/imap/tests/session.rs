@@ -2,12 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ringpost_engine::change::Change;
 use ringpost_engine::limits::ADDRESS_BYTES_MAX;
 
 use super::lab::Lab;
 use crate::limits::{
     BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, IMAP_LINE_BEFORE_LOGIN_BYTES_MAX,
-    LOGIN_FAILURES_MAX, PASSWORD_BYTES_MAX,
+    IMAP_PROGRESS_AFTER_MS, LOGIN_FAILURES_MAX, PASSWORD_BYTES_MAX,
 };
 use crate::proto::{Patience, Session};
 
@@ -222,4 +223,53 @@ fn a_command_before_login_has_room_for_the_longest_login_and_leaves_nothing_behi
     assert!(lab.say(0, "d LOGIN a@x secret").starts_with("d OK"));
     let told = lab.say(0, &format!("e FOO {}", "x".repeat(IMAP_LINE_BEFORE_LOGIN_BYTES_MAX)));
     assert_eq!(told, "e BAD Unknown command\r\n");
+}
+
+#[test]
+fn a_command_that_takes_long_says_that_it_is_under_way_between_two_replies() {
+    let mut lab = Lab::with_messages(2);
+    assert!(!lab.say(0, "e FETCH 1 BODY[HEADER.FIELDS (SUBJECT)]").contains("INPROGRESS"), "no time passes");
+    lab.call_ms = 2 * IMAP_PROGRESS_AFTER_MS;
+    let told = lab.say(0, "f FETCH 2 BODY[HEADER.FIELDS (SUBJECT)]");
+    // rfc9585#4: `\Seen` has been stored by then, no message is written yet.
+    assert!(told.starts_with("* OK [INPROGRESS (\"f\" 0 NIL)] Still at it\r\n* 2 FETCH (FLAGS"), "{told}");
+    assert!(told.ends_with("\r\nf OK FETCH completed\r\n"), "{told}");
+}
+
+#[test]
+fn an_account_hides_what_its_clients_break_on() {
+    let mut lab = Lab::new();
+    let hidden = ["condstore", "UTF8=ACCEPT", "APPENDLIMIT"].map(str::to_owned).to_vec();
+    lab.change(Change::AccountHide { capabilities: hidden });
+    let greeting = lab.connect(true);
+    assert!(greeting.contains("APPENDLIMIT="), "nobody is known yet: {greeting}");
+    let told = lab.say(0, "l LOGIN a@x secret");
+    assert!(!told.contains("CONDSTORE") && !told.contains("UTF8") && !told.contains("APPENDLIMIT"), "{told}");
+    assert!(
+        told.contains("MULTIAPPEND") && told.contains("] Logged in\r\n") && !told.contains(" ]"),
+        "{told}"
+    );
+    let told = lab.say(0, "e ENABLE CONDSTORE IMAP4rev2");
+    assert_eq!(told, "* ENABLED IMAP4rev2\r\ne OK ENABLE completed\r\n");
+    let names = ["condstore", "imap4rev2", "appendlimit", "compress=deflate"];
+    assert!(names.iter().all(|name| crate::proto::imap::may_be_hidden(name)));
+    assert!(!["IMAP4rev1", "AUTH=PLAIN", "X", ""].iter().any(|name| crate::proto::imap::may_be_hidden(name)));
+}
+
+#[test]
+fn a_referred_account_is_served_elsewhere_where_that_is_switched_on() {
+    let mut lab = Lab::new();
+    lab.change(Change::AccountReferral { url: Some("imap://a@two.x/".to_owned()) });
+    lab.connect(true);
+    assert!(lab.say(0, "a LOGIN a@x secret").ends_with("] Logged in\r\n"), "off unless asked for");
+    lab.server.imap.login_referrals = true;
+    lab.connect(true);
+    // rfc2221#4.1
+    assert_eq!(
+        lab.say(1, "b LOGIN a@x secret"),
+        "b NO [REFERRAL imap://a@two.x/] This account is served elsewhere\r\n"
+    );
+    // Who does not know the password learns nothing.
+    assert_eq!(lab.say(1, "c LOGIN a@x wrong"), "c NO [AUTHENTICATIONFAILED] Authentication failed\r\n");
+    assert!(lab.say(1, "d CAPABILITY").contains(" LOGIN-REFERRALS "));
 }

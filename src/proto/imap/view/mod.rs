@@ -64,6 +64,9 @@ pub struct View {
     keywords_told: usize,
     /// What the last search kept, for `$` (rfc5182#2.1). It goes with the selection.
     saved: UidSet,
+    /// The client speaks IMAP4rev2: it knows no `\Recent` and wants a UID in every FETCH reply that it did not
+    /// ask for (rfc9051#E, items 12 and 21).
+    rev2: bool,
     /// The numbering cannot be kept any more.
     lost: bool,
 }
@@ -98,6 +101,7 @@ impl View {
             recent_told: 0,
             keywords_told: mailbox.keywords().len(),
             saved: UidSet::new(),
+            rev2: false,
             lost: false,
         };
         view.recent_told = view.recent_count(mailbox);
@@ -281,9 +285,14 @@ impl View {
         uids.ranges().iter().any(|&(first, last)| self.gone.any_in(first, last))
     }
 
+    /// From now on the client is one of IMAP4rev2.
+    pub fn speak_rev2(&mut self) {
+        self.rev2 = true;
+    }
+
     /// Whether a message is `\Recent` to this session.
     pub fn is_recent(&self, uid: Uid) -> bool {
-        self.recent.contains(uid)
+        !self.rev2 && self.recent.contains(uid)
     }
 
     /// How many numbered messages are `\Recent`.

@@ -154,7 +154,7 @@ impl View {
         }
         reply::untagged_number(out.text(), u64::from(exists), "EXISTS");
         let recent = self.recent_count(mailbox);
-        if recent != self.recent_told {
+        if recent != self.recent_told && !self.rev2 {
             reply::untagged_number(out.text(), recent as u64, "RECENT");
             self.recent_told = recent;
         }
@@ -217,12 +217,15 @@ impl View {
         reply::fetch_begin(out.text(), name);
         out.put(b"FLAGS ");
         reply::flags(out.text(), message.flags, self.is_recent(message.uid), mailbox.keywords());
-        if tell.enabled.condstore {
-            // rfc7162#3.2.4: a UID beside every MODSEQ lets a client that missed an EXPUNGE find its way.
+        if tell.enabled.condstore || tell.enabled.rev2 {
+            // rfc7162#3.2.4: a UID beside every MODSEQ lets a client that missed an EXPUNGE find its way;
+            // rfc9051#E, item 21.
             if let Name::Number(_) = name {
                 out.put(b" UID ");
                 reply::number(out.text(), u64::from(message.uid.0));
             }
+        }
+        if tell.enabled.condstore {
             out.put(b" ");
             reply::modseq(out.text(), message.modseq);
         }

@@ -21,6 +21,7 @@ use crate::limits::{IMAP_WARM_HEADER_BYTES, IMAP_WARM_MESSAGES_MAX, STEP_MESSAGE
 use crate::proto::Cx;
 use crate::proto::imap::command;
 use crate::proto::imap::out::Out;
+use crate::proto::imap::pace::Progress;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
 use crate::proto::imap::view::{Earlier, Told};
@@ -56,10 +57,12 @@ pub struct Fetch {
     damaged: bool,
     /// What has to be told first: VANISHED (EARLIER).
     earlier: Option<Earlier>,
+    /// Messages whose reply is begun.
+    written: u64,
 }
 
 /// How writing went on.
-enum Progress {
+enum Written {
     /// All messages are written.
     End,
     /// The next window has to be prepared.
@@ -98,7 +101,14 @@ impl Fetch {
             sending: None,
             damaged: false,
             earlier: None,
+            written: 0,
         }
+    }
+
+    /// How many messages are written; none inside the reply of one.
+    pub fn progress(&self) -> Option<Progress> {
+        let progress = Progress { done: Some(self.written), goal: None };
+        self.sending.is_none().then_some(progress)
     }
 
     /// Goes on.
@@ -134,9 +144,9 @@ impl Fetch {
                 return Ok(step);
             }
             match self.write(core, cx)? {
-                Progress::Window => {}
-                Progress::End => return Ok(self.finish(core)),
-                Progress::Stopped(step) => return Ok(step),
+                Written::Window => {}
+                Written::End => return Ok(self.finish(core)),
+                Written::Stopped(step) => return Ok(step),
             }
         }
     }
@@ -238,23 +248,23 @@ impl Fetch {
     }
 
     /// Writes messages of the prepared window.
-    fn write(&mut self, core: &mut Core, cx: &Cx<'_>) -> Result<Progress, Reply> {
+    fn write(&mut self, core: &mut Core, cx: &Cx<'_>) -> Result<Written, Reply> {
         core.selected(cx)?;
-        let Core { view: Some(view), out, enabled, fetched, .. } = core else { return Ok(Progress::End) };
-        let Some(mailbox) = view.mailbox(cx.store) else { return Ok(Progress::End) };
+        let Core { view: Some(view), out, enabled, fetched, .. } = core else { return Ok(Written::End) };
+        let Some(mailbox) = view.mailbox(cx.store) else { return Ok(Written::End) };
         view.tell_keywords(mailbox, out);
         for (count, (number, message)) in view.walk(mailbox, &self.uids, self.next).enumerate() {
             let marked = !self.plan.marks_seen || message.uid < self.marked;
             let warmed = !self.plan.needs_summary || message.uid < self.warmed;
             if !marked || !warmed {
                 self.next = message.uid;
-                return Ok(Progress::Window);
+                return Ok(Written::Window);
             }
             if !out.has_room() {
-                return Ok(Progress::Stopped(Step::Room));
+                return Ok(Written::Stopped(Step::Room));
             }
             if count == STEP_MESSAGES_MAX {
-                return Ok(Progress::Stopped(Step::Yield));
+                return Ok(Written::Stopped(Step::Yield));
             }
             let stored = match self.plan.needs_summary {
                 true => Stored::find(message.body, cx.store),
@@ -264,7 +274,7 @@ impl Fetch {
                 && let Some(extent) = stored.as_ref().and_then(|stored| stored.cold_header(&self.plan))
             {
                 self.warmed_alone = message.uid;
-                return Ok(Progress::Stopped(Step::Warm(vec![extent])));
+                return Ok(Written::Stopped(Step::Warm(vec![extent])));
             }
             self.next = Uid(message.uid.0.saturating_add(1));
             if self.plan.needs_summary && stored.is_none() {
@@ -272,6 +282,7 @@ impl Fetch {
                 continue;
             }
             *fetched += 1;
+            self.written += 1;
             let seen_now = self.newly_seen.contains(message.uid);
             let facts = write::Facts {
                 name: enabled.name(number, message.uid),
@@ -293,11 +304,11 @@ impl Fetch {
                 Ok(damaged) => self.damaged |= damaged,
                 Err(step) => {
                     self.sending = Some(sending);
-                    return Ok(Progress::Stopped(step));
+                    return Ok(Written::Stopped(step));
                 }
             }
         }
-        Ok(Progress::End)
+        Ok(Written::End)
     }
 
     /// Goes on with the message whose reply is begun. Where it has to stop; none when nothing is left of it.

@@ -68,6 +68,13 @@ impl Edit {
     }
 
     fn begin(&self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+        if core.enabled.utf8_names()
+            && let Edit::Create { name, .. } | Edit::Rename { to: name, .. } = self
+            && !unicode_normalization::is_nfc(name)
+        {
+            // rfc9051#5.1: no name is made that is not Net-Unicode.
+            return Err(Reply::no("[CANNOT] The name is not in Unicode's normalisation form C"));
+        }
         let (account, change) = match self {
             Edit::Create { name, special_use } => create(name, *special_use, core, cx)?,
             Edit::Delete { name } => delete(&access::find(name, core, cx)?)?,

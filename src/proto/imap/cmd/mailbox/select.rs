@@ -8,10 +8,12 @@ use ringpost_engine::change::{Change, Rights};
 use ringpost_engine::ids::Uid;
 use ringpost_engine::index::MailboxRef;
 
+use super::show::{self, Shown, Word};
+use super::status;
 use crate::proto::Cx;
 use crate::proto::imap::access;
 use crate::proto::imap::cmd::message::expunge::{Sweep, Swept, everything};
-use crate::proto::imap::command;
+use crate::proto::imap::command::{self, ListReturn};
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Reply};
 use crate::proto::imap::state::{Core, Enabled, Step};
@@ -73,9 +75,25 @@ impl Open {
         // rfc4314#5.2
         let writable = access::WRITABLE.iter().any(|&right| target.rights.contains(right));
         let read_only = select.read_only || !writable;
-        let view =
+        let mut view =
             View::open(target.account.id(), mailbox, read_only).permit(access::permitted_bits(target.rights));
         show(&view, mailbox, core.enabled, &mut core.out);
+        if core.enabled.rev2 {
+            view.speak_rev2();
+            // rfc9051#6.3.2
+            let shown = Shown {
+                name: &select.mailbox,
+                mailbox: Some(mailbox),
+                children: target.account.has_children(mailbox.name()),
+                subscribed: false,
+                below: false,
+                itself: true,
+                rights: target.rights,
+                own: target.is_own(core),
+            };
+            let facts = status::Facts { account: target.account.id(), append_limit: cx.server.message_bytes_max };
+            show::put(&mut core.out, Word::List, &shown, &ListReturn::default(), facts);
+        }
         let remembered = select.qresync.as_ref();
         // rfc7162#3.2.5: what was known of another mailbox of that name says nothing.
         let remembered = remembered.filter(|known| known.uid_validity == mailbox.uid_validity());
@@ -101,10 +119,13 @@ impl Open {
     }
 }
 
+/// The figures. IMAP4rev2 has no RECENT and no UNSEEN (rfc9051#E, items 11 and 12).
 fn show(view: &View, mailbox: MailboxRef<'_>, enabled: Enabled, out: &mut Out) {
     view.put_flag_lists(mailbox, out);
     reply::untagged_number(out.text(), u64::from(view.exists(mailbox)), "EXISTS");
-    reply::untagged_number(out.text(), view.recent_count(mailbox) as u64, "RECENT");
+    if !enabled.rev2 {
+        reply::untagged_number(out.text(), view.recent_count(mailbox) as u64, "RECENT");
+    }
     let mut code = |name: &str, value: u64, words: &str| {
         out.put(b"* OK [");
         out.put(name.as_bytes());
@@ -114,7 +135,8 @@ fn show(view: &View, mailbox: MailboxRef<'_>, enabled: Enabled, out: &mut Out) {
         out.line(words);
     };
     // It is a number, which means nothing to a client without them (rfc9586#3).
-    if let Some(place) = mailbox.first_unseen().filter(|_| !enabled.uidonly) {
+    let numbered = !enabled.uidonly && !enabled.rev2;
+    if let Some(place) = mailbox.first_unseen().filter(|_| numbered) {
         code("UNSEEN", place as u64 + 1, "First unseen message");
     }
     code("UIDVALIDITY", u64::from(mailbox.uid_validity()), "UIDs are valid");

@@ -135,8 +135,13 @@ fn finish(candidate: Option<User>, good: Option<bool>, core: &mut Core, cx: &Cx<
             .is_some_and(|account| account.services().allows(Services::IMAP))
     });
     let Some(user) = allowed else { return fail(core) };
+    let referral = cx.store.account(user.account).and_then(|account| account.referral());
+    if let Some(url) = referral.filter(|_| cx.server.imap.login_referrals) {
+        // rfc2221#4.1; only who knows the password learns where the account is.
+        return Reply::no(format!("[REFERRAL {url}] This account is served elsewhere")).into();
+    }
     core.here.clone_from(&user.address);
     core.user = Some(user);
-    let capabilities = core.capabilities(cx.server);
+    let capabilities = core.capabilities(cx);
     Reply::ok(format!("[CAPABILITY {}] Logged in", String::from_utf8_lossy(&capabilities))).into()
 }

@@ -22,6 +22,8 @@ pub enum Plain {
     Id,
     /// rfc5161#3.1
     Enable(Vec<String>),
+    /// rfc8437#3
+    Unauthenticate,
     /// rfc2342#5
     Namespace,
     /// rfc3501#6.2.1
@@ -36,7 +38,7 @@ impl Plain {
         match self {
             Plain::Capability => {
                 core.out.put(b"* CAPABILITY ");
-                core.out.put(&core.capabilities(cx.server));
+                core.out.put(&core.capabilities(cx));
                 core.out.line("");
                 Reply::done().into()
             }
@@ -58,6 +60,7 @@ impl Plain {
             }
             Plain::StartTls => starttls(core, cx),
             Plain::Compress => compress(core),
+            Plain::Unauthenticate => unauthenticate(core),
         }
     }
 }
@@ -73,6 +76,15 @@ fn compress(core: &mut Core) -> Step {
     }
     core.compressed = true;
     Step::Then(Reply::ok("DEFLATE active"), Output::StartCompression)
+}
+
+/// UNAUTHENTICATE (rfc8437#3): whoever logs in next finds the connection as it was before anybody did.
+fn unauthenticate(core: &mut Core) -> Step {
+    let compressed = core.compressed;
+    core.forget_user();
+    let reply = Reply::done();
+    // rfc8437#4.1: the layer ends behind the completion.
+    if compressed { Step::Then(reply, Output::StopCompression) } else { reply.into() }
 }
 
 /// STARTTLS (rfc3501#6.2.1): what is said before the handshake.
