@@ -7,7 +7,8 @@ cargo build --release --quiet --package ringpost-bench
 programs=${CARGO_TARGET_DIR:-target}/release
 results=bench/results
 mkdir -p "$results"
-work=$(mktemp -d -p "${RINGPOST_BENCH_FOLDER:-.}" .bench.XXXXXX)
+mkdir -p "$programs"
+work=$(mktemp -d -p "${RINGPOST_BENCH_FOLDER:-$programs}" bench.XXXXXX)
 server=
 
 pin() { # pin CORE COMMAND…: becomes the command, on that core if there is one

@@ -149,7 +149,7 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::survey::corpus::{MISSING_WORD, SUBJECT_WORD, TEXT_WORD};
+    use crate::survey::corpus::{SUBJECT_WORD, TEXT_WORD};
 
     fn count(counted: Counted, lines: &[&str]) -> u64 {
         let mut counter = Counter::new(counted);
@@ -173,6 +173,6 @@ mod tests {
         let asked = |index: usize| SEARCH[index].command;
         assert_eq!(asked(0), format!("SEARCH SUBJECT {SUBJECT_WORD}"));
         assert_eq!(asked(1), format!("SEARCH TEXT {TEXT_WORD}"));
-        assert_eq!(asked(2), format!("SEARCH TEXT {MISSING_WORD}"));
+        assert_eq!(asked(2), "SEARCH TEXT xylophonist");
     }
 }
