@@ -106,6 +106,8 @@ pub const IMAP_GATHER_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const IMAP_SORT_CRITERIA_MAX: usize = 32;
 /// Messages, and ids that stand for messages which are not there, that one THREAD may connect: about 200 MiB.
 pub const IMAP_THREAD_NODES_MAX: usize = 4_000_000;
+/// Filters within filters of one search; more than the 3 that rfc5466#3.1 asks for, and no loop gets further.
+pub const IMAP_FILTER_DEPTH_MAX: usize = 8;
 /// Ranges of a search's result that an IMAP session keeps for `$`: 512 KiB.
 pub const IMAP_SAVED_RANGES_MAX: usize = 65_536;
 /// Ranges of UIDs in one untagged reply that lists them; more go into further replies.

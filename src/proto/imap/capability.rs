@@ -76,6 +76,7 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("REPLACE", Shown::AfterLogin),
     ("URL-PARTIAL", Shown::AfterLogin),
     ("UTF8=ACCEPT", Shown::AfterLogin),
+    ("MULTISEARCH", Shown::AfterLogin),
     ("SORT", Shown::AfterLogin),
     ("SORT=DISPLAY", Shown::AfterLogin),
     ("ESORT", Shown::AfterLogin),

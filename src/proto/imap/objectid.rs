@@ -12,9 +12,21 @@ pub fn email(id: &[u8]) -> Option<BodyId> {
     number(id, b'M', 10).map(BodyId)
 }
 
-/// What a `THREADID` means (rfc8474#5.2): the root of the thread as its messages know it.
-pub fn thread(id: &[u8]) -> Option<MessageIdHash> {
-    number(id, b'T', 16)
+/// What a `THREADID` means (rfc8474#5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadId {
+    /// The root of the thread as its messages know it.
+    Root(MessageIdHash),
+    /// The thread of a message that names none.
+    Own(BodyId),
+}
+
+/// Reads a `THREADID`.
+pub fn thread(id: &[u8]) -> Option<ThreadId> {
+    match id.strip_prefix(b"T-") {
+        Some(_) => number(&id[1..], b'-', 10).map(|body| ThreadId::Own(BodyId(body))),
+        None => number(id, b'T', 16).filter(|&root| root != 0).map(ThreadId::Root),
+    }
 }
 
 fn number(id: &[u8], kind: u8, radix: u32) -> Option<u64> {
@@ -30,8 +42,9 @@ mod tests {
     #[test]
     fn ids_of_this_server_are_read() {
         assert_eq!(email(b"M170"), Some(BodyId(170)));
-        assert_eq!(thread(b"T00000000000000ab"), Some(171));
-        assert_eq!(thread(b"Tffffffffffffffff"), Some(u64::MAX));
+        assert_eq!(thread(b"T00000000000000ab"), Some(ThreadId::Root(171)));
+        assert_eq!(thread(b"T-170"), Some(ThreadId::Own(BodyId(170))));
+        assert_eq!((thread(b"T0"), thread(b"T-a"), thread(b"M1")), (None, None, None));
         for bad in [&b""[..], b"M", b"T1", b"Ma", b"M+1", b"m1", b"M99999999999999999999", b"M\xff"] {
             assert_eq!(email(bad), None, "{bad:?}");
         }

@@ -146,6 +146,7 @@ pub fn of(verb: &Verb) -> Rule {
         Verb::Search(search) => looking(search.uid, &search.program, "SEARCH", "UID SEARCH"),
         Verb::Sort(sort) => looking(sort.uid, &sort.program, "SORT", "UID SORT"),
         Verb::Thread(thread) => looking(thread.uid, &thread.program, "THREAD", "UID THREAD"),
+        Verb::MultiSearch(_) => Rule { numbers_stand: true, ..rule("ESEARCH", States::LOGGED_IN) },
         Verb::Fetch(fetch) => numbered(fetch.uid, "FETCH", "UID FETCH"),
         Verb::Store(store) => numbered(store.uid, "STORE", "UID STORE"),
         // rfc2180#4.4: the one numbered command after which the client waits, so EXPUNGE may follow.

@@ -62,6 +62,8 @@ pub enum Running {
     Expunge(expunge::Expunge),
     /// SEARCH
     Search(search::Search),
+    /// ESEARCH
+    MultiSearch(search::multi::MultiSearch),
     /// SORT
     Sort(search::sort::Sort),
     /// THREAD
@@ -110,6 +112,9 @@ impl Running {
             Verb::Append(append) => Running::Append(Box::new(append::Append::new(append))),
             Verb::Expunge { uids } => Running::Expunge(expunge::Expunge::new(uids)),
             Verb::Search(search) => Running::Search(search::Search::new(search, tag.clone())),
+            Verb::MultiSearch(search) => {
+                Running::MultiSearch(search::multi::MultiSearch::new(search, tag.clone()))
+            }
             Verb::Sort(sort) => Running::Sort(search::sort::Sort::new(sort, tag.clone())),
             Verb::Thread(thread) => Running::Thread(search::thread::Thread::new(thread)),
             Verb::Fetch(fetch) => Running::Fetch(fetch::Fetch::new(fetch)),
@@ -138,6 +143,7 @@ impl Running {
             Running::Append(command) => command.step(wake, core, cx),
             Running::Expunge(command) => command.step(wake, core, cx),
             Running::Search(command) => command.step(core, cx),
+            Running::MultiSearch(command) => command.step(core, cx),
             Running::Sort(command) => command.step(core, cx),
             Running::Thread(command) => command.step(core, cx),
             Running::Fetch(command) => command.step(wake, core, cx),

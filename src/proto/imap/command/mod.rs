@@ -23,8 +23,8 @@ pub use message::{
 };
 pub use notify::{Events, MailboxFilter, Notify, NotifyGroup, NotifySelected};
 pub use search::{
-    DayIs, PartialRange, Program, Search, SearchKey, SearchReturn, Sort, SortCriterion, SortKey, Thread,
-    Threading,
+    DayIs, MultiSearch, PartialRange, Program, Search, SearchKey, SearchReturn, Sort, SortCriterion, SortKey,
+    Source, Thread, Threading,
 };
 pub use sequence::{Bound, SequenceSet};
 pub use sharing::{AclCommand, Depth, MetadataCommand, QuotaCommand, RightsChange, UrlCommand};
@@ -139,6 +139,8 @@ pub enum Verb {
     },
     /// rfc3501#6.4.4
     Search(Search),
+    /// rfc7377
+    MultiSearch(MultiSearch),
     /// rfc5256#3 SORT
     Sort(Sort),
     /// rfc5256#3 THREAD

@@ -90,6 +90,36 @@ pub enum Threading {
     Refs,
 }
 
+/// ESEARCH (rfc7377#2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MultiSearch {
+    /// Where to look; never empty.
+    pub sources: Vec<Source>,
+    /// `RETURN (…)`; none means ALL.
+    pub returns: Option<SearchReturn>,
+    /// What to look for.
+    pub program: Program,
+}
+
+/// Mailboxes to search (rfc7377#2.2, rfc5465#6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The selected one.
+    Selected,
+    /// Where mail is delivered.
+    Inboxes,
+    /// All of the user's own.
+    Personal,
+    /// Those subscribed.
+    Subscribed,
+    /// These and all below them.
+    Subtree(Vec<String>),
+    /// These and those one level below them.
+    SubtreeOne(Vec<String>),
+    /// These.
+    Mailboxes(Vec<String>),
+}
+
 /// What to look for, and how it is written (rfc4466#6 `search-program`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
@@ -225,6 +255,8 @@ pub enum SearchKey {
     EmailId(Bytes),
     /// `THREADID` (rfc8474#5.2)
     ThreadId(Bytes),
+    /// `FILTER`: the keys stored under this name (rfc5466#3.1).
+    Filter(String),
     /// `FUZZY` before another key (rfc6203#3).
     Fuzzy(Box<SearchKey>),
     /// `MODSEQ n`, with or without an entry name (rfc7162#3.1.5): this mod-sequence or a later one.

@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use crate::proto::imap::command::{Command, Verb};
+use crate::proto::imap::command::{Command, SearchKey, Verb};
 use crate::proto::imap::framer;
 
 mod append;
@@ -64,6 +64,13 @@ pub fn command(frame: &Bytes, utf8: bool) -> Result<Command, ParseError> {
     }
 }
 
+/// Search keys that stand alone, as FILTERS stores them (rfc5466#4 `search-criteria`).
+pub fn search_keys(text: Bytes) -> Parsed<SearchKey> {
+    let mut lexer = Lexer::new(text);
+    let key = search::keys(&mut lexer)?;
+    lexer.end().map(|()| key)
+}
+
 /// The command's name and arguments.
 fn verb(lexer: &mut Lexer) -> Parsed<Verb> {
     lexer.space()?;
@@ -112,6 +119,7 @@ fn verb(lexer: &mut Lexer) -> Parsed<Verb> {
         "URLFETCH" => sharing::fetch_urls(lexer),
         "EXPUNGE" => Ok(Verb::Expunge { uids: None }),
         "SEARCH" => search::search(lexer, false),
+        "ESEARCH" => search::esearch(lexer),
         "SORT" => search::sort(lexer, false),
         "THREAD" => search::thread(lexer, false),
         "FETCH" => fetch::fetch(lexer, false),
@@ -131,6 +139,7 @@ fn uid(lexer: &mut Lexer) -> Parsed<Verb> {
         "EXPUNGE" => store::uid_expunge(lexer),
         "REPLACE" => append::replace(lexer, true),
         "SEARCH" => search::search(lexer, true),
+        "ESEARCH" => search::esearch(lexer),
         "SORT" => search::sort(lexer, true),
         "THREAD" => search::thread(lexer, true),
         "FETCH" => fetch::fetch(lexer, true),

@@ -97,3 +97,31 @@ fn only_what_the_index_leaves_open_is_looked_at() {
     assert_eq!(found(&mut lab, "FROM nobody BODY hello"), "");
     assert_eq!(lab.clients[0].asked.iter().filter(|&&asked| asked == "warm").count(), 1, "headers only");
 }
+
+#[test]
+fn filters_stand_for_their_keys() {
+    let mut lab = lab();
+    let long = "OR FILTER a FILTER b";
+    let entries = [
+        ("/private/filters/values/on-the-road", "OR SMALLER 70 FROM \"ann\""),
+        ("/shared/filters/values/on-the-road", "ALL"),
+        ("/shared/filters/values/gr", "SUBJECT {4}\r\ngr\u{fc}"),
+        ("/private/filters/values/both", "FILTER on-the-road NOT FILTER gr"),
+        ("/private/filters/values/broken", "OR SMALLER"),
+        ("/private/filters/values/loop", "FILTER loop"),
+        ("/private/filters/values/a", long),
+        ("/private/filters/values/b", long),
+    ];
+    let entries = entries.map(|(name, value)| (name.to_owned(), Some(bytes::Bytes::from(value)))).to_vec();
+    lab.change(ringpost_engine::change::Change::Metadata { mailbox: None, entries });
+    assert_eq!(found(&mut lab, "FILTER On-The-Road"), "1 2", "rfc5466#3.1: the private one");
+    assert_eq!(found(&mut lab, "UID 2:3 FILTER on-the-road SINCE \"3-Dec-2002\""), "2");
+    assert_eq!(found(&mut lab, "FILTER both"), "2");
+    for name in ["none", "broken", "loop", "a"] {
+        let told = lab.say(0, &format!("f SEARCH FILTER {name}"));
+        assert!(told.starts_with("f NO [UNDEFINED-FILTER ") || told.starts_with("f NO [LIMIT]"), "{told}");
+    }
+    let told = lab.say(0, "f SEARCH CHARSET ISO-8859-1 FILTER on-the-road");
+    assert!(told.starts_with("f BAD [BADCHARSET "), "{told}");
+    assert!(lab.say(0, "f SEARCH FILTER a/b").starts_with("f BAD"));
+}

@@ -23,6 +23,7 @@ mod gather;
 mod hunt;
 mod key;
 mod list;
+pub mod multi;
 mod reading;
 mod results;
 pub mod sort;
@@ -53,7 +54,7 @@ impl Search {
     /// A SEARCH that has not begun.
     pub fn new(command: command::Search, tag: Bytes) -> Search {
         let (uid, returns) = (command.uid, command.returns);
-        let form = Form { tag, uid, returns, basic: "SEARCH", modseq: false, correlator: String::new() };
+        let form = Form { tag, uid, returns, basic: "SEARCH", modseq: false, correlator: Bytes::new() };
         Search { command, form, stage: Stage::Begin, results: Results::default() }
     }
 
@@ -104,8 +105,11 @@ impl Search {
             // rfc9051#6.4.4: SEARCH is answered by ESEARCH, as if RETURN (ALL) stood there.
             self.form.returns = Some(SearchReturn { all: true, ..SearchReturn::default() });
         }
+        if core.enabled.utf8 && self.command.program.charset.is_some() {
+            return Err(no_charset());
+        }
         let (view, mailbox) = core.selected(cx)?;
-        let mut query = Query::new(&self.command.program, Ground { view, mailbox, now: cx.now })?;
+        let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx)?)?;
         query.scored = self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;
         self.stage = Stage::Hunting(Box::new(Hunt::new(query, view)));
@@ -123,6 +127,11 @@ fn refused(reply: Reply, saves: bool, core: &mut Core) -> Step {
         save(core, UidSet::new());
     }
     Step::Done(reply)
+}
+
+/// rfc9755#3, rfc6855#3: all strings are UTF-8 then.
+fn no_charset() -> Reply {
+    Reply::bad("CHARSET is out of place where UTF8=ACCEPT is enabled")
 }
 
 /// Keeps what was found for `$`.

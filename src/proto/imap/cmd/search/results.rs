@@ -31,7 +31,7 @@ pub struct Form {
     /// With the highest mod-sequence.
     pub modseq: bool,
     /// More of the correlator (rfc7377#2.1), with a space before it.
-    pub correlator: String,
+    pub correlator: Bytes,
 }
 
 /// See the module.
@@ -108,6 +108,11 @@ impl Results {
         if form.returns.is_some_and(|returns| returns.relevancy) {
             self.scores.push(found.score);
         }
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.list.len() == 0
     }
 
     /// What is to be kept for `$` (rfc5182#2.4, rfc9394#3.2), as names.
@@ -194,7 +199,7 @@ impl Results {
         out.put(b"* ESEARCH (TAG \"");
         out.put(&form.tag);
         out.put(b"\"");
-        out.put(form.correlator.as_bytes());
+        out.put(&form.correlator);
         out.put(if form.uid { b") UID" } else { b")" });
         let mut item = |wanted: bool, name: &[u8], value: Option<u64>| {
             if let Some(value) = value.filter(|_| wanted) {
@@ -277,7 +282,7 @@ mod tests {
 
     fn form(returns: Option<SearchReturn>, modseq: bool) -> Form {
         let tag = Bytes::from_static(b"a1");
-        Form { tag, uid: true, returns, basic: "SEARCH", modseq, correlator: String::new() }
+        Form { tag, uid: true, returns, basic: "SEARCH", modseq, correlator: Bytes::new() }
     }
 
     fn results(numbers: &[(u32, u64)], form: &Form) -> Results {

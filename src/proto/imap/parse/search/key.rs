@@ -170,6 +170,7 @@ fn with_argument(lexer: &mut Lexer, name: &str) -> Parsed<Option<SearchKey>> {
         }
         "EMAILID" => SearchKey::EmailId(object_id(lexer)?),
         "THREADID" => SearchKey::ThreadId(object_id(lexer)?),
+        "FILTER" => SearchKey::Filter(filter_name(lexer)?),
         "OLDER" => SearchKey::Older(interval(lexer)?),
         "YOUNGER" => SearchKey::Younger(interval(lexer)?),
         "UID" => {
@@ -190,6 +191,16 @@ fn text(lexer: &mut Lexer) -> Parsed<Bytes> {
 fn object_id(lexer: &mut Lexer) -> Parsed<Bytes> {
     lexer.space()?;
     lexer.atom()
+}
+
+/// `filter-name` (rfc5466#4)
+fn filter_name(lexer: &mut Lexer) -> Parsed<String> {
+    lexer.space()?;
+    let name = lexer.atom()?;
+    if name.contains(&b'/') {
+        return Err(Fault::Bad("A filter's name has no slash"));
+    }
+    Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
 /// Seconds of WITHIN's keys (rfc5032#4).

@@ -6,11 +6,15 @@
 use super::lexer::Lexer;
 use super::{Fault, Parsed};
 use crate::limits::IMAP_SORT_CRITERIA_MAX;
-use crate::proto::imap::command::{Program, Search, Sort, SortCriterion, SortKey, Thread, Threading, Verb};
+use crate::proto::imap::command::{
+    MultiSearch, Program, Search, SearchReturn, Sort, SortCriterion, SortKey, Source, Thread, Threading, Verb,
+};
 
 mod key;
 mod options;
+mod sources;
 
+pub use key::keys;
 pub use options::partial_range;
 
 /// rfc3501#6.4.4, rfc4466#2.6.1, rfc4731#3.1
@@ -23,6 +27,24 @@ pub fn search(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
         return Err(Fault::Bad("RELEVANCY needs a FUZZY key"));
     }
     Ok(Verb::Search(Search { uid, returns, program }))
+}
+
+/// `esearch` (rfc7377#4)
+pub fn esearch(lexer: &mut Lexer) -> Parsed<Verb> {
+    lexer.space()?;
+    let sources = sources::sources(lexer)?;
+    let returns = options::returns(lexer)?;
+    let program = program(lexer)?;
+    let wants = |wanted: fn(SearchReturn) -> bool| returns.is_some_and(wanted);
+    if wants(|returns| returns.relevancy) && !program.key.is_fuzzy() {
+        // rfc6203#4
+        return Err(Fault::Bad("RELEVANCY needs a FUZZY key"));
+    }
+    if wants(|returns| returns.save) && sources != [Source::Selected] {
+        // rfc7377#2.2
+        return Err(Fault::Bad("SAVE is for the selected mailbox alone"));
+    }
+    Ok(Verb::MultiSearch(MultiSearch { sources, returns, program }))
 }
 
 /// `sort`, `extended-sort` (rfc5256#5, rfc5267#5)

@@ -7,13 +7,16 @@
 use bytes::Bytes;
 use ringpost_engine::change::FlagBits;
 use ringpost_engine::ids::Now;
-use ringpost_engine::index::MailboxRef;
+use ringpost_engine::index::{AccountRef, MailboxRef};
 
 use super::{Content, Key, Query};
-use crate::limits::IMAP_SEARCH_CONTENT_KEYS_MAX;
+use crate::limits::{IMAP_FILTER_DEPTH_MAX, IMAP_SEARCH_CONTENT_KEYS_MAX, IMAP_SEARCH_KEYS_MAX};
+use crate::proto::Cx;
 use crate::proto::imap::command::{Program, SearchKey};
-use crate::proto::imap::objectid;
+use crate::proto::imap::objectid::{self, ThreadId};
+use crate::proto::imap::parse;
 use crate::proto::imap::reply::Reply;
+use crate::proto::imap::state::Core;
 use crate::proto::imap::view::View;
 use crate::proto::mime::search::TextNeedle;
 use crate::proto::mime::{self, charset};
@@ -30,6 +33,20 @@ pub struct Ground<'a> {
     pub mailbox: MailboxRef<'a>,
     /// For keys that count from now.
     pub now: Now,
+    /// Whose filters are meant (rfc5466).
+    pub account: AccountRef<'a>,
+}
+
+impl<'a> Ground<'a> {
+    /// The ground of the selected mailbox.
+    pub fn new(
+        view: &'a View,
+        mailbox: MailboxRef<'a>,
+        core: &Core,
+        cx: &'a Cx<'_>,
+    ) -> Result<Ground<'a>, Reply> {
+        Ok(Ground { view, mailbox, now: cx.now, account: core.account(cx)? })
+    }
 }
 
 impl Query {
@@ -41,7 +58,8 @@ impl Query {
         if charset::by_name(charset).is_none() {
             return Err(Reply::no(BAD_CHARSET));
         }
-        let mut builder = Builder { charset, ground, contents: Vec::new(), modseq: false };
+        let mut builder =
+            Builder { charset, ground, contents: Vec::new(), modseq: false, filters: 0, keys: 0 };
         let key = builder.key(&program.key, false)?;
         Ok(Query { key, contents: builder.contents, modseq: builder.modseq, scored: false })
     }
@@ -52,11 +70,19 @@ struct Builder<'a> {
     ground: Ground<'a>,
     contents: Vec<Content>,
     modseq: bool,
+    /// How many filters are around the key at hand.
+    filters: usize,
+    /// Keys so far, those of filters included.
+    keys: usize,
 }
 
 impl Builder<'_> {
     fn key(&mut self, key: &SearchKey, fuzzy: bool) -> Result<Key, Reply> {
-        let Ground { view, mailbox, now } = self.ground;
+        self.keys += 1;
+        if self.keys > 2 * IMAP_SEARCH_KEYS_MAX {
+            return Err(Reply::no("[LIMIT] Too many search keys in filters"));
+        }
+        let Ground { view, mailbox, now, .. } = self.ground;
         let now_s = now.unix_ms / 1000;
         let plain_or_not = |key: Key, plain: bool| if plain { key } else { Key::Not(Box::new(key)) };
         Ok(match key {
@@ -65,6 +91,7 @@ impl Builder<'_> {
             }
             SearchKey::Or(a, b) => Key::Or(Box::new(self.key(a, fuzzy)?), Box::new(self.key(b, fuzzy)?)),
             SearchKey::Not(key) => Key::Not(Box::new(self.key(key, fuzzy)?)),
+            SearchKey::Filter(name) => self.filter(name, fuzzy)?,
             SearchKey::Fuzzy(key) => self.key(key, true)?,
             SearchKey::All => Key::Always(true),
             SearchKey::Flag { bit, set } => plain_or_not(Key::Flag(*bit), *set),
@@ -88,7 +115,11 @@ impl Builder<'_> {
             // rfc8474#5: what is no id of this server's making is on no message.
             SearchKey::EmailId(id) => objectid::email(id).map_or(Key::Always(false), Key::Email),
             SearchKey::ThreadId(id) => match objectid::thread(id) {
-                Some(thread) => Key::Content(self.content(Content::Thread(thread))?),
+                Some(ThreadId::Root(root)) => Key::Content(self.content(Content::Thread(root))?),
+                Some(ThreadId::Own(body)) => {
+                    let own = Key::Content(self.content(Content::Thread(0))?);
+                    Key::And(vec![Key::Email(body), own])
+                }
                 None => Key::Always(false),
             },
             SearchKey::Sent(is, day) => Key::Content(self.content(Content::Sent(*is, *day))?),
@@ -99,6 +130,25 @@ impl Builder<'_> {
             SearchKey::Body(value) => self.text_of_body(value, fuzzy, Content::Body)?,
             SearchKey::Text(value) => self.text_of_body(value, fuzzy, Content::Text)?,
         })
+    }
+
+    /// rfc5466#3.1: a filter that is missing, broken or too deep in others does not exist.
+    fn filter(&mut self, name: &str, fuzzy: bool) -> Result<Key, Reply> {
+        let named_utf8 =
+            [&b"UTF-8"[..], b"US-ASCII"].iter().any(|utf8| self.charset.eq_ignore_ascii_case(utf8));
+        if !named_utf8 {
+            return Err(Reply::bad("[BADCHARSET (US-ASCII UTF-8)] Filters are in UTF-8"));
+        }
+        let undefined = || Reply::no(format!("[UNDEFINED-FILTER {name}] No such filter"));
+        let stored = ["private", "shared"].iter().find_map(|access| {
+            self.ground.account.metadata(&format!("/{access}/filters/values/{}", name.to_ascii_lowercase()))
+        });
+        let text = stored.filter(|_| self.filters < IMAP_FILTER_DEPTH_MAX).ok_or_else(undefined)?;
+        let key = parse::search_keys(Bytes::copy_from_slice(text)).map_err(|_| undefined())?;
+        self.filters += 1;
+        let key = self.key(&key, fuzzy)?;
+        self.filters -= 1;
+        Ok(key)
     }
 
     /// rfc3501#6.4.4: the empty string is in every text.

@@ -60,7 +60,7 @@ impl Sort {
     pub fn new(command: command::Sort, tag: Bytes) -> Sort {
         let (uid, returns) = (command.uid, command.returns);
         Sort {
-            form: Form { tag, uid, returns, basic: "SORT", modseq: false, correlator: String::new() },
+            form: Form { tag, uid, returns, basic: "SORT", modseq: false, correlator: Bytes::new() },
             command,
             stage: Stage::Begin,
             gather: Gather::default(),
@@ -99,7 +99,7 @@ impl Sort {
 
     fn begin(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Option<Step>, Reply> {
         let (view, mailbox) = core.selected(cx)?;
-        let mut query = Query::new(&self.command.program, Ground { view, mailbox, now: cx.now })?;
+        let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx)?)?;
         query.scored = criteria::wants_scores(&self.command.criteria)
             || self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;
