@@ -13,6 +13,7 @@
 
 pub mod cli;
 mod client;
+mod quota;
 mod route;
 mod server;
 pub mod wire;

@@ -13,7 +13,7 @@ use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 use super::wire::{BULK_ACCOUNTS_MAX, Line, Request};
 use crate::limits::IMAP_URL_BYTES_MAX;
 use crate::password;
-use crate::shard::admin::{AccountInfo, AdminReply, AdminRequest, MailboxInfo};
+use crate::shard::admin::{AccountInfo, AdminReply, AdminRequest, MailboxInfo, QuotaChange, ShareInfo};
 
 /// Rows a shard is asked for at a time.
 const PAGE_ROWS: usize = 500;
@@ -79,6 +79,16 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
             merge(shards, sink, |after, limit| AdminRequest::AccountList { after, limit })
         }
         Request::AccountShow { address } => show(shards, &address, sink),
+        Request::AccountQuota { address, storage, messages, mailboxes } => {
+            let texts = (storage.as_deref(), messages.as_deref(), mailboxes.as_deref());
+            match address_of(&address)
+                .and_then(|address| Ok((address, super::quota::change(texts.0, texts.1, texts.2)?)))
+            {
+                Ok((address, change)) => quota(shards, address, change, sink),
+                Err(why) => Ok(Err(why)),
+            }
+        }
+        Request::AccountShares { address } => shares(shards, &address, sink),
         Request::DomainAdd { name } => Ok(domain_of(&name)
             .and_then(|name| done(shards.request(ShardId(0), AdminRequest::DomainAdd { name })))),
         Request::DomainList => match domains(shards) {
@@ -321,6 +331,36 @@ fn show(shards: &dyn Shards, address: &str, sink: &mut Sink<'_>) -> Answer {
         }
         Ok(other) => Ok(Err(unexpected(other))),
         Err(why) => Ok(Err(why)),
+    }
+}
+
+fn quota(shards: &dyn Shards, address: String, change: Option<QuotaChange>, sink: &mut Sink<'_>) -> Answer {
+    let quota = match ask_owner(shards, &address.clone(), AdminRequest::AccountQuota { address, change }) {
+        Ok(AdminReply::Quota(quota)) => quota,
+        reply => return Ok(done(reply)),
+    };
+    let resources = [
+        ("storage", quota.usage.storage_kib(), quota.limits.storage_kib),
+        ("messages", quota.usage.messages, quota.limits.messages),
+        ("mailboxes", quota.usage.mailboxes, quota.limits.mailboxes),
+    ];
+    for (resource, used, limit) in resources {
+        sink(Line::Quota { resource: resource.to_string(), used, limit })?;
+    }
+    Ok(Ok(()))
+}
+
+fn shares(shards: &dyn Shards, address: &str, sink: &mut Sink<'_>) -> Answer {
+    let reply = address_of(address)
+        .and_then(|address| ask_owner(shards, &address.clone(), AdminRequest::AccountShares { address }));
+    match reply {
+        Ok(AdminReply::Shares(entries)) => {
+            for ShareInfo { mailbox, identifier, rights } in entries {
+                sink(Line::Share { mailbox, identifier, rights })?;
+            }
+            Ok(Ok(()))
+        }
+        reply => Ok(done(reply)),
     }
 }
 

@@ -62,6 +62,22 @@ pub enum Request {
         /// Address.
         address: String,
     },
+    /// Show an account's quota, or change it: a text for each limit that changes.
+    AccountQuota {
+        /// Address.
+        address: String,
+        /// `5G` or `none`.
+        storage: Option<String>,
+        /// `1000` or `none`.
+        messages: Option<String>,
+        /// `100` or `none`.
+        mailboxes: Option<String>,
+    },
+    /// Who may do what with an account's mailboxes.
+    AccountShares {
+        /// Address.
+        address: String,
+    },
     /// Take mail for a domain.
     DomainAdd {
         /// Name.
@@ -124,6 +140,24 @@ pub enum Line {
         unseen: u64,
         /// Octets.
         bytes: u64,
+    },
+    /// A resource of an account.
+    Quota {
+        /// `storage` (in units of 1,024 octets), `messages` or `mailboxes`.
+        resource: String,
+        /// How much is used.
+        used: u64,
+        /// How much may be; none for no limit.
+        limit: Option<u64>,
+    },
+    /// An entry of a mailbox's access control list.
+    Share {
+        /// Full name.
+        mailbox: String,
+        /// Whom it concerns.
+        identifier: String,
+        /// Letters.
+        rights: String,
     },
     /// A domain.
     Domain {

@@ -5,7 +5,7 @@
 //! that owns it.
 //! *Never*: formats for people.
 
-use ringpost_engine::change::Services;
+use ringpost_engine::change::{Quota, Services};
 
 /// A request. Addresses are normalised by the control thread.
 #[derive(Clone, Debug)]
@@ -56,6 +56,18 @@ pub enum AdminRequest {
     },
     /// One account with its mailboxes.
     AccountShow {
+        /// Address.
+        address: String,
+    },
+    /// What an account may hold, and what it holds; with a change, sets it.
+    AccountQuota {
+        /// Address.
+        address: String,
+        /// What to set.
+        change: Option<QuotaChange>,
+    },
+    /// Who may do what with an account's mailboxes.
+    AccountShares {
         /// Address.
         address: String,
     },
@@ -127,6 +139,28 @@ pub struct MailboxInfo {
     pub bytes: u64,
 }
 
+/// Limits to set: none leaves one as it is, none inside removes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaChange {
+    /// Units of 1,024 octets.
+    pub storage_kib: Option<Option<u64>>,
+    /// Messages.
+    pub messages: Option<Option<u64>>,
+    /// Mailboxes.
+    pub mailboxes: Option<Option<u64>>,
+}
+
+/// An entry of a mailbox's access control list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareInfo {
+    /// The mailbox's name.
+    pub mailbox: String,
+    /// Whom it concerns.
+    pub identifier: String,
+    /// Letters of rfc4314#2.1.
+    pub rights: String,
+}
+
 /// Figures of a shard: name and value, in order.
 pub type Figures = Vec<(&'static str, u64)>;
 
@@ -141,6 +175,10 @@ pub enum AdminReply {
     Accounts(Vec<AccountInfo>),
     /// One account.
     Account(AccountInfo, Vec<MailboxInfo>),
+    /// Limits and use.
+    Quota(Quota),
+    /// Entries of access control lists, in order of mailbox.
+    Shares(Vec<ShareInfo>),
     /// Domains.
     Domains(Vec<String>),
     /// Aliases and their targets.

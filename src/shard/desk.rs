@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ringpost_engine::change::{Change, Outcome, Refusal, Services, SpecialUse};
+use ringpost_engine::change::{Change, Outcome, QuotaLimits, Refusal, Services, SpecialUse};
 use ringpost_engine::error::Refused;
 use ringpost_engine::ids::{AccountId, Lsn, ShardId};
 use ringpost_engine::index::{AccountRef, MailboxRef};
@@ -15,7 +15,9 @@ use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 use crate::limits::ADMIN_ENTRIES_MAX;
 use crate::proto::imap;
 use crate::shard::Shard;
-use crate::shard::admin::{AccountInfo, AdminReply, AdminRequest, Figures, MailboxInfo};
+use crate::shard::admin::{
+    AccountInfo, AdminReply, AdminRequest, Figures, MailboxInfo, QuotaChange, ShareInfo,
+};
 use crate::shard::commit::Waiter;
 use crate::shard::event::{CloseReason, ConnId, Effect, Message, Ticket};
 
@@ -113,6 +115,14 @@ impl Shard {
                 let appended = found.and_then(|id| self.admin_append(id, Change::AccountDelete));
                 return self.start(from, ticket, kind, vec![appended]);
             }
+            AdminRequest::AccountQuota { address, change: Some(change) } => {
+                let appended = self.set_quota(&address, change);
+                return self.start(from, ticket, Kind::One, vec![appended]);
+            }
+            AdminRequest::AccountQuota { address, change: None } => {
+                self.about(&address, |account| AdminReply::Quota(account.quota()))
+            }
+            AdminRequest::AccountShares { address } => self.about(&address, shares),
             AdminRequest::AliasSet { address, targets } => {
                 let appended = self.set_alias(address, targets);
                 return self.start(from, ticket, Kind::One, vec![appended]);
@@ -241,6 +251,28 @@ impl Shard {
         self.admin_append(AccountId::default(), change)
     }
 
+    /// An answer about one account.
+    fn about(&self, address: &str, tell: impl FnOnce(AccountRef<'_>) -> AdminReply) -> AdminReply {
+        let found = self.account_named(address).map(|id| self.store.account(id));
+        match found {
+            Ok(Some(account)) => tell(account),
+            Ok(None) => AdminReply::Refused(format!("there is no account {address}")),
+            Err(why) => AdminReply::Refused(why),
+        }
+    }
+
+    fn set_quota(&mut self, address: &str, change: QuotaChange) -> Result<Lsn, String> {
+        let id = self.account_named(address)?;
+        let account = self.store.account(id).ok_or_else(|| format!("there is no account {address}"))?;
+        let now = account.quota().limits;
+        let limits = QuotaLimits {
+            storage_kib: change.storage_kib.unwrap_or(now.storage_kib),
+            messages: change.messages.unwrap_or(now.messages),
+            mailboxes: change.mailboxes.unwrap_or(now.mailboxes),
+        };
+        self.admin_append(id, Change::Quota { limits })
+    }
+
     fn set_alias(&mut self, address: String, targets: Vec<String>) -> Result<Lsn, String> {
         check_address(&address)?;
         if targets.is_empty() || targets.len() > ALIAS_TARGETS_MAX {
@@ -342,6 +374,20 @@ fn refusal_words(refusal: Refusal) -> &'static str {
         Refusal::OverQuota => "the account's quota has no room for it",
         Refusal::NoBody => "the message is gone",
         Refusal::DiskFull => "the disk is full: make room and try again",
+    }
+}
+
+fn shares(account: AccountRef<'_>) -> AdminReply {
+    let lists = account.mailboxes().flat_map(|mailbox| mailbox.acl().map(move |entry| (mailbox, entry)));
+    let entries = lists.map(|(mailbox, (identifier, rights))| ShareInfo {
+        mailbox: mailbox.name().to_owned(),
+        identifier: identifier.to_owned(),
+        rights: rights.letters().collect(),
+    });
+    let entries: Vec<ShareInfo> = entries.take(ADMIN_ENTRIES_MAX + 1).collect();
+    match entries.len() > ADMIN_ENTRIES_MAX {
+        true => AdminReply::Refused(format!("more than {ADMIN_ENTRIES_MAX} entries: read them by GETACL")),
+        false => AdminReply::Shares(entries),
     }
 }
 

@@ -49,6 +49,25 @@ fn bulk_accounts_aliases_and_listings_work_and_mistakes_are_told() {
 }
 
 #[test]
+fn quotas_are_set_shown_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    let quota = |server: &Server, more: &[&str]| {
+        server.admin(&[&["account", "quota", "alice@example.test"], more].concat(), "")
+    };
+    assert_eq!(quota(&server, &["--storage", "5G", "--messages", "1"]), "done\n");
+    assert_eq!(quota(&server, &["--mailboxes", "7", "--storage", "none"]), "done\n");
+    crate::deliver(&server, "alice@example.test", "the one that fits");
+    server.interrupt();
+    let server = Server::start(folder.path());
+    let shown = quota(&server, &["--json"]);
+    assert!(shown.contains(r#"{"quota":{"resource":"storage","used":1,"limit":null}}"#), "{shown}");
+    assert!(shown.contains(r#"{"quota":{"resource":"messages","used":1,"limit":1}}"#), "{shown}");
+    assert!(shown.contains(r#"{"quota":{"resource":"mailboxes","used":6,"limit":7}}"#), "{shown}");
+    assert_eq!(server.admin(&["account", "shares", "alice@example.test"], ""), "");
+}
+
+#[test]
 fn a_start_that_cannot_be_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::with_accounts(folder.path(), &[]);

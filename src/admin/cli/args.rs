@@ -210,6 +210,35 @@ pub enum AccountCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Show what an account uses and may use, or change its limits.
+    ///
+    /// Without options it shows. A limit that is not named stays as it is; `none` removes one. What is there
+    /// already stays, if it is more: new mail is refused until there is room. Who is over quota can always
+    /// delete.
+    Quota {
+        /// The address.
+        address: String,
+        /// Octets of all messages: 512M, 5G, or none.
+        #[arg(long, value_name = "SIZE")]
+        storage: Option<String>,
+        /// Messages in all mailboxes, or none.
+        #[arg(long, value_name = "N")]
+        messages: Option<String>,
+        /// Mailboxes, INBOX included, or none.
+        #[arg(long, value_name = "N")]
+        mailboxes: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List who may do what with an account's mailboxes.
+    ///
+    /// These are the entries that IMAP's SETACL made. An owner has all rights without an entry.
+    Shares {
+        /// The address.
+        address: String,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Delete an account with all its mail and end its sessions.
     ///
     /// Asks first on a terminal; elsewhere --yes is needed. `ringpost-log` still finds the messages in the

@@ -137,6 +137,17 @@ fn columns(line: &Line) -> (&'static str, String) {
             "MAILBOX                          USE        MESSAGES   UNSEEN        OCTETS    UIDNEXT",
             format!("{name:<32} {special_use:<9} {messages:>9} {unseen:>8} {bytes:>13} {uid_next:>10}"),
         ),
+        Line::Quota { resource, used, limit } => (
+            "RESOURCE            USED         LIMIT",
+            format!(
+                "{resource:<10} {used:>13} {:>13}",
+                limit.map_or("none".to_string(), |limit| limit.to_string())
+            ),
+        ),
+        Line::Share { mailbox, identifier, rights } => (
+            "MAILBOX                          WHO                                      RIGHTS",
+            format!("{mailbox:<32} {identifier:<40} {rights}"),
+        ),
         Line::Domain { name } => ("DOMAIN", name.clone()),
         Line::Alias { address, targets } => (
             "ALIAS                                     STANDS FOR",

@@ -67,6 +67,12 @@ fn account(command: AccountCommand) -> Result<(), String> {
         AccountCommand::Refer { address, url, common } => {
             change(&common, &Request::AccountReferral { address, url })
         }
+        AccountCommand::Quota { address, storage, messages, mailboxes, common } => {
+            let changes = storage.is_some() || messages.is_some() || mailboxes.is_some();
+            let request = Request::AccountQuota { address, storage, messages, mailboxes };
+            if changes { change(&common, &request) } else { list(&common, &request) }
+        }
+        AccountCommand::Shares { address, common } => list(&common, &Request::AccountShares { address }),
         AccountCommand::Delete { address, yes, common } => {
             confirm(yes, &format!("delete {address} with all its mail"))?;
             change(&common, &Request::AccountDelete { address })

@@ -19,7 +19,7 @@ pub(in crate::proto::imap) mod lexer;
 mod list;
 pub(in crate::proto::imap) mod mailbox;
 mod notify;
-mod search;
+pub(in crate::proto::imap) mod search;
 mod sequence;
 mod sharing;
 mod store;

@@ -238,7 +238,7 @@ fn set(name: &str, entries: &[(String, Option<Bytes>)], core: &Core, cx: &mut Cx
 
 /// Whether a client may set an entry to that.
 fn check(entry: &str, value: Option<&[u8]>, server: bool) -> Result<(), Reply> {
-    let value = value.unwrap_or_default();
+    let (removed, value) = (value.is_none(), value.unwrap_or_default());
     if value.len() > METADATA_VALUE_BYTES_MAX {
         // rfc5464#4.3
         return Err(Reply::no(format!(
@@ -254,6 +254,10 @@ fn check(entry: &str, value: Option<&[u8]>, server: bool) -> Result<(), Reply> {
     {
         // rfc5466#4 `filter-name`
         return Err(Reply::bad("A filter's name is an atom without a slash"));
+    }
+    if filter.is_some() && !removed && !parse::search::is_criteria(Bytes::copy_from_slice(value)) {
+        // rfc5466#3.2
+        return Err(Reply::no("[CANNOT] A filter holds search criteria"));
     }
     Ok(())
 }

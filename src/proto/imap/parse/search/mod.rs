@@ -3,6 +3,8 @@
 //! *Owns*: the commands' own grammar; keys and result options are below. *Promises*: what `parse` promises.
 //! *Assumes*: nothing. *Never*: knows a charset; strings stay octets.
 
+use bytes::Bytes;
+
 use super::lexer::Lexer;
 use super::{Fault, Parsed};
 use crate::limits::IMAP_SORT_CRITERIA_MAX;
@@ -109,6 +111,12 @@ pub fn thread(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
     Ok(Verb::Thread(Thread { uid, algorithm, program }))
 }
 
+/// Whether a text is what a filter holds (rfc5466#3.2): what follows SEARCH, charset apart.
+pub fn is_criteria(text: Bytes) -> bool {
+    let mut lexer = Lexer::new(text);
+    key::keys(&mut lexer).and_then(|_| lexer.end()).is_ok()
+}
+
 /// `search-criteria` of rfc5256#5, where the charset is not optional.
 fn criteria_of_charset(lexer: &mut Lexer) -> Parsed<Program> {
     lexer.space()?;
@@ -129,7 +137,6 @@ fn program(lexer: &mut Lexer) -> Parsed<Program> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use ringpost_engine::change::FlagBits;
     use ringpost_engine::ids::ModSeq;
 
