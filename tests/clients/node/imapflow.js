@@ -34,6 +34,7 @@ const run = async options => {
     const offers = name => client.capabilities.has(name);
     assert.equal(!!client.streamer.compress, !options.disableCompression, 'COMPRESS');
     assert(client.enabled.has('CONDSTORE'));
+    assert.equal(client.enabled.has('IMAP4REV2'), !options.disableIMAP4rev2, 'ENABLE IMAP4rev2');
 
     const folders = await client.list({ statusQuery: { messages: true, unseen: true } });
     const special = Object.fromEntries(folders.filter(f => f.specialUse).map(f => [f.specialUse, f.path]));
@@ -100,7 +101,7 @@ const run = async options => {
     assert.deepEqual(changes.map(m => m.uid), [fetched[1].uid, fetched[2].uid + 1]);
     assert.deepEqual(vanished, [fetched[0].uid]);
     await later.logout();
-    if (offers('QUOTA')) assert.equal((await client.getQuota('INBOX')).path, 'INBOX');
+    assert.equal((await client.getQuota('INBOX')).path, 'INBOX');
     await client.mailboxDelete('Projekte/Übung');
     for (const name of ['INBOX', 'Trash', 'Drafts']) {
         await client.mailboxOpen(name);

@@ -86,12 +86,10 @@ good( 'select', $imap->select('Projects/Done') );
 same( [ $imap->sort( 'REVERSE DATE', 'UTF-8', 'ALL' ) ], '2 1', 'sort' );
 my $threads = good( 'thread', $imap->thread('REFERENCES') );
 same( "@{ $threads->[0] }", '1 2', 'thread' );
-if ( $imap->has_capability('ACL') ) {
-    good( 'setacl', $imap->setacl( 'Trash', 'bob@example.test', 'lrs' ) );
-    same( good( 'getacl', $imap->getacl('Trash') )->{'bob@example.test'}, 'lrs', 'acl' );
-    good( 'deleteacl', $imap->deleteacl( 'Trash', 'bob@example.test' ) );
-    same( good( 'getacl', $imap->getacl('Trash') )->{'bob@example.test'} // '', '', 'acl' );
-}
-good( 'quota', $imap->getquotaroot('INBOX') ) if $imap->has_capability('QUOTA');
+good( 'setacl', $imap->setacl( 'Trash', 'bob@example.test', 'lrs' ) );
+same( good( 'getacl', $imap->getacl('Trash') )->{'bob@example.test'}, 'lrs', 'acl' );
+good( 'deleteacl', $imap->deleteacl( 'Trash', 'bob@example.test' ) );
+same( good( 'getacl', $imap->getacl('Trash') )->{'bob@example.test'} // '', '', 'acl' );
+good( 'quota', $imap->getquotaroot('INBOX') );
 good( 'logout', $imap->logout );
 print "all good\n";
