@@ -77,6 +77,7 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("URL-PARTIAL", Shown::AfterLogin),
     ("UTF8=ACCEPT", Shown::AfterLogin),
     ("MULTISEARCH", Shown::AfterLogin),
+    ("FILTERS", Shown::AfterLogin),
     ("SORT", Shown::AfterLogin),
     ("SORT=DISPLAY", Shown::AfterLogin),
     ("ESORT", Shown::AfterLogin),
