@@ -194,6 +194,16 @@ impl Lab {
         self.settle();
     }
 
+    /// A connection breaks; nobody hears of it what it had to say.
+    pub fn drop_client(&mut self, who: usize) {
+        let peer = Peer { conn: 1, address: "192.0.2.1".to_owned(), service: Service::Imap, tls: true };
+        let client = &mut self.clients[who];
+        client.session = ImapSession::new(peer);
+        client.closed = true;
+        client.awaits = None;
+        client.input = Input::new();
+    }
+
     /// Runs everything until nothing more can happen.
     pub fn settle(&mut self) {
         loop {

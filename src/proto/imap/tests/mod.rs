@@ -8,5 +8,6 @@ mod model;
 mod octets;
 mod search;
 mod session;
+mod sync;
 mod urlauth;
 mod views;
