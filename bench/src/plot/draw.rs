@@ -70,9 +70,13 @@ fn draw<B: DrawingBackend>(area: DrawingArea<B, Shift>, panels: &[Panel]) -> Res
     let failed = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
     area.fill(&WHITE).map_err(failed)?;
     let rows = (panels.len() as u32).div_ceil(COLUMNS) as usize;
+    let mut servers: Vec<&str> = Vec::new();
+    for curve in panels.iter().flat_map(|panel| &panel.curves) {
+        place(&mut servers, &curve.server);
+    }
     let cells = area.split_evenly((rows, panels.len().min(COLUMNS as usize)));
     for (cell, panel) in cells.iter().zip(panels) {
-        draw_panel(cell, panel).map_err(failed)?;
+        draw_panel(cell, panel, &servers).map_err(failed)?;
     }
     area.present().map_err(failed)
 }
@@ -88,9 +92,12 @@ fn decades(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
 fn draw_panel<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     panel: &Panel,
+    servers: &[&str],
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let all = || panel.curves.iter().flat_map(|curve| &curve.points);
-    let (across, up) = (decades(all().map(|point| point.0)), decades(all().map(|point| point.1 / 1e3)));
+    let (across, mut up) = (decades(all().map(|point| point.0)), decades(all().map(|point| point.1 / 1e3)));
+    // Room for the names.
+    up.end *= 10.0;
     let mut chart = ChartBuilder::on(area)
         .caption(&panel.name, ("sans-serif", 26))
         .margin(14)
@@ -109,10 +116,9 @@ fn draw_panel<B: DrawingBackend>(
         .bold_line_style(BLACK.mix(0.18))
         .draw()?;
     let mut works: Vec<&str> = Vec::new();
-    let mut servers: Vec<&str> = Vec::new();
     for curve in &panel.curves {
         let colour = COLOURS[place(&mut works, &curve.work) % COLOURS.len()];
-        let server = place(&mut servers, &curve.server);
+        let server = servers.iter().position(|name| *name == curve.server).unwrap_or_default();
         let points = || curve.points.iter().map(|&(messages, us)| (messages, us / 1e3));
         let style = colour.stroke_width(2);
         let sample = move |(x, y)| [(x, y), (x + 30, y)];
@@ -132,6 +138,7 @@ fn draw_panel<B: DrawingBackend>(
         .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.3))
+        .legend_area_size(40)
         .label_font(("sans-serif", 14))
         .draw()
 }
