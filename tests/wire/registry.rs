@@ -141,10 +141,10 @@ fn shown(state: State) -> Vec<String> {
     let facts = Server { plaintext_login: state != State::Locked, ..server() };
     let mut world = World::new(1, &facts);
     world.connect(1, Service::Imap, !matches!(state, State::Locked | State::Plain));
-    let mut code = code(&world);
+    let mut code = code(&world, 1);
     if matches!(state, State::LoggedIn | State::Selected) {
         world.receive(1, b"l LOGIN alice@example.test secret\r\n");
-        code = self::code(&world);
+        code = self::code(&world, 1);
     }
     if state == State::Selected {
         world.receive(1, b"s SELECT INBOX\r\n");
@@ -156,9 +156,9 @@ fn shown(state: State) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
 }
 
-/// The words of the last CAPABILITY response code that was heard.
-fn code(world: &World) -> String {
-    let heard = String::from_utf8_lossy(world.heard(1)).into_owned();
+/// The words of the last CAPABILITY response code that a client heard.
+fn code(world: &World, conn: u64) -> String {
+    let heard = String::from_utf8_lossy(world.heard(conn)).into_owned();
     let (_, after) = heard.rsplit_once("[CAPABILITY ").expect("a response code");
     after.split_once(']').expect("its end").0.to_owned()
 }
@@ -220,6 +220,22 @@ fn every_capability_is_shown_when_it_can_be_used() {
         ] {
             assert!(!shows(one) || shows(other), "{state:?}: {one} without {other}");
         }
+    }
+}
+
+#[test]
+fn what_is_hidden_from_an_account_is_not_shown_to_its_clients() {
+    let all = shown(State::LoggedIn);
+    let mut world = World::new(1, &server());
+    world.hide("alice@example.test", &["UIDONLY", "QRESYNC", "IMAP4rev2"]);
+    for (conn, address, hidden) in [(1, "alice", true), (2, "bob", false)] {
+        world.connect(conn, Service::Imap, true);
+        world.receive(conn, format!("l LOGIN {address}@example.test secret\r\n").as_bytes());
+        let words: Vec<String> = code(&world, conn).split(' ').map(str::to_owned).collect();
+        let left = |word: &&String| !["UIDONLY", "QRESYNC", "IMAP4rev2"].contains(&word.as_str());
+        let wanted: Vec<String> =
+            if hidden { all.iter().filter(left).cloned().collect() } else { all.clone() };
+        assert_eq!(words, wanted, "{address}");
     }
 }
 

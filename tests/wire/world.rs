@@ -100,6 +100,13 @@ impl World {
         assert_eq!(self.answers.len(), expected, "an answer at once");
     }
 
+    /// The operator hides capabilities from an account's clients, and no others.
+    pub fn hide(&mut self, address: &str, capabilities: &[&str]) {
+        let owner = Slot::of(address).shard(self.cores.len() as u16);
+        let capabilities = capabilities.iter().map(|&name| name.to_owned()).collect();
+        self.ask(owner, AdminRequest::AccountHide { address: address.to_owned(), capabilities });
+    }
+
     /// A client connects; each to another shard.
     pub fn connect(&mut self, conn: Conn, service: Service, tls: bool) {
         let home = conn as usize % self.cores.len();

@@ -96,6 +96,10 @@ fn happens<'a>(octets: &'a [u8], world: &mut World) -> &'a [u8] {
             world.receive(WATCHER, b"DONE\r\nw STORE 1:* +FLAGS (\\Deleted x)\r\nw EXPUNGE\r\nw IDLE\r\n");
             rest
         }
+        [0xff, b'h', rest @ ..] => {
+            world.hide("alice@example.test", &["QRESYNC"]);
+            rest
+        }
         [0xff, b'q', rest @ ..] => {
             world.drain();
             rest

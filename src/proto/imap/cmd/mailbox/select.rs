@@ -91,7 +91,8 @@ impl Open {
                 rights: target.rights,
                 own: target.is_own(core),
             };
-            let facts = status::Facts { account: target.account.id(), append_limit: cx.server.message_bytes_max };
+            let facts =
+                status::Facts { account: target.account.id(), append_limit: cx.server.message_bytes_max };
             show::put(&mut core.out, Word::List, &shown, &ListReturn::default(), facts);
         }
         let remembered = select.qresync.as_ref();
