@@ -1,6 +1,9 @@
 //! Names: CREATE, DELETE, RENAME, SUBSCRIBE, LIST, LSUB.
 
+use ringpost_engine::change::Change;
+
 use super::lab::Lab;
+use crate::limits::{IMAP_LIST_NAME_COST, IMAP_LIST_STEP_COST_MAX, OUTPUT_BYTES_MAX};
 
 fn lab() -> Lab {
     let mut lab = Lab::new();
@@ -143,4 +146,21 @@ fn long_lists_come_in_pieces_that_make_the_same_whole() {
         assert_eq!(lab.say(0, command), whole, "{command}");
         lab.room = crate::limits::OUTPUT_BYTES_MAX;
     }
+}
+
+#[test]
+fn ten_thousand_names_with_their_figures_come_in_bounded_pieces() {
+    let mut lab = lab();
+    let names = 10_000;
+    for index in 0..names {
+        lab.change(Change::MailboxCreate { name: format!("f{index:05}"), special_use: None });
+    }
+    let told = lab.say(0, "a LIST \"\" f* RETURN (STATUS (MESSAGES UIDNEXT SIZE) MYRIGHTS)");
+    assert_eq!(told.lines().count(), names * 3 + 1);
+    assert!(told.ends_with("a OK LIST completed\r\n"));
+    // A name's replies may exceed the allowance, two names' never do.
+    let client = &lab.clients[0];
+    assert!(client.longest < OUTPUT_BYTES_MAX + 1_000, "{}", client.longest);
+    let turns = client.asked.iter().filter(|&&asked| asked == "yield").count();
+    assert!(turns >= names * IMAP_LIST_NAME_COST / IMAP_LIST_STEP_COST_MAX, "others had {turns} turns");
 }

@@ -89,12 +89,16 @@ impl Copy {
         }
         let owner = access::split_other(&self.command.mailbox).map(|(owner, _)| owner);
         let owner = owner.or(core.user.as_ref().map(|user| user.address.as_str()));
-        if owner != Some(core.selected_at.as_str()) {
+        let here = owner == Some(core.selected_at.as_str());
+        let to = if here { Some(target(&self.command.mailbox, core, cx)?) } else { None };
+        // rfc4314#4: where not every flag may be set, each copy gets those that may.
+        let all = access::permitted_bits(Rights::ALL);
+        let to = to.filter(|to| access::permitted_bits(to.rights) == all);
+        let Some(Destination { mailbox: to, .. }) = to else {
             let uids = self.uids.take().unwrap_or_default();
             let transfer = Transfer::new(self.command.mailbox.clone(), self.command.remove, uids);
             return self.transfer.insert(transfer).step(Wake::Go, core, cx);
-        }
-        let to = target(&self.command.mailbox, core, cx)?.mailbox;
+        };
         let Some(last) = uids.last() else {
             // rfc6851#4.4: a MOVE expunges.
             let moved = self.copied && core.enabled.condstore;
