@@ -69,7 +69,6 @@ const USUAL_MAILBOXES: [(&str, SpecialUse); 5] = [
 
 impl Shard {
     pub(super) fn on_admin(&mut self, from: ShardId, ticket: Ticket, request: AdminRequest) {
-        let nobody = AccountId::default();
         let reply = match request {
             AdminRequest::AccountAdd { address, password_hash, services } => {
                 let appended = self.add_account(address, password_hash, services);
@@ -88,25 +87,15 @@ impl Shard {
                 return self.start(from, ticket, Kind::Many, appended);
             }
             AdminRequest::AccountPassword { address, password_hash } => {
-                let appended = self
-                    .account_named(&address)
-                    .and_then(|id| self.admin_append(id, Change::AccountPassword { password_hash }));
+                let appended = self.change_account(&address, Change::AccountPassword { password_hash });
                 return self.start(from, ticket, Kind::One, vec![appended]);
             }
             AdminRequest::AccountHide { address, capabilities } => {
-                let unknown = capabilities.iter().find(|name| !imap::may_be_hidden(name));
-                let appended = match unknown {
-                    Some(name) => Err(format!("{name} is no IMAP capability that can be hidden")),
-                    None => self
-                        .account_named(&address)
-                        .and_then(|id| self.admin_append(id, Change::AccountHide { capabilities })),
-                };
+                let appended = self.hide(&address, capabilities);
                 return self.start(from, ticket, Kind::One, vec![appended]);
             }
             AdminRequest::AccountReferral { address, url } => {
-                let appended = self
-                    .account_named(&address)
-                    .and_then(|id| self.admin_append(id, Change::AccountReferral { url }));
+                let appended = self.change_account(&address, Change::AccountReferral { url });
                 return self.start(from, ticket, Kind::One, vec![appended]);
             }
             AdminRequest::AccountDelete { address } => {
@@ -128,10 +117,7 @@ impl Shard {
                 return self.start(from, ticket, Kind::One, vec![appended]);
             }
             AdminRequest::AliasDelete { address } => {
-                let appended = match self.store.alias(&address) {
-                    Some(_) => self.admin_append(nobody, Change::AliasDelete { address }),
-                    None => Err(format!("there is no alias {address}")),
-                };
+                let appended = self.delete_alias(address);
                 return self.start(from, ticket, Kind::One, vec![appended]);
             }
             AdminRequest::DomainAdd { name } => {
@@ -153,6 +139,24 @@ impl Shard {
             AdminRequest::Status => AdminReply::Status(self.figures()),
         };
         self.tell(from, Message::AdminReply { ticket, reply });
+    }
+
+    fn change_account(&mut self, address: &str, change: Change) -> Result<Lsn, String> {
+        self.account_named(address).and_then(|id| self.admin_append(id, change))
+    }
+
+    fn hide(&mut self, address: &str, capabilities: Vec<String>) -> Result<Lsn, String> {
+        match capabilities.iter().find(|name| !imap::may_be_hidden(name)) {
+            Some(name) => Err(format!("{name} is no IMAP capability that can be hidden")),
+            None => self.change_account(address, Change::AccountHide { capabilities }),
+        }
+    }
+
+    fn delete_alias(&mut self, address: String) -> Result<Lsn, String> {
+        match self.store.alias(&address) {
+            Some(_) => self.admin_append(AccountId::default(), Change::AliasDelete { address }),
+            None => Err(format!("there is no alias {address}")),
+        }
     }
 
     fn start(&mut self, to: ShardId, ticket: Ticket, kind: Kind, appended: Vec<Result<Lsn, String>>) {
