@@ -92,6 +92,7 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("UIDONLY", Shown::AfterLogin),
     ("NOTIFY", Shown::AfterLogin),
     ("SAVEDATE", Shown::AfterLogin),
+    ("OBJECTID", Shown::AfterLogin),
     ("COMPRESS=DEFLATE", Shown::Uncompressed),
 ];
 
