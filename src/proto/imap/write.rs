@@ -10,8 +10,9 @@ use ringpost_engine::ids::{AccountId, BodyId, MailboxId};
 
 use crate::proto::imap::command::{Partial, Section, SectionText};
 use crate::proto::imap::parse::lexer::is_atom_char;
+use crate::proto::imap::reply;
 use crate::proto::imap::utf7;
-use crate::proto::mime::date::{DateTime, print_imap_date_time};
+use crate::proto::mime::date::DateTime;
 
 /// A mailbox name: as it is for a client that enabled UTF-8 (rfc9755#3, rfc9051#5.1), else in modified UTF-7.
 pub fn mailbox(out: &mut BytesMut, name: &str, utf8: bool) {
@@ -103,11 +104,47 @@ pub fn body_section(out: &mut BytesMut, section: &Section, partial: Option<Parti
     }
 }
 
-/// `date-time` with its quotes, in UTC.
+/// `[1.2]<origin>` behind BINARY and BINARY.SIZE (rfc3516#7).
+pub fn binary_section(out: &mut BytesMut, path: &[u32], partial: Option<Partial>) {
+    out.put_u8(b'[');
+    for (index, &number) in path.iter().enumerate() {
+        out.put_slice(if index == 0 { b"" } else { b"." });
+        reply::number(out, u64::from(number));
+    }
+    out.put_u8(b']');
+    if let Some(partial) = partial {
+        out.put_u8(b'<');
+        reply::number(out, partial.start);
+        out.put_u8(b'>');
+    }
+}
+
+const MONTHS: [&[u8]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+
+/// `date-time` with its quotes, in UTC. Without an allocation: a client asks it of every message.
 pub fn date_time(out: &mut BytesMut, unix_ms: i64) {
+    let date = DateTime::from_unix(unix_ms.div_euclid(1_000));
+    let (year, month, day) = date.civil();
+    let two = |value: u32| [b'0' + (value / 10 % 10) as u8, b'0' + (value % 10) as u8];
+    let mut day = two(day);
+    if day[0] == b'0' {
+        day[0] = b' ';
+    }
+    let year = year.clamp(0, 9_999) as u32;
+    let second = date.second_of_day;
     out.put_u8(b'"');
-    out.put_slice(print_imap_date_time(&DateTime::from_unix(unix_ms.div_euclid(1_000))).as_bytes());
-    out.put_u8(b'"');
+    out.put_slice(&day);
+    out.put_u8(b'-');
+    out.put_slice(MONTHS[month as usize - 1]);
+    out.put_u8(b'-');
+    out.put_slice(&two(year / 100));
+    out.put_slice(&two(year % 100));
+    for (mark, value) in [(b' ', second / 3_600), (b':', second / 60 % 60), (b':', second % 60)] {
+        out.put_u8(mark);
+        out.put_slice(&two(value));
+    }
+    out.put_slice(b" +0000\"");
 }
 
 #[cfg(test)]

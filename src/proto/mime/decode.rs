@@ -12,10 +12,12 @@ use ringpost_engine::layout::{Part, TransferEncoding};
 use crate::limits::MIME_DECODE_BYTES;
 
 /// Decodes one part. Feed with [`Decoder::push`], end with [`Decoder::finish`].
+#[derive(Debug)]
 pub struct Decoder {
     state: State,
 }
 
+#[derive(Debug)]
 enum State {
     Identity,
     Base64 { bits: u32, count: u8 },
@@ -66,6 +68,7 @@ impl Decoder {
 pub struct UnknownEncoding;
 
 /// Decodes one part's body, a bounded window of its octets at a time: BINARY and BINARY.SIZE (rfc3516, rfc9051#6.4.5).
+#[derive(Debug)]
 pub struct PartDecoder {
     decoder: Option<Decoder>,
     at: u32,

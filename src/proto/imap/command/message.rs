@@ -84,6 +84,21 @@ pub enum FetchItem {
         /// Which octets of it.
         partial: Option<Partial>,
     },
+    /// `BINARY[…]<…>`, `BINARY.PEEK[…]<…>` (rfc3516#4.2)
+    Binary {
+        /// Leaves `\Seen` alone.
+        peek: bool,
+        /// Part numbers; empty for the whole message.
+        path: Vec<u32>,
+        /// Which octets of what is decoded.
+        partial: Option<Partial>,
+    },
+    /// `BINARY.SIZE[…]` (rfc3516#4.2)
+    BinarySize(Vec<u32>),
+    /// `PREVIEW`, with or without `(LAZY)`: there is always one at hand (rfc8970#3)
+    Preview,
+    /// `SNIPPET (FUZZY)`, as clients asked before rfc8970
+    Snippet,
     /// `ENVELOPE`
     Envelope,
     /// `FLAGS`

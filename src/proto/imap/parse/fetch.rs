@@ -80,6 +80,18 @@ fn named_item(lexer: &mut Lexer, name: &str) -> Parsed<FetchItem> {
     Ok(match name {
         "BODY" if lexer.peek() == Some(b'[') => body_section(lexer, false)?,
         "BODY.PEEK" => body_section(lexer, true)?,
+        "BINARY" => binary(lexer, false)?,
+        "BINARY.PEEK" => binary(lexer, true)?,
+        "BINARY.SIZE" => FetchItem::BinarySize(section_binary(lexer)?),
+        "PREVIEW" => {
+            // rfc8970#6
+            lexer.eat_text(" (LAZY)");
+            FetchItem::Preview
+        }
+        "SNIPPET" => {
+            let _named = lexer.eat_text(" (FUZZY)") || lexer.eat_text(" (LAZY=FUZZY)");
+            FetchItem::Snippet
+        }
         "BODY" => FetchItem::Body,
         "BODYSTRUCTURE" => FetchItem::BodyStructure,
         "ENVELOPE" => FetchItem::Envelope,
@@ -113,6 +125,20 @@ pub fn whole_section(text: bytes::Bytes) -> Parsed<Section> {
     lexer.end()?;
     let empty = section.path.is_empty() && section.text == SectionText::Whole;
     if empty { Err(Fault::Bad("A section is missing")) } else { Ok(section) }
+}
+
+fn binary(lexer: &mut Lexer, peek: bool) -> Parsed<FetchItem> {
+    let path = section_binary(lexer)?;
+    let partial = if lexer.eat(b'<') { Some(partial(lexer)?) } else { None };
+    Ok(FetchItem::Binary { peek, path, partial })
+}
+
+/// `section-binary` (rfc3516#7): part numbers, maybe none.
+fn section_binary(lexer: &mut Lexer) -> Parsed<Vec<u32>> {
+    lexer.expect(b'[', "A section in brackets is missing")?;
+    let section = section(lexer)?;
+    lexer.expect(b']', "A section does not end")?;
+    if section.text == SectionText::Whole { Ok(section.path) } else { Err(Fault::Bad("BINARY takes a part")) }
 }
 
 /// `section-spec`, maybe empty.
@@ -294,6 +320,24 @@ mod tests {
         let deep = |levels: usize| format!("FETCH 1 BODY[{}]", vec!["1"; levels].join("."));
         assert!(!limit(&deep(IMAP_SECTION_PATH_MAX)));
         assert!(limit(&deep(IMAP_SECTION_PATH_MAX + 1)));
+    }
+
+    #[test]
+    fn decoded_parts_and_previews() {
+        use FetchItem as I;
+        let partial = Some(Partial { start: 5, count: 9 });
+        assert_eq!(items("BINARY[1.2]<5.9>"), [I::Binary { peek: false, path: vec![1, 2], partial }]);
+        assert_eq!(items("binary.peek[]"), [I::Binary { peek: true, path: vec![], partial: None }]);
+        assert_eq!(items("(BINARY.SIZE[3] UID)"), [I::BinarySize(vec![3]), I::Uid]);
+        assert_eq!(items("(PREVIEW (LAZY) UID)"), [I::Preview, I::Uid]);
+        assert_eq!(items("(PREVIEW UID SNIPPET (FUZZY))"), [I::Preview, I::Uid, I::Snippet]);
+        let fetch = fetched("FETCH 1 PREVIEW (LAZY) (CHANGEDSINCE 4)");
+        assert_eq!((fetch.items, fetch.changed_since), (vec![I::Preview], Some(ModSeq(4))));
+        for text in
+            ["BINARY", "BINARY[TEXT]", "BINARY[1.MIME]", "BINARY.SIZE[1]<0.1>", "BINARY[0]", "(PREVIEW (X))"]
+        {
+            assert!(bad(&format!("FETCH 1 {text}")), "{text}");
+        }
     }
 
     #[test]

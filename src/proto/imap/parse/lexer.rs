@@ -163,6 +163,14 @@ impl Lexer {
         there
     }
 
+    /// Takes `text`, in any case, if that is next.
+    pub fn eat_text(&mut self, text: &str) -> bool {
+        let next = self.rest().get(..text.len());
+        let there = next.is_some_and(|next| next.eq_ignore_ascii_case(text.as_bytes()));
+        self.at += if there { text.len() } else { 0 };
+        there
+    }
+
     /// `atom`
     pub fn atom(&mut self) -> Parsed<Bytes> {
         let atom = self.take_while(is_atom_char);

@@ -26,6 +26,7 @@ use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
 use crate::proto::imap::view::{Earlier, Told};
 
+mod binary;
 mod plan;
 pub(in crate::proto::imap::cmd) mod section;
 pub(in crate::proto::imap::cmd) mod sending;
@@ -57,6 +58,8 @@ pub struct Fetch {
     damaged: bool,
     /// What has to be told first: VANISHED (EARLIER).
     earlier: Option<Earlier>,
+    /// Some parts are in an encoding that nobody here knows.
+    unknown_encoding: bool,
     /// Messages whose reply is begun.
     written: u64,
 }
@@ -101,6 +104,7 @@ impl Fetch {
             sending: None,
             damaged: false,
             earlier: None,
+            unknown_encoding: false,
             written: 0,
         }
     }
@@ -277,6 +281,10 @@ impl Fetch {
                 return Ok(Written::Stopped(Step::Warm(vec![extent])));
             }
             self.next = Uid(message.uid.0.saturating_add(1));
+            if stored.as_ref().is_some_and(|stored| stored.cannot_decode(&self.plan)) {
+                self.unknown_encoding = true;
+                continue;
+            }
             if self.plan.needs_summary && stored.is_none() {
                 self.damaged = true;
                 continue;
@@ -325,6 +333,10 @@ impl Fetch {
 
     fn finish(&self, core: &Core) -> Step {
         let gone = !self.command.uid && core.view.as_ref().is_some_and(|view| view.names_gone(&self.uids));
+        if self.unknown_encoding {
+            // rfc3516#4.3
+            return Reply::no("[UNKNOWN-CTE] A part is in an encoding that is not known here").into();
+        }
         match (self.damaged, gone) {
             (true, _) => Reply::no("[CORRUPTION] Some of the messages cannot be read"),
             // rfc2180#4.1.2

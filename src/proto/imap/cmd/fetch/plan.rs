@@ -5,6 +5,7 @@
 //! parser expanded macros. *Never*: sees a message.
 
 use bytes::{Bytes, BytesMut};
+use ringpost_engine::layout::field_name_hash;
 
 use super::section::{field_names, picks_fields};
 use crate::proto::imap::command::{Fetch, FetchItem, Partial, Section, SectionText};
@@ -35,6 +36,21 @@ pub enum Item {
     ThreadId,
     /// `SAVEDATE`
     SaveDate,
+    /// `PREVIEW`
+    Preview,
+    /// `SNIPPET`
+    Snippet,
+}
+
+/// How octets are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As they are stored.
+    Stored,
+    /// Decoded (rfc3516#4.3).
+    Binary,
+    /// Only how many they would be, decoded.
+    BinarySize,
 }
 
 /// Octets of the message, under the label that the client used.
@@ -42,12 +58,25 @@ pub enum Item {
 pub struct Octets {
     /// `BODY[…]<…>` or `RFC822…`
     pub label: Bytes,
+    /// How.
+    pub form: Form,
     /// Which.
     pub section: Section,
     /// Which of them.
     pub partial: Option<Partial>,
     /// The header fields that the section names, as [`pick_fields`](super::section::pick_fields) wants them.
     pub names: Vec<Vec<u8>>,
+    /// Their hashes in the summary's index, ascending.
+    pub hashes: Vec<u16>,
+}
+
+impl Octets {
+    /// Whether fields are picked by name from the message's own header, which begins at 0 and has an index.
+    pub fn picks_by_index(&self, start: u32) -> bool {
+        start == 0
+            && self.section.path.is_empty()
+            && matches!(self.section.text, SectionText::HeaderFields(_))
+    }
 }
 
 /// See the module.
@@ -111,6 +140,15 @@ impl Plan {
             FetchItem::EmailId => Item::EmailId,
             FetchItem::ThreadId => Item::ThreadId,
             FetchItem::SaveDate => Item::SaveDate,
+            FetchItem::Preview => Item::Preview,
+            FetchItem::Snippet => Item::Snippet,
+            FetchItem::Binary { peek, path, partial } => {
+                return self.add_binary(b"BINARY", Form::Binary, path, *partial, !peek);
+            }
+            // rfc3516#4.2: the size is no content, and nobody has seen it.
+            FetchItem::BinarySize(path) => {
+                return self.add_binary(b"BINARY.SIZE", Form::BinarySize, path, None, false);
+            }
             FetchItem::Rfc822 => return self.add_old_name(b"RFC822", SectionText::Whole, true),
             FetchItem::Rfc822Header => {
                 return self.add_old_name(b"RFC822.HEADER", SectionText::Header, false);
@@ -128,8 +166,9 @@ impl Plan {
         self.flags |= item == Item::Flags;
         self.modseq |= item == Item::ModSeq;
         self.uid |= item == Item::Uid;
-        let of_summary = [Item::Envelope, Item::Body, Item::BodyStructure, Item::ThreadId];
-        self.needs_summary |= of_summary.contains(&item);
+        let of_index =
+            matches!(item, Item::Flags | Item::Uid | Item::ModSeq | Item::InternalDate | Item::Size);
+        self.needs_summary |= !of_index && !matches!(item, Item::EmailId | Item::SaveDate);
         self.items.push(item);
     }
 
@@ -138,13 +177,32 @@ impl Plan {
         self.add_octets(Bytes::from_static(label), Section { path: Vec::new(), text }, None, marks_seen);
     }
 
+    fn add_binary(
+        &mut self,
+        name: &[u8],
+        form: Form,
+        path: &[u32],
+        partial: Option<Partial>,
+        marks_seen: bool,
+    ) {
+        let mut label = BytesMut::from(name);
+        write::binary_section(&mut label, path, partial);
+        let section = Section { path: path.to_vec(), text: SectionText::Whole };
+        self.add_octets(label.freeze(), section, partial, marks_seen);
+        if let Some(octets) = self.octets.last_mut() {
+            octets.form = form;
+        }
+    }
+
     fn add_octets(&mut self, label: Bytes, section: Section, partial: Option<Partial>, marks_seen: bool) {
         self.marks_seen |= marks_seen;
         // Where a section is, and whether it may be sent as it is stored, stands in the summary.
         self.needs_summary = true;
         self.picks_fields |= picks_fields(&section);
         let names = field_names(&section);
-        self.octets.push(Octets { label, section, partial, names });
+        let mut hashes: Vec<u16> = names.iter().map(|name| field_name_hash(name)).collect();
+        hashes.sort_unstable();
+        self.octets.push(Octets { label, form: Form::Stored, section, partial, names, hashes });
     }
 }
 

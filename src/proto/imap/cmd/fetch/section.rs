@@ -6,6 +6,7 @@
 
 use ringpost_engine::layout::{Part, PartKind, SummaryView};
 
+use super::plan::Octets;
 use crate::proto::imap::command::{Partial, Section, SectionText};
 use crate::proto::mime::header;
 
@@ -79,14 +80,35 @@ pub fn field_names(section: &Section) -> Vec<Vec<u8>> {
     names
 }
 
+/// The header fields that an item names, found by the summary's index, so that no other octet is looked at; none
+/// where the index does not hold all of them. `header` is the message from its start.
+pub fn indexed_fields<'a>(
+    summary: &SummaryView<'_>,
+    header: &'a [u8],
+    item: &Octets,
+) -> Option<Vec<&'a [u8]>> {
+    let found = summary.fields()?.filter_map(|field| {
+        item.hashes.binary_search(&field.name_hash).ok()?;
+        let raw = header.get(field.start as usize..field.end as usize)?;
+        // Other names may have that hash.
+        let name = header::fields(raw).next()?.name;
+        is_named(&item.names, name).then_some(raw)
+    });
+    Some(found.collect())
+}
+
+/// Whether `name` is among `names`, which are those of [`field_names`].
+fn is_named(names: &[Vec<u8>], name: &[u8]) -> bool {
+    let order = |known: &[u8]| known.iter().copied().cmp(name.iter().map(u8::to_ascii_lowercase));
+    names.binary_search_by(|known| order(known)).is_ok()
+}
+
 /// The fields that are named, or that are not, in the message's order, and the empty line. `names` are those
 /// of [`field_names`]: a long list of them costs little against a long header.
 pub fn pick_fields(octets: &[u8], names: &[Vec<u8>], named: bool) -> Vec<u8> {
-    let order =
-        |known: &[u8], name: &[u8]| known.iter().copied().cmp(name.iter().map(u8::to_ascii_lowercase));
     let mut picked = Vec::new();
     for field in header::fields(octets) {
-        if names.binary_search_by(|known| order(known, field.name)).is_ok() == named {
+        if is_named(names, field.name) == named {
             picked.extend_from_slice(field.raw);
         }
     }

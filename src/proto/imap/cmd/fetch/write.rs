@@ -75,6 +75,15 @@ fn put_item(item: &Item, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, o
         }
         Item::Envelope => put_ready(b"ENVELOPE ", summary.map(|summary| summary.envelope()), out),
         Item::Body => put_ready(b"BODY ", summary.map(|summary| summary.body()), out),
+        Item::Preview => {
+            out.put(b"PREVIEW ");
+            write::string(out.text(), summary.map_or("", |summary| summary.preview()).as_bytes());
+        }
+        Item::Snippet => {
+            out.put(b"SNIPPET (FUZZY ");
+            write::string(out.text(), summary.map_or("", |summary| summary.preview()).as_bytes());
+            out.put(b")");
+        }
         Item::BodyStructure => {
             put_ready(b"BODYSTRUCTURE ", summary.map(|summary| summary.bodystructure()), out)
         }
