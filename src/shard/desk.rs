@@ -124,10 +124,7 @@ impl Shard {
                 let appended = self.add_domain(name);
                 return self.start(from, ticket, Kind::Domains, vec![appended]);
             }
-            AdminRequest::AccountList { after, limit } => {
-                let accounts = self.store.accounts_after(&after).take(limit.min(ADMIN_ENTRIES_MAX));
-                AdminReply::Accounts(accounts.map(account_info).collect())
-            }
+            AdminRequest::AccountList { after, limit } => self.accounts(&after, limit),
             AdminRequest::AccountShow { address } => self.show(&address),
             AdminRequest::DomainList => {
                 AdminReply::Domains(self.store.domains().map(str::to_owned).collect())
@@ -139,6 +136,11 @@ impl Shard {
             AdminRequest::Status => AdminReply::Status(self.figures()),
         };
         self.tell(from, Message::AdminReply { ticket, reply });
+    }
+
+    fn accounts(&self, after: &str, limit: usize) -> AdminReply {
+        let accounts = self.store.accounts_after(after).take(limit.min(ADMIN_ENTRIES_MAX));
+        AdminReply::Accounts(accounts.map(account_info).collect())
     }
 
     fn change_account(&mut self, address: &str, change: Change) -> Result<Lsn, String> {
