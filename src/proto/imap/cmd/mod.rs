@@ -156,6 +156,10 @@ impl Running {
     pub fn progress(&self) -> Option<Progress> {
         match self {
             Running::Fetch(command) => command.progress(),
+            Running::Search(command) => Some(command.progress()),
+            Running::MultiSearch(command) => Some(command.progress()),
+            Running::Sort(command) => Some(command.progress()),
+            Running::Thread(command) => Some(command.progress()),
             _ => Some(Progress::default()),
         }
     }

@@ -20,7 +20,10 @@ use ringpost_engine::store::Store;
 
 use super::key::{Answers, Known, Open, Query};
 use super::reading::{Read, Reading};
-use crate::limits::{IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX, IMAP_SCAN_MESSAGES_MAX};
+use crate::limits::{
+    IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX, IMAP_LINE_RANGES_MAX, IMAP_SCAN_MESSAGES_MAX,
+};
+use crate::proto::imap::pace::Progress;
 use crate::proto::imap::state::Step;
 use crate::proto::imap::view::View;
 
@@ -31,6 +34,9 @@ pub struct Hunt {
     candidates: UidSet,
     /// The first UID that was not looked at.
     next: Uid,
+    /// Messages that were looked at, and how many there are to look at, for the client that waits.
+    looked: u64,
+    goal: Option<u64>,
     /// No message is left behind those under way.
     last_window: bool,
     stage: Stage,
@@ -89,6 +95,8 @@ impl Hunt {
             candidates: query.candidates(uids),
             query,
             next: Uid(1),
+            looked: 0,
+            goal: None,
             last_window: false,
             stage: Stage::Scan,
             window: Vec::new(),
@@ -103,6 +111,11 @@ impl Hunt {
     pub fn finds(&mut self) -> std::vec::Drain<'_, Found> {
         self.window.sort_unstable_by_key(|found| found.uid);
         self.window.drain(..)
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        Progress { done: Some(self.looked), goal: self.goal }
     }
 
     /// Goes on.
@@ -120,12 +133,14 @@ impl Hunt {
             return Hunted::End;
         }
         self.last_window = true;
+        self.goal = self.goal.or_else(|| goal(&self.candidates, view, mailbox));
         for (looked, (number, message)) in view.walk(mailbox, &self.candidates, self.next).enumerate() {
             if looked == IMAP_SCAN_MESSAGES_MAX || self.open.len() == IMAP_GATHER_MESSAGES_MAX {
                 self.last_window = false;
                 break;
             }
             self.next = Uid(message.uid.0.saturating_add(1));
+            self.looked += 1;
             let known = Known { message: &message, recent: view.is_recent(message.uid) };
             let answers = Answers::default();
             match self.query.decide(&known, answers) {
@@ -203,6 +218,17 @@ impl Hunt {
             }
         }
     }
+}
+
+/// How many messages a set names; none if there are none, or if counting them would take long.
+fn goal(uids: &UidSet, view: &View, mailbox: MailboxRef<'_>) -> Option<u64> {
+    let end = mailbox.rank(view.horizon());
+    let count = |&(first, last): &(u32, u32)| {
+        let behind = last.checked_add(1).map_or(end, |next| mailbox.rank(Uid(next)).min(end));
+        behind.saturating_sub(mailbox.rank(Uid(first))) as u64
+    };
+    let few = uids.ranges().len() <= IMAP_LINE_RANGES_MAX;
+    few.then(|| uids.ranges().iter().map(count).sum()).filter(|&goal: &u64| goal > 0)
 }
 
 /// What the index and the summary together say; none if the summary cannot be read.

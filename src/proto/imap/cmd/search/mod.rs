@@ -16,6 +16,7 @@ use ringpost_engine::change::UidSet;
 use crate::limits::IMAP_SAVED_RANGES_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::command::{self, SearchReturn};
+use crate::proto::imap::pace::Progress;
 use crate::proto::imap::reply::{Reply, Status};
 use crate::proto::imap::state::{Core, Step};
 
@@ -56,6 +57,14 @@ impl Search {
         let (uid, returns) = (command.uid, command.returns);
         let form = Form { tag, uid, returns, basic: "SEARCH", modseq: false, correlator: Bytes::new() };
         Search { command, form, stage: Stage::Begin, results: Results::default() }
+    }
+
+    /// How far it is: messages looked at.
+    pub fn progress(&self) -> Progress {
+        match &self.stage {
+            Stage::Hunting(hunt) => hunt.progress(),
+            _ => Progress::default(),
+        }
     }
 
     /// Goes on.

@@ -20,6 +20,7 @@ use super::results::{Form, Results};
 use super::{keep, refused, says_nothing};
 use crate::proto::Cx;
 use crate::proto::imap::command::{self, SearchReturn, Source};
+use crate::proto::imap::pace::Progress;
 use crate::proto::imap::reply::{self, Reply};
 use crate::proto::imap::state::{Core, Step};
 use crate::proto::imap::view::View;
@@ -63,6 +64,14 @@ impl MultiSearch {
             command,
             left: Vec::new(),
             stage: Stage::Begin,
+        }
+    }
+
+    /// How far it is: messages looked at.
+    pub fn progress(&self) -> Progress {
+        match &self.stage {
+            Stage::Hunting(place) => place.hunt.progress(),
+            _ => Progress::default(),
         }
     }
 

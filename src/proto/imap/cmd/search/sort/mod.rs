@@ -19,6 +19,7 @@ use super::sorter::{KeyWriter, Sorter, TooMuch};
 use super::{keep, refused, says_nothing};
 use crate::proto::Cx;
 use crate::proto::imap::command;
+use crate::proto::imap::pace::Progress;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step};
 
@@ -69,6 +70,14 @@ impl Sort {
             sorter: Sorter::default(),
             finds: Vec::new(),
             results: Results::default(),
+        }
+    }
+
+    /// How far it is: messages looked at.
+    pub fn progress(&self) -> Progress {
+        match &self.stage {
+            Stage::Hunting(hunt) | Stage::Gathering(hunt) => hunt.progress(),
+            _ => Progress::default(),
         }
     }
 

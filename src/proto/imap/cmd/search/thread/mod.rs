@@ -14,6 +14,7 @@ use super::key::{Ground, Query};
 use super::sort::criteria::sent_s;
 use crate::proto::Cx;
 use crate::proto::imap::command::{self, Threading};
+use crate::proto::imap::pace::Progress;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step};
 
@@ -57,6 +58,14 @@ impl Thread {
             gather: Gather::default(),
             last_finds: false,
             graph: Graph::default(),
+        }
+    }
+
+    /// How far it is: messages looked at.
+    pub fn progress(&self) -> Progress {
+        match &self.stage {
+            Stage::Hunting(hunt) | Stage::Gathering(hunt) => hunt.progress(),
+            _ => Progress::default(),
         }
     }
 
