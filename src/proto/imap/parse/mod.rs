@@ -153,6 +153,7 @@ fn uid(lexer: &mut Lexer) -> Parsed<Verb> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::IMAP_LINE_BYTES_MAX;
 
     fn read(text: &str) -> Result<Command, Fault> {
         command(&Bytes::from(format!("A1 {text}")), false).map_err(|error| error.fault)
@@ -233,6 +234,41 @@ mod tests {
         b"a UID MOVE 1:5 \"INBOX/x\"",
         b"a APPEND x (\\Seen k) \"17-Jul-1996 02:44:25 -0700\" ",
     ];
+
+    /// What attackers fill a line with; each ends at a named bound or at the grammar's, without going deeper or
+    /// looking again.
+    #[test]
+    fn floods_are_refused() {
+        let line = |head: &str, piece: &str| {
+            let count = (IMAP_LINE_BYTES_MAX - head.len() - 4) / piece.len();
+            format!("{head}{}", piece.repeat(count))
+        };
+        for (head, piece) in [
+            ("SEARCH ", "("),
+            ("SEARCH ", "NOT "),
+            ("SEARCH ", "OR "),
+            ("LIST ", "("),
+            ("LIST \"\" (", "* "),
+            ("FETCH 1 ", "("),
+            ("FETCH 1 BODY[", "1."),
+            ("FETCH 1 (", "BODY[HEADER.FIELDS (a)] "),
+            ("STORE 1 FLAGS ", "("),
+            ("STORE 1 FLAGS (", "k "),
+            ("ID ", "("),
+            ("ID (", "\"a\" \"b\" "),
+            ("ENABLE ", "A "),
+            ("STATUS x (", "MESSAGES "),
+            ("SELECT ", "&AAA-"),
+            ("LOGIN ", "\""),
+            ("LOGIN ", "\\"),
+        ] {
+            let text = line(head, piece);
+            assert!(read(&text).is_err(), "{head}{piece}…");
+        }
+        // A SASL response may be long, but it is one word; who decodes it has its own bound.
+        assert!(read(&line("AUTHENTICATE PLAIN ", "QUFB")).is_ok());
+        assert!(read(&line("FETCH ", "1,").replace(",1,", ",*,")).is_err());
+    }
 
     #[test]
     fn mutations_never_panic() {
