@@ -88,7 +88,11 @@ pub fn put_root(out: &mut Out, name: &str) {
 pub fn put_event(out: &mut Out, shown: &Shown<'_>, old: Option<&str>) {
     out.put(b"* LIST (");
     let returns = ListReturn { subscribed: true, ..ListReturn::default() };
-    let attributes = attributes(Word::List, shown, &returns);
+    let mut attributes = attributes(Word::List, shown, &returns);
+    if old.is_some() && shown.mailbox.is_none() {
+        // rfc5465#5.4: after this event it was there; what became of it since is told by the next ones.
+        attributes[0] = None;
+    }
     for (index, attribute) in attributes.into_iter().flatten().enumerate() {
         out.put(if index > 0 { b" " } else { b"" });
         out.put(attribute.as_bytes());
