@@ -6,6 +6,7 @@ set -eu -o pipefail
 sizes=${RINGPOST_BENCH_SIZES:-1000,10000,100000,1000000}
 octets=${RINGPOST_BENCH_MESSAGE_BYTES:-1024}
 message_bytes_max=104857600
+segment_bytes=268435456
 # shellcheck source=bench/lib.sh
 . bench/lib.sh
 trap 'stop; rm -rf "$work"' EXIT

@@ -1,5 +1,5 @@
 # For the scripts beside it: builds the programs, starts and stops one server, keeps a working folder.
-# Sourced, with `set -eu -o pipefail` on; each sets what it wants of: shards, message_bytes_max.
+# Sourced, with `set -eu -o pipefail` on; each sets what it wants of: shards, message_bytes_max, segment_bytes.
 export RINGPOST_BENCH_PASSWORD=bench-password
 # One by one, as `make run` builds: together they would share features and be built again.
 cargo build --release --quiet --package ringpost
@@ -23,6 +23,8 @@ shards = ${RINGPOST_BENCH_SHARDS:-1}
 pin_threads = false
 [limits]
 message_bytes_max = ${message_bytes_max:-16777216}
+[store]
+segment_bytes = ${segment_bytes:-134217728}
 CONFIG
 }
 start() { # a server, its process id in $server

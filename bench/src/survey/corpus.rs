@@ -150,14 +150,14 @@ pub fn message(number: u64, bytes: usize) -> Message {
     let mut text = String::with_capacity(bytes + 100);
     header(&mut text, number, sent_s, &mut dice);
     // Formatting into a String cannot fail.
-    if thread % SUBJECT_EVERY == 0 && place == 0 {
+    if thread.is_multiple_of(SUBJECT_EVERY) && place == 0 {
         text.push_str("Begin of the thread.\r\n");
     }
-    if number % TEXT_EVERY == 0 {
+    if number.is_multiple_of(TEXT_EVERY) {
         let _ = write!(text, "There is {TEXT_WORD} in it.\r\n");
     }
     fill(&mut text, bytes, &mut dice);
-    let flags = if number % FLAGGED_EVERY == 0 { "(\\Flagged)" } else { "()" };
+    let flags = if number.is_multiple_of(FLAGGED_EVERY) { "(\\Flagged)" } else { "()" };
     // It came in a while after it was sent.
     let date_time = date_time(sent_s + dice.below(3_600));
     Message { flags, date_time, octets: text.into_bytes() }
@@ -246,7 +246,8 @@ fn capital(word: &str) -> String {
 /// Year, month (from 0), day (from 1), seconds of the day.
 fn civil(unix_s: u64) -> (u64, usize, u64, u64) {
     let (mut days, seconds) = (unix_s / 86_400, unix_s % 86_400);
-    let is_leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let is_leap =
+        |year: u64| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
     let mut year = 1970;
     loop {
         let length = if is_leap(year) { 366 } else { 365 };

@@ -133,7 +133,7 @@ impl Summariser {
 
     fn begin_level(&mut self, level: usize) {
         self.level = level.min(DETAILS.len() - 1);
-        self.pass = Box::new(Pass::new(&DETAILS[self.level]));
+        *self.pass = Pass::new(&DETAILS[self.level]);
     }
 }
 
