@@ -110,6 +110,11 @@ pub const IMAP_THREAD_NODES_MAX: usize = 4_000_000;
 pub const IMAP_FILTER_DEPTH_MAX: usize = 8;
 /// Ranges of a search's result that an IMAP session keeps for `$`: 512 KiB.
 pub const IMAP_SAVED_RANGES_MAX: usize = 65_536;
+/// Messages in the smallest batch that UIDBATCHES makes; the least that rfc10022#3.1.3 allows.
+pub const IMAP_UID_BATCH_MESSAGES_MIN: u32 = 500;
+/// Batches in one UIDBATCHES reply, 22 octets each: half a million messages in the smallest ones, where
+/// rfc10022#3.1.5 asks for 100,000.
+pub const IMAP_UID_BATCHES_MAX: u32 = 1_000;
 /// Ranges of UIDs in one untagged reply that lists them; more go into further replies.
 pub const IMAP_LINE_RANGES_MAX: usize = 512;
 /// Runs of expunged UIDs an IMAP session may owe its client; one that never lets them be told is disconnected.

@@ -64,6 +64,8 @@ pub enum Running {
     Search(search::Search),
     /// ESEARCH
     MultiSearch(search::multi::MultiSearch),
+    /// UIDBATCHES
+    UidBatches(search::batches::Batches),
     /// SORT
     Sort(search::sort::Sort),
     /// THREAD
@@ -115,6 +117,9 @@ impl Running {
             Verb::MultiSearch(search) => {
                 Running::MultiSearch(search::multi::MultiSearch::new(search, tag.clone()))
             }
+            Verb::UidBatches(command) => {
+                Running::UidBatches(search::batches::Batches::new(command, tag.clone()))
+            }
             Verb::Sort(sort) => Running::Sort(search::sort::Sort::new(sort, tag.clone())),
             Verb::Thread(thread) => Running::Thread(search::thread::Thread::new(thread)),
             Verb::Fetch(fetch) => Running::Fetch(fetch::Fetch::new(fetch)),
@@ -144,6 +149,7 @@ impl Running {
             Running::Expunge(command) => command.step(wake, core, cx),
             Running::Search(command) => command.step(core, cx),
             Running::MultiSearch(command) => command.step(core, cx),
+            Running::UidBatches(command) => command.step(core, cx),
             Running::Sort(command) => command.step(core, cx),
             Running::Thread(command) => command.step(core, cx),
             Running::Fetch(command) => command.step(wake, core, cx),

@@ -24,7 +24,7 @@ pub use message::{
 pub use notify::{Events, MailboxFilter, Notify, NotifyGroup, NotifySelected};
 pub use search::{
     DayIs, MultiSearch, PartialRange, Program, Search, SearchKey, SearchReturn, Sort, SortCriterion, SortKey,
-    Source, Thread, Threading,
+    Source, Thread, Threading, UidBatches,
 };
 pub use sequence::{Bound, SequenceSet};
 pub use sharing::{AclCommand, Depth, MetadataCommand, QuotaCommand, RightsChange, UrlCommand};
@@ -145,6 +145,8 @@ pub enum Verb {
     Sort(Sort),
     /// rfc5256#3 THREAD
     Thread(Thread),
+    /// rfc10022
+    UidBatches(UidBatches),
     /// rfc3501#6.4.5
     Fetch(Fetch),
     /// rfc3501#6.4.6

@@ -90,6 +90,15 @@ pub enum Threading {
     Refs,
 }
 
+/// UIDBATCHES (rfc10022#3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UidBatches {
+    /// Messages in a batch; never 0.
+    pub size: u32,
+    /// Which batches, counted from 1 at the highest UID, first and last; all of them if none.
+    pub wanted: Option<(u32, u32)>,
+}
+
 /// ESEARCH (rfc7377#2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MultiSearch {

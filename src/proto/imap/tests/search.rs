@@ -125,3 +125,27 @@ fn filters_stand_for_their_keys() {
     assert!(told.starts_with("f BAD [BADCHARSET "), "{told}");
     assert!(lab.say(0, "f SEARCH FILTER a/b").starts_with("f BAD"));
 }
+
+#[test]
+fn batches_of_uids_go_downwards_and_leave_none_out() {
+    let mut lab = Lab::with_messages(1_203);
+    let batches = |lab: &mut Lab, arguments: &str| {
+        let told = lab.say(0, &format!("A143 UIDBATCHES {arguments}"));
+        let ranges = told.strip_prefix("* UIDBATCHES (TAG \"A143\")").expect("the reply");
+        ranges.strip_suffix("\r\nA143 OK UIDBATCHES completed\r\n").expect("no more").trim().to_owned()
+    };
+    assert_eq!(batches(&mut lab, "500"), "1203:704,703:204,203:1");
+    assert_eq!(batches(&mut lab, "500 2:2"), "703:204");
+    assert_eq!(batches(&mut lab, "500 3:9"), "203:1");
+    assert_eq!(batches(&mut lab, "500 4:9"), "");
+    assert_eq!(batches(&mut lab, "1203"), "1203:1");
+    // Two hundred of the first batch go, and the highest of all.
+    lab.say(0, "b UID STORE 800:999,1203 +FLAGS.SILENT (\\Deleted)");
+    assert!(lab.say(0, "c EXPUNGE").ends_with("c OK EXPUNGE completed\r\n"));
+    assert_eq!(batches(&mut lab, "500"), "1202:503,502:3,2:1");
+    lab.deliver("Subject: new\r\n\r\n");
+    // What the client was not told of yet is in no batch.
+    assert!(
+        lab.say(0, "d UIDBATCHES 600").starts_with("* UIDBATCHES (TAG \"d\") 1202:403,402:1\r\n* 1003 E")
+    );
+}

@@ -20,6 +20,7 @@ use crate::proto::imap::pace::Progress;
 use crate::proto::imap::reply::{Reply, Status};
 use crate::proto::imap::state::{Core, Step};
 
+pub mod batches;
 mod gather;
 mod hunt;
 mod key;

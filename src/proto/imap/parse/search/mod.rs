@@ -9,7 +9,8 @@ use super::lexer::Lexer;
 use super::{Fault, Parsed};
 use crate::limits::IMAP_SORT_CRITERIA_MAX;
 use crate::proto::imap::command::{
-    MultiSearch, Program, Search, SearchReturn, Sort, SortCriterion, SortKey, Source, Thread, Threading, Verb,
+    MultiSearch, Program, Search, SearchReturn, Sort, SortCriterion, SortKey, Source, Thread, Threading,
+    UidBatches, Verb,
 };
 
 mod key;
@@ -109,6 +110,23 @@ pub fn thread(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
     };
     let program = criteria_of_charset(lexer)?;
     Ok(Verb::Thread(Thread { uid, algorithm, program }))
+}
+
+/// `message-batches` (rfc10022#4)
+pub fn uid_batches(lexer: &mut Lexer) -> Parsed<Verb> {
+    lexer.space()?;
+    let size = lexer.nz_number()?;
+    let mut wanted = None;
+    if lexer.more() {
+        let first = lexer.nz_number()?;
+        lexer.expect(b':', "A range of batches is two numbers")?;
+        let last = lexer.nz_number()?;
+        if first > last {
+            return Err(Fault::Bad("[CLIENTBUG] A range of batches begins with the lower number"));
+        }
+        wanted = Some((first, last));
+    }
+    Ok(Verb::UidBatches(UidBatches { size, wanted }))
 }
 
 /// Whether a text is what a filter holds (rfc5466#3.2): what follows SEARCH, charset apart.
