@@ -262,6 +262,16 @@ fn every_capability_has_a_transcript_that_cites_its_rfc() {
     assert!(without.is_empty(), "no transcript cites: {without:?}");
 }
 
+#[test]
+fn the_readme_names_every_capability() {
+    let readme = include_str!("../../README.md");
+    let named: BTreeSet<&str> = readme.split([' ', ',', '|', '\n', '.']).collect();
+    for word in shown(State::LoggedIn) {
+        let name = if word.starts_with("APPENDLIMIT=") { "APPENDLIMIT" } else { word.as_str() };
+        assert!(named.contains(name), "README.md does not say that {name} is offered");
+    }
+}
+
 impl Transcript {
     /// Whether a remark names it; `RFC 5258` is `rfc5258`.
     fn cites(&self, what: &str) -> bool {
