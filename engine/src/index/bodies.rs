@@ -4,6 +4,13 @@
 //! the log; its references equal the messages that show it (I16); 48 bytes a body, none of them moved when
 //! another arrives. *Assumes*: bodies become known in order of their ids, for ids are log positions. *Never*:
 //! touches the bytes.
+//!
+//! ```text
+//!  starts: first id of each chunk ──► chunk: ids, close together ──► bodies, in the same places
+//! ```
+//!
+//! A look-up halves `starts`, then the ids of one chunk, which are 8 KiB: for neighbours, one after the other, both
+//! are at hand, and only the body itself is new.
 
 use super::digest::Digest;
 use crate::ids::{AccountId, BodyId, SegmentId};
@@ -16,7 +23,6 @@ const CHUNK_BODIES: usize = 1024;
 /// One stored body. The summary stands before the octets in the same record.
 #[derive(Clone, Copy, Debug)]
 struct Body {
-    id: BodyId,
     account: AccountId,
     segment: SegmentId,
     summary_at: u64,
@@ -27,10 +33,21 @@ struct Body {
     references: u32,
 }
 
+/// Bodies whose ids follow each other.
+#[derive(Debug)]
+struct Chunk {
+    /// Ascending.
+    ids: Vec<BodyId>,
+    /// Of these ids.
+    bodies: Vec<Body>,
+}
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
-    chunks: Vec<Vec<Body>>,
+    /// The first id of each chunk.
+    starts: Vec<BodyId>,
+    chunks: Vec<Chunk>,
     /// Octets of the bodies that have a reference.
     bytes: u64,
     /// Chunk and place behind the body that was found last: those of neighbours are neighbours.
@@ -44,7 +61,7 @@ impl Bodies {
     }
 
     pub(super) fn get(&self, id: BodyId) -> Option<BodyRef> {
-        let body = self.find(id).map(|(chunk, place)| self.chunks[chunk][place])?;
+        let body = self.find(id).map(|(chunk, place)| self.chunks[chunk].bodies[place])?;
         let octets_at = body.summary_at + u64::from(body.bytes_skip);
         Some(BodyRef {
             bytes: Extent { segment: body.segment, offset: octets_at, len: body.bytes_len },
@@ -54,11 +71,10 @@ impl Bodies {
 
     /// Makes a body known. Its id is greater than all before.
     pub(super) fn insert(&mut self, id: BodyId, account: AccountId, at: BodyRef) {
-        let last = self.chunks.last().and_then(|chunk| chunk.last());
-        assert!(last.is_none_or(|last| last.id < id), "I12: body ids only grow");
+        let last = self.chunks.last().and_then(|chunk| chunk.ids.last());
+        assert!(last.is_none_or(|&last| last < id), "I12: body ids only grow");
         assert_eq!(at.summary.segment, at.bytes.segment, "a body record lies in one segment");
         let body = Body {
-            id,
             account,
             segment: at.summary.segment,
             summary_at: at.summary.offset,
@@ -67,13 +83,14 @@ impl Bodies {
             bytes_len: at.bytes.len,
             references: 0,
         };
-        match self.chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK_BODIES => chunk.push(body),
-            _ => {
-                let mut chunk = Vec::with_capacity(CHUNK_BODIES);
-                chunk.push(body);
-                self.chunks.push(chunk);
-            }
+        if self.chunks.last().is_none_or(|chunk| chunk.ids.len() == CHUNK_BODIES) {
+            self.starts.push(id);
+            let (ids, bodies) = (Vec::with_capacity(CHUNK_BODIES), Vec::with_capacity(CHUNK_BODIES));
+            self.chunks.push(Chunk { ids, bodies });
+        }
+        if let Some(chunk) = self.chunks.last_mut() {
+            chunk.ids.push(id);
+            chunk.bodies.push(body);
         }
     }
 
@@ -95,24 +112,23 @@ impl Bodies {
 
     fn known(&mut self, id: BodyId) -> &mut Body {
         let (chunk, place) = self.next;
-        let is_next =
-            self.chunks.get(chunk).and_then(|chunk| chunk.get(place)).is_some_and(|body| body.id == id);
+        let is_next = self.chunks.get(chunk).and_then(|chunk| chunk.ids.get(place)) == Some(&id);
         let found = if is_next { Some(self.next) } else { self.find(id) };
         let (chunk, place) = found.expect("I16: a shown body is known");
         self.next = if place + 1 < CHUNK_BODIES { (chunk, place + 1) } else { (chunk + 1, 0) };
-        &mut self.chunks[chunk][place]
+        &mut self.chunks[chunk].bodies[place]
     }
 
     fn find(&self, id: BodyId) -> Option<(usize, usize)> {
-        let chunk = self.chunks.partition_point(|chunk| chunk[0].id <= id).checked_sub(1)?;
-        let place = self.chunks[chunk].binary_search_by_key(&id, |body| body.id).ok()?;
+        let chunk = self.starts.partition_point(|&start| start <= id).checked_sub(1)?;
+        let place = self.chunks[chunk].ids.binary_search(&id).ok()?;
         Some((chunk, place))
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.word(self.bytes);
-        for body in self.chunks.iter().flatten() {
-            digest.word(body.id.0);
+        for (id, body) in self.chunks.iter().flat_map(|chunk| chunk.ids.iter().zip(&chunk.bodies)) {
+            digest.word(id.0);
             digest.word(body.account.0);
             digest.word(body.segment.0);
             digest.word(body.summary_at);
