@@ -95,13 +95,20 @@ pub const IMAP_SEARCH_KEYS_MAX: usize = 1_024;
 pub const IMAP_SEQUENCE_RANGES_MAX: usize = 65_536;
 /// Octets of keys that one SORT or THREAD puts in order: a million messages by subjects of 80 octets.
 pub const IMAP_SORT_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// Keys that one call of a SORT or THREAD brings in order.
-pub const IMAP_SORT_RUN_MAX: usize = 8_192;
-/// Messages whose summaries one call of a SEARCH, SORT or THREAD reads.
-pub const IMAP_GATHER_MESSAGES_MAX: usize = 2_048;
+/// Keys that one call of a SORT or THREAD makes a sorted run of.
+pub const IMAP_SORT_RUN_MAX: usize = 2_048;
+/// Keys that one call of a SORT or THREAD takes from its runs in order; each is a walk down a heap of all runs.
+pub const IMAP_SORT_MERGE_MAX: usize = 1_024;
+/// Messages whose summaries one call of a SEARCH, SORT or THREAD reads: a few cache lines each that nobody had
+/// at hand.
+pub const IMAP_GATHER_MESSAGES_MAX: usize = 256;
+/// Messages and references to others that one call of a THREAD connects; each is a look-up among all ids.
+pub const IMAP_THREAD_LINKS_MAX: usize = 768;
+/// Messages, links and table entries that one call of a THREAD touches when it arranges, all over its memory.
+pub const IMAP_THREAD_ARRANGE_MAX: usize = 4_096;
 /// Octets of summaries that one call of a SEARCH, SORT or THREAD reads of; mostly filters, of which it looks at
 /// few.
-pub const IMAP_GATHER_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const IMAP_GATHER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Criteria of one SORT.
 pub const IMAP_SORT_CRITERIA_MAX: usize = 32;
 /// Messages, and ids that stand for messages which are not there, that one THREAD may connect: about 200 MiB.

@@ -49,21 +49,27 @@ impl Gather {
         Some(extents)
     }
 
-    /// Gives what was brought in to `take`, until that fails. Messages that are gone by now are passed over; a
-    /// summary that cannot be read is none.
+    /// Gives what was brought in to `take`, until that fails or has done `work_max` of what it counts as its work;
+    /// what is left is brought in again. Messages that are gone by now are passed over; a summary that cannot be
+    /// read is none.
     pub fn read<E>(
         &mut self,
         mailbox: MailboxRef<'_>,
         store: &Store,
-        mut take: impl FnMut(&Found, &Message, Option<SummaryView<'_>>) -> Result<(), E>,
+        work_max: usize,
+        mut take: impl FnMut(&Found, &Message, Option<SummaryView<'_>>) -> Result<usize, E>,
     ) -> Result<(), E> {
+        let mut work = 0;
         for found in &self.waiting[self.next..self.next + self.warmed] {
+            if work >= work_max {
+                break;
+            }
+            self.next += 1;
             let Some(place) = mailbox.place(found.uid) else { continue };
             let message = mailbox.message(place);
             let encoded = store.body(message.body).and_then(|body| store.bytes(body.summary));
-            take(found, &message, encoded.as_deref().and_then(SummaryView::new))?;
+            work += take(found, &message, encoded.as_deref().and_then(SummaryView::new))?;
         }
-        self.next += self.warmed;
         self.warmed = 0;
         Ok(())
     }

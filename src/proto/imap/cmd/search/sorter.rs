@@ -8,7 +8,7 @@
 //!  add … ─► runs of IMAP_SORT_RUN_MAX, each sorted in one call ─► heap of their heads ─► order, piece by piece
 //! ```
 
-use crate::limits::{IMAP_SCAN_MESSAGES_MAX, IMAP_SORT_BYTES_MAX, IMAP_SORT_RUN_MAX};
+use crate::limits::{IMAP_SORT_BYTES_MAX, IMAP_SORT_MERGE_MAX, IMAP_SORT_RUN_MAX};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ impl Sorter {
                 self.sift(at);
             }
         }
-        for _ in 0..IMAP_SCAN_MESSAGES_MAX {
+        for _ in 0..IMAP_SORT_MERGE_MAX {
             let Some(&(next, end)) = self.heap.first() else { return true };
             place(self.entries[next].turn as usize);
             if next + 1 < end {

@@ -17,6 +17,7 @@ use super::key::{Ground, Query};
 use super::results::{Form, Results};
 use super::sorter::{KeyWriter, Sorter, TooMuch};
 use super::{keep, refused, says_nothing};
+use crate::limits::IMAP_GATHER_MESSAGES_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::command;
 use crate::proto::imap::pace::Progress;
@@ -150,11 +151,11 @@ impl Sort {
     fn gather(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let (_, mailbox) = core.selected(cx)?;
         let Sort { gather, key, sorter, finds, command, .. } = self;
-        gather.read(mailbox, cx.store, |found, message, summary| {
+        gather.read(mailbox, cx.store, IMAP_GATHER_MESSAGES_MAX, |found, message, summary| {
             key.clear();
             criteria::write(key, &command.criteria, found, message, summary.as_ref());
             finds.push(*found);
-            sorter.add(key.key())
+            sorter.add(key.key()).map(|()| 1)
         })?;
         self.stage = Stage::Gathering(hunt);
         self.warm(core, cx)

@@ -5,6 +5,7 @@
 //! *Assumes*: a graph with all messages. *Never*: reads a message.
 //!
 //! ```text
+//!  all:            Room ─► Forget ─► Prune, or Firsts
 //!  REFERENCES:     Prune ─► Roots ─► SortRoots ─► Table ─► Merge ─┐
 //!  REFS:           Prune ─► Roots ─► Latest ──────────────────────┼─► Keys ─► DummyKeys ─► SortAll ─► Done
 //!  ORDEREDSUBJECT: Firsts ─► Subjects ────────────────────────────┘
@@ -12,7 +13,7 @@
 
 use super::forest::NONE;
 use super::graph::{Fact, Graph};
-use crate::limits::IMAP_SCAN_MESSAGES_MAX;
+use crate::limits::IMAP_THREAD_ARRANGE_MAX;
 use crate::proto::imap::cmd::search::sorter::{KeyWriter, Sorter, TooMuch};
 use crate::proto::imap::command::Threading;
 
@@ -21,6 +22,8 @@ use crate::proto::imap::command::Threading;
 pub struct Arrange {
     algorithm: Threading,
     graph: Graph,
+    /// Subjects of the graph, the empty one included.
+    subjects: usize,
     stage: Stage,
     /// The next message, root or dummy of the stage.
     at: usize,
@@ -70,6 +73,8 @@ pub struct Threads {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Room,
+    Forget,
     Prune,
     Roots,
     SortRoots,
@@ -89,29 +94,35 @@ impl Arrange {
     pub fn new(graph: Graph, algorithm: Threading) -> Arrange {
         Arrange {
             algorithm,
-            stage: if algorithm == Threading::OrderedSubject { Stage::Firsts } else { Stage::Prune },
+            stage: Stage::Room,
             at: 0,
-            below: vec![NONE; graph.facts.len()],
-            tops: vec![TOP; graph.parents.len()],
+            below: Vec::with_capacity(graph.facts.len()),
+            tops: Vec::with_capacity(graph.parents.len()),
             roots: Vec::new(),
             dummies: Vec::new(),
             sorter: Sorter::default(),
             key: KeyWriter::default(),
             turns: Vec::new(),
-            table: vec![NONE; graph.subjects()],
+            table: Vec::with_capacity(graph.subjects()),
             way: Vec::new(),
             threads: Threads::default(),
+            subjects: graph.subjects(),
             graph,
         }
     }
 
     /// Goes on. The threads when all is done.
     pub fn step(&mut self) -> Result<Option<Threads>, TooMuch> {
-        let mut budget = IMAP_SCAN_MESSAGES_MAX;
+        let mut budget = IMAP_THREAD_ARRANGE_MAX;
         while budget > 0 {
             budget -= 1;
             let refs = self.algorithm == Threading::Refs;
+            let ordered_subject = self.algorithm == Threading::OrderedSubject;
             let (more, next) = match self.stage {
+                Stage::Room => (self.room(&mut budget), Stage::Forget),
+                Stage::Forget => {
+                    (self.graph.forget(), if ordered_subject { Stage::Firsts } else { Stage::Prune })
+                }
                 Stage::Prune => (self.prune(&mut budget), Stage::Roots),
                 Stage::Roots => (self.root()?, if refs { Stage::Latest } else { Stage::SortRoots }),
                 Stage::SortRoots => (self.sort_roots(&mut budget), Stage::Table),
@@ -131,6 +142,16 @@ impl Arrange {
             }
         }
         Ok(None)
+    }
+
+    /// Makes a piece of the room that the stages need.
+    fn room(&mut self, budget: &mut usize) -> bool {
+        let more = std::mem::take(budget);
+        let (messages, nodes) = (self.graph.facts.len(), self.graph.parents.len());
+        self.below.resize(messages.min(self.below.len() + more), NONE);
+        self.tops.resize(nodes.min(self.tops.len() + more), TOP);
+        self.table.resize(self.subjects.min(self.table.len() + more), NONE);
+        self.below.len() < messages || self.tops.len() < nodes || self.table.len() < self.subjects
     }
 
     /// Step 3: where the next message stands when dummies are gone, those at the top aside. Way through

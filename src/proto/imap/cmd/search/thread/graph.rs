@@ -81,10 +81,15 @@ impl Graph {
         Ok(node)
     }
 
-    /// Links a message and its ancestors, oldest first.
-    pub fn link(&mut self, node: u32, ancestors: impl Iterator<Item = MessageIdHash>) -> Result<(), TooMuch> {
-        let mut last = NONE;
+    /// Links a message and its ancestors, oldest first; how many nodes that were.
+    pub fn link(
+        &mut self,
+        node: u32,
+        ancestors: impl Iterator<Item = MessageIdHash>,
+    ) -> Result<usize, TooMuch> {
+        let (mut last, mut nodes) = (NONE, 1);
         for id in ancestors {
+            nodes += 1;
             let ancestor = match self.ids.get(&id) {
                 Some(&known) => known,
                 None => self.node(Some(id))?,
@@ -103,12 +108,20 @@ impl Graph {
         if last != NONE {
             self.set_parent(node, last);
         }
-        Ok(())
+        Ok(nodes)
     }
 
-    /// How many subjects there are, the empty one included.
+    /// How many subjects there are, the empty one included; until they are forgotten.
     pub fn subjects(&self) -> usize {
         self.subjects.len() + 1
+    }
+
+    /// Forgets a piece of what only serves to add messages: to drop it all at once would take long. Whether there
+    /// is more.
+    pub fn forget(&mut self) -> bool {
+        let id = self.ids.pop_first();
+        let subject = self.subjects.pop_first();
+        id.is_some() || subject.is_some()
     }
 
     /// Adds a node that stands for no message.

@@ -12,6 +12,7 @@ use super::gather::Gather;
 use super::hunt::{Found, Hunt, Hunted};
 use super::key::{Ground, Query};
 use super::sort::criteria::sent_s;
+use crate::limits::IMAP_THREAD_LINKS_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::command::{self, Threading};
 use crate::proto::imap::pace::Progress;
@@ -144,7 +145,7 @@ impl Thread {
     fn gather(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let (_, mailbox) = core.selected(cx)?;
         let Thread { gather, graph, command, .. } = self;
-        gather.read(mailbox, cx.store, |found: &Found, message, summary| {
+        gather.read(mailbox, cx.store, IMAP_THREAD_LINKS_MAX, |found: &Found, message, summary| {
             let keys = summary.as_ref().and_then(|summary| summary.sort_keys());
             let arrival = Arrival {
                 name: if command.uid { found.uid.0 } else { found.number },
@@ -154,7 +155,7 @@ impl Thread {
                 reply: keys.as_ref().is_some_and(|keys| keys.reply_or_forward),
             };
             if command.algorithm == Threading::OrderedSubject {
-                return graph.add(arrival, None).map(|_| ());
+                return graph.add(arrival, None).map(|_| 1);
             }
             let links = summary.as_ref().and_then(|summary| summary.thread_keys());
             let node = graph.add(arrival, links.and_then(|links| links.message_id()))?;
