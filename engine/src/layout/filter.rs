@@ -21,8 +21,10 @@ use crate::limits::{FILTER_BITS_MAX, FILTER_NEEDLE_GRAMS_MAX};
 
 /// Words of the table that gathers bits.
 const TABLE_WORDS: usize = FILTER_BITS_MAX / 64;
-/// A stored filter has room for this many bits where the text has 100 grams: then 17 to 32 bits in a hundred are set.
+/// A stored filter has room for this many bits where the text has 100 grams: no more than 32 in a hundred are set.
 const BITS_PER_HUNDRED_GRAMS: usize = 263;
+/// As many bits in a hundred are set at most in a filter that could have been larger.
+const SET_PERCENT_MAX: usize = 32;
 /// With more grams than this, as many as there are bits, nearly everything would pass: no filter is stored.
 const USEFUL_GRAMS_MAX: usize = FILTER_BITS_MAX * 3 / 4;
 /// From here on a character counts as half a gram.
@@ -30,10 +32,19 @@ const WIDE_FROM: u32 = 0x800;
 
 /// Where a gram's bit is in the largest table; smaller tables take the lower bits.
 fn gram(first: u32, second: u32, third: u32) -> u32 {
+    if (first | second | third) < 0x80 {
+        return ascii_gram(first | second << 8 | third << 16);
+    }
     // Three scalar values have 63 bits. One product alone would leave neighbouring characters on a lattice.
     let packed = u64::from(first) | u64::from(second) << 21 | u64::from(third) << 42;
     let mixed = packed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> (64 - FILTER_BITS_MAX.ilog2())) as u32
+}
+
+/// [`gram`] of three ASCII characters, an octet each, the first one lowest: most of all mail. The highest octet does
+/// not count. The product's upper bits depend on all of the others.
+fn ascii_gram(window: u32) -> u32 {
+    (u64::from(window << 8).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - FILTER_BITS_MAX.ilog2())) as u32
 }
 
 /// Splits a text that comes in pieces into grams.
@@ -50,20 +61,19 @@ impl Grams {
     fn push(&mut self, text: &str, mut note: impl FnMut(u32)) {
         let [mut first, mut second] = self.before;
         let mut known = self.known;
-        let mut rest = text;
-        while let Some(start) = rest.chars().next() {
-            if start.is_ascii() && known == 2 && first < WIDE_FROM {
-                // The rule for most mail: a run of ASCII, octet by octet.
+        let mut at = 0;
+        while let Some(start) = text[at..].chars().next() {
+            if start.is_ascii() && at >= 2 && (first | second) < 0x80 {
+                // The rule for most mail: a run of ASCII, the two characters before it in the same piece.
+                let rest = &text[at..];
                 let run = match rest.is_ascii() {
                     true => rest.len(),
                     false => rest.bytes().position(|octet| !octet.is_ascii()).unwrap_or(rest.len()),
                 };
-                for octet in rest[..run].bytes() {
-                    let third = u32::from(octet);
-                    note(gram(first, second, third));
-                    (first, second) = (second, third);
-                }
-                rest = &rest[run..];
+                let octets = text.as_bytes();
+                ascii_grams(&octets[at - 2..at + run], &mut note);
+                at += run;
+                [first, second] = [octets[at - 2], octets[at - 1]].map(u32::from);
                 continue;
             }
             let third = u32::from(start);
@@ -76,45 +86,45 @@ impl Grams {
             }
             (first, second) = (second, third);
             known = (known + 1).min(2);
-            rest = &rest[start.len_utf8()..];
+            at += start.len_utf8();
         }
         self.before = [first, second];
         self.known = known;
     }
 }
 
-/// Gathers the grams of one message's texts.
-#[derive(Debug)]
-pub struct FilterBuilder {
-    table: Box<[u64; TABLE_WORDS]>,
-    /// Bits set.
-    set: usize,
-    grams: Grams,
+/// Calls `note` for each gram of ASCII text. Four octets are read at once where there are as many, so that no gram
+/// waits for the one before.
+fn ascii_grams(text: &[u8], note: &mut impl FnMut(u32)) {
+    for four in text.windows(4) {
+        note(ascii_gram(u32::from_le_bytes([four[0], four[1], four[2], four[3]])));
+    }
+    if let [.., first, second, third] = *text {
+        note(ascii_gram(u32::from_le_bytes([first, second, third, 0])));
+    }
 }
 
-impl Default for FilterBuilder {
-    fn default() -> FilterBuilder {
-        FilterBuilder::new()
-    }
+/// Gathers the grams of one message's texts.
+#[derive(Debug, Default)]
+pub struct FilterBuilder {
+    /// None until there is a text.
+    table: Option<Box<[u64; TABLE_WORDS]>>,
+    /// Octets noted: no fewer than grams.
+    octets: usize,
+    grams: Grams,
 }
 
 impl FilterBuilder {
     /// Nothing noted yet.
     pub fn new() -> FilterBuilder {
-        FilterBuilder { table: Box::new([0; TABLE_WORDS]), set: 0, grams: Grams::default() }
+        FilterBuilder::default()
     }
 
     /// Notes the next piece of a folded text; grams may span pieces.
     pub fn push(&mut self, folded: &str) {
-        let table = &mut self.table;
-        let mut set = self.set;
-        self.grams.push(folded, |gram| {
-            let word = &mut table[gram as usize / 64 % TABLE_WORDS];
-            let bit = 1u64 << (gram % 64);
-            set += usize::from(*word & bit == 0);
-            *word |= bit;
-        });
-        self.set = set;
+        let table = self.table.get_or_insert_with(|| Box::new([0; TABLE_WORDS]));
+        self.octets = self.octets.saturating_add(folded.len());
+        self.grams.push(folded, |gram| table[gram as usize / 64 % TABLE_WORDS] |= 1 << (gram % 64));
     }
 
     /// The text ends; what comes next is another one.
@@ -124,23 +134,43 @@ impl FilterBuilder {
 
     /// The stored form; empty when so much is set that it would be of no use.
     pub fn finish(self) -> Vec<u8> {
-        if self.set > USEFUL_GRAMS_MAX {
+        let Some(mut table) = self.table else { return vec![0; 8] };
+        if self.octets > USEFUL_GRAMS_MAX && bits_set(&table[..]) > USEFUL_GRAMS_MAX {
             return Vec::new();
         }
-        let wanted = (self.set * BITS_PER_HUNDRED_GRAMS / 100).next_power_of_two();
-        let words = wanted.clamp(64, FILTER_BITS_MAX) / 64;
-        let (first, rest) = self.table.split_at(words);
-        let mut folded = first.to_vec();
-        for part in rest.chunks_exact(words) {
-            for (word, more) in folded.iter_mut().zip(part) {
-                *word |= more;
+        // What is large enough for every octet to be a gram of its own needs no counting.
+        let room = self.octets.min(FILTER_BITS_MAX) * BITS_PER_HUNDRED_GRAMS / 100;
+        let mut words = room.next_power_of_two().clamp(64, FILTER_BITS_MAX) / 64;
+        let (first, rest) = table.split_at_mut(words);
+        rest.chunks_exact(words).for_each(|part| lay_over(first, part));
+        while words > 1 {
+            let half = words / 2;
+            let (lower, upper) = table[..words].split_at(half);
+            let set =
+                lower.iter().zip(upper).map(|(low, high)| (low | high).count_ones() as usize).sum::<usize>();
+            if set * 100 > 64 * half * SET_PERCENT_MAX {
+                break;
             }
+            let (lower, upper) = table[..words].split_at_mut(half);
+            lay_over(lower, upper);
+            words = half;
         }
         let mut stored = Vec::with_capacity(8 * words);
-        for word in folded {
+        for word in &table[..words] {
             stored.extend_from_slice(&word.to_le_bytes());
         }
         stored
+    }
+}
+
+fn bits_set(words: &[u64]) -> usize {
+    words.iter().map(|word| word.count_ones() as usize).sum()
+}
+
+/// Sets in `words` what is set in `more`, which is as long.
+fn lay_over(words: &mut [u64], more: &[u64]) {
+    for (word, more) in words.iter_mut().zip(more) {
+        *word |= more;
     }
 }
 

@@ -338,6 +338,9 @@ impl Pass {
 /// Octets of a body that are let gather before they are noted.
 const NOTE_BYTES: usize = 16 * 1024;
 
+/// Fields that most headers do not exceed.
+const USUAL_FIELDS: usize = 32;
+
 /// BODY and BODYSTRUCTURE of a message of `size` octets of which no more is told.
 pub(super) fn opaque(size: usize) -> (Bytes, Bytes) {
     let form =
@@ -353,6 +356,7 @@ impl OwnHeader {
             header_len: Some(header_len),
             sort_keys: keys::sort_keys(&found),
             thread_keys: keys::thread_keys(&found),
+            fields: Vec::with_capacity(USUAL_FIELDS),
             fields_overflow: header.len() < header_len,
             ..OwnHeader::default()
         };

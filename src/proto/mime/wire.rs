@@ -8,6 +8,9 @@
 
 use crate::limits::MIME_QUOTED_BYTES_MAX;
 
+/// Room at the start: most answers grow once at most.
+const USUAL_BYTES: usize = 256;
+
 /// A growing answer with a bound on its strings and on the whole.
 pub(super) struct Writer {
     out: Vec<u8>,
@@ -21,7 +24,8 @@ pub(super) struct Writer {
 impl Writer {
     /// An empty answer: at most `bytes_max` octets, each string at most `string_bytes_max` of them.
     pub fn new(bytes_max: usize, string_bytes_max: usize) -> Writer {
-        Writer { out: Vec::new(), bytes_max, string_bytes_max, cut: false, full: false }
+        let out = Vec::with_capacity(bytes_max.min(USUAL_BYTES));
+        Writer { out, bytes_max, string_bytes_max, cut: false, full: false }
     }
 
     /// Syntax that stands for itself.

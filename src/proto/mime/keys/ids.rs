@@ -9,6 +9,9 @@ use ringpost_engine::limits::THREAD_IDS_STORED_MAX;
 
 use crate::limits::MIME_MESSAGE_ID_BYTES_MAX;
 
+/// Most ids are no longer.
+const ID_BYTES: usize = 64;
+
 /// The hashes of the valid ids in a field, in order. Of very many the first and the last ones.
 pub fn message_ids(value: &[u8]) -> Vec<MessageIdHash> {
     let mut ids = Vec::new();
@@ -41,7 +44,7 @@ fn each(value: &[u8], mut found: impl FnMut(&[u8])) {
                 }
             }
             b'(' | b'"' => {}
-            b'<' => id = Some(Vec::new()),
+            b'<' => id = Some(Vec::with_capacity(ID_BYTES)),
             b'>' => {
                 if let Some(id) = id.take().filter(|id| is_valid(id)) {
                     found(&id);

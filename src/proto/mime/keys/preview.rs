@@ -164,7 +164,9 @@ impl Words {
         if is_invisible(character) || self.is_full() {
             return;
         }
-        if std::mem::take(&mut self.spaced) && !self.text.is_empty() {
+        if self.text.is_empty() {
+            self.text.reserve(MIME_PREVIEW_CHARACTERS_MAX);
+        } else if self.spaced {
             // A space alone would be the last character.
             if self.characters + 1 == MIME_PREVIEW_CHARACTERS_MAX {
                 self.characters += 1;
@@ -173,6 +175,7 @@ impl Words {
             self.text.push(' ');
             self.characters += 1;
         }
+        self.spaced = false;
         self.text.push(character);
         self.characters += 1;
     }
@@ -180,6 +183,9 @@ impl Words {
 
 /// Characters that only fill: senders pad the first line of newsletters with them.
 fn is_invisible(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
     character.is_control()
         || matches!(
             character,
