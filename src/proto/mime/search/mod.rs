@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use memchr::memmem::Finder;
-use ringpost_engine::layout::{Needle, Part, PartKind, SummaryView, TransferEncoding};
+use ringpost_engine::layout::{Needle, Part, PartKind, SummaryView, TransferEncoding, field_name_hash};
 
 use crate::limits::SEARCH_WINDOW_BYTES;
 
@@ -110,10 +110,25 @@ impl TextSearch {
     }
 
     /// Looks into the values of the message's own fields called `name` (rfc3501#6.4.4 HEADER). The empty string is
-    /// found where there is such a field.
+    /// found where there is such a field. Only those fields are read, unless not all fields are recorded.
     pub fn in_field(summary: &SummaryView<'_>, name: &str) -> TextSearch {
-        let end = summary.header_len() as usize;
-        TextSearch::of(vec![Job { at: 0, end, what: What::Field(name.as_bytes().to_vec()) }])
+        let job = |start: u32, end: u32| Job {
+            at: start as usize,
+            end: end as usize,
+            what: What::Field(name.as_bytes().to_vec()),
+        };
+        let Some(fields) = summary.fields() else {
+            return TextSearch::of(vec![job(0, summary.header_len())]);
+        };
+        let hash = field_name_hash(name.as_bytes());
+        // Damaged ranges are no jobs: they would not ascend.
+        let mut fields_end = 0;
+        let named = fields.filter(|field| field.name_hash == hash && field.start < field.end).filter(|field| {
+            let follows = field.start >= fields_end;
+            fields_end = fields_end.max(field.end);
+            follows
+        });
+        TextSearch::of(named.map(|field| job(field.start, field.end)).collect())
     }
 
     fn of(jobs: Vec<Job>) -> TextSearch {
@@ -322,6 +337,37 @@ mod tests {
             message.extend(vec![b'.'; 100]);
             assert!(contains(&message, "N\u{c4}EDLE", Scope::Body), "{shift}");
             assert!(!contains(&message, "n\u{e4}edlf", Scope::Body));
+        }
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_place_as_by_reading_the_header() {
+        let long = format!("X-Long: {}\r\n", "word ".repeat(60_000));
+        let many = "X-Many: a\r\n".repeat(ringpost_engine::limits::FIELDS_STORED_MAX);
+        let headers = [
+            "Subject: one\r\nX: two\r\nsubject : =?utf-8?q?thr=C3=A9e?=\r\n",
+            " Subject: one\r\nno colon\r\nSubject\r\n: two\r\nSUBJECT:\r\n folded\r\n\ttwice\r\n",
+            "From x\r\nSubject: one\nX: bare\nSubject: two\n",
+            &format!("{long}Subject: two\r\n{long}Subject:{}needle\r\n", " filler".repeat(20_000)),
+            &format!("{many}Subject: two\r\nX-Many: late\r\n"),
+            "Subject: two",
+            "",
+        ];
+        for header in headers {
+            let message = format!("{header}\r\nSubject: body\r\n");
+            let encoded = summarise(message.as_bytes()).encode();
+            let summary = SummaryView::new(&encoded).unwrap();
+            let whole = &message.as_bytes()[..summary.header_len() as usize];
+            for field in ["Subject", "X", "X-Many", "X-Long", "From"] {
+                for needle in
+                    ["", "one", "two", "thr\u{e9}e", "folded twice", "needle", "late", "body", "filler", "word w"]
+                {
+                    let needle = fold(needle);
+                    let found = run(TextSearch::in_field(&summary, field), message.as_bytes(), &needle);
+                    let start = &header[..header.len().min(60)];
+                    assert_eq!(found, header_contains(whole, field, &needle), "{start:?} {field} {needle}");
+                }
+            }
         }
     }
 

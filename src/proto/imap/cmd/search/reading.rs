@@ -18,7 +18,7 @@ use ringpost_engine::layout::SummaryView;
 use ringpost_engine::store::{BodyRef, Store};
 
 use super::key::{Answers, Known, Open, Query};
-use crate::limits::{IMAP_WARM_HEADER_BYTES, SEARCH_WINDOW_BYTES, STEP_BYTES_MAX};
+use crate::limits::STEP_BYTES_MAX;
 use crate::proto::imap::state::Step;
 use crate::proto::imap::view::View;
 use crate::proto::mime::search::TextSearch;
@@ -27,14 +27,20 @@ use crate::proto::mime::search::TextSearch;
 #[derive(Default)]
 pub struct Reading {
     /// Messages to be read, ascending.
-    messages: Vec<(Uid, Answers)>,
+    messages: Vec<Waiting>,
     /// The one under way.
     at: usize,
     /// Up to which of them the first octets are brought in.
     warmed: usize,
-    /// What is looked for in the one under way.
+}
+
+/// A message to be read.
+struct Waiting {
+    uid: Uid,
+    answers: Answers,
+    /// What is looked for in it.
     search: Option<(usize, TextSearch)>,
-    /// Octets of the one under way that are brought in.
+    /// Octets of it that are brought in.
     ready: Range<u32>,
 }
 
@@ -65,13 +71,13 @@ pub enum Read {
 impl Reading {
     /// Adds a message; ascending.
     pub fn add(&mut self, uid: Uid, answers: Answers) {
-        self.messages.push((uid, answers));
+        self.messages.push(Waiting { uid, answers, search: None, ready: 0..0 });
     }
 
     /// Goes on to the next message that matches, or as far as it can.
     pub fn step(&mut self, query: &Query, view: &View, mailbox: MailboxRef<'_>, store: &Store) -> Read {
         let mut bytes = 0;
-        while let Some(&(uid, _)) = self.messages.get(self.at) {
+        while let Some(&Waiting { uid, .. }) = self.messages.get(self.at) {
             if self.at == self.warmed {
                 return Read::Wait(Step::Warm(self.cold(query, mailbox, store)));
             }
@@ -86,7 +92,7 @@ impl Reading {
             let known = Known { message: &message, recent: view.is_recent(uid) };
             match self.look(query, &known, body, store, &mut bytes) {
                 Ok(matches) => {
-                    let answers = self.messages[self.at].1;
+                    let answers = self.messages[self.at].answers;
                     self.next();
                     if matches {
                         return Read::Match { place, message, answers };
@@ -100,9 +106,8 @@ impl Reading {
     }
 
     fn next(&mut self) {
+        self.messages[self.at].search = None;
         self.at += 1;
-        self.search = None;
-        self.ready = 0..0;
     }
 
     /// Whether the message under way matches, or what has to happen first.
@@ -114,31 +119,21 @@ impl Reading {
         store: &Store,
         bytes: &mut usize,
     ) -> Result<bool, Step> {
-        if self.ready.is_empty() {
-            self.ready = 0..first_window(query, known, self.messages[self.at].1, body).len;
-        }
+        let Waiting { answers, search, ready, .. } = &mut self.messages[self.at];
         loop {
-            let answers = &mut self.messages[self.at].1;
             let open = match query.decide(known, *answers) {
                 Ok(matches) => return Ok(matches),
                 Err(Open(index)) => index,
             };
-            let content = query.contents().get(open);
-            let (search, needle) = match (&mut self.search, content.and_then(|content| content.needle())) {
-                (Some((index, search)), Some(needle)) if *index == open => (search, needle),
-                (current, _) => {
-                    let encoded = store.bytes(body.summary);
-                    let summary = encoded.as_deref().and_then(SummaryView::new);
-                    let begun =
-                        summary.as_ref().zip(content).and_then(|(summary, content)| content.search(summary));
-                    let Some((search, needle)) = begun else { return Ok(false) };
-                    (&mut current.insert((open, search)).1, needle)
-                }
-            };
+            if search.as_ref().is_none_or(|(index, _)| *index != open) {
+                *search = begin(query, open, body, store);
+            }
+            let needle = query.contents().get(open).and_then(|content| content.needle());
+            let (Some((_, search)), Some(needle)) = (&mut *search, needle) else { return Ok(false) };
             while let Some(window) = search.wants() {
                 let window = window.start..window.end.min(body.bytes.len).max(window.start);
-                if window.start < self.ready.start || window.end > self.ready.end {
-                    self.ready = window.clone();
+                if window.start < ready.start || window.end > ready.end {
+                    *ready = window.clone();
                     return Err(Step::Warm(vec![body.bytes.slice(window.start, window.end - window.start)]));
                 }
                 if *bytes >= STEP_BYTES_MAX {
@@ -153,16 +148,22 @@ impl Reading {
         }
     }
 
-    /// The first octets of the next messages, up to the octets of one call.
+    /// What is looked at first in each of the next messages, up to the octets of one call.
     fn cold(&mut self, query: &Query, mailbox: MailboxRef<'_>, store: &Store) -> Vec<Extent> {
         let mut extents = Vec::new();
         let mut bytes = 0;
-        while let Some(&(uid, answers)) = self.messages.get(self.warmed) {
+        while let Some(waiting) = self.messages.get_mut(self.warmed) {
             self.warmed += 1;
-            let message = mailbox.place(uid).map(|place| mailbox.message(place));
+            let message = mailbox.place(waiting.uid).map(|place| mailbox.message(place));
             let body = message.and_then(|message| store.body(message.body));
             let (Some(message), Some(body)) = (message, body) else { continue };
-            let first = first_window(query, &Known { message: &message, recent: false }, answers, body);
+            let known = Known { message: &message, recent: false };
+            let open = query.decide(&known, waiting.answers).err();
+            waiting.search = open.and_then(|Open(index)| begin(query, index, body, store));
+            let wanted = waiting.search.as_ref().and_then(|(_, search)| search.wants()).unwrap_or(0..0);
+            let end = wanted.end.min(body.bytes.len).max(wanted.start);
+            waiting.ready = wanted.start..end;
+            let first = body.bytes.slice(wanted.start, end - wanted.start);
             bytes += (first.len + body.summary.len) as usize;
             extents.extend([body.summary, first]);
             if bytes >= STEP_BYTES_MAX {
@@ -173,9 +174,10 @@ impl Reading {
     }
 }
 
-/// The octets of a message that are brought in with those of others: what its first open content looks at.
-fn first_window(query: &Query, known: &Known<'_>, answers: Answers, body: BodyRef) -> Extent {
-    let open = query.decide(known, answers).err().and_then(|Open(index)| query.contents().get(index));
-    let in_header = open.is_some_and(|content| content.is_in_header());
-    body.bytes.slice(0, if in_header { IMAP_WARM_HEADER_BYTES } else { SEARCH_WINDOW_BYTES as u32 })
+/// Begins to look for a content in a message; none if its summary cannot be read, or has the answer.
+fn begin(query: &Query, content: usize, body: BodyRef, store: &Store) -> Option<(usize, TextSearch)> {
+    let encoded = store.bytes(body.summary)?;
+    let summary = SummaryView::new(&encoded)?;
+    let (search, _) = query.contents().get(content)?.search(&summary)?;
+    Some((content, search))
 }

@@ -80,11 +80,6 @@ impl Content {
             Content::Header(_, needle) | Content::Body(needle) | Content::Text(needle) => Some(needle),
         }
     }
-
-    /// Whether the header is all of the message that it may have to see.
-    pub fn is_in_header(&self) -> bool {
-        matches!(self, Content::Header(..))
-    }
 }
 
 /// Which contents were found in a message, which not, and which were not looked for.
