@@ -41,11 +41,19 @@ impl Pace {
 
 /// `* OK [INPROGRESS ("tag" done goal)]`, a whole line (rfc9585#4).
 pub fn put(text: &mut BytesMut, tag: &[u8], progress: Progress) {
-    text.extend_from_slice(b"* OK [INPROGRESS (\"");
-    text.extend_from_slice(tag);
-    text.extend_from_slice(b"\"");
-    let goal = progress.goal.filter(|_| progress.done.is_some());
-    for number in [progress.done, goal] {
+    text.extend_from_slice(b"* OK [INPROGRESS (");
+    if tag.contains(&b']') {
+        // Such a tag would end the code.
+        text.extend_from_slice(b"NIL");
+    } else {
+        text.extend_from_slice(b"\"");
+        text.extend_from_slice(tag);
+        text.extend_from_slice(b"\"");
+    }
+    // rfc9585#5: numbers of 32 bits; #4: a goal is still ahead.
+    let done = progress.done.map(|done| done.min(u64::from(u32::MAX)));
+    let goal = progress.goal.filter(|&goal| done.is_some_and(|done| done < goal) && goal <= u32::MAX.into());
+    for number in [done, goal] {
         text.extend_from_slice(b" ");
         match number {
             Some(number) => reply::number(text, number),
@@ -78,6 +86,17 @@ mod tests {
         assert_eq!(written(None, None), "* OK [INPROGRESS (\"A001\" NIL NIL)] Still at it\r\n");
         assert_eq!(written(Some(175), None), "* OK [INPROGRESS (\"A001\" 175 NIL)] Still at it\r\n");
         assert_eq!(written(Some(454), Some(1_000)), "* OK [INPROGRESS (\"A001\" 454 1000)] Still at it\r\n");
+        assert_eq!(written(Some(9), Some(9)), "* OK [INPROGRESS (\"A001\" 9 NIL)] Still at it\r\n");
+        let far = u64::from(u32::MAX) + 1;
+        assert_eq!(written(Some(9), Some(far)), "* OK [INPROGRESS (\"A001\" 9 NIL)] Still at it\r\n");
+        assert_eq!(written(Some(far), None), "* OK [INPROGRESS (\"A001\" 4294967295 NIL)] Still at it\r\n");
         assert_eq!(written(None, Some(9)), "* OK [INPROGRESS (\"A001\" NIL NIL)] Still at it\r\n");
+    }
+
+    #[test]
+    fn a_tag_that_would_end_the_code_is_not_said() {
+        let mut text = BytesMut::new();
+        put(&mut text, b"a]b", Progress { done: Some(1), goal: Some(2) });
+        assert_eq!(text, "* OK [INPROGRESS (NIL 1 2)] Still at it\r\n", "rfc9585#4");
     }
 }
