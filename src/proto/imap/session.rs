@@ -204,7 +204,7 @@ impl ImapSession {
 
     /// Starts a command where it has to run.
     fn start(&mut self, verb: Verb, wake: Wake, rule: Rule, cx: &mut Cx<'_>) {
-        let mut running = Box::new(Running::new(verb, &self.tag));
+        let mut running = Box::new(Running::new(verb, &self.tag, self.core.enabled));
         self.absorb(cx);
         let step = running.step(wake, &mut self.core, cx);
         self.take_step(running, rule, step, cx);

@@ -166,6 +166,9 @@ pub fn names_numbers(verb: &Verb) -> bool {
         Verb::Search(search) => !search.uid || search.program.key.names_numbers(),
         Verb::Sort(sort) => !sort.uid || sort.program.key.names_numbers(),
         Verb::Thread(thread) => !thread.uid || thread.program.key.names_numbers(),
+        Verb::MultiSearch(search) => search.program.key.names_numbers(),
+        // rfc9586#3.7: QRESYNC's message sequence match data.
+        Verb::Select(select) => select.qresync.as_ref().is_some_and(|known| known.matches.is_some()),
         Verb::Append(append) => append.replaces.is_some_and(|replaced| !replaced.uid),
         _ => false,
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::command::Verb;
 use super::pace::Progress;
-use super::state::{Core, Step, Wake};
+use super::state::{Core, Enabled, Step, Wake};
 use crate::proto::Cx;
 
 mod fetch;
@@ -79,8 +79,8 @@ pub enum Running {
 }
 
 impl Running {
-    /// A command that has not begun.
-    pub fn new(verb: Verb, tag: &Bytes) -> Running {
+    /// A command that has not begun; what was enabled decides on the form of some replies.
+    pub fn new(verb: Verb, tag: &Bytes, enabled: Enabled) -> Running {
         match verb {
             Verb::Capability => Running::Plain(plain::Plain::Capability),
             Verb::Noop | Verb::Check => Running::Plain(plain::Plain::Noop),
@@ -122,7 +122,7 @@ impl Running {
             }
             Verb::Sort(sort) => Running::Sort(search::sort::Sort::new(sort, tag.clone())),
             Verb::Thread(thread) => Running::Thread(search::thread::Thread::new(thread)),
-            Verb::Fetch(fetch) => Running::Fetch(fetch::Fetch::new(fetch)),
+            Verb::Fetch(fetch) => Running::Fetch(fetch::Fetch::new(fetch, enabled.uidonly)),
             Verb::Store(store) => Running::Store(store::Store::new(store)),
             Verb::Copy(copy) => Running::Copy(copy::Copy::new(copy)),
         }

@@ -88,9 +88,9 @@ impl Sent {
 }
 
 impl Fetch {
-    /// A FETCH that has not begun.
-    pub fn new(command: command::Fetch) -> Fetch {
-        let plan = Plan::new(&command);
+    /// A FETCH that has not begun, of a client that is told UIDs only or not.
+    pub fn new(command: command::Fetch, uid_only: bool) -> Fetch {
+        let plan = Plan::new(&command, uid_only);
         Fetch {
             command,
             plan,

@@ -102,7 +102,7 @@ pub struct Plan {
 
 impl Plan {
     /// The plan of a command.
-    pub fn new(fetch: &Fetch) -> Plan {
+    pub fn new(fetch: &Fetch, uid_only: bool) -> Plan {
         let mut plan = Plan {
             items: Vec::with_capacity(fetch.items.len() + 2),
             octets: Vec::new(),
@@ -113,8 +113,9 @@ impl Plan {
             needs_summary: false,
             picks_fields: false,
         };
-        if fetch.uid {
-            // rfc3501#6.4.8: UID is always part of the reply to UID FETCH.
+        if fetch.uid && !uid_only {
+            // rfc3501#6.4.8: UID is always part of the reply to UID FETCH. UIDFETCH begins with it, and says it
+            // again only if asked (rfc9586#3.3).
             plan.items.push(Item::Uid);
         }
         for item in &fetch.items {
@@ -214,7 +215,7 @@ mod tests {
 
     fn plan(items: Vec<FetchItem>, uid: bool, changed_since: Option<ModSeq>) -> Plan {
         let set = SequenceSet { ranges: vec![(Bound::At(1), Bound::Last)], saved: false };
-        Plan::new(&Fetch { uid, set, items, changed_since, vanished: false, partial: None })
+        Plan::new(&Fetch { uid, set, items, changed_since, vanished: false, partial: None }, false)
     }
 
     #[test]

@@ -39,10 +39,7 @@ pub fn head(plan: &Plan, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, o
         facts.add_modseq.then_some(Item::ModSeq),
     ];
     let mut any = false;
-    // UIDFETCH names the UID already (rfc9586#3.3); alone it is repeated, for a list is not empty.
-    let named = matches!(facts.name, Name::Uid(_)) && plan.items.len() + plan.octets.len() > 1;
-    let items = extra.iter().flatten().chain(&plan.items);
-    for item in items.filter(|item| !named || **item != Item::Uid) {
+    for item in extra.iter().flatten().chain(&plan.items) {
         if std::mem::replace(&mut any, true) {
             out.put(b" ");
         }

@@ -109,14 +109,15 @@ impl News {
             items.push(FetchItem::ModSeq);
         }
         let ranges = vec![(Bound::At(first.0.max(1)), Bound::At(next.0 - 1))];
-        self.fetch = Some(Box::new(Fetch::new(command::Fetch {
+        let wanted = command::Fetch {
             uid: true,
             set: SequenceSet { ranges, saved: false },
             items,
             changed_since: None,
             vanished: false,
             partial: None,
-        })));
+        };
+        self.fetch = Some(Box::new(Fetch::new(wanted, core.enabled.uidonly)));
         true
     }
 }
