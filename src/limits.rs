@@ -137,6 +137,9 @@ pub const IMAP_WARM_MESSAGES_MAX: usize = 64;
 pub const IMAP_WARM_HEADER_BYTES: u32 = 16 * 1024;
 /// Octets of a message that one step of a FETCH copies where it cannot send them as they are stored.
 pub const IMAP_COPY_BYTES_MAX: u32 = 128 * 1024;
+/// Octets of a header line in which the colon behind a field's name is looked for when fields are fetched by name:
+/// more than a line may have (rfc5322#2.1.1, 998).
+pub const IMAP_FIELD_NAME_BYTES_MAX: usize = 1_000;
 /// Messages a POP3 session shows; older ones first, the rest after the next login.
 pub const POP3_MESSAGES_MAX: usize = 1_000_000;
 /// Octets of a message that one step of TOP (or of a RETR that must look) goes through.

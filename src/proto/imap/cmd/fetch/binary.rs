@@ -46,7 +46,7 @@ impl Binary {
 
     /// Which octets of the message have to be in memory next; none when the pass is at its end.
     pub fn wants(&self) -> Option<std::ops::Range<u32>> {
-        self.decoder.wants()
+        if self.sends && self.owed == 0 { None } else { self.decoder.wants() }
     }
 
     /// Decodes a window.

@@ -27,6 +27,7 @@ use crate::proto::imap::state::{Core, Step, Wake};
 use crate::proto::imap::view::{Earlier, Told};
 
 mod binary;
+pub(in crate::proto::imap::cmd) mod fields;
 mod plan;
 pub(in crate::proto::imap::cmd) mod section;
 pub(in crate::proto::imap::cmd) mod sending;
@@ -50,8 +51,6 @@ pub struct Fetch {
     newly_seen: UidSet,
     /// What has to be in memory is there for UIDs below.
     warmed: Uid,
-    /// The one message whose long header was brought in on its own.
-    warmed_alone: Uid,
     /// A message whose reply is begun.
     sending: Option<Sending>,
     /// Some messages could not be read.
@@ -100,7 +99,6 @@ impl Fetch {
             marked: Uid(1),
             newly_seen: UidSet::new(),
             warmed: Uid(1),
-            warmed_alone: Uid(0),
             sending: None,
             damaged: false,
             earlier: None,
@@ -274,12 +272,6 @@ impl Fetch {
                 true => Stored::find(message.body, cx.store),
                 false => None,
             };
-            if self.warmed_alone != message.uid
-                && let Some(extent) = stored.as_ref().and_then(|stored| stored.cold_header(&self.plan))
-            {
-                self.warmed_alone = message.uid;
-                return Ok(Written::Stopped(Step::Warm(vec![extent])));
-            }
             self.next = Uid(message.uid.0.saturating_add(1));
             if stored.as_ref().is_some_and(|stored| stored.cannot_decode(&self.plan)) {
                 self.unknown_encoding = true;

@@ -5,9 +5,8 @@
 //! parser expanded macros. *Never*: sees a message.
 
 use bytes::{Bytes, BytesMut};
-use ringpost_engine::layout::field_name_hash;
 
-use super::section::{field_names, picks_fields};
+use super::fields::Names;
 use crate::proto::imap::command::{Fetch, FetchItem, Partial, Section, SectionText};
 use crate::proto::imap::write;
 
@@ -64,19 +63,8 @@ pub struct Octets {
     pub section: Section,
     /// Which of them.
     pub partial: Option<Partial>,
-    /// The header fields that the section names, as [`pick_fields`](super::section::pick_fields) wants them.
-    pub names: Vec<Vec<u8>>,
-    /// Their hashes in the summary's index, ascending.
-    pub hashes: Vec<u16>,
-}
-
-impl Octets {
-    /// Whether fields are picked by name from the message's own header, which begins at 0 and has an index.
-    pub fn picks_by_index(&self, start: u32) -> bool {
-        start == 0
-            && self.section.path.is_empty()
-            && matches!(self.section.text, SectionText::HeaderFields(_))
-    }
+    /// The header fields that the section names, if it picks some.
+    pub fields: Option<Names>,
 }
 
 /// See the module.
@@ -199,11 +187,9 @@ impl Plan {
         self.marks_seen |= marks_seen;
         // Where a section is, and whether it may be sent as it is stored, stands in the summary.
         self.needs_summary = true;
-        self.picks_fields |= picks_fields(&section);
-        let names = field_names(&section);
-        let mut hashes: Vec<u16> = names.iter().map(|name| field_name_hash(name)).collect();
-        hashes.sort_unstable();
-        self.octets.push(Octets { label, form: Form::Stored, section, partial, names, hashes });
+        let fields = Names::of(&section);
+        self.picks_fields |= fields.is_some();
+        self.octets.push(Octets { label, form: Form::Stored, section, partial, fields });
     }
 }
 

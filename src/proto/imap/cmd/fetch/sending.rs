@@ -1,21 +1,23 @@
 //! Octets of one message, item by item.
 //!
 //! *Owns*: where a begun reply stands. *Promises*: octets leave as extents, never looked at, except picked
-//! header fields and messages that hold NUL; between two pieces it stops where the output is full or enough
+//! header fields, decoded parts and messages that hold NUL, which are looked at in windows; between two pieces it stops where the output is full or enough
 //! was looked at for one call; what was begun is finished even if the message is expunged meanwhile.
 //! *Assumes*: the summary is in memory when it goes on. *Never*: puts a NUL on the wire.
 //!
 //! ```text
-//!  Item ──run──► extent ──────────────────────────────────► next Item … `)`
-//!    ├──fields──► picked copy ────────────────────────────────┤
-//!    └──run of a message with NUL──► Warm ──► copied piece ─┬─┘
-//!                                     ▲                     │
-//!                                     └──── more of it ◄────┘
+//!  Item ──run──► extent ────────────────────────────────────────────► next Item … `)`
+//!    ├──fields, decoded part──► windows measured ──► head ─┐             ▲
+//!    └──run of a message with NUL──► head ─────────────────┴──► windows copied
+//!
+//!  a window that is not at hand ──► Warm; one that cannot be read ──► filled up
 //! ```
 //!
 //! rfc3501#9 `CHAR8` keeps NUL out of every literal, and a client may cut a string at one. A message may
 //! still hold it (BINARYMIME, rfc3030#3). Such a message is sent with each NUL replaced by 0x80: sizes and
 //! offsets stay what RFC822.SIZE and BODYSTRUCTURE say, and no text decoder takes it for a character.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use ringpost_engine::ids::BodyId;
@@ -24,10 +26,11 @@ use ringpost_engine::layout::{Part, SummaryView, TransferEncoding, flag};
 use ringpost_engine::store::{BodyRef, Store};
 
 use super::binary::Binary;
+use super::fields::{Pass, Reading};
 use super::plan::{Form, Octets, Plan};
-use super::section::{Located, clip, indexed_fields, locate, pick_fields};
+use super::section::{Located, clip, locate};
 use crate::limits::{IMAP_COPY_BYTES_MAX, IMAP_WARM_HEADER_BYTES, STEP_BYTES_MAX};
-use crate::proto::imap::command::{Section, SectionText};
+use crate::proto::imap::command::Section;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply;
 
@@ -82,19 +85,6 @@ impl Stored {
         let fits = |part: &Part| part.body_start <= part.body_end && part.body_end <= self.body.bytes.len;
         view.part(&item.section.path).filter(fits)
     }
-
-    /// The run that has to be brought in because fields are picked from beyond what was warmed in advance.
-    pub fn cold_header(&self, plan: &Plan) -> Option<Extent> {
-        if !plan.picks_fields {
-            return None;
-        }
-        let end_of = |item: &Octets| match self.locate(&item.section) {
-            Located::Fields(_, end) => Some(end),
-            _ => None,
-        };
-        let end = plan.octets.iter().filter_map(end_of).max()?;
-        (end > IMAP_WARM_HEADER_BYTES).then(|| self.body.bytes.slice(0, end))
-    }
 }
 
 /// A reply that is begun.
@@ -105,12 +95,88 @@ pub struct Sending {
     item: usize,
     /// A space is due before it.
     spaced: bool,
-    /// What is left to copy of the item before, `start..end` of the message.
-    rest: Option<(u32, u32)>,
-    /// A part that is being decoded.
-    binary: Option<Binary>,
-    /// The next piece of `rest`, or what is decoded next, is in memory.
+    /// What is left of the item before.
+    rest: Option<Rest>,
+    /// What `rest` looks at next is in memory.
     warm: bool,
+    /// The message cannot be read any more.
+    damaged: bool,
+}
+
+/// What is left of an item that takes several windows.
+#[derive(Debug)]
+enum Rest {
+    /// These octets are copied, `start..end` of the message.
+    Run(u32, u32),
+    /// A part that is decoded.
+    Binary(Binary),
+    /// Header fields that are picked.
+    Fields(Reading),
+    /// So many octets were announced that cannot be had any more.
+    Lost(u64),
+}
+
+impl Rest {
+    /// Which octets of the message have to be in memory next; none at the end of a pass.
+    fn wants(&self) -> Option<Range<u32>> {
+        match self {
+            Rest::Run(start, end) if start < end => Some(*start..(*end).min(start + IMAP_COPY_BYTES_MAX)),
+            Rest::Binary(binary) => binary.wants(),
+            Rest::Fields(reading) => reading.wants(),
+            Rest::Run(..) | Rest::Lost(_) => None,
+        }
+    }
+
+    /// Whether that was brought in with the summary.
+    fn is_at_hand(&self, window: &Range<u32>) -> bool {
+        matches!(self, Rest::Fields(_)) && window.end <= IMAP_WARM_HEADER_BYTES
+    }
+
+    fn window(&mut self, octets: &[u8], item: &Octets, out: &mut Out) {
+        match (self, &item.fields) {
+            (Rest::Run(start, _), _) => {
+                put_without_nul(octets, out);
+                *start += octets.len() as u32;
+            }
+            (Rest::Binary(binary), _) => binary.window(octets, out),
+            (Rest::Fields(reading), Some(names)) => {
+                reading.window(octets, names, &mut |piece| put_without_nul(piece, out));
+            }
+            (Rest::Fields(_), None) | (Rest::Lost(_), _) => {}
+        }
+    }
+
+    /// The end of a pass. Whether more follows.
+    fn end_pass(&mut self, out: &mut Out) -> bool {
+        match self {
+            Rest::Run(..) => false,
+            Rest::Binary(binary) => binary.end_pass(out),
+            Rest::Fields(reading) => match reading.end_pass(&mut |piece| out.put(piece)) {
+                Pass::Send(size) => {
+                    put_literal_head(out, size);
+                    size > 0
+                }
+                Pass::Done => false,
+            },
+            Rest::Lost(owed) => {
+                let filled = (*owed).min(u64::from(IMAP_COPY_BYTES_MAX));
+                let len = out.text().len() + filled as usize;
+                out.text().resize(len, NOT_NUL);
+                *owed -= filled;
+                *owed > 0
+            }
+        }
+    }
+
+    /// Octets that were announced and are not sent.
+    fn owed(&self) -> u64 {
+        match self {
+            Rest::Run(start, end) => u64::from(end - start),
+            Rest::Binary(binary) => binary.owed(),
+            Rest::Fields(reading) => u64::from(reading.owed()),
+            Rest::Lost(owed) => *owed,
+        }
+    }
 }
 
 /// How it went on.
@@ -131,7 +197,7 @@ pub enum Sent {
 impl Sending {
     /// The octets behind a head that is written; `spaced` if anything stands in it.
     pub fn new(body: BodyId, spaced: bool) -> Sending {
-        Sending { body, item: 0, spaced, rest: None, binary: None, warm: false }
+        Sending { body, item: 0, spaced, rest: None, warm: false, damaged: false }
     }
 
     /// Which message it is.
@@ -141,43 +207,48 @@ impl Sending {
 
     /// Writes as much as there is room for. `stored` is the message, none if it cannot be found any more.
     pub fn go_on(&mut self, plan: &Plan, stored: Option<&Stored>, store: &Store, out: &mut Out) -> Sent {
-        let Some(stored) = stored else { return self.give_up(plan, out) };
         let mut looked = 0;
+        let mut at_hand = None;
         loop {
-            if let Some(binary) = &mut self.binary {
-                let Some(window) = binary.wants() else {
-                    if !binary.end_pass(out) {
-                        self.binary = None;
+            let stored = stored.filter(|_| !self.damaged);
+            let window = self.rest.as_ref().and_then(Rest::wants);
+            match (&mut self.rest, plan.octets.get(self.item), stored, window) {
+                (Some(rest), _, Some(stored), Some(window)) => {
+                    let piece = stored.body.bytes.slice(window.start, window.end - window.start);
+                    let known = at_hand.as_ref() == Some(&window) || rest.is_at_hand(&window);
+                    if !known && piece.len > 0 && !std::mem::replace(&mut self.warm, false) {
+                        self.warm = true;
+                        return Sent::Warm(piece);
                     }
-                    continue;
-                };
-                let piece = stored.body.bytes.slice(window.start, window.end - window.start);
-                if piece.len > 0 && !std::mem::replace(&mut self.warm, false) {
-                    self.warm = true;
-                    return Sent::Warm(piece);
+                    let item = plan.octets.get(self.item - 1);
+                    let (Some(octets), Some(item)) = (store.bytes(piece), item) else {
+                        self.lose(out);
+                        continue;
+                    };
+                    rest.window(&octets, item, out);
+                    looked += octets.len();
+                    at_hand = Some(window);
                 }
-                let Some(octets) = store.bytes(piece) else { return self.give_up(plan, out) };
-                binary.window(&octets, out);
-                looked += octets.len();
-            } else if let Some((start, end)) = self.rest {
-                let len = (end - start).min(IMAP_COPY_BYTES_MAX);
-                let piece = stored.body.bytes.slice(start, len);
-                if !std::mem::replace(&mut self.warm, false) {
-                    self.warm = true;
-                    return Sent::Warm(piece);
+                (Some(_), _, None, Some(_)) => self.lose(out),
+                (Some(rest), _, _, None) => {
+                    if !rest.end_pass(out) {
+                        self.rest = None;
+                    }
                 }
-                let Some(octets) = store.bytes(piece) else { return self.give_up(plan, out) };
-                put_without_nul(&octets, out);
-                looked += octets.len();
-                self.rest = (start + len < end).then_some((start + len, end));
-            } else if let Some(item) = plan.octets.get(self.item) {
-                self.item += 1;
-                looked += self.begin_item(item, stored, store, out);
-            } else {
-                out.put(b")\r\n");
-                return Sent::All;
+                (None, Some(item), stored, _) => {
+                    self.item += 1;
+                    self.put_label(item, out);
+                    match stored {
+                        Some(stored) => self.begin_item(item, stored, out),
+                        None => out.put(b" NIL"),
+                    }
+                }
+                (None, None, stored, _) => {
+                    out.put(b")\r\n");
+                    return if stored.is_some() { Sent::All } else { Sent::Damaged };
+                }
             }
-            let more = self.binary.is_some() || self.rest.is_some() || self.item < plan.octets.len();
+            let more = self.rest.is_some() || self.item < plan.octets.len();
             if more && !out.has_room() {
                 return Sent::Full;
             }
@@ -187,40 +258,27 @@ impl Sending {
         }
     }
 
-    /// Writes an item, or its head if the rest has to be copied; how many octets were looked at.
-    fn begin_item(&mut self, item: &Octets, stored: &Stored, store: &Store, out: &mut Out) -> usize {
-        self.put_label(item, out);
+    /// Writes an item behind its label, or leaves the rest of it to be read.
+    fn begin_item(&mut self, item: &Octets, stored: &Stored, out: &mut Out) {
         if item.form != Form::Stored {
             self.begin_binary(item, stored, out);
-            return 0;
+            return;
         }
-        let bytes = stored.body.bytes;
-        match stored.locate(&item.section) {
-            Located::Missing => out.put(b" NIL"),
-            Located::Run(start, end) => {
+        match (stored.locate(&item.section), stored.view(), &item.fields) {
+            (Located::Run(start, end), ..) => {
                 let (from, to) = clip(start, end, item.partial);
                 put_literal_head(out, to - from);
                 if !stored.has_nul() {
-                    out.extent(bytes.slice(from, to - from));
+                    out.extent(stored.body.bytes.slice(from, to - from));
                 } else if from < to {
-                    self.rest = Some((from, to));
+                    self.rest = Some(Rest::Run(from, to));
                 }
             }
-            Located::Fields(start, end) if item.picks_by_index(start) => {
-                let header = store.bytes(bytes.slice(start, end - start)).unwrap_or_default();
-                let view = stored.view();
-                let found = view.as_ref().and_then(|view| indexed_fields(view, &header, item));
-                match found {
-                    Some(found) => return put_fields(&found, item, out),
-                    None => return put_picked(&header, item, out),
-                }
+            (Located::Fields(start, end), Some(view), Some(names)) => {
+                self.rest = Some(Rest::Fields(Reading::new((start, end), names, item.partial, &view)));
             }
-            Located::Fields(start, end) => {
-                let header = store.bytes(bytes.slice(start, end - start)).unwrap_or_default();
-                return put_picked(&header, item, out);
-            }
+            _ => out.put(b" NIL"),
         }
-        0
     }
 
     /// A part, decoded (rfc3516#4.3).
@@ -239,7 +297,7 @@ impl Sending {
                 put_literal_head(out, to - from);
                 out.extent(stored.body.bytes.slice(from, to - from));
             }
-            (form, _) => self.binary = Binary::new(part, form, item.partial),
+            (form, _) => self.rest = Binary::new(part, form, item.partial).map(Rest::Binary),
         }
     }
 
@@ -250,56 +308,14 @@ impl Sending {
         out.put(&item.label);
     }
 
-    /// Ends the reply in its form: what was announced is filled up, what is left is NIL.
-    fn give_up(&mut self, plan: &Plan, out: &mut Out) -> Sent {
-        if let Some(binary) = self.binary.take() {
-            match binary.owed() {
-                0 => out.put(b" NIL"),
-                owed => {
-                    let filled = out.text().len() + owed as usize;
-                    out.text().resize(filled, NOT_NUL);
-                }
-            }
+    /// The message cannot be read any more: what was announced is filled up, what is left is NIL.
+    fn lose(&mut self, out: &mut Out) {
+        self.damaged = true;
+        match self.rest.take().map_or(0, |rest| rest.owed()) {
+            0 => out.put(b" NIL"),
+            owed => self.rest = Some(Rest::Lost(owed)),
         }
-        if let Some((start, end)) = self.rest.take() {
-            let filled = out.text().len() + (end - start) as usize;
-            out.text().resize(filled, NOT_NUL);
-        }
-        while let Some(item) = plan.octets.get(self.item) {
-            self.item += 1;
-            self.put_label(item, out);
-            out.put(b" NIL");
-        }
-        out.put(b")\r\n");
-        Sent::Damaged
     }
-}
-
-/// Fields that were found by the index, and the empty line (rfc3501#6.4.5). How many octets were looked at.
-fn put_fields(fields: &[&[u8]], item: &Octets, out: &mut Out) -> usize {
-    let len: usize = fields.iter().map(|field| field.len()).sum();
-    let (from, to) = clip(0, (len + 2) as u32, item.partial);
-    put_literal_head(out, to - from);
-    let (mut skip, mut left) = (from as usize, (to - from) as usize);
-    for piece in fields.iter().copied().chain([&b"\r\n"[..]]) {
-        let skipped = skip.min(piece.len());
-        skip -= skipped;
-        let piece = &piece[skipped..];
-        let piece = &piece[..left.min(piece.len())];
-        left -= piece.len();
-        put_without_nul(piece, out);
-    }
-    len
-}
-
-/// Fields picked from the whole header. How many octets were looked at.
-fn put_picked(header: &[u8], item: &Octets, out: &mut Out) -> usize {
-    let named = matches!(item.section.text, SectionText::HeaderFields(_));
-    let picked = pick_fields(header, &item.names, named);
-    let (from, to) = clip(0, picked.len() as u32, item.partial);
-    put_literal_head(out, to - from);
-    put_without_nul(&picked[from as usize..to as usize], out);
-    header.len()
 }
 
 /// Octets with what stands for NUL in its place.

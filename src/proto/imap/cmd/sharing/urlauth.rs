@@ -16,9 +16,10 @@ use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::layout::{SummaryView, flag};
 
 use super::token;
-use crate::limits::{IMAP_COPY_BYTES_MAX, IMAP_WARM_HEADER_BYTES};
+use crate::limits::IMAP_COPY_BYTES_MAX;
 use crate::proto::imap::access;
-use crate::proto::imap::cmd::fetch::section::{Located, clip, field_names, locate, pick_fields};
+use crate::proto::imap::cmd::fetch::fields::{Names, Pass, Reading};
+use crate::proto::imap::cmd::fetch::section::{Located, clip, locate};
 use crate::proto::imap::cmd::fetch::sending::{put_literal_head, put_without_nul};
 use crate::proto::imap::command::{Partial, Section, SectionText, UrlCommand};
 use crate::proto::imap::reply::Reply;
@@ -49,6 +50,14 @@ enum Stage {
     Warm(BodyId, Section, Option<Partial>),
     /// The octets `from..to` of a body that holds NUL are still to be copied; the first piece is in memory.
     Copy(BodyId, u32, u32),
+    /// Fields of a body's header are picked; whether the window is in memory that is wanted next.
+    Pick(BodyId, Box<(Names, Reading)>, bool),
+}
+
+/// What of a URL's octets is not written yet.
+enum Left {
+    Run(u32, u32),
+    Fields(Box<(Names, Reading)>),
 }
 
 impl UrlAuthorisation {
@@ -96,12 +105,16 @@ impl UrlAuthorisation {
             }
             Stage::Warm(body, section, partial) => {
                 put_head(text, core);
-                if let Some((from, to)) = put_octets(body, &section, partial, core, cx) {
-                    self.stage = Stage::Copy(body, from, to);
-                    return self.copy(core, cx, false);
+                match put_octets(body, &section, partial, core, cx) {
+                    Some(Left::Run(from, to)) => {
+                        self.stage = Stage::Copy(body, from, to);
+                        return self.copy(core, cx, false);
+                    }
+                    Some(Left::Fields(fields)) => return self.pick(body, fields, false, core, cx),
+                    None => return self.next(core),
                 }
-                return self.next(core);
             }
+            Stage::Pick(body, fields, warm) => return self.pick(body, fields, warm, core, cx),
             Stage::Copy(body, from, to) => {
                 self.stage = Stage::Copy(body, from, to);
                 return self.copy(core, cx, true);
@@ -111,6 +124,39 @@ impl UrlAuthorisation {
         put_head(text, core);
         core.out.put(b" NIL");
         self.next(core)
+    }
+
+    /// Reads the window of a header that is in memory, or asks for the next one.
+    fn pick(
+        &mut self,
+        id: BodyId,
+        mut fields: Box<(Names, Reading)>,
+        warm: bool,
+        core: &mut Core,
+        cx: &Cx<'_>,
+    ) -> Step {
+        let gone = || Step::Leave(Reply::no("[SERVERBUG] It is gone"));
+        let Some(body) = cx.store.body(id) else { return gone() };
+        let (names, reading) = &mut *fields;
+        let Some(window) = reading.wants() else {
+            return match reading.end_pass(&mut |piece| core.out.put(piece)) {
+                Pass::Done => self.next(core),
+                Pass::Send(size) => {
+                    put_literal_head(&mut core.out, size);
+                    self.stage = Stage::Pick(id, fields, false);
+                    Step::Yield
+                }
+            };
+        };
+        let piece = body.bytes.slice(window.start, window.end - window.start);
+        if !warm {
+            self.stage = Stage::Pick(id, fields, true);
+            return Step::Warm(vec![piece]);
+        }
+        let Some(octets) = cx.store.bytes(piece) else { return gone() };
+        reading.window(&octets, names, &mut |piece| put_without_nul(piece, &mut core.out));
+        self.stage = Stage::Pick(id, fields, false);
+        if core.out.has_room() { Step::Yield } else { Step::Room }
     }
 
     /// Ends a URL's reply and goes to the next one.
@@ -145,14 +191,14 @@ fn put_head(url: &[u8], core: &mut Core) {
     write::astring(core.out.text(), url);
 }
 
-/// Writes the octets, or their head if they have to be copied: which ones.
+/// Writes the octets, or what can be said before they are looked at: what is left.
 fn put_octets(
     id: BodyId,
     section: &Section,
     partial: Option<Partial>,
     core: &mut Core,
     cx: &Cx<'_>,
-) -> Option<(u32, u32)> {
+) -> Option<Left> {
     let out = &mut core.out;
     let body = cx.store.body(id);
     let summary = body.and_then(|body| cx.store.bytes(body.summary));
@@ -166,17 +212,14 @@ fn put_octets(
             let (from, to) = clip(start, end, partial);
             put_literal_head(out, to - from);
             if view.flags() & flag::HAS_NUL != 0 && from < to {
-                return Some((from, to));
+                return Some(Left::Run(from, to));
             }
             out.extent(body.bytes.slice(from, to - from));
         }
         Located::Fields(start, end) => {
-            let header = cx.store.bytes(body.bytes.slice(start, end - start)).unwrap_or_default();
-            let named = matches!(section.text, SectionText::HeaderFields(_));
-            let picked = pick_fields(&header, &field_names(section), named);
-            let (from, to) = clip(0, picked.len() as u32, partial);
-            put_literal_head(out, to - from);
-            put_without_nul(&picked[from as usize..to as usize], out);
+            let names = Names::of(section)?;
+            let reading = Reading::new((start, end), &names, partial, &view);
+            return Some(Left::Fields(Box::new((names, reading))));
         }
     }
     None
@@ -224,13 +267,7 @@ fn authorised(
     }
     let message = mailbox.message(mailbox.place(url.uid?)?);
     let body = cx.store.body(message.body)?;
-    let start = body.bytes.slice(0, body.bytes.len.min(IMAP_WARM_HEADER_BYTES));
-    let picks = url.section.as_ref().is_some_and(|section| {
-        matches!(section.text, SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_))
-    });
-    // Fields may be picked from a header anywhere in the message.
-    let octets = if picks { body.bytes } else { start };
-    Some((message.body, vec![body.summary, octets]))
+    Some((message.body, vec![body.summary]))
 }
 
 fn key(account: AccountRef<'_>, mailbox: MailboxRef<'_>, cx: &Cx<'_>) -> token::Key {

@@ -7,7 +7,7 @@
 //! ```text
 //!  find ──whole message──────────────────────► Run ──Warm, copy, Warm, copy … ──► done
 //!    └──section──► Located ──Warm(summary)──► ─┤
-//!                                              └──► Fields ──Warm(header)──► copy ──► done
+//!                                              └──► Fields ──Warm, measure …, Warm, copy … ──► done
 //! ```
 
 use bytes::Bytes;
@@ -17,7 +17,8 @@ use ringpost_engine::layout::SummaryView;
 use super::draft::Draft;
 use crate::limits::STEP_BYTES_MAX;
 use crate::proto::Cx;
-use crate::proto::imap::cmd::fetch::section::{Located, clip, field_names, locate, pick_fields};
+use crate::proto::imap::cmd::fetch::fields::{Names, Pass, Reading};
+use crate::proto::imap::cmd::fetch::section::{Located, clip, locate};
 use crate::proto::imap::command::{Partial, Section, SectionText};
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step};
@@ -36,10 +37,10 @@ pub struct Inclusion {
     warm: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Stage {
     Located,
-    Fields { start: u32, end: u32 },
+    Fields(Box<(Names, Reading)>),
     Run { at: u32, end: u32 },
 }
 
@@ -82,10 +83,13 @@ impl Inclusion {
     /// Copies into the draft. Where it has to stop; none when all is copied.
     pub fn step(&mut self, draft: &mut Draft, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let body = cx.store.body(self.body).ok_or_else(|| bad_url(&self.url))?;
-        let looked_at = match self.stage {
+        let looked_at = match &self.stage {
             Stage::Located => body.summary,
-            Stage::Fields { start, end } => body.bytes.slice(start, end - start),
-            Stage::Run { at, end } => {
+            Stage::Fields(fields) => match fields.1.wants() {
+                Some(window) => body.bytes.slice(window.start, window.end - window.start),
+                None => return self.end_pass(draft, cx),
+            },
+            &Stage::Run { at, end } => {
                 if !self.warm {
                     draft.grow(u64::from(end - at), cx)?;
                 }
@@ -98,37 +102,47 @@ impl Inclusion {
         }
         let octets = cx.store.bytes(looked_at).ok_or_else(|| bad_url(&self.url))?;
         self.warm = false;
-        match self.stage {
+        match &mut self.stage {
             Stage::Located => self.locate(&octets, body.bytes.len)?,
-            Stage::Fields { .. } => {
-                let named = matches!(self.section.text, SectionText::HeaderFields(_));
-                let picked = pick_fields(&octets, &field_names(&self.section), named);
-                let (from, to) = clip(0, picked.len() as u32, self.partial);
-                draft.grow(u64::from(to - from), cx)?;
-                draft.copy(&picked[from as usize..to as usize]);
-                return Ok(None);
+            Stage::Fields(fields) => {
+                let (names, reading) = &mut **fields;
+                reading.window(&octets, names, &mut |piece| draft.copy(piece));
             }
             Stage::Run { at, end } => {
                 draft.copy(&octets);
-                let at = at + looked_at.len;
+                *at += looked_at.len;
                 if at == end {
                     return Ok(None);
                 }
-                self.stage = Stage::Run { at, end };
             }
         }
         Ok(Some(Step::Yield))
     }
 
+    /// The end of a pass over header fields: before the second one their room is known.
+    fn end_pass(&mut self, draft: &mut Draft, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+        let Stage::Fields(fields) = &mut self.stage else { return Ok(None) };
+        match fields.1.end_pass(&mut |piece| draft.copy(piece)) {
+            Pass::Send(size) => {
+                draft.grow(u64::from(size), cx)?;
+                Ok(Some(Step::Yield))
+            }
+            Pass::Done => Ok(None),
+        }
+    }
+
     fn locate(&mut self, summary: &[u8], size: u32) -> Result<(), Reply> {
-        let located = SummaryView::new(summary).map(|view| locate(&self.section, &view, size));
-        self.stage = match located {
-            Some(Located::Run(start, end)) => {
+        let view = SummaryView::new(summary).ok_or_else(|| bad_url(&self.url))?;
+        self.stage = match (locate(&self.section, &view, size), Names::of(&self.section)) {
+            (Located::Run(start, end), _) => {
                 let (at, end) = clip(start, end, self.partial);
                 Stage::Run { at, end }
             }
-            Some(Located::Fields(start, end)) => Stage::Fields { start, end },
-            Some(Located::Missing) | None => return Err(bad_url(&self.url)),
+            (Located::Fields(start, end), Some(names)) => {
+                let reading = Reading::new((start, end), &names, self.partial, &view);
+                Stage::Fields(Box::new((names, reading)))
+            }
+            _ => return Err(bad_url(&self.url)),
         };
         Ok(())
     }
