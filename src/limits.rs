@@ -122,6 +122,10 @@ pub const IMAP_UID_BATCH_MESSAGES_MIN: u32 = 500;
 /// Batches in one UIDBATCHES reply, 22 octets each: half a million messages in the smallest ones, where
 /// rfc10022#3.1.5 asks for 100,000.
 pub const IMAP_UID_BATCHES_MAX: u32 = 1_000;
+/// Searches of an IMAP session whose results are kept up to date (rfc5267#4.3.1).
+pub const IMAP_CONTEXTS_MAX: usize = 8;
+/// Ranges of UIDs in the results of one of them: 128 KiB.
+pub const IMAP_CONTEXT_RANGES_MAX: usize = 16_384;
 /// Ranges of UIDs in one untagged reply that lists them; more go into further replies.
 pub const IMAP_LINE_RANGES_MAX: usize = 512;
 /// Runs of expunged UIDs an IMAP session may owe its client; one that never lets them be told is disconnected.

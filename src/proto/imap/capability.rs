@@ -79,6 +79,7 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("REPLACE", Shown::AfterLogin),
     ("URL-PARTIAL", Shown::AfterLogin),
     ("UTF8=ACCEPT", Shown::AfterLogin),
+    ("CONTEXT=SEARCH", Shown::AfterLogin),
     ("UIDBATCHES", Shown::AfterLogin),
     ("MULTISEARCH", Shown::AfterLogin),
     ("FILTERS", Shown::AfterLogin),

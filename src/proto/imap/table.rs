@@ -146,6 +146,7 @@ pub fn of(verb: &Verb) -> Rule {
         Verb::Search(search) => looking(search.uid, &search.program, "SEARCH", "UID SEARCH"),
         Verb::Sort(sort) => looking(sort.uid, &sort.program, "SORT", "UID SORT"),
         Verb::Thread(thread) => looking(thread.uid, &thread.program, "THREAD", "UID THREAD"),
+        Verb::CancelUpdate(_) => rule("CANCELUPDATE", States::SELECTED),
         Verb::UidBatches(_) => rule("UIDBATCHES", States::SELECTED),
         Verb::MultiSearch(_) => Rule { numbers_stand: true, ..rule("ESEARCH", States::LOGGED_IN) },
         Verb::Fetch(fetch) => numbered(fetch.uid, "FETCH", "UID FETCH"),

@@ -21,6 +21,7 @@ mod sharing;
 
 use mailbox::{edit, list, select, status};
 use message::{append, copy, expunge, store};
+pub use search::context::Contexts;
 pub use session::notify::Watch;
 use session::{idle, login, notify, plain};
 use sharing::{acl, metadata, quota, urlauth};
@@ -117,6 +118,7 @@ impl Running {
             Verb::MultiSearch(search) => {
                 Running::MultiSearch(search::multi::MultiSearch::new(search, tag.clone()))
             }
+            Verb::CancelUpdate(tags) => Running::Plain(plain::Plain::CancelUpdate(tags)),
             Verb::UidBatches(command) => {
                 Running::UidBatches(search::batches::Batches::new(command, tag.clone()))
             }

@@ -145,6 +145,8 @@ pub enum Verb {
     Sort(Sort),
     /// rfc5256#3 THREAD
     Thread(Thread),
+    /// rfc5267#4.3.5: tags of searching commands.
+    CancelUpdate(Vec<Bytes>),
     /// rfc10022
     UidBatches(UidBatches),
     /// rfc3501#6.4.5

@@ -155,6 +155,8 @@ pub struct SearchReturn {
     pub partial: Option<PartialRange>,
     /// `RELEVANCY`, only with a FUZZY key (rfc6203#4)
     pub relevancy: bool,
+    /// `UPDATE` (rfc5267#4.3)
+    pub update: bool,
 }
 
 /// Which of the results, by their places (rfc9394#4 `partial-range`).

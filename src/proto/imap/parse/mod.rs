@@ -122,6 +122,7 @@ fn verb(lexer: &mut Lexer) -> Parsed<Verb> {
         "ESEARCH" => search::esearch(lexer),
         "SORT" => search::sort(lexer, false),
         "THREAD" => search::thread(lexer, false),
+        "CANCELUPDATE" => search::cancel_update(lexer),
         "UIDBATCHES" => search::uid_batches(lexer),
         "FETCH" => fetch::fetch(lexer, false),
         "STORE" => store::store(lexer, false),

@@ -149,3 +149,89 @@ fn batches_of_uids_go_downwards_and_leave_none_out() {
         lab.say(0, "d UIDBATCHES 600").starts_with("* UIDBATCHES (TAG \"d\") 1202:403,402:1\r\n* 1003 E")
     );
 }
+
+/// A client's list of UIDs, kept by what it is told.
+fn follow(list: &mut std::collections::BTreeSet<u32>, told: &str) {
+    for line in told.lines().filter(|line| line.starts_with("* ESEARCH (TAG \"u\") UID")) {
+        for (item, adds) in [("REMOVEFROM (0 ", false), ("ADDTO (0 ", true)] {
+            let Some((_, rest)) = line.split_once(item) else { continue };
+            for range in rest.split(')').next().expect("its end").split(',') {
+                let (first, last) = range.split_once(':').unwrap_or((range, range));
+                for uid in first.parse::<u32>().expect("a UID")..=last.parse().expect("a UID") {
+                    let news = if adds { list.insert(uid) } else { list.remove(&uid) };
+                    assert!(news, "{uid} of {line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_that_is_followed_is_what_a_search_finds() {
+    for room in [crate::limits::OUTPUT_BYTES_MAX, 40] {
+        let mut lab = Lab::with_messages(40);
+        lab.room = room;
+        let other = lab.login();
+        lab.say(other, "s SELECT INBOX");
+        let keys = "OR KEYWORD $Junk (UNDELETED NOT FLAGGED)";
+        let told = lab.say(0, &format!("u UID SEARCH RETURN (UPDATE) {keys}"));
+        assert_eq!(told, "* ESEARCH (TAG \"u\") UID\r\nu OK UID SEARCH completed\r\n");
+        let mut list = (1..=40).collect();
+        let mut state = 5u64;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        for turn in 0..400 {
+            let client = if next(2) == 0 { other } else { 0 };
+            let flag = ["$Junk", "\\Flagged", "\\Deleted", "\\Seen"][next(4) as usize];
+            let (first, sign) = (1 + next(60), ["+", "-"][next(2) as usize]);
+            let last = first + next(5);
+            let told = match next(12) {
+                0 => lab.say(client, &format!("x UID EXPUNGE {first}")),
+                1 => {
+                    lab.deliver("Subject: new\r\n\r\n");
+                    lab.say(client, "n NOOP")
+                }
+                2 => lab.say(0, "f FETCH 1 (UID)"),
+                _ => lab.say(client, &format!("t UID STORE {first}:{last} {sign}FLAGS.SILENT ({flag})")),
+            };
+            if client == 0 || told.ends_with("f OK FETCH completed\r\n") {
+                follow(&mut list, &told);
+            }
+            if turn % 10 == 0 {
+                let told = lab.say(0, "n NOOP");
+                follow(&mut list, &told);
+                let found = lab.say(0, &format!("q UID SEARCH {keys}"));
+                let names = found.lines().next().expect("a line").strip_prefix("* SEARCH").expect("a reply");
+                let found: std::collections::BTreeSet<u32> =
+                    names.split_whitespace().map(|name| name.parse().expect("a UID")).collect();
+                assert_eq!(list, found, "after {turn}");
+            }
+        }
+        assert!(list.len() > 5, "something is left to follow");
+    }
+}
+
+#[test]
+fn many_changes_of_a_list_are_told_in_several_lines() {
+    let mut lab = Lab::with_messages(1_203);
+    let other = lab.login();
+    lab.say(other, "s SELECT INBOX");
+    lab.say(0, "u UID SEARCH RETURN (UPDATE) FLAGGED");
+    let odd: Vec<String> = (1..=1_203).step_by(2).map(|uid| uid.to_string()).collect();
+    lab.say(other, &format!("a UID STORE {} +FLAGS.SILENT (\\Flagged)", odd.join(",")));
+    let told = lab.say(0, "n NOOP");
+    let mut list = std::collections::BTreeSet::new();
+    follow(&mut list, &told);
+    assert!(list.len() == 602 && list.iter().all(|uid| uid % 2 == 1), "{}", list.len());
+    assert_eq!(told.matches("* ESEARCH").count(), 2);
+    lab.say(other, "b EXPUNGE");
+    lab.say(other, "c UID STORE 1:* +FLAGS.SILENT (\\Deleted)");
+    lab.say(other, "d EXPUNGE");
+    let told = lab.say(0, "n NOOP");
+    follow(&mut list, &told);
+    assert!(list.is_empty());
+    let (leaving, first) = (told.rfind("REMOVEFROM"), told.find(" EXPUNGE\r\n"));
+    assert!(leaving < first, "the numbers are still good: {leaving:?}, {first:?}");
+}

@@ -18,6 +18,7 @@ use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::store::Store;
 
 use crate::limits::IMAP_UNTOLD_EXPUNGES_MAX;
+use crate::proto::imap::cmd::Contexts;
 use crate::proto::imap::command::{PartialRange, SequenceSet};
 
 mod earlier;
@@ -64,6 +65,8 @@ pub struct View {
     keywords_told: usize,
     /// What the last search kept, for `$` (rfc5182#2.1). It goes with the selection.
     saved: UidSet,
+    /// Searches whose results the client keeps up to date (rfc5267#4.3); they go with the selection.
+    pub contexts: Contexts,
     /// The client speaks IMAP4rev2: it knows no `\Recent` and wants a UID in every FETCH reply that it did not
     /// ask for (rfc9051#E, items 12 and 21).
     rev2: bool,
@@ -101,6 +104,7 @@ impl View {
             recent_told: 0,
             keywords_told: mailbox.keywords().len(),
             saved: UidSet::new(),
+            contexts: Contexts::default(),
             rev2: false,
             lost: false,
         };
@@ -283,6 +287,18 @@ impl View {
     /// Whether a set names messages that are gone and whose EXPUNGE is still owed.
     pub fn names_gone(&self, uids: &UidSet) -> bool {
         uids.ranges().iter().any(|&(first, last)| self.gone.any_in(first, last))
+    }
+
+    /// Those of a set that are gone and whose EXPUNGE is still owed.
+    pub fn gone_of(&self, uids: &UidSet) -> UidSet {
+        let mut gone = UidSet::new();
+        if !self.gone.is_empty() {
+            for &(first, last) in uids.ranges() {
+                let within = self.gone.within(first, last);
+                within.ranges().iter().for_each(|&(first, last)| gone.push_range(Uid(first), Uid(last)));
+            }
+        }
+        gone
     }
 
     /// From now on the client is one of IMAP4rev2.

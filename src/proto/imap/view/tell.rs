@@ -14,6 +14,7 @@ use ringpost_engine::store::Store;
 
 use super::View;
 use crate::limits::IMAP_LINE_RANGES_MAX;
+use crate::proto::imap::cmd::Contexts;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Name};
 use crate::proto::imap::state::Enabled;
@@ -43,6 +44,10 @@ impl View {
     pub fn tell(&mut self, store: &Store, out: &mut Out, tell: Tell) -> bool {
         self.absorb(store);
         let Some(mailbox) = self.mailbox(store).filter(|_| !self.lost) else { return true };
+        // rfc5267#4.3.4: before EXPUNGE takes the numbers away.
+        if !self.tell_contexts(mailbox, out, Contexts::tell_gone) {
+            return false;
+        }
         if tell.flags {
             self.collect(mailbox, &UidSet::new());
         }
@@ -61,7 +66,20 @@ impl View {
         if tell.enabled.qresync {
             self.tell_bound(mailbox, out);
         }
-        true
+        // rfc5267#4.3.3: behind the EXISTS that gives new messages their numbers.
+        self.tell_contexts(mailbox, out, Contexts::tell_changes)
+    }
+
+    fn tell_contexts(
+        &mut self,
+        mailbox: MailboxRef<'_>,
+        out: &mut Out,
+        tell: fn(&mut Contexts, &View, MailboxRef<'_>, &mut Out) -> bool,
+    ) -> bool {
+        let mut contexts = std::mem::take(&mut self.contexts);
+        let told = tell(&mut contexts, self, mailbox, out);
+        self.contexts = contexts;
+        told
     }
 
     /// Notes which known messages have other flags than the client was told, `own` aside: the caller

@@ -12,6 +12,7 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::UidSet;
+use ringpost_engine::index::MailboxRef;
 
 use crate::limits::IMAP_SAVED_RANGES_MAX;
 use crate::proto::Cx;
@@ -19,8 +20,10 @@ use crate::proto::imap::command::{self, SearchReturn};
 use crate::proto::imap::pace::Progress;
 use crate::proto::imap::reply::{Reply, Status};
 use crate::proto::imap::state::{Core, Step};
+use crate::proto::imap::view::View;
 
 pub mod batches;
+pub mod context;
 mod gather;
 mod hunt;
 mod key;
@@ -32,6 +35,7 @@ pub mod sort;
 mod sorter;
 pub mod thread;
 
+use context::Context;
 use hunt::{Hunt, Hunted};
 use key::{Ground, Query};
 use results::{Form, Results};
@@ -43,6 +47,15 @@ pub struct Search {
     form: Form,
     stage: Stage,
     results: Results,
+    update: Update,
+}
+
+/// Whether the results are to be kept up to date (rfc5267#4.3).
+#[derive(Debug)]
+enum Update {
+    Unasked,
+    Refused(&'static str),
+    Asked(Box<Context>),
 }
 
 #[derive(Debug)]
@@ -57,7 +70,8 @@ impl Search {
     pub fn new(command: command::Search, tag: Bytes) -> Search {
         let (uid, returns) = (command.uid, command.returns);
         let form = Form { tag, uid, returns, basic: "SEARCH", modseq: false, correlator: Bytes::new() };
-        Search { command, form, stage: Stage::Begin, results: Results::default() }
+        let (stage, results) = (Stage::Begin, Results::default());
+        Search { command, form, stage, results, update: Update::Unasked }
     }
 
     /// How far it is: messages looked at.
@@ -86,6 +100,9 @@ impl Search {
                     }
                     for found in hunt.finds() {
                         self.results.add(found, &self.form);
+                        if let Update::Asked(context) = &mut self.update {
+                            context.add(found.uid);
+                        }
                     }
                     if let Hunted::Window = hunted {
                         return Ok(Step::Yield);
@@ -100,6 +117,7 @@ impl Search {
                     if !quiet && !self.results.write(&self.form, &mut core.out) {
                         return Ok(Step::Room);
                     }
+                    self.keep_up_to_date(core);
                     return Ok(Reply::done().into());
                 }
             }
@@ -122,12 +140,43 @@ impl Search {
         let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx)?)?;
         query.scored = self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;
+        if self.form.returns.is_some_and(|returns| returns.update) {
+            self.update = update(&self.form, &query, view, mailbox)?;
+        }
         self.stage = Stage::Hunting(Box::new(Hunt::new(query, view)));
         if self.form.modseq {
             core.enable_condstore(cx);
         }
         Ok(())
     }
+
+    /// The results are told: what changes from now on is told as it happens.
+    fn keep_up_to_date(&mut self, core: &mut Core) {
+        match (std::mem::replace(&mut self.update, Update::Unasked), &mut core.view) {
+            (Update::Asked(context), Some(view)) if context.fits() => view.contexts.begin(*context),
+            (Update::Asked(_), _) => {
+                let why = "The result is in too many pieces to follow";
+                context::refuse(&self.form.tag, why, &mut core.out);
+            }
+            (Update::Refused(why), _) => context::refuse(&self.form.tag, why, &mut core.out),
+            (Update::Unasked, _) => {}
+        }
+    }
+}
+
+/// What becomes of the wish for updates.
+fn update(form: &Form, query: &Query, view: &View, mailbox: MailboxRef<'_>) -> Result<Update, Reply> {
+    if view.contexts.has(&form.tag) {
+        // rfc5267#4.3
+        return Err(Reply::bad("Tag reuse"));
+    }
+    Ok(if !view.contexts.has_room() {
+        Update::Refused("Too many contexts")
+    } else if !query.can_be_followed() {
+        Update::Refused("Such keys are not followed")
+    } else {
+        Update::Asked(Box::new(Context::new(form.tag.clone(), form.uid, query.clone(), view, mailbox)))
+    })
 }
 
 /// The end of a searching command that failed.

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use ringpost_engine::ids::MailboxId;
 use ringpost_engine::index::{AccountRef, MailboxRef};
 
+use super::context;
 use super::hunt::{Hunt, Hunted};
 use super::key::{Ground, Query};
 use super::results::{Form, Results};
@@ -87,7 +88,13 @@ impl MultiSearch {
                 Stage::Begin => self.begin(core, cx)?,
                 Stage::Next => match self.left.pop() {
                     Some(mailbox) => self.next(mailbox, core, cx)?,
-                    None => return Ok(Reply::done().into()),
+                    None => {
+                        if self.form.returns.is_some_and(|returns| returns.update) {
+                            // rfc5267#4.3.1
+                            context::refuse(&self.form.tag, "SEARCH is followed, ESEARCH not", &mut core.out);
+                        }
+                        return Ok(Reply::done().into());
+                    }
                 },
                 Stage::Hunting(place) => {
                     if let Some(step) = self.hunt(place, core, cx)? {
@@ -106,6 +113,10 @@ impl MultiSearch {
     }
 
     fn begin(&mut self, core: &Core, cx: &Cx<'_>) -> Result<(), Reply> {
+        if core.view.is_none() && self.form.returns.is_some_and(|returns| returns.update) {
+            // rfc7377#2.2
+            return Err(Reply::bad("UPDATE is for the selected mailbox"));
+        }
         if core.enabled.utf8 && self.command.program.charset.is_some() {
             return Err(super::no_charset());
         }

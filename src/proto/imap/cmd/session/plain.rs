@@ -1,8 +1,11 @@
-//! Commands about the connection: CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, NAMESPACE, STARTTLS, COMPRESS.
+//! Commands about the connection: CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, NAMESPACE, STARTTLS, COMPRESS,
+//! CANCELUPDATE.
 //!
 //! *Owns*: what is answered at once. *Promises*: nothing that a client sent in clear survives STARTTLS.
 //! *Assumes*: the session tells the view's news at the end of NOOP as of any command. *Never*: touches a
 //! mailbox.
+
+use bytes::Bytes;
 
 use super::enable;
 use crate::proto::imap::reply::Reply;
@@ -30,6 +33,8 @@ pub enum Plain {
     StartTls,
     /// rfc4978#3
     Compress,
+    /// rfc5267#4.3.5
+    CancelUpdate(Vec<Bytes>),
 }
 
 impl Plain {
@@ -61,6 +66,12 @@ impl Plain {
             Plain::StartTls => starttls(core, cx),
             Plain::Compress => compress(core),
             Plain::Unauthenticate => unauthenticate(core),
+            Plain::CancelUpdate(tags) => {
+                if let Some(view) = &mut core.view {
+                    view.contexts.cancel(tags);
+                }
+                Reply::ok("No further updates").into()
+            }
         }
     }
 }

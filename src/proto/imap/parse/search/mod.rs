@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::lexer::Lexer;
 use super::{Fault, Parsed};
-use crate::limits::IMAP_SORT_CRITERIA_MAX;
+use crate::limits::{IMAP_LIST_ITEMS_MAX, IMAP_SORT_CRITERIA_MAX};
 use crate::proto::imap::command::{
     MultiSearch, Program, Search, SearchReturn, Sort, SortCriterion, SortKey, Source, Thread, Threading,
     UidBatches, Verb,
@@ -110,6 +110,19 @@ pub fn thread(lexer: &mut Lexer, uid: bool) -> Parsed<Verb> {
     };
     let program = criteria_of_charset(lexer)?;
     Ok(Verb::Thread(Thread { uid, algorithm, program }))
+}
+
+/// `"CANCELUPDATE" 1*(SP quoted)` (rfc5267#5)
+pub fn cancel_update(lexer: &mut Lexer) -> Parsed<Verb> {
+    lexer.space()?;
+    let mut tags = vec![lexer.quoted()?];
+    while lexer.more() {
+        if tags.len() == IMAP_LIST_ITEMS_MAX {
+            return Err(Fault::Limit("Too many tags"));
+        }
+        tags.push(lexer.quoted()?);
+    }
+    Ok(Verb::CancelUpdate(tags))
 }
 
 /// `message-batches` (rfc10022#4)

@@ -13,6 +13,8 @@ pub fn returns(lexer: &mut Lexer) -> Parsed<Option<SearchReturn>> {
         return Ok(None);
     }
     let mut returns = SearchReturn::default();
+    // rfc5267#4.2: a hint, which asks for nothing.
+    let mut context = false;
     lexer.list(|lexer| {
         let chosen = match lexer.keyword().as_str() {
             "MIN" => &mut returns.min,
@@ -20,6 +22,8 @@ pub fn returns(lexer: &mut Lexer) -> Parsed<Option<SearchReturn>> {
             "ALL" => &mut returns.all,
             "COUNT" => &mut returns.count,
             "SAVE" => &mut returns.save,
+            "CONTEXT" => &mut context,
+            "UPDATE" => &mut returns.update,
             "RELEVANCY" => &mut returns.relevancy,
             "PARTIAL" if returns.partial.is_none() => {
                 lexer.space()?;
@@ -37,7 +41,7 @@ pub fn returns(lexer: &mut Lexer) -> Parsed<Option<SearchReturn>> {
         return Err(Fault::Bad("PARTIAL and ALL exclude each other"));
     }
     // rfc4731#3.1: an empty list means ALL.
-    returns.all |= returns == SearchReturn::default();
+    returns.all |= !context && returns == SearchReturn::default();
     Ok(Some(returns))
 }
 

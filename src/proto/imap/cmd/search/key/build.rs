@@ -58,10 +58,18 @@ impl Query {
         if charset::by_name(charset).is_none() {
             return Err(Reply::no(BAD_CHARSET));
         }
-        let mut builder =
-            Builder { charset, ground, contents: Vec::new(), modseq: false, filters: 0, keys: 0 };
+        let mut builder = Builder {
+            charset,
+            ground,
+            contents: Vec::new(),
+            lasting: true,
+            modseq: false,
+            filters: 0,
+            keys: 0,
+        };
         let key = builder.key(&program.key, false)?;
-        Ok(Query { key, contents: builder.contents, modseq: builder.modseq, scored: false })
+        let Builder { contents, lasting, modseq, .. } = builder;
+        Ok(Query { key, contents, lasting, modseq, scored: false })
     }
 }
 
@@ -69,6 +77,8 @@ struct Builder<'a> {
     charset: &'a [u8],
     ground: Ground<'a>,
     contents: Vec<Content>,
+    /// See [`Query::lasting`].
+    lasting: bool,
     modseq: bool,
     /// How many filters are around the key at hand.
     filters: usize,
@@ -83,6 +93,7 @@ impl Builder<'_> {
             return Err(Reply::no("[LIMIT] Too many search keys in filters"));
         }
         let Ground { view, mailbox, now, .. } = self.ground;
+        self.lasting &= is_lasting(key);
         let now_s = now.unix_ms / 1000;
         let plain_or_not = |key: Key, plain: bool| if plain { key } else { Key::Not(Box::new(key)) };
         Ok(match key {
@@ -198,5 +209,15 @@ impl Builder<'_> {
 
 fn keyword(mailbox: MailboxRef<'_>, name: &str) -> Key {
     let index = mailbox.keywords().iter().position(|known| known.eq_ignore_ascii_case(name));
-    index.map_or(Key::Always(false), |index| Key::Flag(FlagBits::keyword(index)))
+    index.map_or_else(|| Key::Named(name.to_owned()), |index| Key::Flag(FlagBits::keyword(index)))
+}
+
+/// Whether what a key says of a message is the same until that message changes. Time goes on, `*` is another
+/// message when one more comes, and `\Recent` ends where IMAP4rev2 begins.
+fn is_lasting(key: &SearchKey) -> bool {
+    match key {
+        SearchKey::Older(_) | SearchKey::Younger(_) | SearchKey::Recent(_) => false,
+        SearchKey::Uid(set) => !set.names_last(),
+        _ => true,
+    }
 }

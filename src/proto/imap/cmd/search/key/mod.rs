@@ -23,6 +23,8 @@ pub struct Query {
     key: Key,
     /// What the keys look for in messages, each once.
     contents: Vec<Content>,
+    /// A message begins or ceases to match only by a change of its own.
+    pub lasting: bool,
     /// The client asked by mod-sequence (rfc7162#3.1.5).
     pub modseq: bool,
     /// Scores are wanted: a message that matches has all of them decided.
@@ -42,6 +44,8 @@ enum Key {
     Always(bool),
     /// All of these flags are set.
     Flag(FlagBits),
+    /// A keyword that no message of the mailbox had so far.
+    Named(String),
     /// `\Recent` here.
     Recent,
     /// INTERNALDATE's day.
@@ -104,6 +108,16 @@ impl Query {
         Ok(matches)
     }
 
+    /// Whether the index alone decides, and only a change of a message changes what it says of it.
+    pub fn can_be_followed(&self) -> bool {
+        self.lasting && self.contents.is_empty()
+    }
+
+    /// Learns of keywords that came into the mailbox.
+    pub fn learn(&mut self, keywords: &[String]) {
+        learn(&mut self.key, keywords);
+    }
+
     /// How relevant a message is that matches, 1 to 100 (rfc6203#4). FUZZY keys in a list: the least of them;
     /// in an OR: the best of those that match.
     pub fn score(&self, known: &Known<'_>, answers: Answers) -> u8 {
@@ -121,6 +135,7 @@ impl Query {
             Key::Not(key) => !self.is(key, known, answers)?,
             Key::Always(is) => *is,
             Key::Flag(bits) => message.flags.contains(*bits),
+            Key::Named(_) => false,
             Key::Recent => known.recent,
             Key::Internal(is, day) => is.holds((message.internal_ms / MS_PER_DAY) as Days, *day),
             Key::Saved(is, day) => is.holds((message.saved_ms / MS_PER_DAY) as Days, *day),
@@ -160,6 +175,23 @@ impl Query {
 }
 
 const MS_PER_DAY: u64 = 24 * 60 * 60 * 1000;
+
+fn learn(key: &mut Key, keywords: &[String]) {
+    match key {
+        Key::And(keys) => keys.iter_mut().for_each(|key| learn(key, keywords)),
+        Key::Or(one, other) => {
+            learn(one, keywords);
+            learn(other, keywords);
+        }
+        Key::Not(key) => learn(key, keywords),
+        Key::Named(name) => {
+            if let Some(index) = keywords.iter().position(|known| known.eq_ignore_ascii_case(name)) {
+                *key = Key::Flag(FlagBits::keyword(index));
+            }
+        }
+        _ => {}
+    }
+}
 
 fn candidates(key: &Key, all: UidSet) -> UidSet {
     match key {
@@ -201,7 +233,8 @@ mod tests {
     }
 
     fn ask_with(key: &Key, answers: Answers) -> Result<bool, Open> {
-        let query = Query { key: key.clone(), contents: Vec::new(), modseq: false, scored: false };
+        let query =
+            Query { key: key.clone(), contents: Vec::new(), lasting: true, modseq: false, scored: false };
         query.decide(&Known { message: &message(), recent: false }, answers)
     }
 
@@ -275,7 +308,8 @@ mod tests {
     fn fuzzy_keys_want_all_words_and_score_the_phrase() {
         let fuzzy = Key::Fuzzy { words: vec![0, 1], phrase: 2 };
         let score = |key: &Key, yes: &[bool]| {
-            let query = Query { key: key.clone(), contents: Vec::new(), modseq: false, scored: true };
+            let query =
+                Query { key: key.clone(), contents: Vec::new(), lasting: true, modseq: false, scored: true };
             let mut answers = Answers::default();
             yes.iter().enumerate().for_each(|(index, &yes)| answers.set(index, yes));
             let known = Known { message: &message(), recent: false };

@@ -11,6 +11,7 @@
 
 use bytes::Bytes;
 
+use super::context::refuse;
 use super::gather::Gather;
 use super::hunt::{Found, Hunt, Hunted};
 use super::key::{Ground, Query};
@@ -98,6 +99,10 @@ impl Sort {
                 Stage::Telling => {
                     let quiet = self.form.returns.is_some_and(says_nothing);
                     let told = quiet || self.results.write(&self.form, &mut core.out);
+                    if told && self.form.returns.is_some_and(|returns| returns.update) {
+                        // rfc5267#4.3.1
+                        refuse(&self.form.tag, "Sorted results are not followed", &mut core.out);
+                    }
                     Some(if told { Reply::done().into() } else { Step::Room })
                 }
             };
