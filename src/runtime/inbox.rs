@@ -203,6 +203,7 @@ pub fn refusal(message: &Message) -> Option<Message> {
         | Message::Authenticated { .. }
         | Message::Delivered { .. }
         | Message::Domains(_)
+        | Message::AccountGone(_)
         | Message::Admin { .. }
         | Message::AdminReply { .. } => None,
     }

@@ -194,7 +194,7 @@ impl Shard {
         let first = job.results.first_mut().and_then(Option::take);
         if first.is_none() {
             match job.kind {
-                Kind::Delete(account) => self.end_sessions_of(account),
+                Kind::Delete(account) => self.end_sessions_everywhere(account),
                 Kind::Domains => self.announce_domains(),
                 Kind::One | Kind::Many => {}
             }
@@ -212,7 +212,16 @@ impl Shard {
         self.tell(job.to, Message::AdminReply { ticket: job.ticket, reply });
     }
 
-    fn end_sessions_of(&mut self, account: AccountId) {
+    fn end_sessions_everywhere(&mut self, account: AccountId) {
+        let here = self.id;
+        for shard in (0..self.shards).map(ShardId).filter(|&shard| shard != here) {
+            self.tell(shard, Message::AccountGone(account));
+        }
+        self.end_sessions_of(account);
+    }
+
+    /// Ends the sessions of a deleted account that are on this shard.
+    pub(super) fn end_sessions_of(&mut self, account: AccountId) {
         let sessions: Vec<ConnId> = self.users.of(account).collect();
         for id in sessions {
             self.hang_up(id, CloseReason::AccountGone);

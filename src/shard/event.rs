@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::Services;
-use ringpost_engine::ids::{Now, ShardId};
+use ringpost_engine::ids::{AccountId, Now, ShardId};
 use ringpost_engine::io::{Extent, IoId, IoRequest, IoResult};
 
 use crate::proto::{Delivered, Secret, Service};
@@ -298,6 +298,8 @@ pub enum Message {
     },
     /// Shard 0's list of domains, after every change and at start.
     Domains(Vec<String>),
+    /// An account was deleted: its sessions that are with others' mailboxes end too.
+    AccountGone(AccountId),
     /// An administrator's request.
     Admin {
         /// Answer with this.

@@ -110,6 +110,7 @@ impl Shard {
             }
             Message::Delivered { ticket, results } => self.on_part_done(ticket, from, results),
             Message::Domains(domains) => self.learn_domains(domains),
+            Message::AccountGone(account) => self.end_sessions_of(account),
             Message::Admin { ticket, request } => self.on_admin(from, ticket, request),
             // Only the control thread asks for these; nobody waits for one here.
             Message::AdminReply { .. } => {}

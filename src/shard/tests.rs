@@ -617,6 +617,19 @@ fn deleting_an_account_ends_its_sessions() {
 }
 
 #[test]
+fn deleting_an_account_ends_its_sessions_on_other_shards() {
+    let mut lab = Lab::new(2);
+    let (own, there) = (lab.address_at(0, "own"), lab.address_at(1, "there"));
+    lab.add_account(&own);
+    let client = lab.connect(1, 0);
+    lab.tell(client, &format!("watch {own}\ngo {there}\n"));
+    assert_eq!(lab.at[&client], 1);
+    let reply = lab.admin(0, AdminRequest::AccountDelete { address: own });
+    assert!(matches!(reply, AdminReply::Done));
+    assert_eq!(lab.closed[&client], CloseReason::AccountGone);
+}
+
+#[test]
 fn many_accounts_get_one_answer_each() {
     let mut lab = Lab::new(1);
     lab.add_account("a@x");
