@@ -3,7 +3,7 @@
 //! *Owns*: the rules of every verb, as data. *Promises*: a new verb does not compile until it has its rule.
 //! *Assumes*: the parser knows the names. *Never*: runs anything.
 
-use super::command::{AclCommand, MetadataCommand, Program, QuotaCommand, UrlCommand, Verb};
+use super::command::{AclCommand, MetadataCommand, Program, QuotaCommand, Source, UrlCommand, Verb};
 
 /// States of a connection, as a set (rfc3501#3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,7 @@ pub fn place(verb: &Verb) -> Place<'_> {
         Verb::Quota(_) | Verb::Subscribe { .. } | Verb::List(_) | Verb::Lsub { .. } | Verb::Notify(_) => {
             Place::Home
         }
+        Verb::MultiSearch(search) if !search.sources.contains(&Source::Selected) => Place::Home,
         Verb::UrlAuth(UrlCommand::Generate(_) | UrlCommand::Reset { .. }) => Place::Home,
         _ => Place::Here,
     }

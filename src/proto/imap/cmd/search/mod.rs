@@ -137,7 +137,7 @@ impl Search {
             return Err(no_charset());
         }
         let (view, mailbox) = core.selected(cx)?;
-        let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx)?)?;
+        let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx))?;
         query.scored = self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;
         if self.form.returns.is_some_and(|returns| returns.update) {

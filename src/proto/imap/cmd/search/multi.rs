@@ -1,8 +1,8 @@
 //! ESEARCH over many mailboxes (rfc7377).
 //!
 //! *Owns*: which mailboxes are searched, one after the other. *Promises*: one reply for each that has a match,
-//! in UIDs; the selected mailbox stays as it is. *Assumes*: the account's own mailboxes: those that others share
-//! are not searched. *Never*: searches a mailbox twice.
+//! in UIDs; the selected mailbox stays as it is. *Assumes*: the account's own mailboxes: of those that others
+//! share only the selected one is searched. *Never*: searches a mailbox twice.
 //!
 //! ```text
 //!  Begin ──► next mailbox ──► Hunting ──a window of finds──► results … no more ──► Telling ─┐
@@ -11,7 +11,7 @@
 //! ```
 
 use bytes::{Bytes, BytesMut};
-use ringpost_engine::ids::MailboxId;
+use ringpost_engine::ids::{AccountId, MailboxId};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 
 use super::context;
@@ -20,6 +20,7 @@ use super::key::{Ground, Query};
 use super::results::{Form, Results};
 use super::{keep, refused, says_nothing};
 use crate::proto::Cx;
+use crate::proto::imap::access::OTHERS;
 use crate::proto::imap::command::{self, SearchReturn, Source};
 use crate::proto::imap::pace::Progress;
 use crate::proto::imap::reply::{self, Reply};
@@ -32,6 +33,8 @@ use crate::proto::imap::write;
 pub struct MultiSearch {
     command: command::MultiSearch,
     form: Form,
+    /// Whose mailboxes.
+    account: AccountId,
     /// Mailboxes to be searched, the next one last.
     left: Vec<MailboxId>,
     stage: Stage,
@@ -63,6 +66,7 @@ impl MultiSearch {
         MultiSearch {
             form: Form { tag, uid: true, returns, basic: "", modseq: false, correlator: Bytes::new() },
             command,
+            account: AccountId(0),
             left: Vec::new(),
             stage: Stage::Begin,
         }
@@ -120,10 +124,21 @@ impl MultiSearch {
         if core.enabled.utf8 && self.command.program.charset.is_some() {
             return Err(super::no_charset());
         }
+        self.account = core.account_id();
+        let of_others = core.view.as_ref().filter(|view| view.account() != self.account);
         let selected = core.view.as_ref().map(|view| view.mailbox_id());
-        if self.command.sources.contains(&Source::Selected) && selected.is_none() {
-            // rfc7377#2.2
-            return Err(Reply::bad("No mailbox is selected"));
+        if self.command.sources.contains(&Source::Selected) {
+            if selected.is_none() {
+                // rfc7377#2.2
+                return Err(Reply::bad("No mailbox is selected"));
+            }
+            if let Some(view) = of_others {
+                if self.command.sources.iter().any(|source| *source != Source::Selected) {
+                    return Err(Reply::no("[CANNOT] Other users' mailboxes are searched one by one"));
+                }
+                (self.account, self.left) = (view.account(), vec![view.mailbox_id()]);
+                return Ok(());
+            }
         }
         let account = core.account(cx)?;
         let is_searched = |mailbox: &MailboxRef<'_>| {
@@ -138,7 +153,7 @@ impl MultiSearch {
 
     /// Begins with a mailbox, if it is still there.
     fn next(&mut self, id: MailboxId, core: &mut Core, cx: &Cx<'_>) -> Result<(), Reply> {
-        let account = core.account_id();
+        let account = self.account;
         let Some(mailbox) = cx.store.mailbox(account, id) else { return Ok(()) };
         let own = core.view.as_ref().filter(|view| view.account() == account && view.mailbox_id() == id);
         let other = match own {
@@ -146,13 +161,13 @@ impl MultiSearch {
             None => Some(View::open(account, mailbox, true)),
         };
         let Some(view) = other.as_ref().or(own) else { return Ok(()) };
-        let filters = core.account(cx)?;
-        let ground = Ground { view, mailbox, now: cx.now, account: filters };
-        let mut query = Query::new(&self.command.program, ground)?;
+        let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx))?;
         query.scored = self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;
         let mut name = BytesMut::new();
-        write::mailbox(&mut name, mailbox.name(), core.enabled.utf8_names());
+        let others = format!("{OTHERS}{}/{}", core.selected_at, mailbox.name());
+        let full = if account == core.account_id() { mailbox.name() } else { &others };
+        write::mailbox(&mut name, full, core.enabled.utf8_names());
         let mut correlator = BytesMut::from(&b" MAILBOX "[..]);
         correlator.extend_from_slice(&name);
         correlator.extend_from_slice(b" UIDVALIDITY ");

@@ -33,19 +33,14 @@ pub struct Ground<'a> {
     pub mailbox: MailboxRef<'a>,
     /// For keys that count from now.
     pub now: Now,
-    /// Whose filters are meant (rfc5466).
-    pub account: AccountRef<'a>,
+    /// Whose filters are meant (rfc5466); none where a mailbox of another shard is searched.
+    pub account: Option<AccountRef<'a>>,
 }
 
 impl<'a> Ground<'a> {
     /// The ground of the selected mailbox.
-    pub fn new(
-        view: &'a View,
-        mailbox: MailboxRef<'a>,
-        core: &Core,
-        cx: &'a Cx<'_>,
-    ) -> Result<Ground<'a>, Reply> {
-        Ok(Ground { view, mailbox, now: cx.now, account: core.account(cx)? })
+    pub fn new(view: &'a View, mailbox: MailboxRef<'a>, core: &Core, cx: &'a Cx<'_>) -> Ground<'a> {
+        Ground { view, mailbox, now: cx.now, account: core.account(cx).ok() }
     }
 }
 
@@ -151,8 +146,11 @@ impl Builder<'_> {
             return Err(Reply::bad("[BADCHARSET (US-ASCII UTF-8)] Filters are in UTF-8"));
         }
         let undefined = || Reply::no(format!("[UNDEFINED-FILTER {name}] No such filter"));
+        let Some(account) = self.ground.account else {
+            return Err(Reply::no("[CANNOT] Filters are out of reach with that mailbox selected"));
+        };
         let stored = ["private", "shared"].iter().find_map(|access| {
-            self.ground.account.metadata(&format!("/{access}/filters/values/{}", name.to_ascii_lowercase()))
+            account.metadata(&format!("/{access}/filters/values/{}", name.to_ascii_lowercase()))
         });
         let text = stored.filter(|_| self.filters < IMAP_FILTER_DEPTH_MAX).ok_or_else(undefined)?;
         let key = parse::search_keys(Bytes::copy_from_slice(text)).map_err(|_| undefined())?;

@@ -114,7 +114,7 @@ impl Sort {
 
     fn begin(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Option<Step>, Reply> {
         let (view, mailbox) = core.selected(cx)?;
-        let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx)?)?;
+        let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx))?;
         query.scored = criteria::wants_scores(&self.command.criteria)
             || self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;

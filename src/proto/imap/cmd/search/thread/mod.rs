@@ -104,7 +104,7 @@ impl Thread {
 
     fn begin(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Option<Step>, Reply> {
         let (view, mailbox) = core.selected(cx)?;
-        let query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx)?)?;
+        let query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx))?;
         let modseq = query.modseq;
         self.stage = Stage::Hunting(Box::new(Hunt::new(query, view)));
         if modseq {
