@@ -240,6 +240,24 @@ fn what_is_hidden_from_an_account_is_not_shown_to_its_clients() {
 }
 
 #[test]
+fn what_is_hidden_stays_so_with_another_users_mailbox_selected() {
+    for shards in [1, 2, 3] {
+        let mut world = World::new(shards, &server());
+        world.hide("bob@example.test", &["UIDONLY"]);
+        for (conn, user) in [(1, "alice"), (2, "bob")] {
+            world.connect(conn, Service::Imap, true);
+            world.receive(conn, format!("l LOGIN {user}@example.test secret\r\n").as_bytes());
+        }
+        world.receive(1, b"a SETACL INBOX bob@example.test lr\r\n");
+        world.receive(2, b"a EXAMINE \"Other Users/alice@example.test/INBOX\"\r\n");
+        world.receive(2, b"b ENABLE UIDONLY\r\nc CAPABILITY\r\n");
+        let heard = String::from_utf8_lossy(world.heard(2)).into_owned();
+        assert!(heard.contains("a OK ") && heard.contains("c OK "), "{heard}");
+        assert!(!heard.contains("UIDONLY"), "{shards} shards: {heard}");
+    }
+}
+
+#[test]
 fn every_capability_has_a_transcript_that_cites_its_rfc() {
     let transcripts = transcripts("imap");
     let about = |cited: &str| -> Vec<&str> {

@@ -101,6 +101,8 @@ pub fn find<'a>(name: &str, core: &Core, cx: &'a Cx<'_>) -> Result<Target<'a>, R
 pub fn find_selectable<'a>(name: &str, core: &Core, cx: &'a Cx<'_>) -> Result<Target<'a>, Reply> {
     let target = find(name, core, cx)?;
     if target.mailbox.no_select() {
+        // rfc4314#6
+        target.allow(Rights::LOOKUP)?;
         return Err(Reply::no("[CANNOT] That name only holds others"));
     }
     Ok(target)

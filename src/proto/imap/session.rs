@@ -205,17 +205,9 @@ impl ImapSession {
     /// Starts a command where it has to run.
     fn start(&mut self, verb: Verb, wake: Wake, rule: Rule, cx: &mut Cx<'_>) {
         let mut running = Box::new(Running::new(verb, &self.tag, self.core.enabled));
-        self.absorb(cx);
+        self.core.absorb(cx);
         let step = running.step(wake, &mut self.core, cx);
         self.take_step(running, rule, step, cx);
-    }
-
-    /// Notes expunges of the selected mailbox, if that is here: they are remembered for a while only.
-    fn absorb(&mut self, cx: &Cx<'_>) {
-        let away = self.core.is_away();
-        if let Some(view) = self.core.view.as_mut().filter(|_| !away) {
-            view.absorb(cx.store);
-        }
     }
 
     /// Goes to the shard of an address and does `errand` there.
@@ -230,7 +222,7 @@ impl ImapSession {
         match std::mem::replace(&mut self.stage, Stage::Ready) {
             Stage::Moving { errand, rule } => self.start(errand.verb, errand.wake, rule, cx),
             Stage::Returning { reply, rule } => {
-                self.absorb(cx);
+                self.core.absorb(cx);
                 self.end(reply, rule, cx);
             }
             other => self.stage = other,
@@ -254,7 +246,7 @@ impl ImapSession {
     fn wake(&mut self, wake: Wake, cx: &mut Cx<'_>) {
         match std::mem::replace(&mut self.stage, Stage::Ready) {
             Stage::Running { mut running, rule, .. } => {
-                self.absorb(cx);
+                self.core.absorb(cx);
                 let step = running.step(wake, &mut self.core, cx);
                 self.take_step(running, rule, step, cx);
             }
@@ -454,7 +446,7 @@ impl Session for ImapSession {
 
     fn on_push(&mut self, cx: &mut Cx<'_>) {
         // Even where they may not be told.
-        self.absorb(cx);
+        self.core.absorb(cx);
         let idle =
             matches!(&self.stage, Stage::Running { running, wait: Wait::Line, .. } if running.is_idle());
         if idle {
@@ -506,7 +498,8 @@ impl Session for ImapSession {
     }
 
     fn account(&self) -> Option<AccountId> {
-        self.core.user.as_ref().filter(|user| user.address == self.core.here).map(|user| user.account)
+        // Wherever it is: with the account goes what others granted to its user.
+        self.core.user.as_ref().map(|user| user.account)
     }
 
     fn buffered(&self) -> usize {

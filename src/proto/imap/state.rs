@@ -81,6 +81,8 @@ pub struct User {
     pub account: AccountId,
     /// Its address, for the log line.
     pub address: String,
+    /// Capabilities that its clients are not shown, as of its login: where the account is not at hand.
+    pub hidden: Vec<String>,
 }
 
 /// What a client switched on, by ENABLE (rfc5161) or by using it.
@@ -164,15 +166,20 @@ impl Core {
         cx.store.account(user.account).ok_or_else(|| Reply::no("[UNAVAILABLE] The account is gone"))
     }
 
+    /// Capabilities that the user's clients are not shown, wherever the session is.
+    pub fn hidden<'a>(&'a self, cx: &'a Cx<'_>) -> &'a [String] {
+        let Some(user) = &self.user else { return &[] };
+        cx.store.account(user.account).map_or(&user.hidden, |account| account.hidden_capabilities())
+    }
+
     /// The capabilities of this moment.
     pub fn capabilities(&self, cx: &Cx<'_>) -> BytesMut {
-        let account = self.user.as_ref().and_then(|user| cx.store.account(user.account));
         let facts = capability::Facts {
             peer: &self.peer,
             server: cx.server,
             logged_in: self.user.is_some(),
             compressed: self.compressed,
-            hidden: account.map_or(&[], |account| account.hidden_capabilities()),
+            hidden: self.hidden(cx),
         };
         let mut text = BytesMut::new();
         capability::write(&mut text, facts);
@@ -279,8 +286,21 @@ impl Core {
         self.append_to(account, cx, change)
     }
 
+    /// Notes expunges of the selected mailbox, which are remembered for a while only, and whether the user may
+    /// still read it (rfc4314#4). To be called whenever the store may have changed.
+    pub fn absorb(&mut self, cx: &Cx<'_>) {
+        let away = self.is_away();
+        let (Some(view), Some(user), false) = (&mut self.view, &self.user, away) else { return };
+        view.absorb(cx.store);
+        let rights = view.mailbox(cx.store).map(|mailbox| access::rights(mailbox, view.account(), user));
+        if !rights.is_some_and(|rights| rights.contains(Rights::READ)) {
+            view.lose();
+        }
+    }
+
     /// Tells what is new in the view, as far as there is room. Whether all is told.
     pub fn tell(&mut self, cx: &mut Cx<'_>, expunge: bool) -> bool {
+        self.absorb(cx);
         let tell = Tell { expunge, growth: true, flags: true, enabled: self.enabled };
         let Some(view) = &mut self.view else { return true };
         view.tell(cx.store, &mut self.out, tell)

@@ -137,6 +137,11 @@ impl View {
         self.lost
     }
 
+    /// The user may not read it any more: nothing of it is told from now on.
+    pub fn lose(&mut self) {
+        self.lost = true;
+    }
+
     /// The mailbox; none if it was deleted.
     pub fn mailbox<'a>(&self, store: &'a Store) -> Option<MailboxRef<'a>> {
         store.mailbox(self.account, self.mailbox)

@@ -126,8 +126,14 @@ fn allow_below(account: AccountRef<'_>, name: &str, core: &Core) -> Result<(), R
         None if account.id() == user.account => Rights::ALL,
         None => Rights::NONE,
     };
-    let allowed = rights.contains(Rights::CREATE);
-    allowed.then_some(()).ok_or_else(|| Reply::no("[NOPERM] Nothing may be made there"))
+    if rights.contains(Rights::CREATE) {
+        Ok(())
+    } else if rights.contains(Rights::LOOKUP) {
+        Err(Reply::no("[NOPERM] Nothing may be made there"))
+    } else {
+        // rfc4314#6: nor is it told whether there is such an account.
+        Err(access::no_such_mailbox())
+    }
 }
 
 fn create(

@@ -72,7 +72,7 @@ pub fn put(out: &mut Out, word: Word, shown: &Shown<'_>, returns: &ListReturn, f
     if returns.my_rights {
         acl::put_mine(out, shown.name, shown.rights);
     }
-    if !returns.metadata.is_empty() {
+    if !returns.metadata.is_empty() && metadata::may_annotate(shown.rights) {
         metadata::put_listed(out, shown.name, mailbox, &returns.metadata, shown.own);
     }
 }

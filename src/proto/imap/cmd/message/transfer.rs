@@ -94,6 +94,8 @@ impl Transfer {
             (Stage::Load, _) => self.load(cx),
             (Stage::Append, Wake::Committed(outcome)) => self.appended(outcome, core),
             (Stage::Back, _) => {
+                // What was granted when it began may be taken back by now.
+                core.require(cx, Rights::DELETE_MESSAGES.union(Rights::EXPUNGE))?;
                 let (mailbox, uids) = (core.selected(cx)?.0.mailbox_id(), self.round.clone());
                 let change = Change::Expunge { mailbox, uids, only_deleted: false };
                 self.stage = Stage::Expunge;

@@ -13,9 +13,8 @@ use crate::proto::imap::state::{Core, Enabled, Step};
 pub fn step(names: &[String], core: &mut Core, cx: &mut Cx<'_>) -> Step {
     let before = core.enabled;
     let mut line = String::from("* ENABLED");
-    let account = core.account(cx).ok();
-    let hidden = account.map_or(&[][..], |account| account.hidden_capabilities());
-    for name in names.iter().filter(|name| !capability::is_hidden(name, hidden)) {
+    let hidden = core.hidden(cx).to_vec();
+    for name in names.iter().filter(|name| !capability::is_hidden(name, &hidden)) {
         if let Some(name) = switch(name, &mut core.enabled) {
             line.push(' ');
             line.push_str(name);

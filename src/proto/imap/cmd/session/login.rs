@@ -68,7 +68,11 @@ impl Login {
             (Stage::Arriving { address, password }, Wake::Replied(proto::Reply::Arrived)) => {
                 let account = cx.store.account_by_address(&address).and_then(|id| cx.store.account(id));
                 let hash = account.map_or(UNKNOWN_ACCOUNT_HASH, |account| account.password_hash()).to_owned();
-                let candidate = account.map(|account| User { account: account.id(), address });
+                let candidate = account.map(|account| User {
+                    account: account.id(),
+                    address,
+                    hidden: account.hidden_capabilities().to_vec(),
+                });
                 self.stage = Stage::Verifying { candidate };
                 Step::Ask(Output::Verify { hash, password })
             }

@@ -136,7 +136,8 @@ impl<'a> Subject<'a> {
     }
 }
 
-fn is_reserved(name: &str) -> bool {
+/// Whether the server keeps an entry for itself.
+pub fn is_reserved(name: &str) -> bool {
     name.strip_prefix(RESERVED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -154,13 +155,17 @@ fn subject<'a>(name: &str, core: &Core, cx: &'a Cx<'_>) -> Result<Subject<'a>, R
     }
     let target = access::find(name, core, cx)?;
     target.allow(Rights::LOOKUP)?;
-    // rfc5464#3.3
-    let one_of = [Rights::READ, Rights::SEEN, Rights::WRITE, Rights::INSERT, Rights::POST];
-    if one_of.iter().any(|&right| target.rights.contains(right)) {
+    if may_annotate(target.rights) {
         Ok(Subject::Mailbox(target))
     } else {
         Err(Reply::no("[NOPERM] The rights do not suffice"))
     }
+}
+
+/// Whether rights suffice for annotations (rfc5464#3.3).
+pub fn may_annotate(rights: Rights) -> bool {
+    let one_of = [Rights::READ, Rights::SEEN, Rights::WRITE, Rights::INSERT, Rights::POST];
+    rights.contains(Rights::LOOKUP) && one_of.iter().any(|&right| rights.contains(right))
 }
 
 /// One METADATA reply with as many entries as there is room for; the last one shown if there are more.

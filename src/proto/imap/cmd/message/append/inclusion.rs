@@ -49,11 +49,14 @@ impl Inclusion {
     pub fn find(url: &Bytes, core: &Core, cx: &Cx<'_>) -> Result<Inclusion, Reply> {
         let parsed = ImapUrl::parse(url).map_err(|_| bad_url(url))?;
         let whole = Section { path: Vec::new(), text: SectionText::Whole };
-        let account = core.account(cx)?;
+        let account = core.account(cx).map_err(|_| bad_url(url))?;
         // rfc4469#3: an absolute URL is beyond this extension; nor does URLAUTH authorise here.
         let mailbox = match (&parsed.server, &parsed.auth, &parsed.mailbox) {
             (None, None, Some(name)) => account.mailbox_by_name(name),
-            (None, None, None) => core.selected(cx).ok().map(|(_, mailbox)| mailbox),
+            (None, None, None) => {
+                let selected = core.selected(cx).ok().filter(|(view, _)| view.account() == account.id());
+                selected.map(|(_, mailbox)| mailbox)
+            }
             _ => None,
         };
         let found = mailbox.filter(|mailbox| {

@@ -16,16 +16,18 @@ use ringpost_engine::index::{AccountEvent, AccountRef};
 use ringpost_engine::store::Store;
 
 use super::Watch;
-use super::watch::{came_or_went, status_items};
+use super::watch::{Open, came_or_went, status_items};
 use crate::limits::STEP_MESSAGES_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::cmd::fetch::Fetch;
 use crate::proto::imap::cmd::mailbox::{show, status};
+use crate::proto::imap::cmd::sharing::metadata::is_reserved;
 use crate::proto::imap::command::{self, Bound, Events, FetchItem, SequenceSet};
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
 use crate::proto::imap::view::Tell;
+use crate::proto::imap::write;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -97,7 +99,7 @@ impl News {
     /// What arrived in the selected mailbox, if anything of it is wanted. Whether there is something.
     fn begin_fetch(&mut self, watch: &mut Watch, core: &Core) -> bool {
         let (Some(selected), Some(view)) = (&watch.selected, &core.view) else { return false };
-        let Some((_, _, from)) = &mut watch.open else { return false };
+        let Some(Open { from, .. }) = &mut watch.open else { return false };
         let (first, next) = (*from, view.horizon());
         *from = next;
         if selected.items.is_empty() || first >= next {
@@ -210,13 +212,13 @@ fn tell_event(watch: &Watch, event: &AccountEvent, account: AccountRef<'_>, stor
         }
         AccountEvent::Metadata { mailbox: None, entries } => {
             if watch.any_events().any(Events::SERVER_METADATA) {
-                put_metadata("", entries, out);
+                put_metadata("", entries.iter().filter(|entry| !is_reserved(entry)), out);
             }
         }
         AccountEvent::Metadata { mailbox: Some(id), entries } => {
             let mailbox = store.mailbox(account.id(), *id);
             if let Some(mailbox) = mailbox.filter(|mailbox| wants(mailbox.name(), Events::MAILBOX_METADATA)) {
-                put_metadata(mailbox.name(), entries, out);
+                put_metadata(mailbox.name(), entries.iter(), out);
             }
         }
         // The owner's own rights are never less than all.
@@ -240,12 +242,16 @@ fn put_list(name: &str, old: Option<&str>, account: AccountRef<'_>, out: &mut Ou
 }
 
 /// `* METADATA name entries` (rfc5464#4.4.2).
-fn put_metadata(name: &str, entries: &[String], out: &mut Out) {
+fn put_metadata<'a>(name: &str, entries: impl Iterator<Item = &'a String>, out: &mut Out) {
+    let mut entries = entries.peekable();
+    if entries.peek().is_none() {
+        return;
+    }
     out.put(b"* METADATA ");
     out.mailbox(name);
     for entry in entries {
         out.put(b" ");
-        out.put(entry.as_bytes());
+        write::astring(out.text(), entry.as_bytes());
     }
     out.line("");
 }

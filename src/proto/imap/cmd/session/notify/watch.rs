@@ -25,7 +25,16 @@ pub struct Watch {
     pub(super) events_told: ModSeq,
     /// The selected mailbox, its last change when it was selected or left, and from where on new messages
     /// are to be sent.
-    pub(super) open: Option<(MailboxId, ModSeq, Uid)>,
+    pub(super) open: Option<Open>,
+}
+
+/// See [`Watch::open`].
+#[derive(Debug)]
+pub(super) struct Open {
+    account: AccountId,
+    mailbox: MailboxId,
+    modseq: ModSeq,
+    pub(super) from: Uid,
 }
 
 impl Watch {
@@ -79,15 +88,19 @@ impl Watch {
         view: Option<&View>,
         mailbox: Option<MailboxRef<'_>>,
     ) -> Option<(MailboxId, ModSeq)> {
-        let now = view.zip(mailbox).map(|(view, mailbox)| (mailbox.id(), view.horizon(), mailbox));
-        match (&self.open, &now) {
-            (Some((was, ..)), Some((is, ..))) if was == is => return None,
-            (None, None) => return None,
-            _ => {}
+        let now = view.zip(mailbox).map(|(view, mailbox)| Open {
+            account: view.account(),
+            mailbox: mailbox.id(),
+            modseq: mailbox.highest_modseq(),
+            from: view.horizon(),
+        });
+        let which = |open: &Open| (open.account, open.mailbox);
+        if self.open.as_ref().map(which) == now.as_ref().map(which) {
+            return None;
         }
-        let left = self.open.take().map(|(was, modseq, _)| (was, modseq));
-        self.open = now.map(|(id, horizon, mailbox)| (id, mailbox.highest_modseq(), horizon));
-        left
+        let left = std::mem::replace(&mut self.open, now);
+        // Of another user's mailbox nothing is told when it is not selected.
+        left.filter(|left| left.account == self.account).map(|left| (left.mailbox, left.modseq))
     }
 }
 
