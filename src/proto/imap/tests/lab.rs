@@ -26,6 +26,8 @@ pub struct Client {
     pub closed: bool,
     /// Octets of the longest piece of text it was sent.
     pub longest: usize,
+    /// Octets of the longest run that had to be in memory for it.
+    pub longest_warm: u32,
     /// What was asked of the shard beside bytes and commits, in words.
     pub asked: Vec<&'static str>,
 }
@@ -72,8 +74,13 @@ fn server() -> Server {
 
 impl Lab {
     pub fn new() -> Lab {
+        Lab::with_segments(16 * 1024 * 1024)
+    }
+
+    /// With segments of so many octets, which a message has to fit in.
+    pub fn with_segments(segment_bytes: u64) -> Lab {
         let mut disk = FakeDisk::new(Seed::new(1));
-        let options = Options { segment_bytes: 16 * 1024 * 1024, ..Options::new(ShardId(0), 7) };
+        let options = Options { segment_bytes, ..Options::new(ShardId(0), 7) };
         let (store, _) = Store::open(&mut disk, options, NOW).expect("an empty disk opens");
         let mut lab = Lab {
             store,
@@ -135,6 +142,7 @@ impl Lab {
             awaits: None,
             closed: false,
             longest: 0,
+            longest_warm: 0,
             asked: Vec::new(),
         });
         let who = self.clients.len() - 1;
@@ -269,7 +277,10 @@ impl Lab {
             Output::AwaitCommit(lsn) => self.clients[who].awaits = Some(lsn),
             Output::Warm(extents) => {
                 assert!(extents.iter().all(|&extent| self.store.bytes(extent).is_some()));
-                self.clients[who].asked.push("warm");
+                let client = &mut self.clients[who];
+                let longest = extents.iter().map(|extent| extent.len).max().unwrap_or(0);
+                client.longest_warm = client.longest_warm.max(longest);
+                client.asked.push("warm");
                 self.quiet_call(who, |session, _, cx| session.resume(room, cx));
             }
             Output::Yield => {

@@ -2,6 +2,7 @@
 
 mod condstore;
 mod fetch;
+mod huge;
 mod lab;
 mod mailboxes;
 mod model;

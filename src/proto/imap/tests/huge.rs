@@ -1,0 +1,165 @@
+//! Huge messages: headers, fields and MIME trees far beyond every bound.
+//!
+//! Goal: whatever is asked of such a message, no call queues more than the output holds and one step's piece, nor
+//! looks at more than a window, and the answer is exact. Method: messages made by rule, answers made by the same rule,
+//! the lab's measure of what was queued and brought in.
+
+use ringpost_engine::limits::SUMMARY_BYTES_MAX;
+use ringpost_engine::testing::seed::Seed;
+
+use super::lab::Lab;
+use crate::limits::{IMAP_COPY_BYTES_MAX, OUTPUT_BYTES_MAX, SEARCH_WINDOW_BYTES};
+
+/// A lab whose INBOX holds these messages, selected.
+fn holding(segment_bytes: u64, messages: &[&str]) -> Lab {
+    let mut lab = Lab::with_segments(segment_bytes);
+    for message in messages {
+        lab.deliver(message);
+    }
+    lab.login();
+    lab.say(0, "s SELECT INBOX");
+    lab
+}
+
+/// What a FETCH of one item answers, its literal alone, within the bounds on what is queued and looked at.
+fn literal(lab: &mut Lab, item: &str) -> String {
+    literal_within(lab, item, IMAP_COPY_BYTES_MAX)
+}
+
+/// The same where the summary is longer than a window.
+fn literal_within(lab: &mut Lab, item: &str, window: u32) -> String {
+    let client = &mut lab.clients[0];
+    (client.longest, client.longest_warm) = (0, 0);
+    let told = lab.say(0, &format!("a FETCH 1 {item}"));
+    let client = &lab.clients[0];
+    let most = OUTPUT_BYTES_MAX + IMAP_COPY_BYTES_MAX as usize + item.len() + 100;
+    assert!(client.longest <= most, "{item}: {} octets queued", client.longest);
+    assert!(client.longest_warm <= window, "{item}: {} octets looked at", client.longest_warm);
+    let told = told.strip_suffix(")\r\na OK FETCH completed\r\n").expect("a whole reply");
+    let (head, octets) = told.split_once("}\r\n").expect("a literal");
+    let (_, size) = head.rsplit_once('{').expect("its size");
+    assert_eq!(size.parse(), Ok(octets.len()), "{item}: the announced size");
+    octets.to_owned()
+}
+
+/// Every way of picking fields from a header of which `first` and `last` are the ends and `middle` is the rest.
+fn picks(lab: &mut Lab, section: &str, first: &str, middle: &str, last: &str) {
+    let mut is = |pick: &str, expected: String| {
+        let told = literal(lab, &format!("BODY.PEEK[{section}{pick}]"));
+        assert!(told == expected, "{section}{pick}: {} octets, not {}", told.len(), expected.len());
+    };
+    is("HEADER", format!("{first}{middle}{last}\r\n"));
+    is("HEADER.FIELDS (From Subject)", format!("{first}{last}\r\n"));
+    is("HEADER.FIELDS (X-Line)", format!("{middle}\r\n"));
+    is("HEADER.FIELDS.NOT (X-Line)", format!("{first}{last}\r\n"));
+    is("HEADER.FIELDS.NOT (From)", format!("{middle}{last}\r\n"));
+    is("HEADER.FIELDS.NOT (Nothing)", format!("{first}{middle}{last}\r\n"));
+}
+
+const FIRST: &str = "From: a@x\r\n";
+const LAST: &str = "Subject: needle\r\n";
+
+#[test]
+fn a_header_of_a_hundred_thousand_lines() {
+    let middle: String = (0..100_000).map(|line| format!("X-Line: {line}\r\n")).collect();
+    let mut lab = holding(16 << 20, &[&format!("{FIRST}{middle}{LAST}\r\nbody\r\n")]);
+    picks(&mut lab, "", FIRST, &middle, LAST);
+    let told = literal(&mut lab, "BODY.PEEK[HEADER.FIELDS.NOT (From)]<1000000.300000>");
+    assert!(told == middle[1_000_000..1_300_000], "a partial of picked fields");
+    assert!(lab.say(0, "b SEARCH TEXT needle").starts_with("* SEARCH 1\r\n"));
+    assert!(lab.clients[0].longest_warm <= SEARCH_WINDOW_BYTES as u32);
+}
+
+#[test]
+fn a_nested_header_of_many_lines() {
+    let middle: String = (0..30_000).map(|line| format!("X-Line: {line}\r\n")).collect();
+    let outer = "Content-Type: message/rfc822\r\n\r\n";
+    let mut lab = holding(16 << 20, &[&format!("{outer}{FIRST}{middle}{LAST}\r\nbody\r\n")]);
+    picks(&mut lab, "1.", FIRST, &middle, LAST);
+}
+
+#[test]
+fn a_single_field_of_many_octets() {
+    let middle = format!("X-Line: {}\r\n", "y".repeat(20 << 20));
+    let mut lab = holding(64 << 20, &[&format!("{FIRST}{middle}{LAST}\r\nbody\r\n")]);
+    picks(&mut lab, "", FIRST, &middle, LAST);
+}
+
+#[test]
+fn catenate_takes_fields_of_a_long_header() {
+    let middle: String = (0..30_000).map(|line| format!("X-Line: {line}\r\n")).collect();
+    let mut lab = holding(16 << 20, &[&format!("{FIRST}{middle}{LAST}\r\nbody\r\n")]);
+    lab.server.message_bytes_max = 2 << 20;
+    for (section, expected) in [
+        ("HEADER.FIELDS%20(FROM%20SUBJECT)", format!("{FIRST}{LAST}\r\n")),
+        ("HEADER.FIELDS.NOT%20(FROM)", format!("{middle}{LAST}\r\n")),
+    ] {
+        lab.clients[0].longest_warm = 0;
+        let url = format!("/INBOX/;UID=1/;SECTION={section}");
+        let told = lab.say(0, &format!("c APPEND Sent CATENATE (URL \"{url}\")"));
+        assert!(told.contains("c OK [APPENDUID"), "{told}");
+        assert!(lab.clients[0].longest_warm <= IMAP_COPY_BYTES_MAX, "{section}");
+        lab.say(0, "d SELECT Sent");
+        let told = lab.say(0, "e FETCH * BODY.PEEK[]");
+        assert!(told.contains(&format!("{{{}}}\r\n{expected})\r\n", expected.len())), "{section}");
+        lab.say(0, "f SELECT INBOX");
+    }
+}
+
+#[test]
+fn trees_of_ten_thousand_levels_or_parts() {
+    let levels: String = (0..10_000)
+        .map(|level| format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n"))
+        .collect();
+    let part = "--b\r\nContent-Type: text/plain\r\n\r\ntext\r\n";
+    let parts =
+        format!("{LAST}Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n", part.repeat(10_000));
+    let deep = format!("{LAST}{levels}\r\n\r\nbottom\r\n");
+    let summary = SUMMARY_BYTES_MAX as u32;
+    for message in [&deep, &parts] {
+        let mut lab = holding(16 << 20, &[message]);
+        assert!(literal_within(&mut lab, "BODY.PEEK[]", summary) == *message);
+        assert!(
+            literal_within(&mut lab, "BODY.PEEK[HEADER.FIELDS (Subject)]", summary) == format!("{LAST}\r\n")
+        );
+        let told = lab.say(0, "a FETCH 1 (ENVELOPE BODYSTRUCTURE PREVIEW)");
+        assert!(told.ends_with(")\r\na OK FETCH completed\r\n"));
+        assert_eq!(told.matches('(').count(), told.matches(')').count());
+        assert!(lab.say(0, "b SEARCH TEXT needle").starts_with("* SEARCH 1\r\n"));
+    }
+    let mut lab = holding(16 << 20, &[&parts]);
+    let told = lab.say(0, "a FETCH 1 (BINARY.PEEK[5000] BINARY.SIZE[9000])");
+    assert!(told.contains("BINARY[5000] {4}\r\ntext BINARY.SIZE[9000] 4)"), "{told}");
+}
+
+#[test]
+fn sizes_equal_the_octets_of_every_message() {
+    let pieces = [
+        "Subject: s\r\n",
+        "Content-Type: multipart/mixed; boundary=b\r\n",
+        "\r\n",
+        "\n",
+        "\r",
+        "--b\r\n",
+        "--b--",
+        "Content-Type: message/rfc822\r\n",
+        "Content-Transfer-Encoding: base64\r\n",
+        "YWJj\r\n",
+        "\0",
+        "text",
+        " ",
+        ":",
+    ];
+    for number in 1..=150 {
+        let mut seed = Seed::new(number);
+        let count = 1 + seed.below(30);
+        let message: String = (0..count).filter_map(|_| seed.pick(&pieces).copied()).collect();
+        let mut lab = holding(1 << 20, &[&message]);
+        let told = lab.say(0, "a FETCH 1 RFC822.SIZE");
+        assert!(told.starts_with(&format!("* 1 FETCH (RFC822.SIZE {})\r\n", message.len())), "{told}");
+        let whole = literal(&mut lab, "BODY.PEEK[]");
+        assert_eq!(whole.len(), message.len(), "{message:?}");
+        let halves = literal(&mut lab, "BODY.PEEK[HEADER]") + &literal(&mut lab, "BODY.PEEK[TEXT]");
+        assert_eq!(halves, whole, "{message:?}");
+    }
+}
