@@ -1,6 +1,7 @@
 //! `BODY[…]<…>`: which octets of a message a section means (rfc3501#6.4.5).
 //!
-//! *Owns*: sections as runs of the stored octets. *Promises*: no octet is looked at. *Assumes*: offsets of the summary, checked against the message's size here. *Never*: copies
+//! *Owns*: sections as runs of the stored octets. *Promises*: no octet is looked at. *Assumes*: offsets of
+//! the summary, checked against the message's size here. *Never*: copies
 //! a body.
 
 use ringpost_engine::layout::{Part, PartKind, SummaryView};

@@ -1,7 +1,8 @@
 //! Octets of one message, item by item.
 //!
 //! *Owns*: where a begun reply stands. *Promises*: octets leave as extents, never looked at, except picked
-//! header fields, decoded parts and messages that hold NUL, which are looked at in windows; between two pieces it stops where the output is full or enough
+//! header fields, decoded parts and messages that hold NUL, which are looked at in windows; between two
+//! pieces it stops where the output is full or enough
 //! was looked at for one call; what was begun is finished even if the message is expunged meanwhile.
 //! *Assumes*: the summary is in memory when it goes on. *Never*: puts a NUL on the wire.
 //!
