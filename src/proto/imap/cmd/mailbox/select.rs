@@ -148,6 +148,8 @@ fn show(view: &View, mailbox: MailboxRef<'_>, enabled: Enabled, out: &mut Out) {
     out.put(b"* OK [MAILBOXID (");
     write::mailbox_id(out.text(), view.account(), mailbox.id());
     out.line(")] Its id");
+    // rfc4467#8: the mechanisms that may authorise a URL of this mailbox.
+    out.line("* OK [URLMECH INTERNAL] URLs can be authorised");
 }
 
 /// CLOSE (rfc3501#6.4.2) and UNSELECT (rfc3691).
