@@ -132,6 +132,8 @@ pub const IMAP_LINE_RANGES_MAX: usize = 512;
 pub const IMAP_UNTOLD_EXPUNGES_MAX: usize = 262_144;
 /// Messages one change of a long IMAP command touches (STORE, EXPUNGE, `\Seen` of a FETCH).
 pub const IMAP_CHANGE_MESSAGES_MAX: usize = 4_096;
+/// The least MESSAGELIMIT or SAVELIMIT that may be configured (rfc9738#3).
+pub const IMAP_MESSAGE_LIMIT_MIN: u32 = 1_000;
 /// Messages one call of an IMAP command looks at where the index alone decides.
 pub const IMAP_SCAN_MESSAGES_MAX: usize = 16_384;
 /// Messages whose header or summary an IMAP command looks at together, so that one warming serves them all.

@@ -168,6 +168,20 @@ pub const KEYS: &[Key] = &[
         default: "false",
         comment: "Whether accounts with a referral are sent to its server at login (rfc2221).",
     },
+    number(
+        "imap.message_limit",
+        "0",
+        0,
+        u32::MAX as u64,
+        "Messages of one IMAP command (rfc9738), at least 1000; 0: all, since older clients would miss the rest.",
+    ),
+    number(
+        "imap.save_limit",
+        "0",
+        0,
+        u32::MAX as u64,
+        "Messages that one COPY or APPEND makes (rfc9738), at least 1000; 0: any. imap.message_limit replaces it.",
+    ),
     Key {
         name: "imap.legacy_8bit_headers",
         kind: Kind::Switch,

@@ -16,6 +16,7 @@ pub use parse::{Value, Values};
 
 use ringpost_engine::ids::normalise_address;
 
+use crate::limits::IMAP_MESSAGE_LIMIT_MIN;
 use crate::proto::{ImapPolicy, Secret, Server, Service};
 
 /// Where the server listens for one service.
@@ -75,7 +76,18 @@ impl Config {
                 "{name}: limits.message_bytes_max must be at most half of store.segment_bytes, that is {most}"
             ));
         }
+        for key in ["imap.message_limit", "imap.save_limit"] {
+            let limit = self.values.number(key);
+            if limit > 0 && limit < u64::from(IMAP_MESSAGE_LIMIT_MIN) {
+                return Err(format!("{name}: {key} must be 0 or at least {IMAP_MESSAGE_LIMIT_MIN}"));
+            }
+        }
         Ok(())
+    }
+
+    /// Messages of one IMAP command; none if they are not limited.
+    fn message_limit(&self, key: &str) -> Option<u32> {
+        u32::try_from(self.values.number(key)).ok().filter(|&limit| limit > 0)
     }
 
     /// The whole configuration as a commented TOML file.
@@ -173,6 +185,8 @@ impl Config {
                 literal_minus: self.values.text("imap.literals") == "minus",
                 login_referrals: self.values.switch("imap.login_referrals"),
                 legacy_8bit_headers: self.values.switch("imap.legacy_8bit_headers"),
+                message_limit: self.message_limit("imap.message_limit"),
+                save_limit: self.message_limit("imap.save_limit"),
             },
         }
     }

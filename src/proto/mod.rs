@@ -92,6 +92,19 @@ pub struct ImapPolicy {
     pub legacy_8bit_headers: bool,
     /// Send logins of accounts that have a referral where it says (rfc2221).
     pub login_referrals: bool,
+    /// Messages that one command deals with (rfc9738): MESSAGELIMIT. None by default: a client that does not
+    /// know of it would take the part that it gets for the whole.
+    pub message_limit: Option<u32>,
+    /// Messages that one COPY or APPEND makes (rfc9738): SAVELIMIT, which is not announced beside MESSAGELIMIT,
+    /// since that says it too.
+    pub save_limit: Option<u32>,
+}
+
+impl ImapPolicy {
+    /// Messages that one COPY or APPEND may make, if that is limited.
+    pub fn copies_max(&self) -> Option<u32> {
+        self.message_limit.or(self.save_limit)
+    }
 }
 
 /// What a session knows of its connection.

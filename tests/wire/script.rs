@@ -177,6 +177,8 @@ fn set(server: &mut Server, fact: &str) -> Result<(), String> {
         "recipients_max" => server.recipients_max = number()?,
         "imap_literal_minus" => server.imap.literal_minus = value == "yes",
         "imap_legacy_8bit_headers" => server.imap.legacy_8bit_headers = value == "yes",
+        "imap_message_limit" => server.imap.message_limit = Some(number()? as u32),
+        "imap_save_limit" => server.imap.save_limit = Some(number()? as u32),
         "imap_login_referrals" => server.imap.login_referrals = value == "yes",
         "pop3_login_delay_s" => server.pop3_login_delay_s = Some(number()? as u32),
         _ => return Err(format!("no such fact: {name}")),

@@ -137,6 +137,14 @@ pub fn write(text: &mut BytesMut, facts: Facts<'_>) {
             text.extend_from_slice(b" ");
         }
     }
+    for (name, limit) in limits(server).filter(|_| logged_in) {
+        if !is_hidden(name, hidden) {
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(b"=");
+            reply::number(text, u64::from(limit));
+            text.extend_from_slice(b" ");
+        }
+    }
     if is_hidden("APPENDLIMIT", hidden) {
         // The space behind the last name.
         text.truncate(text.len().saturating_sub(1));
@@ -146,15 +154,24 @@ pub fn write(text: &mut BytesMut, facts: Facts<'_>) {
     reply::number(text, server.message_bytes_max as u64);
 }
 
+/// The limit of messages in one command (rfc9738#3): one of the two, since MESSAGELIMIT includes the other.
+fn limits(server: &Server) -> impl Iterator<Item = (&'static str, u32)> {
+    let any = server.imap.message_limit.map(|limit| ("MESSAGELIMIT", limit));
+    any.or(server.imap.save_limit.map(|limit| ("SAVELIMIT", limit))).into_iter()
+}
+
 /// Whether the account's clients are better not told (names compare without case).
 pub fn is_hidden(name: &str, hidden: &[String]) -> bool {
     hidden.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
 }
 
+/// Hideable names that are not in the list as shown only after login.
+const EXTRA: &[&str] = &["APPENDLIMIT", "MESSAGELIMIT", "SAVELIMIT", "IMAP4rev2", "LITERAL+", "LITERAL-"];
+
 /// Whether there is a capability of that name which may be hidden from a client.
 pub fn may_be_hidden(name: &str) -> bool {
     let known =
         CAPABILITIES.iter().filter(|(_, shown)| matches!(shown, Shown::AfterLogin | Shown::Uncompressed));
-    let known = known.map(|&(name, _)| name).chain(["APPENDLIMIT", "IMAP4rev2", "LITERAL+", "LITERAL-"]);
+    let known = known.map(|&(name, _)| name).chain(EXTRA.iter().copied());
     known.into_iter().any(|known| known.eq_ignore_ascii_case(name))
 }

@@ -11,6 +11,7 @@ mod access;
 mod capability;
 mod cmd;
 pub mod command;
+mod cut;
 pub mod framer;
 mod objectid;
 mod out;

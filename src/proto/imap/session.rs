@@ -364,11 +364,14 @@ impl ImapSession {
     }
 
     fn complete(&mut self, reply: &Reply, rule: Rule) {
+        let cut = self.core.cut.take();
         let out = &mut self.core.out;
+        let code = cut.and_then(|cut| cut.tell(reply, out)).unwrap_or_default();
         out.put(&self.tag);
         out.put(b" ");
         out.put(reply.status.name().as_bytes());
         out.put(b" ");
+        out.put(code.as_bytes());
         if reply.text.is_empty() {
             out.put(rule.name.as_bytes());
             out.line(" completed");

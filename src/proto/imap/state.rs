@@ -13,6 +13,7 @@ use ringpost_engine::io::Extent;
 use super::access;
 use super::capability;
 use super::cmd::Watch;
+use super::cut::Cut;
 use super::framer::Literal;
 use super::out::Out;
 use super::reply::{self, Name, Reply};
@@ -133,6 +134,8 @@ pub struct Core {
     pub out: Out,
     /// Compression is on (rfc4978#3).
     pub compressed: bool,
+    /// What the command under way leaves undone.
+    pub cut: Option<Cut>,
     /// The client sent more behind the command that begins.
     pub pipelined: bool,
     /// Logins that failed.
@@ -154,6 +157,7 @@ impl Core {
             enabled: Enabled::default(),
             out: Out::default(),
             compressed: false,
+            cut: None,
             pipelined: false,
             login_failures: 0,
             fetched: 0,

@@ -123,11 +123,12 @@ impl TextSearch {
         let hash = field_name_hash(name.as_bytes());
         // Damaged ranges are no jobs: they would not ascend.
         let mut fields_end = 0;
-        let named = fields.filter(|field| field.name_hash == hash && field.start < field.end).filter(|field| {
-            let follows = field.start >= fields_end;
-            fields_end = fields_end.max(field.end);
-            follows
-        });
+        let named =
+            fields.filter(|field| field.name_hash == hash && field.start < field.end).filter(|field| {
+                let follows = field.start >= fields_end;
+                fields_end = fields_end.max(field.end);
+                follows
+            });
         TextSearch::of(named.map(|field| job(field.start, field.end)).collect())
     }
 
@@ -359,9 +360,18 @@ mod tests {
             let summary = SummaryView::new(&encoded).unwrap();
             let whole = &message.as_bytes()[..summary.header_len() as usize];
             for field in ["Subject", "X", "X-Many", "X-Long", "From"] {
-                for needle in
-                    ["", "one", "two", "thr\u{e9}e", "folded twice", "needle", "late", "body", "filler", "word w"]
-                {
+                for needle in [
+                    "",
+                    "one",
+                    "two",
+                    "thr\u{e9}e",
+                    "folded twice",
+                    "needle",
+                    "late",
+                    "body",
+                    "filler",
+                    "word w",
+                ] {
                     let needle = fold(needle);
                     let found = run(TextSearch::in_field(&summary, field), message.as_bytes(), &needle);
                     let start = &header[..header.len().min(60)];

@@ -20,6 +20,7 @@ use ringpost_engine::store::Store;
 use crate::limits::{IMAP_WARM_HEADER_BYTES, IMAP_WARM_MESSAGES_MAX, STEP_MESSAGES_MAX};
 use crate::proto::Cx;
 use crate::proto::imap::command;
+use crate::proto::imap::cut::Cut;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::pace::Progress;
 use crate::proto::imap::reply::Reply;
@@ -42,6 +43,8 @@ pub struct Fetch {
     command: command::Fetch,
     plan: Plan,
     begun: bool,
+    /// Nobody asked by a command.
+    of_news: bool,
     uids: UidSet,
     /// The first UID not yet written.
     next: Uid,
@@ -94,6 +97,7 @@ impl Fetch {
             command,
             plan,
             begun: false,
+            of_news: false,
             uids: UidSet::new(),
             next: Uid(1),
             marked: Uid(1),
@@ -105,6 +109,11 @@ impl Fetch {
             unknown_encoding: false,
             written: 0,
         }
+    }
+
+    /// The same for what NOTIFY tells: no command's limit cuts it.
+    pub fn of_news(command: command::Fetch, uid_only: bool) -> Fetch {
+        Fetch { of_news: true, ..Fetch::new(command, uid_only) }
     }
 
     /// How many messages are written; none inside the reply of one.
@@ -163,7 +172,11 @@ impl Fetch {
         }
         let (view, mailbox) = core.selected(cx)?;
         self.uids = view.resolve(mailbox, &self.command.set, self.command.uid)?;
+        let limit = cx.server.imap.message_limit.filter(|_| !self.of_news);
         if let Some(range) = self.command.partial {
+            if let Some(max) = limit.filter(|&max| range.one.abs_diff(range.other) >= max) {
+                return Err(Cut::refusing(max).refuse());
+            }
             // rfc9394#3.4: the places are chosen first.
             self.uids = view.at_places(mailbox, &self.uids, range);
         }
@@ -173,9 +186,11 @@ impl Fetch {
             }
             self.uids = self.uids.intersection(&mailbox.changed_since(since));
         }
+        let cut = Cut::to_last(&mut self.uids, limit, view, mailbox);
         self.plan.marks_seen &= !view.read_only();
         // rfc4314#4
         self.plan.marks_seen &= core.selected_rights(cx).contains(Rights::SEEN);
+        core.cut = cut;
         Ok(())
     }
 

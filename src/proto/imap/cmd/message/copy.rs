@@ -13,14 +13,17 @@
 
 use ringpost_engine::change::{Change, Outcome, Rights, UidSet};
 use ringpost_engine::ids::{AccountId, MailboxId, Uid};
+use ringpost_engine::index::MailboxRef;
 
 use super::transfer::Transfer;
 use crate::limits::IMAP_CHANGE_MESSAGES_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::access;
 use crate::proto::imap::command;
+use crate::proto::imap::cut::Cut;
 use crate::proto::imap::reply::{Reply, set_text};
 use crate::proto::imap::state::{Core, Step, Wake};
+use crate::proto::imap::view::View;
 
 /// See the module.
 #[derive(Debug)]
@@ -67,17 +70,34 @@ impl Copy {
         self.choose(core, cx)
     }
 
+    /// Where the messages are.
+    fn source<'a>(&self, core: &'a Core, cx: &'a Cx<'_>) -> Result<(&'a View, MailboxRef<'a>), Reply> {
+        if self.command.remove { core.selected_for_writing(cx) } else { core.selected(cx) }
+    }
+
+    /// What the command means, as far as one command may.
+    fn resolve(&self, core: &mut Core, cx: &Cx<'_>) -> Result<UidSet, Reply> {
+        let (view, mailbox) = self.source(core, cx)?;
+        // What is moved within one mailbox comes back under new UIDs, which are not meant.
+        let named = view.resolve(mailbox, &self.command.set, self.command.uid)?;
+        let mut set = named.intersection(&view.known());
+        let imap = &cx.server.imap;
+        let max = if self.command.remove { imap.message_limit } else { imap.copies_max() };
+        // rfc9738#3.1: a COPY is all or nothing; a MOVE goes on with what is left when it is repeated.
+        match Cut::to_last(&mut set, max, view, mailbox) {
+            Some(cut) if !self.command.remove => return Err(cut.refuse()),
+            cut => core.cut = cut,
+        }
+        Ok(set)
+    }
+
     /// The next messages become one change.
     fn choose(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
-        let (view, mailbox) = match self.command.remove {
-            true => core.selected_for_writing(cx)?,
-            false => core.selected(cx)?,
-        };
         let set = match self.uids.take() {
             Some(set) => set,
-            // What is moved within one mailbox comes back under new UIDs, which are not meant.
-            None => view.resolve(mailbox, &self.command.set, self.command.uid)?.intersection(&view.known()),
+            None => self.resolve(core, cx)?,
         };
+        let (view, mailbox) = self.source(core, cx)?;
         let count_max = if self.command.remove { IMAP_CHANGE_MESSAGES_MAX } else { usize::MAX };
         let walk = view.walk(mailbox, &set, self.next).take(count_max);
         let uids: UidSet = walk.map(|(_, message)| message.uid).collect();

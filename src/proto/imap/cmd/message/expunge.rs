@@ -11,6 +11,7 @@ use ringpost_engine::index::MailboxRef;
 use crate::limits::{IMAP_CHANGE_MESSAGES_MAX, IMAP_SCAN_MESSAGES_MAX};
 use crate::proto::Cx;
 use crate::proto::imap::command::SequenceSet;
+use crate::proto::imap::cut::Cut;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step, Wake};
 use crate::proto::imap::view::View;
@@ -20,14 +21,23 @@ use crate::proto::imap::view::View;
 pub struct Expunge {
     uids: Option<SequenceSet>,
     sweep: Option<Sweep>,
+    /// UID EXPUNGE under a limit counts first, since the last ones go.
+    counting: Counting,
     /// Some message went.
     expunged: bool,
+}
+
+/// Whether the messages that are to go are still being counted.
+#[derive(Debug)]
+enum Counting {
+    Yes(UidSet),
+    Done,
 }
 
 impl Expunge {
     /// Everything that is `\Deleted`, or only what is also in a set of UIDs.
     pub fn new(uids: Option<SequenceSet>) -> Expunge {
-        Expunge { uids, sweep: None, expunged: false }
+        Expunge { uids, sweep: None, counting: Counting::Yes(UidSet::new()), expunged: false }
     }
 
     /// Goes on.
@@ -57,6 +67,23 @@ impl Expunge {
                 self.sweep.insert(Sweep::new(within))
             }
         };
+        // rfc9738#3.1: EXPUNGE knows no limit.
+        if let (Some(max), Some(_), Counting::Yes(found)) =
+            (cx.server.imap.message_limit, &self.uids, &mut self.counting)
+        {
+            match sweep.next(view, mailbox) {
+                Swept::Found(uids) => *found = found.union(&uids),
+                Swept::More => {}
+                Swept::Done => {
+                    let mut left = std::mem::take(found);
+                    let cut = Cut::to_last(&mut left, Some(max), view, mailbox);
+                    *sweep = Sweep::new(left);
+                    self.counting = Counting::Done;
+                    core.cut = cut;
+                }
+            }
+            return Ok(Step::Yield);
+        }
         match sweep.next(view, mailbox) {
             // rfc7162#3.2.7, #3.2.9
             Swept::Done if self.expunged && qresync => {

@@ -16,6 +16,7 @@ use crate::limits::IMAP_CHANGE_MESSAGES_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::access;
 use crate::proto::imap::command;
+use crate::proto::imap::cut::Cut;
 use crate::proto::imap::reply::{self, Reply};
 use crate::proto::imap::state::{Core, Step, Wake};
 use crate::proto::imap::view::View;
@@ -74,6 +75,7 @@ impl Store {
         self.permit(core.selected_rights(cx))?;
         let (view, mailbox) = core.selected_for_writing(cx)?;
         self.uids = view.resolve(mailbox, &self.command.set, self.command.uid)?;
+        core.cut = Cut::to_last(&mut self.uids, cx.server.imap.message_limit, view, mailbox);
         Ok(())
     }
 

@@ -23,6 +23,7 @@ use super::reading::{Read, Reading};
 use crate::limits::{
     IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX, IMAP_LINE_RANGES_MAX, IMAP_SCAN_MESSAGES_MAX,
 };
+use crate::proto::imap::cut::Cut;
 use crate::proto::imap::pace::Progress;
 use crate::proto::imap::state::Step;
 use crate::proto::imap::view::View;
@@ -87,6 +88,18 @@ impl Hunt {
     /// A hunt among the messages that the view's client knows.
     pub fn new(query: Query, view: &View) -> Hunt {
         Hunt::among(query, view.known())
+    }
+
+    /// A hunt among the last ones that a limit leaves (rfc9738#3.1), and what it left out.
+    pub fn among_last(
+        query: Query,
+        max: Option<u32>,
+        view: &View,
+        mailbox: MailboxRef<'_>,
+    ) -> (Hunt, Option<Cut>) {
+        let mut uids = query.candidates(view.known());
+        let cut = Cut::to_last(&mut uids, max, view, mailbox);
+        (Hunt::among(query, uids), cut)
     }
 
     /// A hunt among some of the messages.

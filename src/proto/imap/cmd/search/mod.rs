@@ -143,7 +143,9 @@ impl Search {
         if self.form.returns.is_some_and(|returns| returns.update) {
             self.update = update(&self.form, &query, view, mailbox)?;
         }
-        self.stage = Stage::Hunting(Box::new(Hunt::new(query, view)));
+        let (hunt, cut) = Hunt::among_last(query, cx.server.imap.message_limit, view, mailbox);
+        self.stage = Stage::Hunting(Box::new(hunt));
+        core.cut = cut;
         if self.form.modseq {
             core.enable_condstore(cx);
         }
@@ -177,6 +179,14 @@ fn update(form: &Form, query: &Query, view: &View, mailbox: MailboxRef<'_>) -> R
     } else {
         Update::Asked(Box::new(Context::new(form.tag.clone(), form.uid, query.clone(), view, mailbox)))
     })
+}
+
+/// A hunt for an order, in which no message may be left out (rfc9738#3.3).
+fn uncut(query: Query, view: &View, mailbox: MailboxRef<'_>, cx: &Cx<'_>) -> Result<Hunt, Reply> {
+    match Hunt::among_last(query, cx.server.imap.message_limit, view, mailbox) {
+        (hunt, None) => Ok(hunt),
+        (_, Some(cut)) => Err(cut.refuse()),
+    }
 }
 
 /// The end of a searching command that failed.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ringpost_engine::change::FlagBits;
 
 use crate::limits::{IMAP_NESTING_MAX, IMAP_SEARCH_CONTENT_KEYS_MAX, IMAP_SEARCH_KEYS_MAX};
-use crate::proto::imap::command::{DayIs, SearchKey};
+use crate::proto::imap::command::{Bound, DayIs, SearchKey, SequenceSet};
 use crate::proto::imap::parse::date::date;
 use crate::proto::imap::parse::lexer::Lexer;
 use crate::proto::imap::parse::sequence::sequence_set;
@@ -177,6 +177,7 @@ fn with_argument(lexer: &mut Lexer, name: &str) -> Parsed<Option<SearchKey>> {
             lexer.space()?;
             SearchKey::Uid(sequence_set(lexer)?)
         }
+        "UIDAFTER" | "UIDBEFORE" => beside_uid(lexer, name == "UIDAFTER")?,
         "MODSEQ" => modseq(lexer)?,
         _ => return Ok(None),
     }))
@@ -207,6 +208,21 @@ fn filter_name(lexer: &mut Lexer) -> Parsed<String> {
 fn interval(lexer: &mut Lexer) -> Parsed<u32> {
     lexer.space()?;
     lexer.nz_number()
+}
+
+/// The UIDs above one, or below it (rfc9738#3.2).
+fn beside_uid(lexer: &mut Lexer, after: bool) -> Parsed<SearchKey> {
+    lexer.space()?;
+    let uid = lexer.nz_number()?;
+    let range = match after {
+        true => uid.checked_add(1).map(|first| (first, u32::MAX)),
+        false => (uid > 1).then(|| (1, uid - 1)),
+    };
+    let bounds = range.map(|(first, last)| (Bound::At(first), Bound::At(last)));
+    Ok(match bounds {
+        Some(bounds) => SearchKey::Uid(SequenceSet { ranges: vec![bounds], saved: false }),
+        None => SearchKey::Not(Box::new(SearchKey::All)),
+    })
 }
 
 /// `search-modsequence` (rfc7162#7). All metadata of a message share one mod-sequence here, so the entry does

@@ -27,6 +27,7 @@ use crate::limits::{IMAP_LITERAL_UNASKED_BYTES_MAX, IMAP_URL_BYTES_MAX};
 use crate::proto::Cx;
 use crate::proto::imap::access;
 use crate::proto::imap::command::{self, AppendPiece, Replaced, SequenceSet};
+use crate::proto::imap::cut::Cut;
 use crate::proto::imap::framer::Literal;
 use crate::proto::imap::parse::AppendReader;
 use crate::proto::imap::reply::{Reply, set_text};
@@ -151,6 +152,11 @@ impl Append {
             }
             match self.pieces.pop_front() {
                 Some(AppendPiece::Message { flags, internal_ms }) => {
+                    if let Some(max) =
+                        cx.server.imap.copies_max().filter(|&max| self.done.len() == max as usize)
+                    {
+                        return Err(Cut::refusing(max).refuse());
+                    }
                     if self.done.len() == APPEND_MESSAGES_MAX {
                         return Err(Reply::no("[LIMIT] Too many messages in one command"));
                     }

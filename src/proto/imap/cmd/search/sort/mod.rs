@@ -17,7 +17,7 @@ use super::hunt::{Found, Hunt, Hunted};
 use super::key::{Ground, Query};
 use super::results::{Form, Results};
 use super::sorter::{KeyWriter, Sorter, TooMuch};
-use super::{keep, refused, says_nothing};
+use super::{keep, refused, says_nothing, uncut};
 use crate::limits::IMAP_GATHER_MESSAGES_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::command;
@@ -118,7 +118,7 @@ impl Sort {
         query.scored = criteria::wants_scores(&self.command.criteria)
             || self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;
-        self.stage = Stage::Hunting(Box::new(Hunt::new(query, view)));
+        self.stage = Stage::Hunting(Box::new(uncut(query, view, mailbox, cx)?));
         if self.form.modseq {
             core.enable_condstore(cx);
         }

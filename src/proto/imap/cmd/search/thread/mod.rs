@@ -12,6 +12,7 @@ use super::gather::Gather;
 use super::hunt::{Found, Hunt, Hunted};
 use super::key::{Ground, Query};
 use super::sort::criteria::sent_s;
+use super::uncut;
 use crate::limits::IMAP_THREAD_LINKS_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::command::{self, Threading};
@@ -106,7 +107,7 @@ impl Thread {
         let (view, mailbox) = core.selected(cx)?;
         let query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx))?;
         let modseq = query.modseq;
-        self.stage = Stage::Hunting(Box::new(Hunt::new(query, view)));
+        self.stage = Stage::Hunting(Box::new(uncut(query, view, mailbox, cx)?));
         if modseq {
             core.enable_condstore(cx);
         }

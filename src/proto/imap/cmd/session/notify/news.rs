@@ -119,7 +119,7 @@ impl News {
             vanished: false,
             partial: None,
         };
-        self.fetch = Some(Box::new(Fetch::new(wanted, core.enabled.uidonly)));
+        self.fetch = Some(Box::new(Fetch::of_news(wanted, core.enabled.uidonly)));
         true
     }
 }
