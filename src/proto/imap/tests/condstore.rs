@@ -1,6 +1,11 @@
 //! CONDSTORE (rfc7162#3.1).
 
+use ringpost_engine::change::{Change, UidSet};
+use ringpost_engine::ids::Uid;
+use ringpost_engine::limits::EXPUNGE_HISTORY_MAX;
+
 use super::lab::Lab;
+use crate::limits::{IMAP_LINE_RANGES_MAX, IMAP_SCAN_MESSAGES_MAX};
 
 /// The mod-sequence behind `MODSEQ (` or `HIGHESTMODSEQ ` in a reply.
 fn modseq(told: &str) -> u64 {
@@ -104,4 +109,40 @@ fn setting_what_is_set_changes_no_mod_sequence() {
     let before = modseq(&lab.say(0, "b STATUS INBOX (HIGHESTMODSEQ)"));
     lab.say(0, "c STORE 1 +FLAGS (\\Seen)");
     assert_eq!(modseq(&lab.say(0, "d STATUS INBOX (HIGHESTMODSEQ)")), before, "rfc7162#3.1.11");
+}
+
+#[test]
+fn what_vanished_before_history_begins_is_told_whole_in_bounded_steps() {
+    let mut lab = Lab::with_messages(4);
+    while lab.store.account(lab.account).expect("there").inbox().len() < 2 * EXPUNGE_HISTORY_MAX + 16_384 {
+        lab.say(0, "c COPY 1:* INBOX");
+    }
+    let since = modseq(&lab.say(0, "a STATUS INBOX (HIGHESTMODSEQ)"));
+    lab.say(0, "u UNSELECT");
+    let inbox = lab.store.account(lab.account).expect("there").inbox();
+    let (mailbox, validity, count) = (inbox.id(), inbox.uid_validity(), inbox.len() as u32);
+    // Every second message, so that no two of them are one run: more than is remembered.
+    let odd: Vec<u32> = (1..=2 * (EXPUNGE_HISTORY_MAX as u32 + 4_096)).step_by(2).collect();
+    for some in odd.chunks(4_096) {
+        let uids: UidSet = some.iter().map(|&uid| Uid(uid)).collect();
+        lab.change(Change::Expunge { mailbox, uids, only_deleted: false });
+    }
+    let floor = lab.store.account(lab.account).expect("there").inbox().expunged_floor();
+    assert!(floor.0 > since, "the history is cut");
+    lab.say(0, "e ENABLE QRESYNC");
+    lab.clients[0].asked.clear();
+    let told = lab.say(0, &format!("s SELECT INBOX (QRESYNC ({validity} {since}))"));
+    let mut vanished = UidSet::new();
+    for set in told.lines().filter_map(|line| line.strip_prefix("* VANISHED (EARLIER) ")) {
+        assert!(set.split(',').count() <= IMAP_LINE_RANGES_MAX, "a line is bounded");
+        let range = |range: &str| {
+            let (first, last) = range.split_once(':').unwrap_or((range, range));
+            (first.parse().expect("a UID"), last.parse().expect("a UID"))
+        };
+        set.split(',').map(range).for_each(|(first, last)| vanished.push_range(Uid(first), Uid(last)));
+    }
+    assert_eq!(vanished, odd.iter().map(|&uid| Uid(uid)).collect(), "those, and nothing else");
+    let yields = lab.clients[0].asked.iter().filter(|&&asked| asked == "yield").count();
+    assert!(yields >= (count as usize - odd.len()) / IMAP_SCAN_MESSAGES_MAX, "{yields} turns for others");
+    assert!(told.contains("s OK [READ-WRITE] "), "{}", &told[told.len().saturating_sub(200)..]);
 }

@@ -6,6 +6,7 @@ mod huge;
 mod lab;
 mod mailboxes;
 mod model;
+mod notify;
 mod octets;
 mod search;
 mod session;
