@@ -245,6 +245,17 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_messages_is_none_or_as_high_as_its_rfc_says() {
+        let limits = |text: &str| Config::parse("x", text).map(|config| config.server().imap);
+        assert_eq!(limits("").unwrap().copies_max(), None);
+        assert!(limits("[imap]\nmessage_limit = 999\n").unwrap_err().contains("imap.message_limit"));
+        assert!(limits("[imap]\nsave_limit = 1\n").unwrap_err().contains("imap.save_limit"));
+        let both = limits("[imap]\nmessage_limit = 2000\nsave_limit = 1000\n").unwrap();
+        assert_eq!((both.message_limit, both.copies_max()), (Some(2000), Some(2000)));
+        assert_eq!(limits("[imap]\nsave_limit = 1000\n").unwrap().copies_max(), Some(1000));
+    }
+
+    #[test]
     fn plaintext_logins_need_loopback_unless_told() {
         assert!(Config::embedded().server().plaintext_login);
         let open = Config::parse("x", "[listen]\nimap = [\"0.0.0.0:143\"]\n").unwrap();
