@@ -1,8 +1,9 @@
-//! IMAP4rev1 (RFC 3501), with RFC 9051 in mind.
+//! IMAP4rev1 (RFC 3501), and IMAP4rev2 (RFC 9051) for clients that ENABLE it.
 //!
 //! *Owns*: the protocol, from framed bytes to outputs. *Promises*: what `proto` promises; EXPUNGE is never
-//! sent while a client's sequence numbers must stand still. *Assumes*: one account per session. *Never*:
-//! parses twice, or lets a command know how another one works.
+//! sent while a client's sequence numbers must stand still. *Assumes*: one user per session, whose selected
+//! mailbox may be another account's (`access`). *Never*: parses twice, or lets a command know how another one
+//! works.
 //!
 //! Read `command` (what can be asked), `framer` and `parse` (how it is written), `table` (when it is
 //! allowed), `view` (what the client has been told), then any file of `cmd`.
