@@ -8,8 +8,10 @@ use ringpost_engine::io::Extent;
 use ringpost_engine::layout::SummaryView;
 use ringpost_engine::store::Store;
 
-use super::hunt::Found;
+use super::hunt::{Found, Hunt, Hunted};
 use crate::limits::{IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX};
+use crate::proto::imap::state::Step;
+use crate::proto::imap::view::View;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -21,9 +23,20 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// Adds a find.
-    pub fn add(&mut self, found: Found) {
-        self.waiting.push(found);
+    /// Takes a hunt's next window of finds. Whether it was the last one, or what the hunt waits for.
+    pub fn take(
+        &mut self,
+        hunt: &mut Hunt,
+        view: &View,
+        mailbox: MailboxRef<'_>,
+        store: &Store,
+    ) -> Result<bool, Step> {
+        let hunted = hunt.step(view, mailbox, store);
+        if let Hunted::Wait(step) = hunted {
+            return Err(step);
+        }
+        self.waiting.extend(hunt.finds());
+        Ok(matches!(hunted, Hunted::End))
     }
 
     /// What is to be brought in before the next [`Gather::read`]; none when all finds are read.

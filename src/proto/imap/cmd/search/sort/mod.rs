@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::context::refuse;
 use super::gather::Gather;
-use super::hunt::{Found, Hunt, Hunted};
+use super::hunt::{Found, Hunt};
 use super::key::{Ground, Query};
 use super::results::{Form, Results};
 use super::sorter::{KeyWriter, Sorter, TooMuch};
@@ -127,14 +127,12 @@ impl Sort {
 
     fn hunt(&mut self, mut hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let (view, mailbox) = core.selected(cx)?;
-        let hunted = hunt.step(view, mailbox, cx.store);
-        if let Hunted::Wait(step) = hunted {
-            self.stage = Stage::Hunting(hunt);
-            return Ok(Some(step));
-        }
-        self.last_finds = matches!(hunted, Hunted::End);
-        for found in hunt.finds() {
-            self.gather.add(found);
+        match self.gather.take(&mut hunt, view, mailbox, cx.store) {
+            Ok(last) => self.last_finds = last,
+            Err(step) => {
+                self.stage = Stage::Hunting(hunt);
+                return Ok(Some(step));
+            }
         }
         self.stage = Stage::Gathering(hunt);
         self.warm(core, cx)

@@ -9,7 +9,7 @@
 //! ```
 
 use super::gather::Gather;
-use super::hunt::{Found, Hunt, Hunted};
+use super::hunt::{Found, Hunt};
 use super::key::{Ground, Query};
 use super::sort::criteria::sent_s;
 use super::uncut;
@@ -116,14 +116,12 @@ impl Thread {
 
     fn hunt(&mut self, mut hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let (view, mailbox) = core.selected(cx)?;
-        let hunted = hunt.step(view, mailbox, cx.store);
-        if let Hunted::Wait(step) = hunted {
-            self.stage = Stage::Hunting(hunt);
-            return Ok(Some(step));
-        }
-        self.last_finds = matches!(hunted, Hunted::End);
-        for found in hunt.finds() {
-            self.gather.add(found);
+        match self.gather.take(&mut hunt, view, mailbox, cx.store) {
+            Ok(last) => self.last_finds = last,
+            Err(step) => {
+                self.stage = Stage::Hunting(hunt);
+                return Ok(Some(step));
+            }
         }
         self.warm(hunt, core, cx)
     }
