@@ -35,7 +35,8 @@ mod tls;
 mod verify;
 mod warm;
 
-pub use running::{Control, Running, preflight, start, stored_shards};
+pub use disk::Files;
+pub use running::{Control, Lock, Running, lock, preflight, settle_shards, start, stored_shards};
 pub use signals::{hold as hold_signals, wait as wait_for_stop};
 
 /// A socket to listen on.

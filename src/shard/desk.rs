@@ -59,7 +59,7 @@ enum Kind {
 }
 
 /// The mailboxes every account begins with beside INBOX (rfc6154#2).
-const USUAL_MAILBOXES: [(&str, SpecialUse); 5] = [
+pub const USUAL_MAILBOXES: [(&str, SpecialUse); 5] = [
     ("Drafts", SpecialUse::Drafts),
     ("Sent", SpecialUse::Sent),
     ("Junk", SpecialUse::Junk),

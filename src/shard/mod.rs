@@ -32,6 +32,8 @@ pub mod session;
 mod tests;
 mod timers;
 
+pub use desk::USUAL_MAILBOXES;
+
 /// One core's share of the server.
 pub struct Shard {
     id: ShardId,

@@ -32,7 +32,7 @@ pub use control::Control;
 pub(super) use control::Replies;
 pub(super) use thread::Milestone;
 
-use preflight::Lock;
+pub use preflight::{Lock, lock, settle_shards};
 use thread::Seat;
 
 /// How many shards a data folder was made with; none if it is new.
