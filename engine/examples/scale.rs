@@ -42,7 +42,7 @@ impl Disk for NullDisk {
     }
     fn perform(&mut self, request: &IoRequest) -> IoResult {
         match request {
-            IoRequest::Create { .. } => IoResult::Created(Box::new(NullDisk)),
+            IoRequest::Create { .. } | IoRequest::Map { .. } => IoResult::Created(Box::new(NullDisk)),
             _ => IoResult::Done,
         }
     }

@@ -15,6 +15,59 @@ pub enum FileId {
     Segment(SegmentId),
     /// A segment being made ready: `NNNNNNNNNN.new`; becomes a segment by rename.
     Fresh(SegmentId),
+    /// A checkpoint of the index: `NNNNNNNNNN.ckp`.
+    Checkpoint(u64),
+    /// A checkpoint being written: `NNNNNNNNNN.ckpnew`; becomes a checkpoint by rename.
+    CheckpointNew(u64),
+    /// Bodies that compaction moved: `NNNNNNNNNN.pack`.
+    Pack(u64),
+    /// A pack being written: `NNNNNNNNNN.packnew`; becomes a pack by rename.
+    PackNew(u64),
+}
+
+impl FileId {
+    /// Its number among its kind.
+    pub fn number(self) -> u64 {
+        match self {
+            FileId::Segment(segment) | FileId::Fresh(segment) => segment.0,
+            FileId::Checkpoint(number) | FileId::CheckpointNew(number) => number,
+            FileId::Pack(number) | FileId::PackNew(number) => number,
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            FileId::Segment(_) => "seg",
+            FileId::Fresh(_) => "new",
+            FileId::Checkpoint(_) => "ckp",
+            FileId::CheckpointNew(_) => "ckpnew",
+            FileId::Pack(_) => "pack",
+            FileId::PackNew(_) => "packnew",
+        }
+    }
+
+    /// What it is called in the shard's folder.
+    pub fn name(self) -> String {
+        format!("{:010}.{}", self.number(), self.extension())
+    }
+
+    /// The file that a name stands for; none for what is not ours.
+    pub fn of_name(name: &str) -> Option<FileId> {
+        let (digits, extension) = name.split_once('.')?;
+        if digits.len() < 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let number = digits.parse().ok()?;
+        let kinds = [
+            FileId::Segment(SegmentId(number)),
+            FileId::Fresh(SegmentId(number)),
+            FileId::Checkpoint(number),
+            FileId::CheckpointNew(number),
+            FileId::Pack(number),
+            FileId::PackNew(number),
+        ];
+        kinds.into_iter().find(|kind| kind.extension() == extension)
+    }
 }
 
 /// Names a request until its completion. Never reused within a process.
@@ -24,7 +77,7 @@ pub struct IoId(pub u64);
 /// One piece of disk work.
 #[derive(Clone, Debug)]
 pub enum IoRequest {
-    /// Writes `parts` one after the other at `offset`. With `durable`, completes only when the bytes would
+    /// Writes `parts` one after the other at `offset`, within the file or at its end. With `durable`, completes only when the bytes would
     /// survive a power cut (RWF_DSYNC, or a sync behind the write).
     Write {
         /// Where.
@@ -47,6 +100,16 @@ pub enum IoRequest {
         file: FileId,
         /// Bytes.
         size: u64,
+    },
+    /// Creates `file` empty. Later writes make it longer; nothing of it is durable before a [`IoRequest::Sync`].
+    Begin {
+        /// Which; must not exist.
+        file: FileId,
+    },
+    /// Maps `file` for reading as it is, and takes it for complete: nothing is written to it afterwards.
+    Map {
+        /// Which.
+        file: FileId,
     },
     /// Renames and syncs the folder, so that the new name is durable at completion.
     Rename {
@@ -92,7 +155,7 @@ pub trait View: Send + std::fmt::Debug {
 pub enum IoResult {
     /// Done.
     Done,
-    /// `Create` is done; here is the view of the whole file. It stays good after a rename.
+    /// `Create` or `Map` is done; here is the view of the whole file. It stays good after a rename.
     Created(Box<dyn View>),
     /// It failed.
     Failed(IoError),
@@ -126,5 +189,24 @@ impl Extent {
     pub fn slice(self, skip: u32, len: u32) -> Extent {
         let skip = skip.min(self.len);
         Extent { segment: self.segment, offset: self.offset + u64::from(skip), len: len.min(self.len - skip) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_others_are_left_alone() {
+        let kinds = [FileId::Checkpoint, FileId::CheckpointNew, FileId::Pack, FileId::PackNew];
+        let segments = [FileId::Segment(SegmentId(7)), FileId::Fresh(SegmentId(12_345_678_901))];
+        for file in kinds.map(|kind| kind(7)).into_iter().chain(segments) {
+            assert_eq!(FileId::of_name(&file.name()), Some(file));
+        }
+        for other in
+            ["lock", "7.seg", "0000000007.tmp", "00000000x7.seg", "-000000007.seg", "0000000007.seg.x"]
+        {
+            assert_eq!(FileId::of_name(other), None);
+        }
     }
 }

@@ -277,7 +277,7 @@ pub(crate) fn open(
 fn make_room(disk: &mut dyn Disk, end: &End) -> Result<(), Error> {
     let fresh = end.chain.fresh.iter().map(|&segment| FileId::Fresh(segment));
     let stale = end.chain.stale.iter().map(|&segment| FileId::Segment(segment));
-    for file in fresh.chain(stale) {
+    for file in fresh.chain(stale).chain(end.chain.unfinished.iter().copied()) {
         remove(disk, file)?;
     }
     let Some(last) = end.chain.segments.last() else { return Ok(()) };

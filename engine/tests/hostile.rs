@@ -151,7 +151,7 @@ fn forge(seed: &mut Seed, disk: &mut FakeDisk) {
         return; // trimmed to next to nothing in an earlier turn
     }
     let at = (seed.below(bytes / BLOCK) * BLOCK) as usize;
-    let (FileId::Segment(number) | FileId::Fresh(number)) = file;
+    let number = SegmentId(file.number());
     match seed.below(8) {
         0 => drop(forge_header(seed, &mut data, number)),
         1 => data[at..at + BLOCK as usize].fill(0),

@@ -91,7 +91,7 @@ impl Files {
     fn note(&self, request: &IoRequest, made: Option<File>) {
         let mut open = self.open.borrow_mut();
         match request {
-            IoRequest::Create { file, .. } => {
+            IoRequest::Create { file, .. } | IoRequest::Begin { file } => {
                 if let Some(made) = made {
                     open.insert(*file, Arc::new(OwnedFd::from(made)));
                 }
@@ -102,7 +102,7 @@ impl Files {
                 }
             }
             // A sealed segment is read through its mapping: a log of thousands would need as many descriptors.
-            IoRequest::Unlink { file } | IoRequest::Trim { file, .. } => {
+            IoRequest::Unlink { file } | IoRequest::Trim { file, .. } | IoRequest::Map { file } => {
                 open.remove(file);
             }
             IoRequest::Write { .. } | IoRequest::Sync { .. } => {}
@@ -208,7 +208,7 @@ impl Disk for Files {
             let mut files = Vec::new();
             for entry in fs::read_dir(&self.folder)? {
                 let entry = entry?;
-                if let Some(file) = entry.file_name().to_str().and_then(file_id) {
+                if let Some(file) = entry.file_name().to_str().and_then(FileId::of_name) {
                     files.push((file, entry.metadata()?.len()));
                 }
             }
@@ -266,11 +266,11 @@ impl Disk for Files {
 /// What a slow request left behind.
 struct Made {
     result: IoResult,
-    /// The file that `Create` made.
+    /// The file that `Create` or `Begin` made.
     file: Option<File>,
 }
 
-/// Carries out what is rare and slow: create, rename, trim, unlink. Blocking.
+/// Carries out what is rare and slow: create, begin, map, rename, trim, unlink. Blocking.
 fn perform_slowly(folder: &Path, request: &IoRequest) -> io::Result<Made> {
     let mut made = Made { result: IoResult::Done, file: None };
     match request {
@@ -293,6 +293,10 @@ fn perform_slowly(folder: &Path, request: &IoRequest) -> io::Result<Made> {
                     return Err(error);
                 }
             }
+        }
+        IoRequest::Begin { file } => made.file = Some(new_file(&path(folder, *file))?),
+        IoRequest::Map { file } => {
+            made.result = IoResult::Created(view(&File::open(path(folder, *file))?)?);
         }
         IoRequest::Rename { from, to } => {
             let target = path(folder, *to);
@@ -318,9 +322,13 @@ fn perform_slowly(folder: &Path, request: &IoRequest) -> io::Result<Made> {
     Ok(made)
 }
 
+fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Zeroes are really written, so that later writes change no metadata and cost one flush (DESIGN §10).
 fn create(path: &Path, size: u64) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    let file = new_file(path)?;
     let zeroes = vec![0; CREATE_CHUNK_BYTES];
     let mut offset = 0;
     while offset < size {
@@ -341,24 +349,7 @@ fn view(file: &File) -> io::Result<Box<dyn View>> {
 }
 
 fn path(folder: &Path, file: FileId) -> PathBuf {
-    match file {
-        FileId::Segment(segment) => folder.join(format!("{:010}.seg", segment.0)),
-        FileId::Fresh(segment) => folder.join(format!("{:010}.new", segment.0)),
-    }
-}
-
-/// The file that a name stands for; none for what is not ours.
-fn file_id(name: &str) -> Option<FileId> {
-    let (number, kind) = name.split_once('.')?;
-    if number.len() < 10 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let segment = SegmentId(number.parse().ok()?);
-    match kind {
-        "seg" => Some(FileId::Segment(segment)),
-        "new" => Some(FileId::Fresh(segment)),
-        _ => None,
-    }
+    folder.join(file.name())
 }
 
 fn io_error(error: &io::Error) -> IoError {
@@ -473,14 +464,25 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_back_and_others_are_left_alone() {
-        for file in [FRESH, SEGMENT] {
-            let name = path(Path::new(""), file);
-            assert_eq!(name.to_str().and_then(file_id), Some(file));
-        }
-        for other in ["lock", "7.seg", "0000000007.tmp", "00000000x7.seg", "-000000007.seg"] {
-            assert_eq!(file_id(other), None);
-        }
+    fn a_file_begun_grows_and_is_mapped_when_it_is_whole() {
+        let data = tempfile::tempdir().expect("a folder");
+        let ran = ring::run(async {
+            let files = files(data.path());
+            let (new, whole) = (FileId::CheckpointNew(3), FileId::Checkpoint(3));
+            must(&files, IoRequest::Begin { file: new }).await;
+            for (offset, part) in [(0, "check"), (5, "point")] {
+                let parts = vec![Bytes::from_static(part.as_bytes())];
+                must(&files, IoRequest::Write { file: new, offset, parts, durable: false }).await;
+            }
+            must(&files, IoRequest::Sync { file: new }).await;
+            must(&files, IoRequest::Rename { from: new, to: whole }).await;
+            let mapped = must(&files, IoRequest::Map { file: whole }).await;
+            let IoResult::Created(view) = mapped else { panic!("a view comes with it") };
+            assert_eq!(view.slice(0, 10).expect("in the file"), "checkpoint");
+            assert!(view.slice(0, 11).is_none() && files.open.borrow().is_empty());
+        });
+        ran.expect("nothing is left under way");
+        assert_eq!(files(data.path()).list().expect("a list"), [(FileId::Checkpoint(3), 10)]);
     }
 
     #[test]

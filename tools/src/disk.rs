@@ -44,7 +44,7 @@ impl ReadOnlyDisk {
     }
 
     fn path(&self, file: FileId) -> PathBuf {
-        self.folder.join(file_name(file))
+        self.folder.join(file.name())
     }
 
     fn open(&mut self, file: FileId) -> Result<&File, IoError> {
@@ -59,19 +59,6 @@ impl ReadOnlyDisk {
 
 fn failed(path: &Path, error: &std::io::Error) -> IoError {
     IoError::Failed(format!("{}: {error}", path.display()))
-}
-
-fn file_name(file: FileId) -> String {
-    match file {
-        FileId::Segment(segment) => format!("{:010}.seg", segment.0),
-        FileId::Fresh(segment) => format!("{:010}.new", segment.0),
-    }
-}
-
-/// The file that a name stands for.
-fn file_id(name: &str) -> Option<FileId> {
-    let segment = SegmentId(name.split('.').next()?.parse().ok()?);
-    [FileId::Segment(segment), FileId::Fresh(segment)].into_iter().find(|&file| file_name(file) == name)
 }
 
 /// Reads until the buffer is full or the file ends.
@@ -94,7 +81,7 @@ impl Disk for ReadOnlyDisk {
         let entries = std::fs::read_dir(&self.folder).map_err(|error| failed(&self.folder, &error))?;
         for entry in entries {
             let entry = entry.map_err(|error| failed(&self.folder, &error))?;
-            if let Some(file) = entry.file_name().to_str().and_then(file_id) {
+            if let Some(file) = entry.file_name().to_str().and_then(FileId::of_name) {
                 match entry.metadata() {
                     Ok(data) => files.push((file, data.len())),
                     // Renamed or removed since by a server at work: nothing of the log was in it.

@@ -38,7 +38,9 @@ pub struct Chain {
     pub stale: Vec<SegmentId>,
     /// Files that were to become segments.
     pub fresh: Vec<SegmentId>,
-    /// The highest number of any file.
+    /// Other files that were being written when a process ended: they hold nothing.
+    pub unfinished: Vec<FileId>,
+    /// The highest number of any segment or file that was to become one.
     pub highest: SegmentId,
 }
 
@@ -54,9 +56,12 @@ impl Chain {
                     infos.push(SegmentInfo { segment, bytes, meta: None, rotten: true })
                 }
                 FileId::Fresh(segment) => chain.fresh.push(segment),
+                FileId::CheckpointNew(_) | FileId::PackNew(_) => chain.unfinished.push(file),
+                FileId::Checkpoint(_) | FileId::Pack(_) => {}
             }
-            let (FileId::Segment(number) | FileId::Fresh(number)) = file;
-            chain.highest = chain.highest.max(number);
+            if let FileId::Segment(number) | FileId::Fresh(number) = file {
+                chain.highest = chain.highest.max(number);
+            }
         }
         infos.sort_by_key(|info| info.segment);
         for info in &mut infos {

@@ -12,11 +12,13 @@
 //!   *other* sectors do not harm it.
 //! * `Sync` makes earlier writes to that file durable. `Create` and `Rename` are durable when reported; cut
 //!   short, each of them either happened or did not, and a half-made `Create` leaves a file of any size.
+//! * `Begin` makes an empty file that grows with its writes. Until a `Sync`, a power cut may leave it any length
+//!   between the one that is durable and the one it had, with zeroes where nothing arrived. `Map` only looks.
 //! * `Unlink` and `Trim` are durable at some time after they are reported: at a power cut each may be undone.
 //! * A killed **process** loses nothing that was written, reported or not; it stays as undurable as it was.
 //! * **Rot** flips one bit of a sector that nobody is writing. `EIO` fails a request without effect.
 //! * **ENOSPC**: all files together hold at most `capacity` bytes; a `Create` beyond fails and leaves no
-//!   file.
+//!   file, a write beyond fails and writes nothing.
 //! * Not modelled: writes that a disk reports durable and loses, sectors written to a wrong place.
 
 use std::collections::BTreeMap;
@@ -62,6 +64,14 @@ struct File {
     old: BTreeMap<u64, Vec<u8>>,
     /// Length before a trim that is not durable, and the bytes it cut.
     trimmed: Option<Vec<u8>>,
+    /// How much of its length is durable, when writes have made it longer.
+    grown_from: Option<u64>,
+}
+
+impl File {
+    fn new(now: Shared) -> File {
+        File { now, old: BTreeMap::new(), trimmed: None, grown_from: None }
+    }
 }
 
 /// What can go wrong.
@@ -121,10 +131,19 @@ impl FakeDisk {
 
     fn carry_out(&mut self, request: &IoRequest) -> IoResult {
         match request {
-            IoRequest::Write { file, durable, .. } if *durable => self.sync(*file),
-            IoRequest::Write { .. } => IoResult::Done,
+            IoRequest::Write { file, offset, parts, durable } => {
+                self.end_write(*file, *offset, parts, *durable)
+            }
             IoRequest::Sync { file } => self.sync(*file),
             IoRequest::Create { file, size } => self.create(*file, *size),
+            IoRequest::Begin { file } => match self.create(*file, 0) {
+                IoResult::Created(_) => IoResult::Done,
+                other => other,
+            },
+            IoRequest::Map { file } => match self.map(*file) {
+                Ok(view) => IoResult::Created(view),
+                Err(error) => IoResult::Failed(error),
+            },
             IoRequest::Rename { from, to } => {
                 let Some(moved) = self.files.remove(from) else { return missing(*from) };
                 self.files.insert(*to, moved);
@@ -141,12 +160,20 @@ impl FakeDisk {
     }
 
     fn write(&mut self, file: FileId, offset: u64, parts: &[Bytes]) {
+        let used = self.used();
         let Some(entry) = self.files.get_mut(&file) else { return };
         let mut data = lock(&entry.now);
         let mut at = offset as usize;
         let len: usize = parts.iter().map(Bytes::len).sum();
         let end = at + len;
-        assert!(end <= data.len(), "a write within the file");
+        if end > data.len() {
+            assert!(at <= data.len(), "a write within the file or at its end");
+            if used + (end - data.len()) as u64 > self.faults.capacity {
+                return;
+            }
+            entry.grown_from.get_or_insert(data.len() as u64);
+            data.resize(end, 0);
+        }
         for sector in offset / SECTOR..(end as u64).div_ceil(SECTOR) {
             let start = (sector * SECTOR) as usize;
             let stop = data.len().min(start + SECTOR as usize);
@@ -158,10 +185,23 @@ impl FakeDisk {
         }
     }
 
+    /// A write that found no room is told by the file's length.
+    fn end_write(&mut self, file: FileId, offset: u64, parts: &[Bytes], durable: bool) -> IoResult {
+        let Some(entry) = self.files.get(&file) else { return missing(file) };
+        let len: usize = parts.iter().map(Bytes::len).sum();
+        let fits = offset + len as u64 <= lock(&entry.now).len() as u64;
+        match (fits, durable) {
+            (false, _) => IoResult::Failed(IoError::NoSpace),
+            (true, true) => self.sync(file),
+            (true, false) => IoResult::Done,
+        }
+    }
+
     fn sync(&mut self, file: FileId) -> IoResult {
         let Some(entry) = self.files.get_mut(&file) else { return missing(file) };
         entry.old.clear();
         entry.trimmed = None;
+        entry.grown_from = None;
         IoResult::Done
     }
 
@@ -173,7 +213,7 @@ impl FakeDisk {
         self.unlinked.retain(|(name, _)| *name != file);
         let now: Shared = Arc::new(Mutex::new(vec![0; size as usize]));
         let view = FakeView { data: Arc::clone(&now), size };
-        self.files.insert(file, File { now, old: BTreeMap::new(), trimmed: None });
+        self.files.insert(file, File::new(now));
         IoResult::Created(Box::new(view))
     }
 
@@ -197,12 +237,15 @@ impl FakeDisk {
     /// piece, anything else happens or does not.
     pub fn cut_off(&mut self, request: &IoRequest) {
         match request {
-            IoRequest::Write { .. } | IoRequest::Sync { .. } => {}
+            IoRequest::Write { .. } | IoRequest::Sync { .. } | IoRequest::Map { .. } => {}
             IoRequest::Create { file, size } => {
                 let piece = self.seed.below(*size + 1);
                 drop(self.create(*file, piece));
             }
-            IoRequest::Rename { .. } | IoRequest::Trim { .. } | IoRequest::Unlink { .. } => {
+            IoRequest::Begin { .. }
+            | IoRequest::Rename { .. }
+            | IoRequest::Trim { .. }
+            | IoRequest::Unlink { .. } => {
                 if self.seed.one_in(2) {
                     drop(self.carry_out(request));
                 }
@@ -228,7 +271,7 @@ impl FakeDisk {
             }
         }
         for entry in self.files.values_mut() {
-            if entry.old.is_empty() && entry.trimmed.is_none() {
+            if entry.old.is_empty() && entry.trimmed.is_none() && entry.grown_from.is_none() {
                 continue;
             }
             let mut data = lock(&entry.now).clone();
@@ -239,6 +282,10 @@ impl FakeDisk {
                     let start = (sector * SECTOR) as usize;
                     data[start..start + old.len()].copy_from_slice(&old);
                 }
+            }
+            if let Some(durable) = entry.grown_from.take() {
+                let lost = data.len() as u64 - durable;
+                data.truncate((durable + self.seed.below(lost + 1)) as usize);
             }
             if let Some(tail) = entry.trimmed.take()
                 && self.seed.one_in(2)

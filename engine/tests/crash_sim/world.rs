@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use ringpost_engine::change::{Change, NewBody, Outcome, Refusal};
 use ringpost_engine::error::{Error, Refused};
-use ringpost_engine::ids::{AccountId, BodyId, Lsn, Now, ShardId};
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, Now, SegmentId, ShardId};
 use ringpost_engine::io::{FileId, IoError, IoId, IoRequest, IoResult};
 use ringpost_engine::limits;
 use ringpost_engine::log::BLOCK;
@@ -363,7 +363,7 @@ impl World {
         let image = Image::read(&mut self.disk)?;
         let files: Vec<(FileId, u64)> = self.disk.sizes();
         let &(file, bytes) = self.seed.pick(&files).ok_or("no files")?;
-        let (FileId::Segment(segment) | FileId::Fresh(segment)) = file;
+        let segment = SegmentId(file.number());
         let sector = self.seed.below(bytes / SECTOR) * SECTOR;
         let mut flips: Vec<(u64, u8)> = Vec::new();
         for _ in 0..=self.seed.below(8) {

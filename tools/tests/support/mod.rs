@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Services};
-use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Now, SegmentId, ShardId};
+use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Now, ShardId};
 use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
 use ringpost_engine::layout::Summary;
 use ringpost_engine::store::{Options, Store};
@@ -30,10 +30,7 @@ impl View for RealView {
 
 impl RealDisk {
     fn path(&self, file: FileId) -> PathBuf {
-        self.0.join(match file {
-            FileId::Segment(segment) => format!("{:010}.seg", segment.0),
-            FileId::Fresh(segment) => format!("{:010}.new", segment.0),
-        })
+        self.0.join(file.name())
     }
 
     fn carry_out(&self, request: &IoRequest) -> std::io::Result<IoResult> {
@@ -48,6 +45,10 @@ impl RealDisk {
                     File::options().read(true).write(true).create_new(true).open(self.path(*file))?;
                 created.set_len(*size)?;
                 return Ok(IoResult::Created(Box::new(RealView(created))));
+            }
+            IoRequest::Begin { file } => drop(File::create_new(self.path(*file))?),
+            IoRequest::Map { file } => {
+                return Ok(IoResult::Created(Box::new(RealView(File::open(self.path(*file))?))));
             }
             IoRequest::Rename { from, to } => fs::rename(self.path(*from), self.path(*to))?,
             IoRequest::Trim { file, len } => {
@@ -65,8 +66,7 @@ impl Disk for RealDisk {
         for entry in fs::read_dir(&self.0).expect("the folder is there") {
             let entry = entry.expect("it can be listed");
             let name = entry.file_name().into_string().expect("plain names");
-            let segment = SegmentId(name[..10].parse().expect("a number"));
-            let file = if name.ends_with(".seg") { FileId::Segment(segment) } else { FileId::Fresh(segment) };
+            let file = FileId::of_name(&name).expect("one of ours");
             files.push((file, entry.metadata().expect("it has a size").len()));
         }
         Ok(files)
