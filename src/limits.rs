@@ -109,6 +109,10 @@ pub const IMAP_THREAD_ARRANGE_MAX: usize = 4_096;
 /// Octets of summaries that one call of a SEARCH, SORT or THREAD reads of; mostly filters, of which it looks at
 /// few.
 pub const IMAP_GATHER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Octets between two summaries that are brought in as one: less than what memory is read in.
+pub const SUMMARY_GAP_BYTES_MAX: u64 = 4_000;
+/// Octets that come into a processor's cache together.
+pub const CACHE_LINE_BYTES: usize = 64;
 /// Criteria of one SORT.
 pub const IMAP_SORT_CRITERIA_MAX: usize = 32;
 /// Messages, and ids that stand for messages which are not there, that one THREAD may connect: about 200 MiB.

@@ -196,6 +196,24 @@ impl Needle {
     pub fn is_blind(&self) -> bool {
         self.grams.is_empty()
     }
+
+    /// The same as [`Filter::might_contain`] of many filters: leaves in `kept` the places of those that may contain
+    /// it, ascending. A gram is asked of all before the next one is: what is not in the processor's cache is then
+    /// waited for together.
+    pub fn sift(&self, filters: &[Filter<'_>], kept: &mut Vec<u32>) {
+        kept.clear();
+        kept.extend(0..filters.len() as u32);
+        for &gram in &self.grams {
+            let mut count = 0;
+            for at in 0..kept.len() {
+                let place = kept[at];
+                // No branch on what is read, so that nothing waits for it.
+                kept[count] = place;
+                count += usize::from(filters[place as usize].has(gram));
+            }
+            kept.truncate(count);
+        }
+    }
 }
 
 /// A stored filter.
@@ -216,15 +234,18 @@ impl<'a> Filter<'a> {
         self.bits
     }
 
+    /// The filter that lets everything pass.
+    pub const NONE: Filter<'static> = Filter { bits: &[] };
+
     /// Whether the message's text may hold the needle; false is certain. True for a message without a filter and
     /// for a needle without grams.
     pub fn might_contain(&self, needle: &Needle) -> bool {
-        let mask = (self.bits.len() * 8).wrapping_sub(1);
-        self.bits.is_empty()
-            || needle.grams.iter().all(|gram| {
-                let bit = *gram as usize & mask;
-                self.bits.get(bit / 8).is_none_or(|octet| octet >> (bit % 8) & 1 == 1)
-            })
+        needle.grams.iter().all(|&gram| self.has(gram))
+    }
+
+    fn has(&self, gram: u32) -> bool {
+        let bit = gram as usize & (self.bits.len() * 8).wrapping_sub(1);
+        self.bits.get(bit / 8).is_none_or(|octet| octet >> (bit % 8) & 1 == 1)
     }
 }
 
@@ -266,6 +287,23 @@ mod tests {
         for absent in ["LAZY DOG", "BROWNIES", "\u{5317}\u{4eac}\u{5927}\u{5b66}", "FOXJUMPS OVER"] {
             assert!(!filter.might_contain(&Needle::new(absent)), "{absent}");
         }
+    }
+
+    #[test]
+    fn many_filters_are_sifted_as_one_by_one() {
+        let texts = ["THE QUICK", "QUICK", "THE QUIET", "", "BROWN QUICKLY THE"];
+        let stored: Vec<Vec<u8>> = texts.iter().map(|text| filter_of(&[text])).collect();
+        let mut filters: Vec<Filter<'_>> = stored.iter().filter_map(|bits| Filter::new(bits)).collect();
+        filters.push(Filter::NONE);
+        let mut kept = vec![7];
+        for text in ["QUICK", "THE QUI", "QUIET", "NOWHERE", "QU", ""] {
+            let needle = Needle::new(text);
+            needle.sift(&filters, &mut kept);
+            let one_by_one = (0..6).filter(|&at| filters[at as usize].might_contain(&needle));
+            assert_eq!(kept, one_by_one.collect::<Vec<u32>>(), "{text}");
+        }
+        Needle::new("QUICK").sift(&filters, &mut kept);
+        assert_eq!(kept, [0, 1, 4, 5]);
     }
 
     #[test]

@@ -276,6 +276,25 @@ impl Summary {
     }
 }
 
+/// The first octets of an encoded summary, of many of which only these are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SummaryHead<'a> {
+    /// See [`SummaryView::filter`].
+    pub filter: Filter<'a>,
+    /// What follows the filter: what SORT and THREAD compare, and the rest.
+    pub behind: &'a [u8],
+}
+
+impl<'a> SummaryHead<'a> {
+    /// None of what is damaged here; what lies behind may be damaged, and only [`SummaryView::new`] tells.
+    pub fn new(encoded: &'a [u8]) -> Option<SummaryHead<'a>> {
+        let (fixed, rest) = Ref::<_, Fixed>::from_prefix(encoded).ok()?;
+        let (filter, behind) = rest.split_at_checked(fixed.filter_len.get() as usize)?;
+        let filter = Filter::new(filter).filter(|_| fixed.version.get() == VERSION)?;
+        Some(SummaryHead { filter, behind })
+    }
+}
+
 /// Reads single items of an encoded summary without decoding the rest.
 #[derive(Clone, Copy)]
 pub struct SummaryView<'a> {

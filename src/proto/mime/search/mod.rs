@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use memchr::memmem::Finder;
-use ringpost_engine::layout::{Needle, Part, PartKind, SummaryView, TransferEncoding, field_name_hash};
+use ringpost_engine::layout::{Filter, Needle, Part, PartKind, SummaryView, TransferEncoding, field_name_hash};
 
 use crate::limits::SEARCH_WINDOW_BYTES;
 
@@ -47,6 +47,12 @@ impl TextNeedle {
     /// certain; true wants a [`TextSearch`].
     pub fn might_be_in(&self, summary: &SummaryView<'_>) -> bool {
         summary.filter().might_contain(&self.grams)
+    }
+
+    /// Leaves in `kept` the places of the filters of those messages that may hold the string, as
+    /// [`TextNeedle::might_be_in`] says of each.
+    pub fn sift(&self, filters: &[Filter<'_>], kept: &mut Vec<u32>) {
+        self.grams.sift(filters, kept);
     }
 
     /// The folded string.

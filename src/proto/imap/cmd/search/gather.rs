@@ -9,7 +9,7 @@ use ringpost_engine::layout::SummaryView;
 use ringpost_engine::store::Store;
 
 use super::hunt::{Found, Hunt, Hunted};
-use crate::limits::{IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX};
+use super::summaries::{self, Lot, Sought};
 use crate::proto::imap::state::Step;
 use crate::proto::imap::view::View;
 
@@ -46,19 +46,9 @@ impl Gather {
             self.next = 0;
             return None;
         }
-        let mut extents = Vec::new();
-        let mut bytes = 0;
-        self.warmed = 0;
-        for found in self.waiting[self.next..].iter().take(IMAP_GATHER_MESSAGES_MAX) {
-            self.warmed += 1;
-            let body = mailbox.place(found.uid).and_then(|place| store.body(mailbox.message(place).body));
-            let Some(body) = body else { continue };
-            extents.push(body.summary);
-            bytes += body.summary.len as usize;
-            if bytes >= IMAP_GATHER_BYTES_MAX {
-                break;
-            }
-        }
+        let next = self.waiting[self.next..].iter().map(sought);
+        let (count, extents) = summaries::to_bring_in(next, mailbox, store);
+        self.warmed = count;
         Some(extents)
     }
 
@@ -72,18 +62,23 @@ impl Gather {
         work_max: usize,
         mut take: impl FnMut(&Found, &Message, Option<SummaryView<'_>>) -> Result<usize, E>,
     ) -> Result<(), E> {
-        let mut work = 0;
-        for found in &self.waiting[self.next..self.next + self.warmed] {
+        let waiting = &self.waiting[self.next..self.next + self.warmed];
+        let lot = Lot::new(waiting.iter().map(sought), mailbox, store);
+        lot.approach_keys();
+        let (mut work, mut taken) = (0, waiting.len());
+        for row in lot.rows() {
             if work >= work_max {
+                taken = row.nth;
                 break;
             }
-            self.next += 1;
-            let Some(place) = mailbox.place(found.uid) else { continue };
-            let message = mailbox.message(place);
-            let encoded = store.body(message.body).and_then(|body| store.bytes(body.summary));
-            work += take(found, &message, encoded.as_deref().and_then(SummaryView::new))?;
+            work += take(&waiting[row.nth], &row.message, SummaryView::new(lot.encoded(row)))?;
         }
+        self.next += taken;
         self.warmed = 0;
         Ok(())
     }
+}
+
+fn sought(found: &Found) -> Sought {
+    (found.uid, found.number)
 }

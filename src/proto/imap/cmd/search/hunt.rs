@@ -18,11 +18,10 @@ use ringpost_engine::index::MailboxRef;
 use ringpost_engine::layout::SummaryView;
 use ringpost_engine::store::Store;
 
-use super::key::{Answers, Known, Open, Query};
+use super::key::{Answers, Content, Known, Open, Query};
 use super::reading::{Read, Reading};
-use crate::limits::{
-    IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX, IMAP_LINE_RANGES_MAX, IMAP_SCAN_MESSAGES_MAX,
-};
+use super::summaries::{self, Lot, Sought};
+use crate::limits::{IMAP_GATHER_MESSAGES_MAX, IMAP_LINE_RANGES_MAX, IMAP_SCAN_MESSAGES_MAX};
 use crate::proto::imap::cut::Cut;
 use crate::proto::imap::pace::Progress;
 use crate::proto::imap::state::Step;
@@ -44,7 +43,7 @@ pub struct Hunt {
     /// Matches of the window under way, in any order.
     window: Vec<Found>,
     /// Messages that need more than is known, ascending, with what is known.
-    open: Vec<(Uid, Answers)>,
+    open: Vec<(Sought, Answers)>,
     /// How many of `open` are asked by their summaries.
     asked: usize,
     /// Up to which of `open` summaries are brought in.
@@ -159,7 +158,7 @@ impl Hunt {
             match self.query.decide(&known, answers) {
                 Ok(true) => self.window.push(self.query.found(&known, number, answers)),
                 Ok(false) => {}
-                Err(_) => self.open.push((message.uid, answers)),
+                Err(_) => self.open.push(((message.uid, number), answers)),
             }
         }
         if self.open.is_empty() {
@@ -178,33 +177,30 @@ impl Hunt {
 
     /// Brings the next summaries in.
     fn warm(&mut self, mailbox: MailboxRef<'_>, store: &Store) -> Hunted {
-        let mut extents = Vec::new();
-        let mut bytes = 0;
-        while let Some(&(uid, _)) = self.open.get(self.warmed) {
-            self.warmed += 1;
-            let body = mailbox.place(uid).and_then(|place| store.body(mailbox.message(place).body));
-            let Some(body) = body else { continue };
-            extents.push(body.summary);
-            bytes += body.summary.len as usize;
-            if bytes >= IMAP_GATHER_BYTES_MAX {
-                break;
-            }
-        }
+        let next = self.open[self.warmed..].iter().map(|&(sought, _)| sought);
+        let (count, extents) = summaries::to_bring_in(next, mailbox, store);
+        self.warmed += count;
         Hunted::Wait(Step::Warm(extents))
     }
 
     /// Asks the summaries that were brought in.
     fn ask(&mut self, view: &View, mailbox: MailboxRef<'_>, store: &Store) -> Hunted {
-        for &(uid, mut answers) in &self.open[self.asked..self.warmed] {
-            // Expunged meanwhile: not found.
-            let Some(place) = mailbox.place(uid) else { continue };
-            let message = mailbox.message(place);
-            let known = Known { message: &message, recent: view.is_recent(uid) };
-            match ask_summary(&self.query, &known, &mut answers, store) {
+        let open = &mut self.open[self.asked..self.warmed];
+        // Those that were expunged meanwhile are not in it: not found.
+        let lot = Lot::new(open.iter().map(|&(sought, _)| sought), mailbox, store);
+        sift(&self.query, &lot, open);
+        for row in lot.rows() {
+            let (sought, mut answers) = open[row.nth];
+            let known = Known { message: &row.message, recent: view.is_recent(sought.0) };
+            if self.query.decide(&known, answers) == Ok(false) {
+                continue;
+            }
+            match ask_summary(&self.query, &known, &mut answers, lot.encoded(row)) {
                 Some(Ok(true)) => {
-                    self.window.push(self.query.found(&known, view.number_at(place, uid), answers))
+                    let number = view.number_at(row.place, sought.0);
+                    self.window.push(self.query.found(&known, number, answers));
                 }
-                Some(Err(Open(_))) => self.reading.add(uid, answers),
+                Some(Err(Open(_))) => self.reading.add(sought, answers),
                 // A message whose summary cannot be read matches nothing.
                 Some(Ok(false)) | None => {}
             }
@@ -244,15 +240,31 @@ fn goal(uids: &UidSet, view: &View, mailbox: MailboxRef<'_>) -> Option<u64> {
     few.then(|| uids.ranges().iter().map(count).sum()).filter(|&goal: &u64| goal > 0)
 }
 
+/// Notes which texts cannot be in which messages, before any summary is read as a whole.
+fn sift(query: &Query, lot: &Lot, open: &mut [(Sought, Answers)]) {
+    let needle = |content: &Content| content.needle().is_some();
+    if !query.contents().iter().all(needle) {
+        lot.approach_keys();
+    }
+    if !query.contents().iter().any(needle) {
+        return;
+    }
+    let filters = lot.filters();
+    for (index, content) in query.contents().iter().enumerate() {
+        if let Some(needle) = content.needle() {
+            summaries::sift(&filters, needle, |row| open[lot.rows()[row].nth].1.set(index, false));
+        }
+    }
+}
+
 /// What the index and the summary together say; none if the summary cannot be read.
 fn ask_summary(
     query: &Query,
     known: &Known<'_>,
     answers: &mut Answers,
-    store: &Store,
+    encoded: &[u8],
 ) -> Option<Result<bool, Open>> {
-    let encoded = store.bytes(store.body(known.message.body)?.summary)?;
-    let summary = SummaryView::new(&encoded)?;
+    let summary = SummaryView::new(encoded)?;
     for (index, content) in query.contents().iter().enumerate() {
         match query.decide(known, *answers) {
             // Others may decide without the one that only the message answers.

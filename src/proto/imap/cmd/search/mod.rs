@@ -33,6 +33,7 @@ mod reading;
 mod results;
 pub mod sort;
 mod sorter;
+mod summaries;
 pub mod thread;
 
 use context::Context;

@@ -11,13 +11,13 @@
 
 use std::ops::Range;
 
-use ringpost_engine::ids::Uid;
 use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::io::Extent;
 use ringpost_engine::layout::SummaryView;
 use ringpost_engine::store::{BodyRef, Store};
 
 use super::key::{Answers, Known, Open, Query};
+use super::summaries::{Sought, present};
 use crate::limits::STEP_BYTES_MAX;
 use crate::proto::imap::state::Step;
 use crate::proto::imap::view::View;
@@ -36,7 +36,7 @@ pub struct Reading {
 
 /// A message to be read.
 struct Waiting {
-    uid: Uid,
+    sought: Sought,
     answers: Answers,
     /// What is looked for in it.
     search: Option<(usize, TextSearch)>,
@@ -70,26 +70,25 @@ pub enum Read {
 
 impl Reading {
     /// Adds a message; ascending.
-    pub fn add(&mut self, uid: Uid, answers: Answers) {
-        self.messages.push(Waiting { uid, answers, search: None, ready: 0..0 });
+    pub fn add(&mut self, sought: Sought, answers: Answers) {
+        self.messages.push(Waiting { sought, answers, search: None, ready: 0..0 });
     }
 
     /// Goes on to the next message that matches, or as far as it can.
     pub fn step(&mut self, query: &Query, view: &View, mailbox: MailboxRef<'_>, store: &Store) -> Read {
         let mut bytes = 0;
-        while let Some(&Waiting { uid, .. }) = self.messages.get(self.at) {
+        while let Some(&Waiting { sought, .. }) = self.messages.get(self.at) {
             if self.at == self.warmed {
                 return Read::Wait(Step::Warm(self.cold(query, mailbox, store)));
             }
             // Expunged meanwhile, or not readable: not found.
-            let place = mailbox.place(uid);
-            let message = place.map(|place| (place, mailbox.message(place)));
+            let message = present(mailbox, sought);
             let body = message.and_then(|(_, message)| store.body(message.body));
             let (Some((place, message)), Some(body)) = (message, body) else {
                 self.next();
                 continue;
             };
-            let known = Known { message: &message, recent: view.is_recent(uid) };
+            let known = Known { message: &message, recent: view.is_recent(sought.0) };
             match self.look(query, &known, body, store, &mut bytes) {
                 Ok(matches) => {
                     let answers = self.messages[self.at].answers;
@@ -154,7 +153,7 @@ impl Reading {
         let mut bytes = 0;
         while let Some(waiting) = self.messages.get_mut(self.warmed) {
             self.warmed += 1;
-            let message = mailbox.place(waiting.uid).map(|place| mailbox.message(place));
+            let message = present(mailbox, waiting.sought).map(|(_, message)| message);
             let body = message.and_then(|message| store.body(message.body));
             let (Some(message), Some(body)) = (message, body) else { continue };
             let known = Known { message: &message, recent: false };
