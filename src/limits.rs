@@ -130,6 +130,12 @@ pub const IMAP_UID_BATCHES_MAX: u32 = 1_000;
 pub const IMAP_CONTEXTS_MAX: usize = 8;
 /// Ranges of UIDs in the results of one of them: 128 KiB.
 pub const IMAP_CONTEXT_RANGES_MAX: usize = 16_384;
+/// Those of them that are sorted: each keeps the keys of its results.
+pub const IMAP_CONTEXTS_SORTED_MAX: usize = 2;
+/// Octets that one of these keeps: about 75,000 messages by subjects of 40 octets.
+pub const IMAP_CONTEXT_SORT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Messages whose places in a sorted list are told in one untagged reply.
+pub const IMAP_CONTEXT_PLACES_MAX: usize = 256;
 /// Ranges of UIDs in one untagged reply that lists them; more go into further replies.
 pub const IMAP_LINE_RANGES_MAX: usize = 512;
 /// Runs of expunged UIDs an IMAP session may owe its client; one that never lets them be told is disconnected.

@@ -80,6 +80,7 @@ const CAPABILITIES: &[(&str, Shown)] = &[
     ("URL-PARTIAL", Shown::AfterLogin),
     ("UTF8=ACCEPT", Shown::AfterLogin),
     ("CONTEXT=SEARCH", Shown::AfterLogin),
+    ("CONTEXT=SORT", Shown::AfterLogin),
     ("UIDBATCHES", Shown::AfterLogin),
     ("MULTISEARCH", Shown::AfterLogin),
     ("FILTERS", Shown::AfterLogin),

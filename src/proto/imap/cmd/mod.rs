@@ -21,7 +21,7 @@ mod sharing;
 
 use mailbox::{edit, list, select, status};
 use message::{append, copy, expunge, store};
-pub use search::context::Contexts;
+pub use search::context::{Contexts, Sight};
 pub use session::notify::Watch;
 use session::{idle, login, notify, plain};
 use sharing::{acl, metadata, quota, urlauth};

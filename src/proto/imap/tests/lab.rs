@@ -48,6 +48,8 @@ pub struct Lab {
     pub room: usize,
     /// A client that does not read: what it was sent leaves no room.
     pub stalled: Option<usize>,
+    /// A client whose turn does not come, nor what it waits for from the disk.
+    pub unserved: Option<usize>,
     pub account: AccountId,
 }
 
@@ -93,6 +95,7 @@ impl Lab {
             disk_held: false,
             room: OUTPUT_BYTES_MAX,
             stalled: None,
+            unserved: None,
             account: AccountId(0),
         };
         let create = Change::AccountCreate {
@@ -281,11 +284,15 @@ impl Lab {
                 let longest = extents.iter().map(|extent| extent.len).max().unwrap_or(0);
                 client.longest_warm = client.longest_warm.max(longest);
                 client.asked.push("warm");
-                self.quiet_call(who, |session, _, cx| session.resume(room, cx));
+                if self.unserved != Some(who) {
+                    self.quiet_call(who, |session, _, cx| session.resume(room, cx));
+                }
             }
             Output::Yield => {
                 self.clients[who].asked.push("yield");
-                self.quiet_call(who, |session, _, cx| session.resume(room, cx));
+                if self.unserved != Some(who) {
+                    self.quiet_call(who, |session, _, cx| session.resume(room, cx));
+                }
             }
             Output::StartTls => {
                 assert!(self.clients[who].input.is_empty());

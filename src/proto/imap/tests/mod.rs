@@ -1,6 +1,7 @@
 //! Whole sessions over a store: what one client does and what the others are told.
 
 mod condstore;
+mod contexts;
 mod fetch;
 mod huge;
 mod lab;

@@ -14,7 +14,7 @@ use ringpost_engine::store::Store;
 
 use super::View;
 use crate::limits::IMAP_LINE_RANGES_MAX;
-use crate::proto::imap::cmd::Contexts;
+use crate::proto::imap::cmd::{Contexts, Sight};
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Name};
 use crate::proto::imap::state::Enabled;
@@ -45,7 +45,7 @@ impl View {
         self.absorb(store);
         let Some(mailbox) = self.mailbox(store).filter(|_| !self.lost) else { return true };
         // rfc5267#4.3.4: before EXPUNGE takes the numbers away.
-        if !self.tell_contexts(mailbox, out, Contexts::tell_gone) {
+        if !self.tell_contexts(mailbox, store, out, Contexts::tell_gone) {
             return false;
         }
         if tell.flags {
@@ -67,17 +67,18 @@ impl View {
             self.tell_bound(mailbox, out);
         }
         // rfc5267#4.3.3: behind the EXISTS that gives new messages their numbers.
-        self.tell_contexts(mailbox, out, Contexts::tell_changes)
+        self.tell_contexts(mailbox, store, out, Contexts::tell_changes)
     }
 
     fn tell_contexts(
         &mut self,
         mailbox: MailboxRef<'_>,
+        store: &Store,
         out: &mut Out,
-        tell: fn(&mut Contexts, &View, MailboxRef<'_>, &mut Out) -> bool,
+        tell: fn(&mut Contexts, Sight<'_>, &mut Out) -> bool,
     ) -> bool {
         let mut contexts = std::mem::take(&mut self.contexts);
-        let told = tell(&mut contexts, self, mailbox, out);
+        let told = tell(&mut contexts, Sight { view: self, mailbox, store }, out);
         self.contexts = contexts;
         told
     }

@@ -280,7 +280,8 @@ fn ask_summary(
 }
 
 impl Query {
-    fn found(&self, known: &Known<'_>, number: u32, answers: Answers) -> Found {
+    /// A message that matches, as it is told.
+    pub fn found(&self, known: &Known<'_>, number: u32, answers: Answers) -> Found {
         let Known { message, .. } = known;
         Found { uid: message.uid, number, modseq: message.modseq, score: self.score(known, answers) }
     }

@@ -36,7 +36,7 @@ mod sorter;
 mod summaries;
 pub mod thread;
 
-use context::Context;
+use context::Update;
 use hunt::{Hunt, Hunted};
 use key::{Ground, Query};
 use results::{Form, Results};
@@ -49,14 +49,6 @@ pub struct Search {
     stage: Stage,
     results: Results,
     update: Update,
-}
-
-/// Whether the results are to be kept up to date (rfc5267#4.3).
-#[derive(Debug)]
-enum Update {
-    Unasked,
-    Refused(&'static str),
-    Asked(Box<Context>),
 }
 
 #[derive(Debug)]
@@ -101,9 +93,7 @@ impl Search {
                     }
                     for found in hunt.finds() {
                         self.results.add(found, &self.form);
-                        if let Update::Asked(context) = &mut self.update {
-                            context.add(found.uid);
-                        }
+                        self.update.note(found.uid);
                     }
                     if let Hunted::Window = hunted {
                         return Ok(Step::Yield);
@@ -118,7 +108,7 @@ impl Search {
                     if !quiet && !self.results.write(&self.form, &mut core.out) {
                         return Ok(Step::Room);
                     }
-                    self.keep_up_to_date(core);
+                    self.update.begin(&self.form, core);
                     return Ok(Reply::done().into());
                 }
             }
@@ -141,9 +131,7 @@ impl Search {
         let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx))?;
         query.scored = self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;
-        if self.form.returns.is_some_and(|returns| returns.update) {
-            self.update = update(&self.form, &query, view, mailbox)?;
-        }
+        self.update = Update::of(&self.form, &query, None, view, mailbox)?;
         let (hunt, cut) = Hunt::among_last(query, cx.server.imap.message_limit, view, mailbox);
         self.stage = Stage::Hunting(Box::new(hunt));
         core.cut = cut;
@@ -152,34 +140,6 @@ impl Search {
         }
         Ok(())
     }
-
-    /// The results are told: what changes from now on is told as it happens.
-    fn keep_up_to_date(&mut self, core: &mut Core) {
-        match (std::mem::replace(&mut self.update, Update::Unasked), &mut core.view) {
-            (Update::Asked(context), Some(view)) if context.fits() => view.contexts.begin(*context),
-            (Update::Asked(_), _) => {
-                let why = "The result is in too many pieces to follow";
-                context::refuse(&self.form.tag, why, &mut core.out);
-            }
-            (Update::Refused(why), _) => context::refuse(&self.form.tag, why, &mut core.out),
-            (Update::Unasked, _) => {}
-        }
-    }
-}
-
-/// What becomes of the wish for updates.
-fn update(form: &Form, query: &Query, view: &View, mailbox: MailboxRef<'_>) -> Result<Update, Reply> {
-    if view.contexts.has(&form.tag) {
-        // rfc5267#4.3
-        return Err(Reply::bad("Tag reuse"));
-    }
-    Ok(if !view.contexts.has_room() {
-        Update::Refused("Too many contexts")
-    } else if !query.can_be_followed() {
-        Update::Refused("Such keys are not followed")
-    } else {
-        Update::Asked(Box::new(Context::new(form.tag.clone(), form.uid, query.clone(), view, mailbox)))
-    })
 }
 
 /// A hunt for an order, in which no message may be left out (rfc9738#3.3).

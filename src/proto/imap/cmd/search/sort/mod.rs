@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 
-use super::context::refuse;
+use super::context::Update;
 use super::gather::Gather;
 use super::hunt::{Found, Hunt};
 use super::key::{Ground, Query};
@@ -41,6 +41,7 @@ pub struct Sort {
     /// In mailbox order, as they were added to the sorter.
     finds: Vec<Found>,
     results: Results,
+    update: Update,
 }
 
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl Sort {
             sorter: Sorter::default(),
             finds: Vec::new(),
             results: Results::default(),
+            update: Update::Unasked,
         }
     }
 
@@ -99,9 +101,8 @@ impl Sort {
                 Stage::Telling => {
                     let quiet = self.form.returns.is_some_and(says_nothing);
                     let told = quiet || self.results.write(&self.form, &mut core.out);
-                    if told && self.form.returns.is_some_and(|returns| returns.update) {
-                        // rfc5267#4.3.1
-                        refuse(&self.form.tag, "Sorted results are not followed", &mut core.out);
+                    if told {
+                        self.update.begin(&self.form, core);
                     }
                     Some(if told { Reply::done().into() } else { Step::Room })
                 }
@@ -118,6 +119,7 @@ impl Sort {
         query.scored = criteria::wants_scores(&self.command.criteria)
             || self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;
+        self.update = Update::of(&self.form, &query, Some(&self.command.criteria), view, mailbox)?;
         self.stage = Stage::Hunting(Box::new(uncut(query, view, mailbox, cx)?));
         if self.form.modseq {
             core.enable_condstore(cx);
@@ -153,11 +155,12 @@ impl Sort {
 
     fn gather(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let (_, mailbox) = core.selected(cx)?;
-        let Sort { gather, key, sorter, finds, command, .. } = self;
+        let Sort { gather, key, sorter, finds, command, update, .. } = self;
         gather.read(mailbox, cx.store, IMAP_GATHER_MESSAGES_MAX, |found, message, summary| {
             key.clear();
             criteria::write(key, &command.criteria, found, message, summary.as_ref());
             finds.push(*found);
+            update.note_key(found.uid, key.key());
             sorter.add(key.key()).map(|()| 1)
         })?;
         self.stage = Stage::Gathering(hunt);
@@ -165,10 +168,11 @@ impl Sort {
     }
 
     fn sort(&mut self, core: &mut Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
-        let Sort { sorter, finds, results, form, .. } = self;
+        let Sort { sorter, finds, results, form, update, .. } = self;
         let done = sorter.step(|turn| {
             if let Some(found) = finds.get(turn) {
                 results.add_sorted(*found, form);
+                update.note_place(found.uid);
             }
         });
         if !done {
