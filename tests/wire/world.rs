@@ -258,7 +258,9 @@ fn answer(message: &Message) -> String {
 
 fn core(id: ShardId, shards: u16, server: Server) -> Core {
     let mut disk = FakeDisk::new(Seed::new(u64::from(id.0)));
-    let options = Options { segment_bytes: 4 * 1024 * 1024, ..Options::new(id, 1) };
+    // Room for some of the longest messages, and no more of it to zero than that.
+    let segment_bytes = (4 * server.message_bytes_max as u64).clamp(128 * 1024, 4 * 1024 * 1024);
+    let options = Options { segment_bytes, ..Options::new(id, 1) };
     let (store, _) = Store::open(&mut disk, options, START).expect("an empty disk opens");
     Core { shard: Shard::new(id, shards, store, server), disk }
 }

@@ -1,6 +1,8 @@
 //! A small mailbox chosen by octets, as the server has it and as an oracle knows it.
 
-use ringpost::proto::Service;
+use std::sync::OnceLock;
+
+use ringpost::proto::{Server, Service};
 
 use super::choices::Choices;
 use super::world::{World, server};
@@ -16,6 +18,8 @@ pub const FLAGS: [&str; 5] = ["\\Seen", "\\Flagged", "\\Answered", "\\Deleted", 
 pub const DAYS: usize = 5;
 /// So many messages at most, and so many message ids.
 pub const MESSAGES_MAX: usize = 8;
+
+const MESSAGE_BYTES_MAX: usize = 32 * 1024;
 
 /// A message.
 pub struct Mail {
@@ -41,28 +45,34 @@ pub struct Mail {
     pub references: Vec<usize>,
 }
 
+/// A world of one shard with room for short messages, by the same facts each time: reading the settings anew and
+/// making room for long ones cost more than a mailbox.
+pub fn world() -> World {
+    static FACTS: OnceLock<Server> = OnceLock::new();
+    World::new(1, FACTS.get_or_init(|| Server { message_bytes_max: MESSAGE_BYTES_MAX, ..server() }))
+}
+
 /// A world in which alice, on connection 1, has selected what `choices` made of her INBOX.
 pub fn mailbox(choices: &mut Choices<'_>) -> (World, Vec<Mail>) {
-    let mut world = World::new(1, &server());
+    let mut world = world();
     world.connect(1, Service::Imap, true);
-    world.receive(1, b"l LOGIN alice@example.test secret\r\nl SELECT INBOX\r\n");
-    let mut mails = Vec::new();
-    for uid in 1..=1 + choices.below(MESSAGES_MAX) {
-        let mail = append(choices, &mut world, uid);
-        mails.push(mail);
-    }
+    // What is said in one piece costs one turn and one commit, however many messages it brings.
+    let mut said = "l LOGIN alice@example.test secret\r\nl SELECT INBOX\r\na APPEND INBOX".to_owned();
+    let mut mails: Vec<Mail> =
+        (1..=1 + choices.below(MESSAGES_MAX)).map(|uid| appended(choices, &mut said, uid)).collect();
+    said.push_str("\r\n");
     for index in (0..mails.len()).rev() {
         if choices.below(4) == 1 {
             let uid = mails.remove(index).uid;
-            let command = format!("e UID STORE {uid} +FLAGS.SILENT (\\Deleted)\r\ne UID EXPUNGE {uid}\r\n");
-            world.receive(1, command.as_bytes());
+            said.push_str(&format!("e UID STORE {uid} +FLAGS.SILENT (\\Deleted)\r\ne UID EXPUNGE {uid}\r\n"));
         }
     }
+    world.receive(1, said.as_bytes());
     (world, mails)
 }
 
-/// Appends one more message.
-fn append(choices: &mut Choices<'_>, world: &mut World, uid: usize) -> Mail {
+/// One more message of an APPEND (rfc3502#6.3.11).
+fn appended(choices: &mut Choices<'_>, said: &mut String, uid: usize) -> Mail {
     let (from, subject, body) = (choices.pick(&NAMES), choices.pick(&WORDS), choices.pick(&WORDS));
     let (sent_day, arrived_day) = (1 + choices.below(DAYS), 1 + choices.below(DAYS));
     let chosen = choices.below(1 << FLAGS.len());
@@ -77,11 +87,10 @@ fn append(choices: &mut Choices<'_>, world: &mut World, uid: usize) -> Mail {
          Message-ID: <{id}@example.test>\r\n{named}\r\n{body}\r\n{padding}\r\n"
     );
     let octets = message.len();
-    let command = format!(
-        "a APPEND INBOX ({}) \"0{arrived_day}-Jan-2022 12:00:00 +0000\" {{{octets}+}}\r\n{message}\r\n",
-        flags.join(" ")
-    );
-    world.receive(1, command.as_bytes());
+    let flagged = flags.join(" ");
+    said.push_str(&format!(
+        " ({flagged}) \"0{arrived_day}-Jan-2022 12:00:00 +0000\" {{{octets}+}}\r\n{message}"
+    ));
     Mail { uid, from, subject, body, sent_day, arrived_day, flags, octets, id, references }
 }
 
