@@ -21,6 +21,18 @@ use crate::limits::{FILTER_BITS_MAX, FILTER_NEEDLE_GRAMS_MAX};
 
 /// Words of the table that gathers bits.
 const TABLE_WORDS: usize = FILTER_BITS_MAX / 64;
+/// A hash shifted by this is the number of its word.
+const WORD_SHIFT: u32 = 64 - TABLE_WORDS.ilog2();
+/// Each bit of a word.
+static BITS: [u64; 64] = {
+    let mut bits = [1; 64];
+    let mut nth = 1;
+    while nth < bits.len() {
+        bits[nth] = bits[nth - 1] << 1;
+        nth += 1;
+    }
+    bits
+};
 /// A stored filter has room for this many bits where the text has 100 grams: no more than 32 in a hundred are set.
 const BITS_PER_HUNDRED_GRAMS: usize = 263;
 /// As many bits in a hundred are set at most in a filter that could have been larger.
@@ -30,21 +42,27 @@ const USEFUL_GRAMS_MAX: usize = FILTER_BITS_MAX * 3 / 4;
 /// From here on a character counts as half a gram.
 const WIDE_FROM: u32 = 0x800;
 
-/// Where a gram's bit is in the largest table; smaller tables take the lower bits.
-fn gram(first: u32, second: u32, third: u32) -> u32 {
+/// A gram's hash, of which the highest bits say where its bit is in the largest table; smaller tables take the lower
+/// ones of those.
+fn gram(first: u32, second: u32, third: u32) -> u64 {
     if (first | second | third) < 0x80 {
-        return ascii_gram(first | second << 8 | third << 16);
+        return ascii_gram(u64::from(first << 8 | second << 16 | third << 24));
     }
     // Three scalar values have 63 bits. One product alone would leave neighbouring characters on a lattice.
     let packed = u64::from(first) | u64::from(second) << 21 | u64::from(third) << 42;
     let mixed = packed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> (64 - FILTER_BITS_MAX.ilog2())) as u32
+    (mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93)
 }
 
-/// [`gram`] of three ASCII characters, an octet each, the first one lowest: most of all mail. The highest octet does
-/// not count. The product's upper bits depend on all of the others.
-fn ascii_gram(window: u32) -> u32 {
-    (u64::from(window << 8).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - FILTER_BITS_MAX.ilog2())) as u32
+/// [`gram`] of three ASCII characters, an octet each, from the second octet on: most of all mail. The product's upper
+/// bits depend on all of the others.
+fn ascii_gram(window: u64) -> u64 {
+    (window & 0xFFFF_FF00).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Where the bit of a gram of this hash is in the largest table.
+fn place(hash: u64) -> u32 {
+    (hash >> (64 - FILTER_BITS_MAX.ilog2())) as u32
 }
 
 /// Splits a text that comes in pieces into grams.
@@ -57,8 +75,8 @@ struct Grams {
 }
 
 impl Grams {
-    /// Calls `note` for each gram that ends in `text`.
-    fn push(&mut self, text: &str, mut note: impl FnMut(u32)) {
+    /// Calls `note` with the hash of each gram that ends in `text`.
+    fn push(&mut self, text: &str, mut note: impl FnMut(u64)) {
         let [mut first, mut second] = self.before;
         let mut known = self.known;
         let mut at = 0;
@@ -93,14 +111,21 @@ impl Grams {
     }
 }
 
-/// Calls `note` for each gram of ASCII text. Four octets are read at once where there are as many, so that no gram
-/// waits for the one before.
-fn ascii_grams(text: &[u8], note: &mut impl FnMut(u32)) {
-    for four in text.windows(4) {
-        note(ascii_gram(u32::from_le_bytes([four[0], four[1], four[2], four[3]])));
+/// Calls `note` with the hash of each gram of ASCII text. Eight octets, which are six grams, are read at once where
+/// there are as many.
+fn ascii_grams(text: &[u8], note: &mut impl FnMut(u64)) {
+    let mut rest = text;
+    while let Some(eight) = rest.first_chunk::<8>() {
+        // The first gram begins at the second octet, and each turn brings the next one there.
+        let mut window = u64::from_le_bytes(*eight).rotate_left(8);
+        for _ in 0..6 {
+            note(ascii_gram(window));
+            window = window.rotate_right(8);
+        }
+        rest = &rest[6..];
     }
-    if let [.., first, second, third] = *text {
-        note(ascii_gram(u32::from_le_bytes([first, second, third, 0])));
+    for three in rest.windows(3) {
+        note(ascii_gram(u64::from(u32::from_le_bytes([0, three[0], three[1], three[2]]))));
     }
 }
 
@@ -124,7 +149,10 @@ impl FilterBuilder {
     pub fn push(&mut self, folded: &str) {
         let table = self.table.get_or_insert_with(|| Box::new([0; TABLE_WORDS]));
         self.octets = self.octets.saturating_add(folded.len());
-        self.grams.push(folded, |gram| table[gram as usize / 64 % TABLE_WORDS] |= 1 << (gram % 64));
+        // The words' numbers are the highest bits of the places. A table of bits costs less than shifting them there.
+        self.grams.push(folded, |hash| {
+            table[(hash >> WORD_SHIFT) as usize % TABLE_WORDS] |= BITS[place(hash) as usize % 64];
+        });
     }
 
     /// The text ends; what comes next is another one.
@@ -184,7 +212,8 @@ impl Needle {
     /// Of a folded string. Of a long one the first `FILTER_NEEDLE_GRAMS_MAX` grams are asked.
     pub fn new(folded: &str) -> Needle {
         let mut grams = Vec::new();
-        Grams::default().push(folded, |gram| {
+        Grams::default().push(folded, |hash| {
+            let gram = place(hash);
             if grams.len() < FILTER_NEEDLE_GRAMS_MAX && !grams.contains(&gram) {
                 grams.push(gram);
             }
