@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::proto::mime::decode::base64_digit;
+
 /// Why octets are not modified UTF-7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -91,15 +93,13 @@ fn decode_shift(shifted: &[u8], name: &mut String) -> Result<(), Error> {
     if bits != 0 || count >= 6 { Err(Error::Bits) } else { Ok(()) }
 }
 
+/// The modified alphabet has `,` in the place of `/` (rfc3501#5.1.3).
 fn sextet(octet: u8) -> Option<u32> {
-    Some(u32::from(match octet {
-        b'A'..=b'Z' => octet - b'A',
-        b'a'..=b'z' => octet - b'a' + 26,
-        b'0'..=b'9' => octet - b'0' + 52,
-        b'+' => 62,
-        b',' => 63,
-        _ => return None,
-    }))
+    match octet {
+        b',' => base64_digit(b'/'),
+        b'/' => None,
+        _ => base64_digit(octet),
+    }
 }
 
 /// How `name` is spelled on the wire; most names as they are.

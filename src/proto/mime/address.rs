@@ -5,34 +5,36 @@
 //! *Promises*: one pass without going back, whatever the octets; something readable for what is no address.
 //! *Assumes*: an unfolded value. *Never*: decodes encoded words (rfc3501#7.4.2 wants them as they stand).
 
+use std::borrow::Cow;
+
 /// One member of an address list, in the shape of IMAP's address structure (rfc3501#7.4.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address<'a> {
     /// A mailbox.
-    Mailbox(Mailbox),
+    Mailbox(Mailbox<'a>),
     /// A group begins; its name.
-    GroupStart(Vec<u8>),
+    GroupStart(&'a [u8]),
     /// The group ends.
     GroupEnd,
 }
 
 /// A mailbox. Octets as in the field, without quoting and comments.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mailbox {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mailbox<'a> {
     /// Display name; for the old form `user@host (Name)` the comment.
-    pub name: Option<Vec<u8>>,
+    pub name: Option<&'a [u8]>,
     /// Source route, `@a,@b`.
-    pub route: Option<Vec<u8>>,
+    pub route: Option<&'a [u8]>,
     /// Local part.
-    pub local: Vec<u8>,
+    pub local: &'a [u8],
     /// Domain; empty when none was written.
-    pub domain: Vec<u8>,
+    pub domain: &'a [u8],
 }
 
-/// Reads an address list; at most `count_max` members, the rest is left out and the flag set.
-pub fn parse(value: &[u8], count_max: usize) -> (Vec<Address>, bool) {
-    let mut parser =
-        Parser { list: Vec::new(), count_max, cut: false, in_group: false, draft: Draft::default() };
+/// Reads an address list and calls `found` with each member, at most `count_max` of them and the end of a group.
+/// Returns whether some were left out.
+pub fn each(value: &[u8], count_max: usize, found: impl FnMut(Address<'_>)) -> bool {
+    let mut parser = Parser { found, left: count_max, cut: false, in_group: false, draft: Draft::default() };
     let mut tokens = Tokens { value, at: 0 };
     while let Some(token) = tokens.next() {
         parser.take(token);
@@ -42,17 +44,16 @@ pub fn parse(value: &[u8], count_max: usize) -> (Vec<Address>, bool) {
     }
     parser.finish_mailbox();
     if parser.in_group {
-        parser.list.push(Address::GroupEnd);
+        (parser.found)(Address::GroupEnd);
     }
-    (parser.list, parser.cut)
+    parser.cut
 }
 
 /// What an address list is made of.
-enum Token {
-    /// An atom with its dots, or a domain literal; whether white space stood before it.
-    Word(Vec<u8>, bool),
-    /// A quoted string without its quoting; whether white space stood before it.
-    Quoted(Vec<u8>, bool),
+enum Token<'a> {
+    /// An atom with its dots, a domain literal, or a quoted string without its quoting; whether white space stood
+    /// before it.
+    Word(Cow<'a, [u8]>, bool),
     /// The text of a comment.
     Comment(Vec<u8>),
     /// One of `< > @ , ; :`, and whether white space stood before it.
@@ -64,8 +65,8 @@ struct Tokens<'a> {
     at: usize,
 }
 
-impl Tokens<'_> {
-    fn next(&mut self) -> Option<Token> {
+impl<'a> Tokens<'a> {
+    fn next(&mut self) -> Option<Token<'a>> {
         let start = self.at;
         while matches!(self.value.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -75,7 +76,7 @@ impl Tokens<'_> {
         Some(match first {
             b'"' => {
                 self.at += 1;
-                Token::Quoted(self.quoted(), spaced)
+                Token::Word(self.quoted(), spaced)
             }
             b'(' => {
                 self.at += 1;
@@ -86,13 +87,20 @@ impl Tokens<'_> {
                 Token::Special(first, spaced)
             }
             b'[' => Token::Word(self.domain_literal(), spaced),
-            _ => Token::Word(self.word(), spaced),
+            _ => Token::Word(Cow::Borrowed(self.word()), spaced),
         })
     }
 
     /// After the opening quote; without a closing one it runs to the end.
-    fn quoted(&mut self) -> Vec<u8> {
-        let mut text = Vec::new();
+    fn quoted(&mut self) -> Cow<'a, [u8]> {
+        let rest = &self.value[self.at..];
+        let plain = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        self.at += plain;
+        if rest.get(plain) != Some(&b'\\') {
+            self.at += usize::from(plain < rest.len());
+            return Cow::Borrowed(&rest[..plain]);
+        }
+        let mut text = rest[..plain].to_vec();
         while let Some(&byte) = self.value.get(self.at) {
             self.at += 1;
             match byte {
@@ -101,7 +109,7 @@ impl Tokens<'_> {
                 _ => text.push(byte),
             }
         }
-        text
+        Cow::Owned(text)
     }
 
     /// After the opening parenthesis; comments nest (rfc5322#3.2.2), counted without recursion.
@@ -132,14 +140,18 @@ impl Tokens<'_> {
         byte
     }
 
-    fn domain_literal(&mut self) -> Vec<u8> {
+    fn domain_literal(&mut self) -> Cow<'a, [u8]> {
         let rest = &self.value[self.at..];
         let len = memchr::memchr(b']', rest).map_or(rest.len(), |end| end + 1);
         self.at += len;
-        rest[..len].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
+        let literal = &rest[..len];
+        if !literal.iter().any(u8::is_ascii_whitespace) {
+            return Cow::Borrowed(literal);
+        }
+        literal.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
     }
 
-    fn word(&mut self) -> Vec<u8> {
+    fn word(&mut self) -> &'a [u8] {
         let rest = &self.value[self.at..];
         let ends = |byte: &u8| {
             matches!(
@@ -150,11 +162,11 @@ impl Tokens<'_> {
         // A stray `\`, `)` or `]` is a word of its own kind: it must move on.
         let len = rest.iter().position(ends).unwrap_or(rest.len()).max(1);
         self.at += len;
-        rest[..len].to_vec()
+        &rest[..len]
     }
 }
 
-/// The mailbox being read.
+/// The mailbox being read. Its buffers serve all mailboxes of a list.
 #[derive(Default)]
 struct Draft {
     /// Everything outside `<…>` as a phrase, words apart as they stand.
@@ -162,73 +174,112 @@ struct Draft {
     /// Everything outside `<…>` before `@`, words joined.
     bare: AddrSpec,
     /// What stands in `<…>`.
-    angle: Option<AddrSpec>,
-    /// Whether the `<` is still open.
+    angle: AddrSpec,
+    /// Whether there was a `<`.
+    has_angle: bool,
+    /// Whether it is still open.
     in_angle: bool,
-    comment: Option<Vec<u8>>,
+    /// The last comment, empty for none.
+    comment: Vec<u8>,
     seen: bool,
+}
+
+impl Draft {
+    fn clear(&mut self) {
+        self.phrase.clear();
+        self.bare.clear();
+        self.angle.clear();
+        self.comment.clear();
+        (self.has_angle, self.in_angle, self.seen) = (false, false, false);
+    }
+
+    fn mailbox(&self) -> Mailbox<'_> {
+        let (name, spec) =
+            if self.has_angle { (filled(&self.phrase), &self.angle) } else { (None, &self.bare) };
+        Mailbox {
+            name: name.or(filled(&self.comment)),
+            route: filled(&spec.route),
+            local: &spec.local,
+            domain: &spec.domain,
+        }
+    }
+}
+
+fn filled(text: &[u8]) -> Option<&[u8]> {
+    (!text.is_empty()).then_some(text)
 }
 
 #[derive(Default)]
 struct AddrSpec {
     route: Vec<u8>,
     local: Vec<u8>,
-    domain: Option<Vec<u8>>,
+    /// Empty while there is none.
+    domain: Vec<u8>,
+    has_domain: bool,
 }
 
 impl AddrSpec {
+    fn clear(&mut self) {
+        self.route.clear();
+        self.local.clear();
+        self.domain.clear();
+        self.has_domain = false;
+    }
+
     fn word(&mut self, word: &[u8]) {
-        self.domain.as_mut().unwrap_or(&mut self.local).extend_from_slice(word);
+        let part = if self.has_domain { &mut self.domain } else { &mut self.local };
+        part.extend_from_slice(word);
     }
 
     /// `@`: what was domain so far belongs to the local part when a second one comes.
     fn at_sign(&mut self) {
-        if let Some(domain) = self.domain.take() {
+        if self.has_domain {
             self.local.push(b'@');
-            self.local.extend_from_slice(&domain);
+            self.local.append(&mut self.domain);
         }
-        self.domain = Some(Vec::new());
+        self.has_domain = true;
     }
 
     /// `:` inside `<…>`: all before it was the route `@a,@b` (rfc5322#4.4 obs-route).
     fn end_route(&mut self) {
-        let mut route = std::mem::take(&mut self.local);
-        if let Some(domain) = self.domain.take() {
-            route.push(b'@');
-            route.extend_from_slice(&domain);
+        self.route.append(&mut self.local);
+        if std::mem::take(&mut self.has_domain) {
+            self.route.push(b'@');
+            self.route.append(&mut self.domain);
         }
-        self.route.extend_from_slice(&route);
     }
 }
 
-struct Parser {
-    list: Vec<Address>,
-    count_max: usize,
+struct Parser<F> {
+    found: F,
+    /// Members that may still come.
+    left: usize,
     cut: bool,
     in_group: bool,
     draft: Draft,
 }
 
-impl Parser {
-    fn take(&mut self, token: Token) {
+impl<F: FnMut(Address<'_>)> Parser<F> {
+    fn take(&mut self, token: Token<'_>) {
         match token {
-            Token::Comment(text) => self.draft.comment = Some(super::header::trim(&text).to_vec()),
-            Token::Word(word, spaced) | Token::Quoted(word, spaced) => self.word(&word, spaced),
+            Token::Comment(text) => {
+                self.draft.comment.clear();
+                self.draft.comment.extend_from_slice(super::header::trim(&text));
+            }
+            Token::Word(word, spaced) => self.word(&word, spaced),
             Token::Special(special, spaced) => self.special(special, spaced),
         }
     }
 
     fn word(&mut self, word: &[u8], spaced: bool) {
         self.draft.seen = true;
-        match &mut self.draft.angle {
-            Some(angle) if self.draft.in_angle => angle.word(word),
-            // Text after `>` is no part of any form; it is left out.
-            Some(_) => {}
-            None => {
-                self.phrase(word, spaced);
-                self.draft.bare.word(word);
-            }
+        if self.draft.in_angle {
+            self.draft.angle.word(word);
+        } else if !self.draft.has_angle {
+            self.phrase(word, spaced);
+            self.draft.bare.word(word);
         }
+        // Text after `>` is no part of any form; it is left out.
     }
 
     fn phrase(&mut self, text: &[u8], spaced: bool) {
@@ -246,21 +297,22 @@ impl Parser {
             b',' => self.finish_mailbox(),
             b';' => {
                 self.finish_mailbox();
-                if std::mem::take(&mut self.in_group) {
-                    self.push(Address::GroupEnd);
+                if std::mem::take(&mut self.in_group) && self.may_add() {
+                    (self.found)(Address::GroupEnd);
                 }
             }
-            b'<' if self.draft.angle.is_none() => {
-                self.draft.angle = Some(AddrSpec::default());
-                self.draft.in_angle = true;
+            b'<' if !self.draft.has_angle => {
+                (self.draft.has_angle, self.draft.in_angle) = (true, true);
                 self.draft.seen = true;
             }
-            b':' if !self.in_group && self.draft.angle.is_none() && self.draft.bare.domain.is_none() => {
-                let draft = std::mem::take(&mut self.draft);
+            b':' if !self.in_group && !self.draft.has_angle && !self.draft.bare.has_domain => {
                 self.in_group = true;
-                self.push(Address::GroupStart(draft.phrase));
+                if self.may_add() {
+                    (self.found)(Address::GroupStart(&self.draft.phrase));
+                }
+                self.draft.clear();
             }
-            b'@' if self.draft.angle.is_none() => {
+            b'@' if !self.draft.has_angle => {
                 self.draft.seen = true;
                 self.phrase(b"@", spaced);
                 self.draft.bare.at_sign();
@@ -271,12 +323,10 @@ impl Parser {
     }
 
     fn special_in_angle(&mut self, special: u8) {
-        let Some(angle) = &mut self.draft.angle else { return };
+        let angle = &mut self.draft.angle;
         match special {
             b'>' => self.draft.in_angle = false,
-            b'@' if angle.domain.as_ref().is_some_and(|domain| !domain.is_empty())
-                && angle.local.is_empty() =>
-            {
+            b'@' if angle.has_domain && !angle.domain.is_empty() && angle.local.is_empty() => {
                 // `@a@b:` in place of `@a,@b:`.
                 angle.end_route();
                 angle.route.push(b',');
@@ -295,28 +345,17 @@ impl Parser {
     }
 
     fn finish_mailbox(&mut self) {
-        let draft = std::mem::take(&mut self.draft);
-        if !draft.seen {
-            return;
+        if self.draft.seen && self.may_add() {
+            (self.found)(Address::Mailbox(self.draft.mailbox()));
         }
-        let (mut name, spec) = match draft.angle {
-            Some(angle) => (Some(draft.phrase).filter(|phrase| !phrase.is_empty()), angle),
-            None => (None, draft.bare),
-        };
-        if name.is_none() {
-            name = draft.comment.filter(|comment| !comment.is_empty());
-        }
-        let route = Some(spec.route).filter(|route| !route.is_empty());
-        let domain = spec.domain.unwrap_or_default();
-        self.push(Address::Mailbox(Mailbox { name, route, local: spec.local, domain }));
+        self.draft.clear();
     }
 
-    fn push(&mut self, address: Address) {
-        if self.list.len() == self.count_max {
-            self.cut = true;
-            return;
-        }
-        self.list.push(address);
+    /// Whether one more member may be told.
+    fn may_add(&mut self) -> bool {
+        self.cut |= self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        !self.cut
     }
 }
 
@@ -327,24 +366,19 @@ mod tests {
     /// `name|route|local|domain`, `name:` and `;` for groups.
     fn shown(value: &str) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let optional = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or("-".to_owned(), text);
-        let (list, cut) = parse(value.as_bytes(), 100);
-        assert!(!cut);
-        list.iter()
-            .map(|address| match address {
+        let optional = |bytes: Option<&[u8]>| bytes.map_or("-".to_owned(), text);
+        let mut list = Vec::new();
+        let cut = each(value.as_bytes(), 100, |address| {
+            list.push(match address {
                 Address::Mailbox(m) => {
-                    format!(
-                        "{}|{}|{}|{}",
-                        optional(&m.name),
-                        optional(&m.route),
-                        text(&m.local),
-                        text(&m.domain)
-                    )
+                    format!("{}|{}|{}|{}", optional(m.name), optional(m.route), text(m.local), text(m.domain))
                 }
                 Address::GroupStart(name) => format!("{}:", text(name)),
                 Address::GroupEnd => ";".to_owned(),
-            })
-            .collect()
+            });
+        });
+        assert!(!cut);
+        list
     }
 
     #[test]
@@ -405,7 +439,8 @@ mod tests {
 
     #[test]
     fn the_bound_is_told() {
-        let (list, cut) = parse(b"a@b, c@d, e@f", 2);
-        assert_eq!((list.len(), cut), (2, true));
+        let mut count = 0;
+        let cut = each(b"a@b, c@d, e@f", 2, |_| count += 1);
+        assert_eq!((count, cut), (2, true));
     }
 }

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use encoding_rs::{CoderResult, Encoding, UTF_8};
 
+use super::decode::base64_digit;
+
 /// The charset called `name`, case and surrounding space ignored; none when it is unknown. US-ASCII and the
 /// empty name are read as UTF-8, whose first half they are.
 pub fn by_name(name: &[u8]) -> Option<&'static Encoding> {
@@ -60,6 +62,15 @@ impl TextDecoder {
         TextDecoder { kind }
     }
 
+    /// The next octets as text, where that is what they are as they stand: most mail is ASCII. None where they, or what
+    /// came before, must be looked at by [`TextDecoder::push`].
+    pub fn plain<'a>(&self, octets: &'a [u8]) -> Option<&'a str> {
+        let Kind::Listed(decoder) = &self.kind else { return None };
+        let is_plain =
+            octets.is_ascii() && decoder.latin1_byte_compatible_up_to(octets) == Some(octets.len());
+        is_plain.then(|| std::str::from_utf8(octets).ok())?
+    }
+
     /// Appends the text of the next octets; `last` ends it.
     pub fn push(&mut self, octets: &[u8], last: bool, text: &mut String) {
         let decoder = match &mut self.kind {
@@ -101,7 +112,7 @@ struct Utf7 {
 impl Utf7 {
     fn push(&mut self, octets: &[u8], last: bool, text: &mut String) {
         for &octet in octets {
-            match (self.shifted, sextet(octet)) {
+            match (self.shifted, base64_digit(octet)) {
                 (Some((bits, count)), Some(value)) => self.digit(bits << 6 | value, count + 6, text),
                 (Some(_), None) => {
                     self.end_shift(text);
@@ -154,18 +165,6 @@ impl Utf7 {
         text.extend(self.high.take().map(|_| char::REPLACEMENT_CHARACTER));
         self.shifted = None;
     }
-}
-
-/// The value of a base64 digit.
-fn sextet(octet: u8) -> Option<u32> {
-    Some(u32::from(match octet {
-        b'A'..=b'Z' => octet - b'A',
-        b'a'..=b'z' => octet - b'a' + 26,
-        b'0'..=b'9' => octet - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    }))
 }
 
 #[cfg(test)]

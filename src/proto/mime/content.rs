@@ -47,45 +47,46 @@ pub(super) struct Content<'a> {
     pub location: Option<Cow<'a, [u8]>>,
     /// Whether parameters or languages were left out at a bound.
     pub cut: bool,
+    /// A bit for each of [`KNOWN`] that was read.
+    seen: u8,
 }
 
 impl<'a> Content<'a> {
-    /// Reads a header. `in_digest` tells the default type: message/rfc822 in multipart/digest
-    /// (rfc2046#5.1.5).
-    pub fn parse(part_header: &'a [u8], in_digest: bool) -> Content<'a> {
-        let mut content = Content { encoding_name: b"7bit".to_vec(), ..Content::default() };
-        let mut seen = Vec::new();
-        for field in header::fields(part_header) {
-            let Some(name) = field.name.get(..8).filter(|start| start.eq_ignore_ascii_case(b"content-"))
-            else {
-                continue;
-            };
-            let which = field.name[name.len()..].to_ascii_lowercase();
-            // The first of several fields counts.
-            if KNOWN.contains(&which.as_slice()) && !seen.contains(&which) {
-                content.take(&which, field);
-                seen.push(which);
-            }
-        }
-        content.fill_defaults(in_digest);
-        content
+    /// Of a header without such fields.
+    pub fn new() -> Content<'a> {
+        Content { encoding_name: b"7bit".to_vec(), ..Content::default() }
     }
 
-    fn take(&mut self, which: &[u8], field: Field<'a>) {
+    /// Reads a field if it is a Content-* field. Returns whether it is.
+    pub fn take(&mut self, field: &Field<'a>) -> bool {
+        let Some((start, which)) = field.name.split_at_checked(8) else { return false };
+        if !start.eq_ignore_ascii_case(b"content-") {
+            return false;
+        }
+        // The first of several fields counts.
+        let known = KNOWN.iter().position(|(name, _)| which.eq_ignore_ascii_case(name));
+        if let Some(index) = known.filter(|index| self.seen >> index & 1 == 0) {
+            self.seen |= 1 << index;
+            self.take_known(KNOWN[index].1, field);
+        }
+        true
+    }
+
+    fn take_known(&mut self, which: Known, field: &Field<'a>) {
         let value = header::unfold(field.value);
         match which {
-            b"type" => self.take_type(&value),
-            b"transfer-encoding" => {
+            Known::Type => self.take_type(&value),
+            Known::Encoding => {
                 let mut lexer = Lexer::new(&value);
                 if let Some(name) = lexer.token() {
                     self.encoding_name = name.to_vec();
                 }
             }
-            b"id" => self.id = Some(value),
-            b"description" => self.description = Some(value),
-            b"md5" => self.md5 = Some(value),
-            b"location" => self.location = Some(value),
-            b"disposition" => {
+            Known::Id => self.id = Some(value),
+            Known::Description => self.description = Some(value),
+            Known::Md5 => self.md5 = Some(value),
+            Known::Location => self.location = Some(value),
+            Known::Disposition => {
                 let mut lexer = Lexer::new(&value);
                 if let Some(kind) = lexer.token() {
                     let (parameters, cut) = parameters(lexer.rest(), MIME_PARAMETERS_MAX);
@@ -93,7 +94,7 @@ impl<'a> Content<'a> {
                     self.cut |= cut;
                 }
             }
-            _ => self.take_languages(&value),
+            Known::Language => self.take_languages(&value),
         }
     }
 
@@ -123,7 +124,9 @@ impl<'a> Content<'a> {
         }
     }
 
-    fn fill_defaults(&mut self, in_digest: bool) {
+    /// The header has ended: what is missing. `in_digest` tells the default type: message/rfc822 in multipart/digest
+    /// (rfc2046#5.1.5).
+    pub fn fill_defaults(&mut self, in_digest: bool) {
         if !self.media.is_empty() {
             if self.is(b"text") && words::parameter(&self.parameters, b"charset").is_none() {
                 self.parameters.push(default_charset());
@@ -199,9 +202,30 @@ impl<'a> Content<'a> {
     }
 }
 
-/// The fields that are read, without their common start.
-const KNOWN: [&[u8]; 8] =
-    [b"type", b"transfer-encoding", b"id", b"description", b"md5", b"disposition", b"language", b"location"];
+/// The fields that are read.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    Type,
+    Encoding,
+    Id,
+    Description,
+    Md5,
+    Disposition,
+    Language,
+    Location,
+}
+
+/// Their names without the common start.
+const KNOWN: [(&[u8], Known); 8] = [
+    (b"type", Known::Type),
+    (b"transfer-encoding", Known::Encoding),
+    (b"id", Known::Id),
+    (b"description", Known::Description),
+    (b"md5", Known::Md5),
+    (b"disposition", Known::Disposition),
+    (b"language", Known::Language),
+    (b"location", Known::Location),
+];
 
 /// rfc2045#5.2: plain US-ASCII text is what a text without charset is.
 fn default_charset() -> Parameter {
@@ -357,8 +381,15 @@ impl<'a> Lexer<'a> {
 mod tests {
     use super::*;
 
+    fn content(header: &[u8], in_digest: bool) -> Content<'_> {
+        let mut content = Content::new();
+        header::fields(header).for_each(|field| _ = content.take(&field));
+        content.fill_defaults(in_digest);
+        content
+    }
+
     fn shown(header: &str) -> String {
-        let content = Content::parse(header.as_bytes(), false);
+        let content = content(header.as_bytes(), false);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut line = format!("{}/{}", text(&content.media), text(&content.subtype));
         for parameter in &content.parameters {
@@ -380,7 +411,7 @@ mod tests {
         for header in ["", "Content-Type:\r\n", "Content-Type: text\r\n", "Content-Type: /plain; a=b\r\n"] {
             assert_eq!(shown(header), "text/plain; charset=us-ascii", "{header}");
         }
-        let digest = Content::parse(b"", true);
+        let digest = content(b"", true);
         assert_eq!(digest.kind(), PartKind::Message);
     }
 
@@ -400,12 +431,12 @@ mod tests {
     fn the_first_field_counts() {
         let header = "Content-Type: image/png\r\nContent-Type: image/gif\r\ncontent-id: <a>\r\n";
         assert_eq!(shown(header), "image/png");
-        assert_eq!(Content::parse(header.as_bytes(), false).id.unwrap().as_ref(), b"<a>");
+        assert_eq!(content(header.as_bytes(), false).id.unwrap().as_ref(), b"<a>");
     }
 
     #[test]
     fn boundaries_are_bounded_and_put_together() {
-        let boundary = |text: &str| Content::parse(text.as_bytes(), false).boundary();
+        let boundary = |text: &str| content(text.as_bytes(), false).boundary();
         assert_eq!(boundary("Content-Type: multipart/mixed; boundary=\"a b \"\r\n").unwrap(), b"a b");
         assert_eq!(boundary("Content-Type: multipart/mixed; boundary*0=a; boundary*1=b\r\n").unwrap(), b"ab");
         assert_eq!(boundary("Content-Type: multipart/mixed; boundary=\"\"\r\n"), None);
@@ -416,16 +447,16 @@ mod tests {
     #[test]
     fn too_many_parameters_are_cut_and_told() {
         let many: String = (0..MIME_PARAMETERS_MAX + 1).map(|n| format!("; p{n}=v")).collect();
-        let content = Content::parse(format!("Content-Type: a/b{many}\r\n").as_bytes(), false).cut;
-        assert!(content);
+        let is_cut = content(format!("Content-Type: a/b{many}\r\n").as_bytes(), false).cut;
+        assert!(is_cut);
         let tags = "en,".repeat(MIME_PARAMETERS_MAX + 1);
-        assert!(Content::parse(format!("Content-Language: {tags}\r\n").as_bytes(), false).cut);
+        assert!(content(format!("Content-Language: {tags}\r\n").as_bytes(), false).cut);
     }
 
     #[test]
     fn encodings_by_name() {
         let encoding = |text: &str| {
-            Content::parse(format!("Content-Transfer-Encoding: {text}\r\n").as_bytes(), false).encoding()
+            content(format!("Content-Transfer-Encoding: {text}\r\n").as_bytes(), false).encoding()
         };
         assert_eq!(encoding("BASE64"), TransferEncoding::Base64);
         assert_eq!(encoding("quoted-printable (x)"), TransferEncoding::QuotedPrintable);

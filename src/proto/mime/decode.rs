@@ -147,7 +147,10 @@ impl Base64Size {
 
 /// Octets of the alphabet. No table, no branch, sums that fit an octet: the compiler makes vector code of it.
 fn count_digits(octets: &[u8]) -> usize {
-    let is_digit = |octet: u8| octet.is_ascii_alphanumeric() | (octet == b'+') | (octet == b'/');
+    let is_digit = |octet: u8| {
+        // `/` stands before `0`.
+        ((octet | 0x20).wrapping_sub(b'a') < 26) | (octet.wrapping_sub(b'/') < 11) | (octet == b'+')
+    };
     let count = |some: &[u8]| usize::from(some.iter().map(|&octet| u8::from(is_digit(octet))).sum::<u8>());
     octets.chunks(128).map(count).sum()
 }
@@ -157,23 +160,49 @@ fn decoded_len(count: usize) -> usize {
     count / 4 * 3 + (count % 4).saturating_sub(1)
 }
 
+/// What [`DIGITS`] has for octets outside the alphabet.
+const NO_DIGIT: u8 = 0xFF;
+
+/// The values of base64 digits (rfc4648#4).
+static DIGITS: [u8; 256] = {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        digits[ALPHABET[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
+
+fn digit(octet: u8) -> u32 {
+    u32::from(DIGITS[usize::from(octet)])
+}
+
+/// The value of a base64 digit; none for other octets.
+pub fn base64_digit(octet: u8) -> Option<u32> {
+    Some(digit(octet)).filter(|&value| value != u32::from(NO_DIGIT))
+}
+
 /// Octets outside the alphabet are skipped (rfc2045#6.8); padding ends a quantum, and more may follow it.
 fn push_base64(bits: &mut u32, count: &mut u8, input: &[u8], out: &mut Vec<u8>) {
-    for &byte in input {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => {
-                *count = 0;
-                *bits = 0;
+    let mut rest = input;
+    while let Some((&first, after)) = rest.split_first() {
+        if *count == 0 {
+            let quanta = push_quanta(rest, out);
+            if quanta > 0 {
+                rest = &rest[quanta..];
                 continue;
             }
-            _ => continue,
+        }
+        rest = after;
+        let Some(value) = base64_digit(first) else {
+            if first == b'=' {
+                (*bits, *count) = (0, 0);
+            }
+            continue;
         };
-        *bits = (*bits << 6) | u32::from(value);
+        *bits = (*bits << 6) | value;
         *count += 1;
         // An octet is out as soon as its bits are there, so a missing end costs nothing.
         match *count {
@@ -181,12 +210,27 @@ fn push_base64(bits: &mut u32, count: &mut u8, input: &[u8], out: &mut Vec<u8>) 
             3 => out.push((*bits >> 2) as u8),
             4 => {
                 out.push(*bits as u8);
-                *count = 0;
-                *bits = 0;
+                (*bits, *count) = (0, 0);
             }
             _ => {}
         }
     }
+}
+
+/// Decodes from the start of `input` while there are four digits together. Returns how many octets those were.
+fn push_quanta(input: &[u8], out: &mut Vec<u8>) -> usize {
+    let mut taken = 0;
+    for four in input.as_chunks::<4>().0 {
+        let [first, second, third, last] = *four;
+        let digits = (digit(first), digit(second), digit(third), digit(last));
+        if digits.0 | digits.1 | digits.2 | digits.3 == u32::from(NO_DIGIT) {
+            break;
+        }
+        let [_, octets @ ..] = (digits.0 << 18 | digits.1 << 12 | digits.2 << 6 | digits.3).to_be_bytes();
+        out.extend_from_slice(&octets);
+        taken += 4;
+    }
+    taken
 }
 
 /// Whole runs at once where nothing is pending.
@@ -207,12 +251,25 @@ fn push_quoted_printables(pending: &mut Vec<u8>, input: &[u8], out: &mut Vec<u8>
             _ => run.iter().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1),
         };
         out.extend_from_slice(&run[..kept]);
-        if let [b'=', high, low] = rest.get(run.len()..run.len() + 3).unwrap_or_default()
-            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
-        {
-            out.push(high << 4 | low);
-            rest = &rest[run.len() + 3..];
-            continue;
+        match (&run[kept..], &rest[run.len()..]) {
+            // A soft break (rule 5).
+            (_, [b'=', b'\r', b'\n', after @ ..]) => {
+                rest = after;
+                continue;
+            }
+            (b"\r", [b'\n', after @ ..]) => {
+                out.extend_from_slice(b"\r\n");
+                rest = after;
+                continue;
+            }
+            (_, [b'=', high, low, after @ ..]) => {
+                if let (Some(high), Some(low)) = (hex(*high), hex(*low)) {
+                    out.push(high << 4 | low);
+                    rest = after;
+                    continue;
+                }
+            }
+            _ => {}
         }
         let end = run.len() + usize::from(special.is_some());
         for &byte in &rest[kept..end] {

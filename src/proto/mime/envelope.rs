@@ -1,7 +1,7 @@
 //! ENVELOPE.
 //!
 //! *Owns*: the ten fields of an envelope in wire form (rfc3501#7.4.2). *Promises*: grammatically valid
-//! whatever the header; one pass over it. *Assumes*: a header slice within its bound. *Never*: decodes
+//! whatever the header; each address list is read once. *Assumes*: a header slice within its bound. *Never*: decodes
 //! encoded words.
 
 use std::borrow::Cow;
@@ -27,17 +27,9 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// Those of a header.
-    pub fn of(message_header: &'a [u8]) -> Found<'a> {
-        let mut found = Found::default();
-        for field in header::fields(message_header) {
-            found.take(&field);
-        }
-        found
-    }
-
-    /// Repeated destination fields are one list (rfc5322#4.5.3); of all others the first counts.
-    fn take(&mut self, field: &Field<'a>) {
+    /// Keeps a field if it is one of them. Repeated destination fields are one list (rfc5322#4.5.3); of all others the
+    /// first counts.
+    pub fn take(&mut self, field: &Field<'a>) {
         let name = field.name;
         let (slot, is_list) = match name.len() {
             2 if field.is(b"to") => (&mut self.to, true),
@@ -66,37 +58,62 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Writes the envelope of `message_header`; lists hold at most `addresses_max` members. Returns whether some
-/// were left out.
-pub(super) fn write(message_header: &[u8], addresses_max: usize, out: &mut Writer) -> bool {
-    let found = Found::of(message_header);
+/// The lists whose first members SORT compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    From,
+    To,
+    Cc,
+}
+
+/// Writes the envelope; lists hold at most `addresses_max` members. Calls `first` with the first member of each list that
+/// has one. Returns whether some members were left out.
+pub(super) fn write(
+    found: &Found<'_>,
+    addresses_max: usize,
+    out: &mut Writer,
+    mut first: impl FnMut(List, Address<'_>),
+) -> bool {
     let mut cut = false;
-    let mut list = |value: &Option<Cow<'_, [u8]>>| {
-        let (list, list_cut) =
-            value.as_ref().map_or((Vec::new(), false), |text| address::parse(text, addresses_max));
-        cut |= list_cut;
-        list
+    // Returns whether the list is empty.
+    let mut list = |which: Option<List>, value: &Option<Cow<'_, [u8]>>, out: &mut Writer| {
+        let mut is_empty = true;
+        cut |= address::each(value.as_deref().unwrap_or_default(), addresses_max, |address| {
+            if is_empty {
+                out.raw(b"(");
+                which.into_iter().for_each(|which| first(which, address));
+            }
+            is_empty = false;
+            write_address(address, out);
+        });
+        // `"(" 1*address ")" / nil`, without spaces between (rfc3501#9 env-from).
+        if !is_empty {
+            out.raw(b")");
+        }
+        is_empty
     };
-    let from = list(&found.from);
-    // A missing or empty Sender or Reply-To is the From (rfc3501#7.4.2).
-    let mut or_from = |value| match list(value) {
-        empty if empty.is_empty() => from.clone(),
-        own => own,
-    };
-    let lists = [
-        or_from(&found.sender),
-        or_from(&found.reply_to),
-        list(&found.to),
-        list(&found.cc),
-        list(&found.bcc),
-    ];
     out.raw(b"(");
     out.nstring(found.date.as_deref());
     out.raw(b" ");
     out.nstring(found.subject.as_deref());
-    for addresses in std::iter::once(&from).chain(&lists) {
+    out.raw(b" ");
+    let from_start = out.at();
+    if list(Some(List::From), &found.from, out) {
+        out.raw(b"NIL");
+    }
+    let from_end = out.at();
+    for value in [&found.sender, &found.reply_to] {
         out.raw(b" ");
-        write_list(addresses, out);
+        // A missing or empty Sender or Reply-To is the From (rfc3501#7.4.2).
+        if list(None, value, out) {
+            out.again(from_start, from_end);
+        }
+    }
+    for (which, value) in [(Some(List::To), &found.to), (Some(List::Cc), &found.cc), (None, &found.bcc)] {
+        out.raw(b" ");
+        if list(which, value, out) {
+            out.raw(b"NIL");
+        }
     }
     out.raw(b" ");
     out.nstring(found.in_reply_to.as_deref());
@@ -106,39 +123,28 @@ pub(super) fn write(message_header: &[u8], addresses_max: usize, out: &mut Write
     cut
 }
 
-/// `"(" 1*address ")" / nil`, without spaces between (rfc3501#9 env-from).
-fn write_list(addresses: &[Address], out: &mut Writer) {
-    if addresses.is_empty() {
-        return out.raw(b"NIL");
-    }
-    out.raw(b"(");
-    for address in addresses {
-        match address {
-            Address::Mailbox(mailbox) => write_mailbox(mailbox, out),
-            Address::GroupStart(name) => {
-                out.raw(b"(NIL NIL ");
-                out.string(name);
-                out.raw(b" NIL)");
-            }
-            Address::GroupEnd => out.raw(b"(NIL NIL NIL NIL)"),
+fn write_address(address: Address<'_>, out: &mut Writer) {
+    match address {
+        Address::Mailbox(mailbox) => write_mailbox(&mailbox, out),
+        Address::GroupStart(name) => {
+            out.raw(b"(NIL NIL ");
+            out.string(name);
+            out.raw(b" NIL)");
         }
-        if out.is_full() {
-            return;
-        }
+        Address::GroupEnd => out.raw(b"(NIL NIL NIL NIL)"),
     }
-    out.raw(b")");
 }
 
 /// Host is never NIL here: that would begin a group.
-fn write_mailbox(mailbox: &Mailbox, out: &mut Writer) {
+fn write_mailbox(mailbox: &Mailbox<'_>, out: &mut Writer) {
     out.raw(b"(");
-    out.nstring(mailbox.name.as_deref());
+    out.nstring(mailbox.name);
     out.raw(b" ");
-    out.nstring(mailbox.route.as_deref());
+    out.nstring(mailbox.route);
     out.raw(b" ");
-    out.string(&mailbox.local);
+    out.string(mailbox.local);
     out.raw(b" ");
-    out.string(&mailbox.domain);
+    out.string(mailbox.domain);
     out.raw(b")");
 }
 
@@ -148,7 +154,9 @@ mod tests {
 
     fn envelope(header: &str) -> String {
         let mut out = Writer::new(100_000, 1_000);
-        write(header.as_bytes(), 100, &mut out);
+        let mut found = Found::default();
+        header::fields(header.as_bytes()).for_each(|field| found.take(&field));
+        write(&found, 100, &mut out, |_, _| {});
         String::from_utf8(out.finish().unwrap().0).unwrap()
     }
 

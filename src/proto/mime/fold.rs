@@ -5,6 +5,7 @@
 //! octets is the collation's order, and a substring of them its substring. *Assumes*: UTF-8.
 //! *Never*: orders combining marks, takes Hangul apart: the Unicode data that rfc5051#2 reads does neither.
 
+use encoding_rs::Encoding;
 use unicode_normalization::char::decompose_compatible;
 
 /// The folded text.
@@ -18,7 +19,7 @@ pub fn fold(text: &str) -> String {
 pub fn fold_into(text: &str, folded: &mut String) {
     let mut rest = text;
     while !rest.is_empty() {
-        let ascii = rest.bytes().position(|octet| !octet.is_ascii()).unwrap_or(rest.len());
+        let ascii = Encoding::ascii_valid_up_to(rest.as_bytes());
         let start = folded.len();
         folded.push_str(&rest[..ascii]);
         folded[start..].make_ascii_uppercase();

@@ -19,8 +19,11 @@ use ringpost_engine::layout::{PartKind, TransferEncoding};
 
 use super::Detail;
 use super::content::Content;
-use super::header::{is_empty_line, without_line_end};
+use super::envelope;
+use super::header::{self, is_empty_line, without_line_end};
+use super::keys::OwnHeader;
 use super::structure::Fragments;
+use super::wire::Writer;
 use crate::limits::{DOT_LINES_MAX, MIME_DEPTH_MAX, MIME_HEADER_BYTES_MAX};
 
 /// An entity: the message, a body part, or the message within message/rfc822.
@@ -88,6 +91,8 @@ pub(super) struct Tree {
     pub cut: bool,
     /// Octets of all fragments.
     pub fragments_bytes: usize,
+    /// What the message's own header gives beyond that.
+    pub own: OwnHeader,
     /// Lines looked at and boundaries compared: the proof of linear time.
     #[cfg(test)]
     pub steps: usize,
@@ -136,16 +141,37 @@ impl Scanner {
         scanner
     }
 
-    /// Looks at the next line if it is there as a whole; searches at most `bytes_max` octets for its end. `message`
-    /// is all that has arrived. Adds to `found` what the line ended. Returns whether it was a line.
-    pub fn line(&mut self, message: &[u8], bytes_max: usize, found: &mut VecDeque<Found>) -> bool {
+    /// Looks at the lines that are there as a whole, up to one that ends something, which is added to `found`, and no
+    /// further than `bytes_max` octets. `message` is all that has arrived. Returns whether there may be more to look at.
+    pub fn lines(&mut self, message: &[u8], bytes_max: usize, found: &mut VecDeque<Found>) -> bool {
         let until = message.len().min(self.looked + bytes_max);
-        let Some(lf) = memchr::memchr(b'\n', &message[self.looked..until]) else {
-            self.looked = until;
-            return false;
-        };
-        self.take_line(message, self.looked + lf + 1, found);
-        true
+        self.skip_digits(&message[..until]);
+        let from = self.looked;
+        for lf in memchr::memchr_iter(b'\n', &message[from..until]) {
+            self.take_line(message, from + lf + 1, found);
+            if !found.is_empty() {
+                return true;
+            }
+        }
+        self.looked = until;
+        until < message.len()
+    }
+
+    /// Base64 knows neither dots nor dashes: no need to look at each line of a run without them.
+    fn skip_digits(&mut self, message: &[u8]) {
+        let Some(open) = self.open.last() else { return };
+        let is_base64 = self.tree.nodes[open.node].encoding == TransferEncoding::Base64;
+        let begun = message[self.line_start..self.looked].first();
+        if open.in_header || !is_base64 || matches!(begun, Some(b'.' | b'-')) {
+            return;
+        }
+        let run = &message[self.looked..];
+        let run = &run[..memchr::memchr2(b'.', b'-', run).unwrap_or(run.len())];
+        let Some(lf) = memchr::memrchr(b'\n', run) else { return };
+        self.step();
+        self.lines += memchr::memchr_iter(b'\n', &run[..=lf]).count() as u32;
+        self.looked += lf + 1;
+        self.line_start = self.looked;
     }
 
     /// The message has ended, and all its lines with a line end were looked at.
@@ -176,6 +202,17 @@ impl Scanner {
         let start = self.line_start;
         let line = &message[start..end];
         self.step();
+        // Nearly all lines are nothing but lines.
+        if let b'.' | b'-' | b'\r' | b'\n' = line[0] {
+            self.take_special_line(message, start, end, found);
+        }
+        self.lines += u32::from(line.ends_with(b"\n"));
+        (self.line_start, self.looked) = (end, end);
+    }
+
+    /// A line that may be a dot line, a boundary or empty.
+    fn take_special_line(&mut self, message: &[u8], start: usize, end: usize, found: &mut VecDeque<Found>) {
+        let line = &message[start..end];
         if line[0] == b'.' {
             self.dot_line(start);
         }
@@ -183,8 +220,6 @@ impl Scanner {
         if !is_boundary && is_empty_line(line) && self.open.last().is_some_and(|open| open.in_header) {
             self.end_header(message, end, self.lines + 1, found);
         }
-        self.lines += u32::from(line.ends_with(b"\n"));
-        (self.line_start, self.looked) = (end, end);
     }
 
     /// A line begins behind any LF, a bare one included: readers that split at LF would otherwise take a lone
@@ -296,7 +331,15 @@ impl Scanner {
         node.lines_before = lines_before;
         let header = node.header(message);
         let mut cut = header.len() < at - node.header_start;
-        let content = Content::parse(header, node.in_digest);
+        let mut own = (index == 0).then(|| OwnHeader::new(cut));
+        let (mut content, mut found) = (Content::new(), envelope::Found::default());
+        for field in header::fields(header) {
+            own.iter_mut().for_each(|own| own.take(&field));
+            if !content.take(&field) && is_enclosed {
+                found.take(&field);
+            }
+        }
+        content.fill_defaults(node.in_digest);
         cut |= content.cut;
         node.kind = content.kind();
         node.encoding = content.encoding();
@@ -306,8 +349,20 @@ impl Scanner {
             cut = true;
         }
         node.is_attachment = content.is_attachment();
-        let (fragments, fragments_cut) = Fragments::of(node, &content, header, is_enclosed, self.detail);
+        let addresses_max = self.detail.addresses_max;
+        let mut write_envelope = |out: &mut Writer| {
+            envelope::write(&found, addresses_max, out, |list, address| {
+                own.iter_mut().for_each(|own| own.take_first(list, address));
+            })
+        };
+        let write_envelope: Option<&mut dyn FnMut(&mut Writer) -> bool> =
+            if is_enclosed { Some(&mut write_envelope) } else { None };
+        let (fragments, fragments_cut) = Fragments::of(node, &content, write_envelope, self.detail);
         cut |= fragments_cut;
+        if let Some(mut own) = own {
+            own.finish(&found);
+            self.tree.own = own;
+        }
         self.tree.fragments_bytes += fragments.len();
         node.fragments = fragments;
         self.tree.cut |= cut;
@@ -366,8 +421,9 @@ impl Scanner {
         self.open.pop();
         if let Some(part) = self.tree.nodes.last_mut() {
             part.in_digest = false;
-            let content = Content::parse(b"", false);
-            (part.fragments, _) = Fragments::of(part, &content, b"", false, self.detail);
+            let mut content = Content::new();
+            content.fill_defaults(false);
+            (part.fragments, _) = Fragments::of(part, &content, None, self.detail);
             self.tree.fragments_bytes += part.fragments.len();
         }
     }

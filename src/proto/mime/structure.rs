@@ -11,7 +11,6 @@ use ringpost_engine::limits::SUMMARY_BYTES_MAX;
 
 use super::Detail;
 use super::content::{Content, Parameter};
-use super::envelope;
 use super::scan::{Node, Tree};
 use super::wire::Writer;
 
@@ -31,12 +30,12 @@ pub(super) struct Fragments {
 }
 
 impl Fragments {
-    /// Of an entity whose kind is decided. Returns whether something was left out.
+    /// Of an entity whose kind is decided; `write_envelope` is there for a message and returns whether it left something
+    /// out. Returns whether something was left out.
     pub fn of(
         node: &Node,
         content: &Content<'_>,
-        header: &[u8],
-        is_message: bool,
+        write_envelope: Option<&mut dyn FnMut(&mut Writer) -> bool>,
         detail: &Detail,
     ) -> (Fragments, bool) {
         let (mut cut, mut is_too_long) = (false, false);
@@ -70,11 +69,7 @@ impl Fragments {
                 write_extension(content, out);
                 false
             }),
-            envelope: if is_message {
-                render(&mut |out| envelope::write(header, detail.addresses_max, out))
-            } else {
-                Vec::new()
-            },
+            envelope: write_envelope.map_or_else(Vec::new, |write| render(write)),
             has_lines: content.has_lines(),
             is_too_long: false,
         };

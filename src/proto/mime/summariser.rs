@@ -16,16 +16,11 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
-use ringpost_engine::layout::{
-    FieldStart, FilterBuilder, PartKind, SortKeys, Summary, ThreadKeys, TransferEncoding, field_name_hash,
-    flag,
-};
-use ringpost_engine::limits::{FIELDS_STORED_MAX, FILTER_BITS_MAX, SUMMARY_BYTES_MAX};
+use ringpost_engine::layout::{FilterBuilder, PartKind, Summary, TransferEncoding, flag};
+use ringpost_engine::limits::{FILTER_BITS_MAX, SUMMARY_BYTES_MAX};
 
 use super::decode::Base64Size;
-use super::envelope;
-use super::header;
-use super::keys::{self, PreviewBuilder};
+use super::keys::PreviewBuilder;
 use super::scan::{Found, Node, Scanner};
 use super::search::texts::{BodyReader, HeaderReader, TextSink};
 use super::structure::{self, Form};
@@ -148,24 +143,12 @@ struct Pass {
     /// The leaf whose body is being noted, and how far that is.
     body: Option<(usize, usize, BodyNotes)>,
     noted: Noted,
-    own: OwnHeader,
 }
 
 /// What is done with a leaf's octets.
 enum BodyNotes {
     Text(Box<BodyReader>),
     Size(Base64Size),
-}
-
-/// What comes of the message's own header.
-#[derive(Default)]
-struct OwnHeader {
-    header_len: Option<usize>,
-    sort_keys: SortKeys<Vec<u8>>,
-    thread_keys: ThreadKeys,
-    fields: Vec<FieldStart>,
-    fields_end: u32,
-    fields_overflow: bool,
 }
 
 impl Pass {
@@ -177,7 +160,6 @@ impl Pass {
             header: None,
             body: None,
             noted: Noted::default(),
-            own: OwnHeader::default(),
         }
     }
 
@@ -194,13 +176,13 @@ impl Pass {
                 }
             } else if let Some(&found) = self.found.front() {
                 left -= self.note(found, message) as isize;
-            } else if self.body_behind(message) >= NOTE_BYTES {
+            } else if self.body_behind(message) >= NOTE_BYTES / 2 {
                 left -= self.note_body(self.scanner.body_sure(message), message) as isize;
             } else {
                 let before = self.scanner.looked();
-                let is_line = self.scanner.line(message, left as usize, &mut self.found);
+                let is_more = self.scanner.lines(message, NOTE_BYTES.min(left as usize), &mut self.found);
                 left -= (self.scanner.looked() - before) as isize + 1;
-                if !is_line && self.scanner.looked() == message.len() {
+                if !is_more {
                     if !is_whole || self.ended {
                         return self.found.is_empty();
                     }
@@ -237,7 +219,7 @@ impl Pass {
         match found {
             Found::Header(index) => {
                 self.found.pop_front();
-                self.note_header(index, message)
+                self.note_header(index)
             }
             Found::Body(index) => {
                 let is_open = self.body.as_ref().is_some_and(|(node, ..)| *node == index);
@@ -255,7 +237,7 @@ impl Pass {
         }
     }
 
-    fn note_header(&mut self, index: usize, message: &[u8]) -> usize {
+    fn note_header(&mut self, index: usize) -> usize {
         let node = &self.scanner.tree.nodes[index];
         let (start, end) = (node.header_start, node.body_start);
         if start < end {
@@ -270,9 +252,6 @@ impl Pass {
             _ => None,
         };
         self.body = notes.map(|notes| (index, end, notes));
-        if index == 0 {
-            self.own = OwnHeader::of(message, node.header(message), end);
-        }
         (end - start).min(MIME_HEADER_BYTES_MAX)
     }
 
@@ -294,8 +273,8 @@ impl Pass {
 
     /// Puts the summary together; none when it would not fit.
     fn summary(&mut self, message: &[u8], octet_flags: u32, level: usize) -> Option<Summary> {
-        let tree = std::mem::take(&mut self.scanner.tree);
-        let own = std::mem::take(&mut self.own);
+        let mut tree = std::mem::take(&mut self.scanner.tree);
+        let own = std::mem::take(&mut tree.own);
         let noted = std::mem::take(&mut self.noted);
         let render = |form| {
             let mut out = Writer::new(SUMMARY_BYTES_MAX, usize::MAX);
@@ -317,7 +296,7 @@ impl Pass {
             flags |= if is_set { bit } else { 0 };
         }
         let summary = Summary {
-            header_len: own.header_len? as u32,
+            header_len: tree.nodes[0].body_start as u32,
             flags,
             filter: noted.filter.finish().into(),
             sort_keys: own.sort_keys,
@@ -325,7 +304,7 @@ impl Pass {
             preview: noted.preview,
             fields: own.fields,
             fields_end: own.fields_end,
-            envelope: tree.nodes[0].fragments.envelope.clone().into(),
+            envelope: std::mem::take(&mut tree.nodes[0].fragments.envelope).into(),
             body,
             bodystructure,
             parts: structure::parts(&tree),
@@ -335,45 +314,14 @@ impl Pass {
     }
 }
 
-/// Octets of a body that are let gather before they are noted.
+/// Octets that are searched for lines at once. When half as many of a body have gathered, they are noted.
 const NOTE_BYTES: usize = 16 * 1024;
-
-/// Fields that most headers do not exceed.
-const USUAL_FIELDS: usize = 32;
 
 /// BODY and BODYSTRUCTURE of a message of `size` octets of which no more is told.
 pub(super) fn opaque(size: usize) -> (Bytes, Bytes) {
     let form =
         |rest| Bytes::from(format!("(\"application\" \"octet-stream\" NIL NIL NIL \"binary\" {size}{rest})"));
     (form(""), form(" NIL NIL NIL NIL"))
-}
-
-impl OwnHeader {
-    /// Of `header`, the part of the message's header that is looked into; all of it has `header_len` octets.
-    fn of(message: &[u8], header: &[u8], header_len: usize) -> OwnHeader {
-        let found = envelope::Found::of(header);
-        let mut own = OwnHeader {
-            header_len: Some(header_len),
-            sort_keys: keys::sort_keys(&found),
-            thread_keys: keys::thread_keys(&found),
-            fields: Vec::with_capacity(USUAL_FIELDS),
-            fields_overflow: header.len() < header_len,
-            ..OwnHeader::default()
-        };
-        if own.fields_overflow {
-            return own;
-        }
-        for field in header::fields(&message[..header_len]) {
-            if own.fields.len() == FIELDS_STORED_MAX {
-                own.fields_overflow = true;
-                break;
-            }
-            own.fields
-                .push(FieldStart { name_hash: field_name_hash(field.name), start: field.offset as u32 });
-            own.fields_end = field.range().end as u32;
-        }
-        own
-    }
 }
 
 /// What the texts give.

@@ -484,7 +484,7 @@ fn steps(head: &str, unit: &str, count: usize) -> usize {
     let message = format!("{head}{}", unit.repeat(count)).into_bytes();
     let mut scanner = scan::Scanner::new(&super::summariser::DETAILS[0]);
     let mut found = std::collections::VecDeque::new();
-    while scanner.line(&message, message.len(), &mut found) {
+    while scanner.lines(&message, message.len(), &mut found) {
         found.clear();
     }
     scanner.finish(&message, &mut found);

@@ -37,6 +37,20 @@ impl Writer {
         self.out.extend_from_slice(syntax);
     }
 
+    /// Where the next octet goes.
+    pub fn at(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Once more what was written from `start` to `end`.
+    pub fn again(&mut self, start: usize, end: usize) {
+        if self.out.len() + (end - start) > self.bytes_max {
+            self.full = true;
+            return;
+        }
+        self.out.extend_from_within(start..end);
+    }
+
     /// A number.
     pub fn number(&mut self, number: usize) {
         self.raw(number.to_string().as_bytes());

@@ -30,7 +30,7 @@ impl WordDecoder {
     /// Appends the text of the next piece; what may still be joined waits.
     pub fn push(&mut self, piece: &[u8], text: &mut String) {
         let mut rest = piece;
-        while let Some(start) = memchr::memmem::find(rest, b"=?") {
+        while let Some(start) = find_word_start(rest) {
             let Some(word) = EncodedWord::parse(&rest[start..]) else {
                 self.run.end(text);
                 text.push_str(&charset::decode_unlabelled(&rest[..start + 2]));
@@ -56,6 +56,11 @@ impl WordDecoder {
     pub fn finish(&mut self, text: &mut String) {
         self.run.end(text);
     }
+}
+
+/// Where the next `=?` is. Question marks are rare where there is none.
+fn find_word_start(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'?', text).find(|&at| at > 0 && text[at - 1] == b'=').map(|at| at - 1)
 }
 
 /// `=?charset?B?…?=` (rfc2047#2).

@@ -3,14 +3,15 @@
 //! *Owns*: from header fields to sort and thread keys; previews. *Promises*: linear time, texts within their
 //! bounds. *Assumes*: unfolded values. *Never*: looks at a body's octets.
 
-use ringpost_engine::layout::{SortKeys, ThreadKeys};
-use ringpost_engine::limits::SORT_TEXT_BYTES_MAX;
+use ringpost_engine::layout::{FieldStart, SortKeys, ThreadKeys, field_name_hash};
+use ringpost_engine::limits::{FIELDS_STORED_MAX, SORT_TEXT_BYTES_MAX};
 
-use super::address::{self, Address, Mailbox};
+use super::address::{Address, Mailbox};
 use super::charset::decode_unlabelled;
 use super::date::parse_rfc5322;
-use super::envelope::Found;
+use super::envelope::{Found, List};
 use super::fold::fold;
+use super::header::Field;
 use super::words::decode_words;
 
 mod html;
@@ -22,57 +23,87 @@ pub use ids::message_ids;
 pub(super) use preview::PreviewBuilder;
 pub use subject::base_subject;
 
-/// Makes the sort keys of a message.
-pub(super) fn sort_keys(found: &Found<'_>) -> SortKeys<Vec<u8>> {
-    let date = found.date.as_deref().and_then(parse_rfc5322);
-    let (subject, reply_or_forward) =
-        found.subject.as_deref().map(|value| base_subject(&decode_words(value))).unwrap_or_default();
-    let first = |value: &Option<_>| value.as_deref().and_then(first_address);
-    let (from, to, cc) = (first(&found.from), first(&found.to), first(&found.cc));
-    SortKeys {
-        sent_ms: date.map(|date| date.unix_seconds() * 1_000),
-        sent_day: date.map(|date| date.days),
-        reply_or_forward,
-        subject: sort_text(&subject),
-        from: from.as_ref().map_or_else(Vec::new, |from| sort_text(&decode_unlabelled(&from.local))),
-        to: to.as_ref().map_or_else(Vec::new, |to| sort_text(&decode_unlabelled(&to.local))),
-        cc: cc.as_ref().map_or_else(Vec::new, |cc| sort_text(&decode_unlabelled(&cc.local))),
-        display_from: from.map_or_else(Vec::new, |from| sort_text(&display(from))),
-        display_to: to.map_or_else(Vec::new, |to| sort_text(&display(to))),
-    }
+/// What the message's own header gives to SORT, THREAD and FETCH HEADER.FIELDS.
+#[derive(Debug, Default)]
+pub(super) struct OwnHeader {
+    /// What SORT compares.
+    pub sort_keys: SortKeys<Vec<u8>>,
+    /// What THREAD compares.
+    pub thread_keys: ThreadKeys,
+    /// The fields in order.
+    pub fields: Vec<FieldStart>,
+    /// Where the last one ends.
+    pub fields_end: u32,
+    /// Whether there are more fields.
+    pub fields_overflow: bool,
 }
 
-/// Makes the thread keys of a message.
-pub(super) fn thread_keys(found: &Found<'_>) -> ThreadKeys {
-    let ids = |value: &Option<_>| value.as_deref().map(message_ids).unwrap_or_default();
-    ThreadKeys {
-        message_id: ids(&found.message_id).first().copied().unwrap_or(0),
-        references: ids(&found.references),
-        in_reply_to: ids(&found.in_reply_to),
-    }
-}
+/// Fields that most headers do not exceed.
+const USUAL_FIELDS: usize = 32;
 
-/// The first address structure of a list as ENVELOPE shows it: a group's start has the group's name in the place
-/// of the local part (rfc3501#7.4.2), and neither name nor host.
-fn first_address(value: &[u8]) -> Option<Mailbox> {
-    let (list, _) = address::parse(value, 1);
-    match list.into_iter().next()? {
-        Address::Mailbox(mailbox) => Some(mailbox),
-        Address::GroupStart(local) => Some(Mailbox { local, ..Mailbox::default() }),
-        Address::GroupEnd => None,
+impl OwnHeader {
+    /// Of a header of which nothing was read; `is_cut` when it will not be read to its end.
+    pub fn new(is_cut: bool) -> OwnHeader {
+        let fields = Vec::with_capacity(USUAL_FIELDS);
+        OwnHeader { fields, fields_overflow: is_cut, ..OwnHeader::default() }
+    }
+
+    /// The next field.
+    pub fn take(&mut self, field: &Field<'_>) {
+        self.fields_overflow |= self.fields.len() == FIELDS_STORED_MAX;
+        if !self.fields_overflow {
+            let start = field.offset as u32;
+            self.fields.push(FieldStart { name_hash: field_name_hash(field.name), start });
+            self.fields_end = field.range().end as u32;
+        }
+    }
+
+    /// The first member of a list: the address structure that ENVELOPE shows first. A group's start has the group's name
+    /// in the place of the local part (rfc3501#7.4.2), and neither name nor host.
+    pub fn take_first(&mut self, list: List, address: Address<'_>) {
+        let mailbox = match address {
+            Address::Mailbox(mailbox) => mailbox,
+            Address::GroupStart(local) => Mailbox { local, ..Mailbox::default() },
+            Address::GroupEnd => return,
+        };
+        let keys = &mut self.sort_keys;
+        let local = sort_text(&decode_unlabelled(mailbox.local));
+        match list {
+            List::From => (keys.from, keys.display_from) = (local, sort_text(&display(&mailbox))),
+            List::To => (keys.to, keys.display_to) = (local, sort_text(&display(&mailbox))),
+            List::Cc => keys.cc = local,
+        }
+    }
+
+    /// The header has ended.
+    pub fn finish(&mut self, found: &Found<'_>) {
+        let date = found.date.as_deref().and_then(parse_rfc5322);
+        let (subject, reply_or_forward) =
+            found.subject.as_deref().map(|value| base_subject(&decode_words(value))).unwrap_or_default();
+        let keys = &mut self.sort_keys;
+        keys.sent_ms = date.map(|date| date.unix_seconds() * 1_000);
+        keys.sent_day = date.map(|date| date.days);
+        keys.reply_or_forward = reply_or_forward;
+        keys.subject = sort_text(&subject);
+        let ids = |value: &Option<_>| value.as_deref().map(message_ids).unwrap_or_default();
+        self.thread_keys = ThreadKeys {
+            message_id: ids(&found.message_id).first().copied().unwrap_or(0),
+            references: ids(&found.references),
+            in_reply_to: ids(&found.in_reply_to),
+        };
     }
 }
 
 /// The display sort value (rfc5957#3). A host that is empty here counts as NIL.
-fn display(mailbox: Mailbox) -> String {
-    let name = mailbox.name.as_deref().map(decode_words).unwrap_or_default();
-    let local = decode_unlabelled(&mailbox.local);
+fn display(mailbox: &Mailbox<'_>) -> String {
+    let name = mailbox.name.map(decode_words).unwrap_or_default();
+    let local = decode_unlabelled(mailbox.local);
     if !name.is_empty() {
         name
     } else if mailbox.domain.is_empty() {
         local.into_owned()
     } else {
-        format!("{local}@{}", decode_unlabelled(&mailbox.domain))
+        format!("{local}@{}", decode_unlabelled(mailbox.domain))
     }
 }
 
@@ -89,11 +120,19 @@ fn sort_text(text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::Writer;
+    use super::super::{envelope, header};
     use super::*;
 
     fn keys(header: &str) -> (SortKeys<Vec<u8>>, ThreadKeys) {
-        let found = Found::of(header.as_bytes());
-        (sort_keys(&found), thread_keys(&found))
+        let mut found = Found::default();
+        header::fields(header.as_bytes()).for_each(|field| found.take(&field));
+        let mut own = OwnHeader::new(false);
+        envelope::write(&found, 100, &mut Writer::new(10_000, 10_000), |list, address| {
+            own.take_first(list, address);
+        });
+        own.finish(&found);
+        (own.sort_keys, own.thread_keys)
     }
 
     #[test]

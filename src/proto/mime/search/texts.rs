@@ -54,6 +54,18 @@ struct Text {
 }
 
 impl Text {
+    /// Hands on a body's next octets, as they are and folded.
+    fn decode(&mut self, octets: &[u8], last: bool, charset: &mut TextDecoder, sink: &mut impl TextSink) {
+        if !last && let Some(text) = charset.plain(octets) {
+            sink.plain(text);
+            self.plain.push_str(text);
+        } else {
+            charset.push(octets, last, &mut self.plain);
+            sink.plain(&self.plain);
+        }
+        self.put(sink);
+    }
+
     /// Folds what is in `plain` and hands it on.
     fn put(&mut self, sink: &mut impl TextSink) {
         if self.plain.is_ascii() {
@@ -91,9 +103,11 @@ impl HeaderReader {
         }
         if is_wanted {
             self.put_name(&field);
-            let value = header::unfold(field.value);
+            let value = header::trim(field.value);
+            self.text.octets.clear();
+            header::unfold_into(value, &mut self.text.octets);
             let mut words = WordDecoder::default();
-            words.push(&value, &mut self.text.plain);
+            words.push(&self.text.octets, &mut self.text.plain);
             words.finish(&mut self.text.plain);
             self.text.put(sink);
             sink.end();
@@ -189,6 +203,9 @@ fn span_len(window: &[u8]) -> usize {
     }
 }
 
+/// Octets of a body that are decoded, folded and handed on together: few enough to stay near, enough to be quick.
+const PIECE_BYTES: usize = 4 * 1024;
+
 /// Reads a body.
 pub(in super::super) struct BodyReader {
     transfer: Decoder,
@@ -212,28 +229,26 @@ impl BodyReader {
 
     /// Reads the start of `rest`, at most `MIME_DECODE_BYTES`. Returns how many octets that were.
     pub fn step(&mut self, rest: &[u8], sink: &mut impl TextSink) -> usize {
-        let piece = &rest[..rest.len().min(MIME_DECODE_BYTES)];
-        if self.transfer.is_identity() {
-            self.decoded_size += piece.len();
-            self.charset.push(piece, false, &mut self.text.plain);
-        } else {
-            self.decoded.clear();
-            self.transfer.push(piece, &mut self.decoded);
-            self.decoded_size += self.decoded.len();
-            self.charset.push(&self.decoded, false, &mut self.text.plain);
+        let window = &rest[..rest.len().min(MIME_DECODE_BYTES)];
+        for piece in window.chunks(PIECE_BYTES) {
+            if self.transfer.is_identity() {
+                self.decoded_size += piece.len();
+                self.text.decode(piece, false, &mut self.charset, sink);
+            } else {
+                self.decoded.clear();
+                self.transfer.push(piece, &mut self.decoded);
+                self.decoded_size += self.decoded.len();
+                self.text.decode(&self.decoded, false, &mut self.charset, sink);
+            }
         }
-        sink.plain(&self.text.plain);
-        self.text.put(sink);
-        piece.len()
+        window.len()
     }
 
     /// The body has ended. Returns how many octets it had once its transfer encoding was undone.
     pub fn finish(mut self, sink: &mut impl TextSink) -> usize {
         self.decoded.clear();
         self.transfer.finish(&mut self.decoded);
-        self.charset.push(&self.decoded, true, &mut self.text.plain);
-        sink.plain(&self.text.plain);
-        self.text.put(sink);
+        self.text.decode(&self.decoded, true, &mut self.charset, sink);
         sink.end();
         self.decoded_size + self.decoded.len()
     }
