@@ -71,7 +71,7 @@ pub const IMAP_LIST_STEP_COST_MAX: usize = 4 * 1024 * 1024;
 pub const IMAP_URL_BYTES_MAX: usize = 8_192;
 /// Entries of annotations that one IMAP command names.
 pub const IMAP_METADATA_ENTRIES_MAX: usize = 128;
-/// Octets of messages that travel at once when they are copied to another user's mailbox on another shard.
+/// Octets of messages that travel at once when they are copied to another user's mailbox.
 pub const IMAP_TRANSFER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Octets of the subscriptions to other users' mailboxes that a LIST carries along.
 pub const IMAP_CARRIED_NAMES_BYTES_MAX: usize = 256 * 1024;

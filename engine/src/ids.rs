@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::log::record;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
@@ -55,6 +57,25 @@ id! {
 id! {
     /// One of [`SLOTS`] parts of the name space; a table maps slots to shards.
     Slot(u16)
+}
+
+/// Names a stored body and says how long its parts are: all that it takes to find them, for they stand one after
+/// the other in the record at that position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BodyKey {
+    /// Which.
+    pub id: BodyId,
+    /// Bytes of the encoded summary, which comes first.
+    pub summary_len: u32,
+    /// Octets of the message, which come behind it.
+    pub len: u32,
+}
+
+impl BodyKey {
+    /// Bytes of its record, header included.
+    pub fn record_bytes(self) -> u64 {
+        record::HEAD_BYTES as u64 + u64::from(self.summary_len) + u64::from(self.len)
+    }
 }
 
 /// How many slots there are. Fixed for ever: it is part of the meaning of a data folder.

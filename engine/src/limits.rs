@@ -67,6 +67,12 @@ pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Bytes of one encoded summary: room for the structure of a message with [`PARTS_STORED_MAX`] plain parts, which
 /// takes about 2.5 MB.
 pub const SUMMARY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of log within which a stored body can be named by a change for the first time. More than can wait for the
+/// disk, so that no delivery loses its body; a set of messages that takes longer to arrive is refused as a whole.
+pub const FRESH_SPAN_BYTES: u64 = 512 * 1024 * 1024;
+/// The greatest mod-sequence of an account: it has 40 bits in a mailbox's columns, a thousand changes a second for
+/// 34 years.
+pub const MODSEQ_MAX: u64 = (1 << 40) - 1;
 /// Bytes of a segment file.
 pub const SEGMENT_BYTES: u64 = 128 * 1024 * 1024;
 /// Bytes after which a batch takes no further record; a larger record gets a batch of its own.

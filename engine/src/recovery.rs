@@ -16,14 +16,15 @@ use std::ops::Range;
 use crate::change::{Entry, Outcome, Refusal};
 use crate::codec;
 use crate::error::Error;
-use crate::ids::{AccountId, BodyId, Lsn, Now, SegmentId, ShardId};
+use crate::ids::{AccountId, BodyId, BodyKey, Lsn, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body, fits, quarantine, retire_ids};
 use crate::index::{AccountRef, Index};
 use crate::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
-use crate::limits::{ACCOUNT_IDS_SKIPPED, DAMAGES_TOLD_MAX};
+use crate::limits::{ACCOUNT_IDS_SKIPPED, DAMAGES_TOLD_MAX, SUMMARY_BYTES_MAX};
 use crate::log::BLOCK;
 use crate::log::batch::LogIdentity;
-use crate::log::build::{Building, Place, Witness, body_ref};
+use crate::log::build::{Building, Place, Witness, body_key};
+use crate::log::places::Places;
 use crate::log::record::{self, KIND_BODY, KIND_WITNESS};
 use crate::log::scan::{self, BatchInfo, Damage, End, Filled, Loss, RecordInfo, SegmentInfo, Visitor};
 use crate::log::segment::{LogPoint, SegmentMeta};
@@ -37,6 +38,7 @@ pub struct Replayed {
     pub index: Index,
     /// What was found.
     pub report: RecoveryReport,
+    places: Places,
 }
 
 impl Replayed {
@@ -56,8 +58,8 @@ impl Replayed {
     }
 
     /// Where a message's bytes are.
-    pub fn body(&self, body: BodyId) -> Option<BodyRef> {
-        self.index.body(body)
+    pub fn body(&self, key: BodyKey) -> Option<BodyRef> {
+        self.places.find(key)
     }
 
     /// A fingerprint of the state.
@@ -98,7 +100,9 @@ fn replay(disk: &mut dyn Disk, shard: Option<ShardId>, until: Option<Lsn>) -> Re
     report.quarantined.retain(|account| index.account(*account).is_none());
     report.quarantined.sort_unstable();
     report.quarantined.dedup();
-    Ok((Replayed { index, report }, end))
+    let mut places = Places::default();
+    end.filled.iter().for_each(|part| places.add(part.base, part.segment));
+    Ok((Replayed { index, report, places }, end))
 }
 
 struct Replay {
@@ -191,8 +195,15 @@ impl Visitor for Replay {
         }
         let account = record.meta.account;
         if record.meta.kind == KIND_BODY {
-            let body = body_ref(record.segment, record.payload_offset, record.meta);
-            return apply_body(&mut self.index, BodyId(record.lsn.0), account, body);
+            if record.meta.summary_len as usize > SUMMARY_BYTES_MAX {
+                self.tell(
+                    record.payload_offset,
+                    format!("a body of account {account} has too long a summary"),
+                );
+                return self.distrust(account);
+            }
+            let body = body_key(BodyId(record.lsn.0), record.meta);
+            return apply_body(&mut self.index, body, record.segment);
         }
         let Some((change, stamp)) = codec::decode(record.meta.kind, payload) else {
             self.tell(
@@ -263,10 +274,10 @@ pub(crate) fn open(
     options: &Options,
     now: Now,
 ) -> Result<(Index, Start, RecoveryReport), Error> {
-    let (Replayed { index, mut report }, end) = replay(disk, Some(options.shard), None)?;
+    let (Replayed { index, mut report, places }, end) = replay(disk, Some(options.shard), None)?;
     make_room(disk, &end)?;
     let log = end.chain.log.unwrap_or(LogIdentity { shard: options.shard, log_key: options.log_key });
-    let mut start = begin_segment(disk, options, log, &end, now)?;
+    let mut start = begin_segment(disk, options, log, &end, places, now)?;
     tidy(disk, &end, &mut start)?;
     report.next = start.tail.end;
     Ok((index, start, report))
@@ -306,6 +317,7 @@ fn begin_segment(
     options: &Options,
     log: LogIdentity,
     end: &End,
+    mut places: Places,
     now: Now,
 ) -> Result<Start, Error> {
     let segment = SegmentId(end.chain.highest.0 + 1);
@@ -334,7 +346,8 @@ fn begin_segment(
     let tail = LogPoint { segment, end: Lsn(base.0 + filled), sequence: end.tail.sequence + 1, crc };
     let size = options.segment_bytes;
     let files = BTreeMap::from([(segment, SegmentFile { view, end: filled, size })]);
-    Ok(Start { log, segment_bytes: options.segment_bytes, segment, base, tail, files, time_ms })
+    places.add(base, segment);
+    Ok(Start { log, segment_bytes: options.segment_bytes, segment, base, tail, files, places, time_ms })
 }
 
 /// Removes the last segment if it holds nothing, and takes views of all that stay. A trim of an earlier

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::change::{Change, Entry, NewBody, Outcome, Refusal};
 use crate::codec;
 use crate::error::{Error, Refused};
-use crate::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
+use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body};
 use crate::index::plan::Planner;
 use crate::index::{AccountRef, Index, MailboxRef};
@@ -193,9 +193,13 @@ impl Store {
         self.mutating = true;
         let now = self.clock(now);
         let (account, stamp) = self.planner.stamp(&self.index, account, &change, now);
+        let out_of_numbers = stamp.modseq.0 > limits::MODSEQ_MAX && change != Change::AccountDelete;
         self.scratch.clear();
         codec::encode(&change, &stamp, &mut self.scratch);
-        let reserved = self.writer.reserve(self.scratch.len(), needs_no_space(&change));
+        let reserved = match out_of_numbers {
+            true => Err(Refused::TooLarge),
+            false => self.writer.reserve(self.scratch.len(), needs_no_space(&change)),
+        };
         let kind = codec::kind(&change);
         let entry = Entry { lsn: reserved.unwrap_or_default(), account, stamp, change };
         match reserved {
@@ -243,7 +247,7 @@ impl Store {
         self.batches += 1;
         for item in batch.items {
             match item {
-                Item::Body { id, account, body } => apply_body(&mut self.index, id, account, body),
+                Item::Body(key, segment) => apply_body(&mut self.index, key, segment),
                 Item::Entry(entry) => {
                     let outcome = apply(&mut self.index, &entry);
                     self.planner.settle(&entry);
@@ -348,9 +352,15 @@ impl Store {
         Box::new(self.index.domains())
     }
 
-    /// Where a message's bytes are.
-    pub fn body(&self, body: BodyId) -> Option<BodyRef> {
-        self.index.body(body)
+    /// Where a message's bytes are, by what [`crate::index::Message::key`] tells. Looks at nothing on the disk.
+    pub fn body(&self, key: BodyKey) -> Option<BodyRef> {
+        self.writer.places().find(key)
+    }
+
+    /// A body that is durable and that a change may name for the first time: within
+    /// `limits::FRESH_SPAN_BYTES` of log.
+    pub fn fresh_body(&self, body: BodyId) -> Option<BodyKey> {
+        self.index.fresh_body(body)
     }
 
     /// The bytes of an extent, as a slice of the segment's view: no copy. The slice pins the view; whoever
@@ -376,7 +386,7 @@ impl Store {
     pub fn pending(&self) -> Box<dyn Iterator<Item = &Entry> + '_> {
         Box::new(self.writer.pending().filter_map(|item| match item {
             Item::Entry(entry) => Some(entry),
-            Item::Body { .. } => None,
+            Item::Body(..) => None,
         }))
     }
 

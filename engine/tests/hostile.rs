@@ -214,7 +214,7 @@ fn one_message(octets: Vec<u8>) -> (FakeDisk, u64) {
             store.complete(id, disk.perform(&request));
         }
     }
-    let at = store.body(body).expect("stored").bytes.offset;
+    let at = store.fresh_body(body).and_then(|body| store.body(body)).expect("stored").bytes.offset;
     (disk, at)
 }
 

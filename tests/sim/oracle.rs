@@ -329,7 +329,7 @@ impl Oracle {
         message: Message,
     ) -> Result<Token, String> {
         let place: Place = (address.to_owned(), mailbox.name().to_owned(), message.uid.0);
-        let body = store.body(message.body).ok_or_else(|| format!("{place:?} has no body"))?;
+        let body = store.body(message.key()).ok_or_else(|| format!("{place:?} has no body"))?;
         let octets = store.bytes(body.bytes).ok_or_else(|| format!("{place:?} has no octets"))?;
         if octets.len() as u32 != message.size {
             return Err(format!("{place:?} has {} octets, the index says {}", octets.len(), message.size));

@@ -7,9 +7,10 @@
 use base64::Engine;
 use ringpost_engine::change::Change;
 use ringpost_engine::codec;
-use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Uid};
+use ringpost_engine::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, Uid};
 use ringpost_engine::index::MailboxRef;
 use ringpost_engine::layout::SummaryView;
+use ringpost_engine::log::record::KIND_BODY;
 use ringpost_engine::log::scan::{self, BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
 use ringpost_engine::recovery::{self, Replayed};
 use ringpost_engine::store::BodyRef;
@@ -98,27 +99,22 @@ fn find(shard: &Shard, what: &cli::Message) -> Result<Result<Found, Missing>, Fa
         (Some(account), Some(mailbox)) => {
             by_uid(&replayed, &mut disk, shard, &Wanted::parse(account), mailbox, what.number.lsn)?
         }
-        _ => by_position(&replayed, &mut disk, shard, Lsn(what.number.lsn))?.ok_or(Missing::Message),
+        _ => by_position(&mut disk, shard, Lsn(what.number.lsn))?.ok_or(Missing::Message),
     };
     bar.finish_and_clear();
     let id = match id {
         Ok(id) => id,
         Err(missing) => return Ok(Err(missing)),
     };
-    let Some(body) = replayed.index.body(id) else {
+    let Some(body) = recorded(&mut disk, shard, id)?.and_then(|key| replayed.body(key)) else {
         return Err(format!("the message's octets, at position {id}, are damaged"));
     };
     Ok(Ok(Found { disk, id, body, shown: shown(&replayed, id) }))
 }
 
 /// By the position of a body, or of a delivery of it.
-fn by_position(
-    replayed: &Replayed,
-    disk: &mut ReadOnlyDisk,
-    shard: &Shard,
-    lsn: Lsn,
-) -> Result<Option<BodyId>, Failure> {
-    if replayed.index.body(BodyId(lsn.0)).is_some() {
+fn by_position(disk: &mut ReadOnlyDisk, shard: &Shard, lsn: Lsn) -> Result<Option<BodyId>, Failure> {
+    if recorded(disk, shard, BodyId(lsn.0))?.is_some() {
         return Ok(Some(BodyId(lsn.0)));
     }
     delivery(disk, shard, &|record, _, _| record.lsn == lsn)
@@ -157,14 +153,27 @@ fn delivery(
     shard: &Shard,
     wanted: IsDelivery<'_>,
 ) -> Result<Option<BodyId>, Failure> {
-    let mut search = Search { wanted, found: None };
+    Ok(search(disk, shard, Search { wanted, body: BodyId(0), found: None, key: None })?.found)
+}
+
+/// What the log says of the body at a position.
+fn recorded(disk: &mut ReadOnlyDisk, shard: &Shard, body: BodyId) -> Result<Option<BodyKey>, Failure> {
+    Ok(search(disk, shard, Search { wanted: &|_, _, _| false, body, found: None, key: None })?.key)
+}
+
+fn search<'a>(disk: &mut ReadOnlyDisk, shard: &Shard, mut search: Search<'a>) -> Result<Search<'a>, Failure> {
     scan::scan(disk, shard.id, &mut search).map_err(|error| error.to_string())?;
-    Ok(search.found)
+    Ok(search)
 }
 
 struct Search<'a> {
     wanted: IsDelivery<'a>,
+    /// Which body is looked for.
+    body: BodyId,
+    /// The first body that was delivered as wanted.
     found: Option<BodyId>,
+    /// The body that is looked for.
+    key: Option<BodyKey>,
 }
 
 impl Visitor for Search<'_> {
@@ -173,6 +182,10 @@ impl Visitor for Search<'_> {
     fn batch(&mut self, _batch: &BatchInfo) {}
 
     fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
+        if record.meta.kind == KIND_BODY && record.lsn.0 == self.body.0 {
+            let (summary_len, len) = (record.meta.summary_len, record.meta.len - record.meta.summary_len);
+            self.key = Some(BodyKey { id: self.body, summary_len, len });
+        }
         let Some((change, stamp)) = codec::decode(record.meta.kind, payload) else { return };
         if let Change::Deliver { mailbox, .. } | Change::Append { mailbox, .. } = change {
             let arrivals = change.bodies().zip((stamp.uid_first.0..).map(Uid));

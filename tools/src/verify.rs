@@ -6,8 +6,9 @@
 
 use ringpost_engine::codec;
 use ringpost_engine::error::Error;
+use ringpost_engine::ids::BodyKey;
 use ringpost_engine::layout::SummaryView;
-use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
+use ringpost_engine::log::record::{self, KIND_BODY, KIND_WITNESS, RecordHead};
 use ringpost_engine::log::scan::{self, BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
 use ringpost_engine::recovery::{self, Replayed};
 use serde_json::json;
@@ -29,7 +30,7 @@ pub fn run(shard: &Shard, output: &mut Output) -> Result<u64, Failure> {
     let replayed = replayed.map_err(|error| error.to_string())?;
     bar.finish_and_clear();
     check.meaning(&replayed);
-    check.messages(&replayed);
+    check.messages(&replayed, &mut disk);
     let Check { records, bodies, damages, .. } = check;
     let counts = replayed.index.counts();
     let quarantined: Vec<u64> = replayed.report.quarantined.iter().map(|account| account.0).collect();
@@ -98,13 +99,12 @@ impl Check<'_> {
     }
 
     /// Every message that a mailbox shows has its body, of the size that it tells.
-    fn messages(&mut self, replayed: &Replayed) {
+    fn messages(&mut self, replayed: &Replayed, disk: &mut ReadOnlyDisk) {
         for (account, _) in replayed.index.every_account() {
             for mailbox in account.mailboxes() {
                 let messages = (0..mailbox.len()).map(|place| mailbox.message(place));
                 for message in messages {
-                    let body = replayed.index.body(message.body);
-                    if body.is_none_or(|body| body.bytes.len != message.size) {
+                    if !is_recorded(message.key(), replayed, disk) {
                         self.damages += 1;
                         let (uid, name) = (message.uid, mailbox.name());
                         let what = format!("message {uid} of {} in {name} has no body", account.address());
@@ -114,6 +114,19 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether the record of a body is where its position says, and of its lengths.
+fn is_recorded(key: BodyKey, replayed: &Replayed, disk: &mut ReadOnlyDisk) -> bool {
+    let head = replayed.body(key).and_then(|body| {
+        let at = body.summary.offset.checked_sub(record::HEAD_BYTES as u64)?;
+        disk.read_exact(body.summary.segment, at, record::HEAD_BYTES as u32).ok()
+    });
+    let meta = head.as_deref().and_then(RecordHead::read).map(|head| head.meta());
+    meta.is_some_and(|meta| {
+        let lengths = (meta.summary_len, meta.len);
+        meta.kind == KIND_BODY && lengths == (key.summary_len, key.summary_len.saturating_add(key.len))
+    })
 }
 
 impl Visitor for Check<'_> {

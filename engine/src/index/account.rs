@@ -12,9 +12,9 @@ use super::digest::Digest;
 use super::events::{AccountEvent, Events};
 use super::extras::{AccountExtras, Acl, Grants, MailboxExtras};
 use super::mailbox::Mailbox;
-use super::names;
+use super::{Message, names};
 use crate::change::{Quota, QuotaUsage, Refusal, Services, SpecialUse, Stamp};
-use crate::ids::{AccountId, BodyId, MailboxId, ModSeq};
+use crate::ids::{AccountId, MailboxId, ModSeq};
 use crate::limits;
 
 /// The id of every account's INBOX.
@@ -262,18 +262,18 @@ impl Account {
         Ok(())
     }
 
-    /// Removes a mailbox other than INBOX, and tells of each body it showed; with inferiors, its name stays
+    /// Removes a mailbox other than INBOX, and tells of each message it showed; with inferiors, its name stays
     /// (rfc3501#6.3.4).
     pub(super) fn delete(
         &mut self,
         id: MailboxId,
         birth: &mut Birth,
-        unshown: impl FnMut(BodyId),
+        gone_with: impl FnMut(&Message),
     ) -> Result<(), Refusal> {
         if id == INBOX_ID {
             return Err(Refusal::NoMailbox);
         }
-        self.edit(id, |mailbox| mailbox.expunge(&mailbox.all_uids(), false, birth.modseq, unshown))?;
+        self.edit(id, |mailbox| mailbox.expunge(&mailbox.all_uids(), false, birth.modseq, gone_with))?;
         let name = self.remove(id).name;
         self.names.remove(&name);
         if self.has_children(&name) {

@@ -1,139 +1,168 @@
-//! Where the bodies are.
+//! Which bodies are kept, and how much of each segment they are.
 //!
-//! *Owns*: body id → extents, references, bringer. *Promises*: a body is known as long as its bytes are in
-//! the log; its references equal the messages that show it (I16); 48 bytes a body, none of them moved when
-//! another arrives. *Assumes*: bodies become known in order of their ids, for ids are log positions. *Never*:
-//! touches the bytes.
+//! *Owns*: the references of bodies, and the shares of segments that are alive. *Promises*: a body that is neither
+//! fresh nor shown nor restorable is dead; references equal the messages that show it (I16); nothing is kept for a
+//! body that is shown once. *Assumes*: bodies become known in order of their ids, for ids are log positions.
+//! *Never*: knows where the bytes are; the messages say how long they are, and a position says the rest.
 //!
 //! ```text
-//!  starts: first id of each chunk ──► chunk: ids, close together ──► bodies, in the same places
+//!            Deliver, Append                    512 MiB of log later, with
+//!  fresh ───────────────────► fresh, references ──── 2 and more ───► shared ──┐ release
+//!    │                                          ├─── 1 ────────────► listed nowhere ◄┘
+//!    └─ never named: dead ◄───── none ──────────┘                        │ release
+//!                                                                        ▼ dead
 //! ```
 //!
-//! A look-up halves `starts`, then the ids of one chunk, which are 8 KiB: for neighbours, one after the other, both
-//! are at hand, and only the body itself is new.
+//! What is fresh, and when it ceases to be, depends on positions alone, so that replay comes to the same.
+
+use std::collections::{BTreeMap, VecDeque};
 
 use super::digest::Digest;
-use crate::ids::{AccountId, BodyId, SegmentId};
-use crate::io::Extent;
-use crate::store::BodyRef;
+use crate::ids::{BodyId, BodyKey, Lsn, SegmentId};
+use crate::limits::FRESH_SPAN_BYTES;
 
-/// Bodies in one chunk; a chunk is allocated whole and never grows.
-const CHUNK_BODIES: usize = 1024;
-
-/// One stored body. The summary stands before the octets in the same record.
+/// A body that a change may still name for the first time.
 #[derive(Clone, Copy, Debug)]
-struct Body {
-    account: AccountId,
-    segment: SegmentId,
-    summary_at: u64,
-    summary_len: u32,
-    /// From the summary's first byte to the octets' first.
-    bytes_skip: u32,
-    bytes_len: u32,
+struct Fresh {
+    key: BodyKey,
     references: u32,
 }
 
-/// Bodies whose ids follow each other.
-#[derive(Debug)]
-struct Chunk {
-    /// Ascending.
-    ids: Vec<BodyId>,
-    /// Of these ids.
-    bodies: Vec<Body>,
+/// The bodies that a segment brought in.
+#[derive(Clone, Debug)]
+pub(super) struct Share {
+    /// Which segment.
+    pub(super) segment: SegmentId,
+    /// How many of them are not dead.
+    pub(super) bodies: u32,
+    /// Bytes of the records of those.
+    pub(super) bytes: u64,
+    /// The dead ones, in order of their death: how far each is behind the first.
+    pub(super) dead: Vec<u32>,
 }
 
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
-    /// The first id of each chunk.
-    starts: Vec<BodyId>,
-    chunks: Vec<Chunk>,
+    /// Ascending.
+    fresh: VecDeque<Fresh>,
+    /// Those with two references or more that are not fresh.
+    shared: BTreeMap<BodyId, u32>,
+    /// By the id of the first body of each segment.
+    shares: BTreeMap<BodyId, Share>,
     /// Octets of the bodies that have a reference.
     bytes: u64,
-    /// Chunk and place behind the body that was found last: those of neighbours are neighbours.
-    next: (usize, usize),
 }
 
 impl Bodies {
-    /// Octets of the bodies that some mailbox shows, each once.
+    /// Octets of the bodies that are shown, each once.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    pub(super) fn get(&self, id: BodyId) -> Option<BodyRef> {
-        let body = self.find(id).map(|(chunk, place)| self.chunks[chunk].bodies[place])?;
-        let octets_at = body.summary_at + u64::from(body.bytes_skip);
-        Some(BodyRef {
-            bytes: Extent { segment: body.segment, offset: octets_at, len: body.bytes_len },
-            summary: Extent { segment: body.segment, offset: body.summary_at, len: body.summary_len },
-        })
+    /// A body that a change at this position may name; none when there is none of that id, or not any more.
+    pub(super) fn fresh(&self, id: BodyId) -> Option<BodyKey> {
+        self.place(id).map(|place| self.fresh[place].key)
+    }
+
+    fn place(&self, id: BodyId) -> Option<usize> {
+        self.fresh.binary_search_by_key(&id, |fresh| fresh.key.id).ok()
+    }
+
+    /// The log has come to this position: what is too far behind is fresh no more.
+    pub(super) fn advance(&mut self, to: Lsn) {
+        while let Some(oldest) = self.fresh.front().filter(|oldest| oldest.key.id.0 + FRESH_SPAN_BYTES < to.0)
+        {
+            let Fresh { key, references } = *oldest;
+            self.fresh.pop_front();
+            match references {
+                0 => self.die(key),
+                1 => {}
+                _ => drop(self.shared.insert(key.id, references)),
+            }
+        }
     }
 
     /// Makes a body known. Its id is greater than all before.
-    pub(super) fn insert(&mut self, id: BodyId, account: AccountId, at: BodyRef) {
-        let last = self.chunks.last().and_then(|chunk| chunk.ids.last());
-        assert!(last.is_none_or(|&last| last < id), "I12: body ids only grow");
-        assert_eq!(at.summary.segment, at.bytes.segment, "a body record lies in one segment");
-        let body = Body {
-            account,
-            segment: at.summary.segment,
-            summary_at: at.summary.offset,
-            summary_len: at.summary.len,
-            bytes_skip: u32::try_from(at.bytes.offset - at.summary.offset).expect("one record, within 4 GiB"),
-            bytes_len: at.bytes.len,
-            references: 0,
-        };
-        if self.chunks.last().is_none_or(|chunk| chunk.ids.len() == CHUNK_BODIES) {
-            self.starts.push(id);
-            let (ids, bodies) = (Vec::with_capacity(CHUNK_BODIES), Vec::with_capacity(CHUNK_BODIES));
-            self.chunks.push(Chunk { ids, bodies });
+    pub(super) fn insert(&mut self, key: BodyKey, segment: SegmentId) {
+        let last = self.shares.last_key_value();
+        let greatest = self.fresh.back().map(|fresh| fresh.key.id).or(last.map(|(first, _)| *first));
+        assert!(greatest.is_none_or(|greatest| greatest < key.id), "I12: body ids only grow");
+        if last.is_none_or(|(_, share)| share.segment != segment) {
+            self.shares.insert(key.id, Share { segment, bodies: 0, bytes: 0, dead: Vec::new() });
         }
-        if let Some(chunk) = self.chunks.last_mut() {
-            chunk.ids.push(id);
-            chunk.bodies.push(body);
-        }
+        self.fresh.push_back(Fresh { key, references: 0 });
+        let share = self.share(key.id).1;
+        share.bodies += 1;
+        share.bytes += key.record_bytes();
     }
 
-    /// One more message shows the body.
-    pub(super) fn reference(&mut self, id: BodyId) {
-        let body = self.known(id);
-        body.references += 1;
-        let shown_first = if body.references == 1 { u64::from(body.bytes_len) } else { 0 };
-        self.bytes += shown_first;
+    /// The segment's share that a body is part of, and the id of its first body.
+    fn share(&mut self, id: BodyId) -> (BodyId, &mut Share) {
+        let share = self.shares.range_mut(..=id).next_back();
+        share.map(|(first, share)| (*first, share)).expect("I16: a known body is part of a segment")
+    }
+
+    /// One more message shows the body: a fresh one, or one that another message shows.
+    pub(super) fn reference(&mut self, key: BodyKey) {
+        let Some(place) = self.place(key.id) else {
+            *self.shared.entry(key.id).or_insert(1) += 1;
+            return;
+        };
+        let references = &mut self.fresh[place].references;
+        *references += 1;
+        if *references == 1 {
+            self.bytes += u64::from(key.len);
+        }
     }
 
     /// One message less shows the body.
-    pub(super) fn release(&mut self, id: BodyId) {
-        let body = self.known(id);
-        body.references = body.references.checked_sub(1).expect("I16: a shown body has a reference");
-        let shown_last = if body.references == 0 { u64::from(body.bytes_len) } else { 0 };
-        self.bytes -= shown_last;
+    pub(super) fn release(&mut self, key: BodyKey) {
+        if let Some(place) = self.place(key.id) {
+            let references = &mut self.fresh[place].references;
+            *references = references.checked_sub(1).expect("I16: a shown body has a reference");
+            if *references == 0 {
+                self.bytes -= u64::from(key.len);
+            }
+            return;
+        }
+        match self.shared.get_mut(&key.id) {
+            Some(2) => drop(self.shared.remove(&key.id)),
+            Some(references) => *references -= 1,
+            None => {
+                self.bytes -= u64::from(key.len);
+                self.die(key);
+            }
+        }
     }
 
-    fn known(&mut self, id: BodyId) -> &mut Body {
-        let (chunk, place) = self.next;
-        let is_next = self.chunks.get(chunk).and_then(|chunk| chunk.ids.get(place)) == Some(&id);
-        let found = if is_next { Some(self.next) } else { self.find(id) };
-        let (chunk, place) = found.expect("I16: a shown body is known");
-        self.next = if place + 1 < CHUNK_BODIES { (chunk, place + 1) } else { (chunk + 1, 0) };
-        &mut self.chunks[chunk].bodies[place]
+    /// Nobody can ask for the body any more.
+    fn die(&mut self, key: BodyKey) {
+        let (first, share) = self.share(key.id);
+        share.bodies = share.bodies.checked_sub(1).expect("I16: a body dies once");
+        share.bytes -= key.record_bytes();
+        share.dead.push(u32::try_from(key.id.0 - first.0).expect("a segment is shorter than 4 GiB"));
     }
 
-    fn find(&self, id: BodyId) -> Option<(usize, usize)> {
-        let chunk = self.starts.partition_point(|&start| start <= id).checked_sub(1)?;
-        let place = self.chunks[chunk].ids.binary_search(&id).ok()?;
-        Some((chunk, place))
-    }
-
+    /// What is dead, and in which order, is left out: it is as the log and the shares say, and whoever has cleared
+    /// it away knows less.
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.word(self.bytes);
-        for (id, body) in self.chunks.iter().flat_map(|chunk| chunk.ids.iter().zip(&chunk.bodies)) {
+        let lengths = |key: BodyKey| u64::from(key.summary_len) << 32 | u64::from(key.len);
+        for Fresh { key, references } in &self.fresh {
+            digest.word(key.id.0);
+            digest.word(lengths(*key));
+            digest.word(u64::from(*references));
+        }
+        for (id, references) in &self.shared {
             digest.word(id.0);
-            digest.word(body.account.0);
-            digest.word(body.segment.0);
-            digest.word(body.summary_at);
-            digest.word(u64::from(body.summary_len) << 32 | u64::from(body.bytes_skip));
-            digest.word(u64::from(body.bytes_len) << 32 | u64::from(body.references));
+            digest.word(u64::from(*references));
+        }
+        for (first, share) in self.shares.iter().filter(|(_, share)| share.bodies > 0) {
+            digest.word(first.0);
+            digest.word(share.segment.0);
+            digest.word(u64::from(share.bodies));
+            digest.word(share.bytes);
         }
     }
 }
@@ -142,34 +171,60 @@ impl Bodies {
 mod tests {
     use super::*;
 
-    fn at(offset: u64) -> BodyRef {
-        let segment = SegmentId(1);
-        BodyRef {
-            summary: Extent { segment, offset, len: 10 },
-            bytes: Extent { segment, offset: offset + 12, len: 100 },
+    const FAR: u64 = 2 * FRESH_SPAN_BYTES;
+
+    fn key(id: u64) -> BodyKey {
+        BodyKey { id: BodyId(id), summary_len: 6, len: 100 }
+    }
+
+    fn filled() -> Bodies {
+        let mut bodies = Bodies::default();
+        for n in 1..=9 {
+            bodies.insert(key(1000 * n), SegmentId(1 + n / 4));
         }
+        bodies
+    }
+
+    fn shares(bodies: &Bodies) -> Vec<(u64, u32, u64, Vec<u32>)> {
+        let share =
+            |(_, share): (&BodyId, &Share)| (share.segment.0, share.bodies, share.bytes, share.dead.clone());
+        bodies.shares.iter().map(share).collect()
     }
 
     #[test]
-    fn bodies_are_found_across_chunks_and_counted_once() {
-        let mut bodies = Bodies::default();
-        let count = 3 * CHUNK_BODIES as u64 + 1;
-        for n in 1..=count {
-            bodies.insert(BodyId(10 * n), AccountId(1), at(1000 * n));
-        }
-        for n in 1..=count {
-            assert_eq!(bodies.get(BodyId(10 * n)), Some(at(1000 * n)));
-            assert_eq!(bodies.get(BodyId(10 * n - 1)), None);
-        }
-        assert_eq!(bodies.bytes(), 0);
-        for id in [10, 10, 20] {
-            bodies.reference(BodyId(id));
-        }
-        assert_eq!(bodies.bytes(), 200);
-        bodies.release(BodyId(10));
-        assert_eq!(bodies.bytes(), 200);
-        bodies.release(BodyId(10));
+    fn a_body_is_fresh_for_a_span_of_log_and_dies_unless_somebody_named_it() {
+        let mut bodies = filled();
+        bodies.reference(key(2000));
+        bodies.advance(Lsn(3000 + FRESH_SPAN_BYTES));
+        assert_eq!((bodies.fresh(BodyId(2000)), bodies.fresh(BodyId(2999))), (None, None));
+        assert_eq!(bodies.fresh(BodyId(3000)), Some(key(3000)), "to the last byte of the span");
+        bodies.advance(Lsn(FAR));
+        assert_eq!(
+            shares(&bodies),
+            [(1, 1, 130, vec![0, 2000]), (2, 0, 0, vec![0, 1000, 2000, 3000]), (3, 0, 0, vec![0, 1000])]
+        );
         assert_eq!(bodies.bytes(), 100);
-        assert_eq!(bodies.get(BodyId(10)), Some(at(1000)), "unshown, but its bytes are in the log");
+    }
+
+    #[test]
+    fn the_last_reference_counts_wherever_it_was_taken() {
+        let mut bodies = filled();
+        for id in [1000, 1000, 1000, 2000, 4000] {
+            bodies.reference(key(id));
+        }
+        bodies.release(key(4000));
+        assert_eq!(bodies.bytes(), 200);
+        bodies.reference(key(4000));
+        bodies.advance(Lsn(FAR));
+        assert_eq!(bodies.shared, BTreeMap::from([(BodyId(1000), 3)]), "one reference is not written down");
+        bodies.reference(key(2000));
+        for id in [1000, 1000, 2000] {
+            bodies.release(key(id));
+        }
+        assert!(bodies.shared.is_empty());
+        assert_eq!((bodies.bytes(), shares(&bodies)[0].1), (300, 2));
+        bodies.release(key(2000));
+        bodies.release(key(1000));
+        assert_eq!((bodies.bytes(), shares(&bodies)[0].clone()), (100, (1, 0, 0, vec![2000, 1000, 0])));
     }
 }

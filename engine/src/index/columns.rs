@@ -1,6 +1,6 @@
 //! The messages of a mailbox, as blocks of columns.
 //!
-//! *Owns*: every message in ascending order of UID (I15), in blocks of at most [`BLOCK_ROWS`], seven columns a
+//! *Owns*: every message in ascending order of UID (I15), in blocks of at most [`BLOCK_ROWS`], eight columns a
 //! block, 40 bytes a message; and a directory with a mark for each block. *Promises*: places and ranks in
 //! O(log n); a removal moves the rest of its block and passes over the directory, however long the mailbox;
 //! what changed and what is unseen is found by blocks. *Assumes*: UIDs are appended in ascending order.
@@ -223,6 +223,7 @@ impl Columns {
             digest.word(message.internal_ms);
             digest.word(message.saved_ms);
             digest.word(message.body.0);
+            digest.word(u64::from(message.summary_len));
         }
     }
 }
@@ -243,6 +244,7 @@ mod tests {
             modseq: ModSeq(u64::from(uid)),
             flags: FlagBits(u64::from(uid) & 1),
             size: uid,
+            summary_len: 0,
             internal_ms: 0,
             saved_ms: 0,
             body: BodyId(u64::from(uid)),

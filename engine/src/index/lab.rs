@@ -7,9 +7,7 @@ use super::account::INBOX_ID;
 use super::plan::Planner;
 use super::{AccountRef, Index, MailboxRef, apply};
 use crate::change::{Change, Entry, FlagBits, Flags, Outcome, Refusal, Services, SpecialUse, UidSet};
-use crate::ids::{AccountId, BodyId, Lsn, MailboxId, Now, SegmentId, ShardId, Uid};
-use crate::io::Extent;
-use crate::store::BodyRef;
+use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, Now, SegmentId, ShardId, Uid};
 
 pub(super) struct Lab {
     pub(super) index: Index,
@@ -91,13 +89,12 @@ impl Lab {
     }
 
     /// A body of `len` octets.
-    pub(super) fn body(&mut self, account: AccountId, len: u32) -> BodyId {
+    pub(super) fn body(&mut self, len: u32) -> BodyId {
         self.next += 100;
-        let extent = |offset, len| Extent { segment: SegmentId(1), offset, len };
-        let body = BodyRef { summary: extent(self.next, 4), bytes: extent(self.next + 4, len) };
-        apply::apply_body(&mut self.index, BodyId(self.next), account, body);
-        assert_eq!(self.index.body(BodyId(self.next)), Some(body));
-        BodyId(self.next)
+        let key = BodyKey { id: BodyId(self.next), summary_len: 4, len };
+        apply::apply_body(&mut self.index, key, SegmentId(1));
+        assert_eq!(self.index.fresh_body(key.id), Some(key));
+        key.id
     }
 
     pub(super) fn deliver(&mut self, account: AccountId, mailbox: MailboxId, body: BodyId) -> Uid {

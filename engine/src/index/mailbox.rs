@@ -12,7 +12,7 @@ use super::extras::{Acl, MailboxExtras};
 use super::history::{History, Run};
 use super::keywords::Keywords;
 use crate::change::{FlagBits, FlagOp, Flags, Refusal, SpecialUse, UidSet};
-use crate::ids::{BodyId, MailboxId, ModSeq, Uid};
+use crate::ids::{MailboxId, ModSeq, Uid};
 use crate::limits;
 
 /// See the module's head.
@@ -147,13 +147,13 @@ impl Mailbox {
         }
     }
 
-    /// Removes messages, in one pass however many, and tells of each body. Returns their UIDs.
+    /// Removes messages, in one pass however many, and tells of each. Returns their UIDs.
     pub(super) fn expunge(
         &mut self,
         uids: &UidSet,
         only_deleted: bool,
         modseq: ModSeq,
-        mut unshown: impl FnMut(BodyId),
+        mut gone_with: impl FnMut(&Message),
     ) -> UidSet {
         let goes = |&place: &usize| !only_deleted || self.columns.flags(place).contains(FlagBits::DELETED);
         let places: Vec<usize> = self.columns.places_of(uids).filter(goes).collect();
@@ -161,7 +161,7 @@ impl Mailbox {
         for &place in &places {
             let message = self.columns.message(place);
             gone.push(message.uid);
-            unshown(message.body);
+            gone_with(&message);
             self.bytes -= u64::from(message.size);
             self.count_out(message.flags, message.size);
         }
@@ -232,6 +232,7 @@ impl Mailbox {
 mod tests {
     use super::super::lab::{named, uids};
     use super::*;
+    use crate::ids::BodyId;
 
     /// The mailbox as a newcomer would write it: one list, everything recounted.
     #[derive(Default)]
@@ -294,6 +295,7 @@ mod tests {
                         modseq,
                         flags: FlagBits(u64::from(dice(32))),
                         size: dice(1000),
+                        summary_len: dice(1 << 20),
                         internal_ms: 0,
                         saved_ms: 0,
                         body: BodyId(u64::from(uid)),
@@ -322,7 +324,8 @@ mod tests {
             _ => {
                 let only_deleted = dice(2) == 0;
                 let mut bodies = Vec::new();
-                let gone = mailbox.expunge(&chosen, only_deleted, modseq, |body| bodies.push(body.0));
+                let gone =
+                    mailbox.expunge(&chosen, only_deleted, modseq, |message| bodies.push(message.body.0));
                 assert_eq!(gone.iter().map(|uid| u64::from(uid.0)).collect::<Vec<_>>(), bodies);
                 let goes = |message: &Message| {
                     chosen.contains(message.uid)
@@ -366,6 +369,7 @@ mod tests {
             modseq: ModSeq(2),
             flags: FlagBits::NONE,
             size: 1,
+            summary_len: 0,
             internal_ms: 0,
             saved_ms: 0,
             body: BodyId(1),

@@ -36,8 +36,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::ids::{AccountId, BodyId, MailboxId, ShardId};
-use crate::store::BodyRef;
+use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ShardId};
 use account::Account;
 use bodies::Bodies;
 use digest::Digest;
@@ -155,9 +154,9 @@ impl Index {
         self.domains.iter().map(String::as_str)
     }
 
-    /// Where a body's bytes are.
-    pub fn body(&self, id: BodyId) -> Option<BodyRef> {
-        self.bodies.get(id)
+    /// A body that a change may name at the moment (`limits::FRESH_SPAN_BYTES`).
+    pub fn fresh_body(&self, id: BodyId) -> Option<BodyKey> {
+        self.bodies.fresh(id)
     }
 
     /// The counter of the next account's id.

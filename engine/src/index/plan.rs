@@ -170,7 +170,7 @@ mod tests {
     fn whatever_waits_together_applies_in_turn() {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[("to", None)]);
-        let (to, body) = (MailboxId(2), lab.body(id, 1));
+        let (to, body) = (MailboxId(2), lab.body(1));
         let rename = Change::MailboxRename { mailbox: INBOX_ID, to: "p/q/r".into() };
         let copy = Change::Copy { from: INBOX_ID, to, uids: uids(&[1, 2, 3, 50]), expunge: false };
         let create = |name: &str| Change::MailboxCreate { name: name.into(), special_use: None };
@@ -210,7 +210,7 @@ mod tests {
     fn guessed_ids_of_what_is_still_being_created_do_no_harm() {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[]);
-        let body = lab.body(id, 1);
+        let body = lab.body(1);
         lab.deliver(id, INBOX_ID, body);
         let mut entries =
             vec![lab.stamped(id, Change::MailboxRename { mailbox: INBOX_ID, to: "a/b".into() })];
@@ -236,7 +236,7 @@ mod tests {
     fn time_never_goes_back_and_dropped_entries_leave_no_trace() {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[]);
-        let body = lab.body(id, 1);
+        let body = lab.body(1);
         let dropped = lab.stamped(id, deliver(INBOX_ID, body));
         lab.now.unix_ms -= 5_000;
         let kept = lab.stamped(id, deliver(INBOX_ID, body));

@@ -10,7 +10,7 @@ use super::events::AccountEvent;
 use super::mailbox::Mailbox;
 use super::names;
 use crate::change::{FlagBits, Quota, QuotaUsage, Rights, Services, SpecialUse, UidSet};
-use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ModSeq, Uid};
 
 /// A message as a mailbox shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,17 @@ pub struct Message {
     pub internal_ms: u64,
     /// When it was put into this mailbox (rfc8514#2), likewise.
     pub saved_ms: u64,
+    /// Bytes of its encoded summary.
+    pub summary_len: u32,
     /// Its bytes.
     pub body: BodyId,
+}
+
+impl Message {
+    /// What finds its bytes.
+    pub fn key(&self) -> BodyKey {
+        BodyKey { id: self.body, summary_len: self.summary_len, len: self.size }
+    }
 }
 
 /// Read access to an account.

@@ -12,10 +12,8 @@ use super::record::{FLAG_ANY_ACCOUNT, HEAD_BYTES as RECORD_HEAD, KIND_BODY, KIND
 use super::record::{RecordHead, RecordMeta};
 use super::{ZEROES, padded};
 use crate::change::{Entry, NewBody};
-use crate::ids::{AccountId, BodyId, Lsn, SegmentId};
-use crate::io::Extent;
+use crate::ids::{AccountId, BodyId, BodyKey, Lsn, SegmentId};
 use crate::limits::WITNESS_ACCOUNTS_MAX;
-use crate::store::BodyRef;
 
 /// Where a batch lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +39,7 @@ pub(crate) enum Item {
     /// A change.
     Entry(Entry),
     /// A body, for changes behind it to name.
-    Body { id: BodyId, account: AccountId, body: BodyRef },
+    Body(BodyKey, SegmentId),
 }
 
 /// The accounts that a batch concerns, for its successor to name. I6
@@ -215,13 +213,12 @@ impl Building {
         let slices = std::iter::once(&body.summary[..]).chain(body.parts.iter().map(|part| &part[..]));
         let head = RecordHead::seal(meta, slices);
         self.add_head(&head);
-        let start = self.place.offset + (HEAD_BYTES + self.len + RECORD_HEAD) as u64;
         self.tail.extend_from_slice(&body.summary);
         self.parts.push(self.tail.split().freeze());
         self.parts.extend(body.parts);
         self.len += RECORD_HEAD + meta.len as usize;
         self.accounts.push(account);
-        self.items.push(Item::Body { id, account, body: body_ref(self.place.segment, start, meta) });
+        self.items.push(Item::Body(body_key(id, meta), self.place.segment));
         id
     }
 
@@ -259,17 +256,17 @@ impl Building {
     }
 }
 
-/// Where a body's bytes are whose record's payload begins at `start`. The same for the living and for replay.
-pub(crate) fn body_ref(segment: SegmentId, start: u64, meta: RecordMeta) -> BodyRef {
-    let summary = Extent { segment, offset: start, len: meta.summary_len };
-    let offset = start + u64::from(meta.summary_len);
-    BodyRef { bytes: Extent { segment, offset, len: meta.len - meta.summary_len }, summary }
+/// What finds a body whose record says this. The same for the living and for replay.
+pub(crate) fn body_key(id: BodyId, meta: RecordMeta) -> BodyKey {
+    BodyKey { id, summary_len: meta.summary_len, len: meta.len - meta.summary_len }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::Extent;
     use crate::log::batch::{self, BatchMeta};
+    use crate::log::places::Places;
 
     #[test]
     fn what_is_built_opens_and_extents_point_at_the_octets() {
@@ -293,8 +290,11 @@ mod tests {
         };
         let slots = batch::open(&meta, &bytes[..batch.len as usize]).expect("opens");
         assert!(slots.iter().all(|slot| slot.sound));
-        let [Item::Body { id: applied, body, .. }] = &batch.items[..] else { panic!("one body") };
-        assert_eq!(*applied, id);
+        let [Item::Body(key, _)] = &batch.items[..] else { panic!("one body") };
+        assert_eq!(key.id, id);
+        let mut places = Places::default();
+        places.add(Lsn(0), SegmentId(1));
+        let body = places.find(*key).expect("there");
         let at = |extent: Extent| {
             let start = extent.offset as usize - 4096 - HEAD_BYTES;
             &bytes[start..start + extent.len as usize]

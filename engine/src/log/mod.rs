@@ -5,11 +5,13 @@
 //! *Assumes*: sectors of a write in flight may each be old or new, all others stand (README, fault model).
 //! *Never*: knows what a change means; that is [`crate::codec`] and [`crate::index`].
 //!
-//! Reading order: [`record`], [`batch`], `build`, [`segment`], `supply`, `writer`, [`scan`].
+//! Reading order: [`record`], [`batch`], `build`, [`segment`], `supply`, `writer`,
+//! `places`, [`scan`].
 
 pub mod batch;
 pub(crate) mod build;
 pub mod chain;
+pub(crate) mod places;
 pub mod record;
 pub mod scan;
 pub mod segment;

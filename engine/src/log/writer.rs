@@ -16,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::batch::{BatchMeta, HEAD_BYTES, LogIdentity};
 use super::build::{Batch, Building, Item, Place, Witness};
+use super::places::Places;
 use super::record::HEAD_BYTES as RECORD_HEAD;
 use super::segment::{LogPoint, SegmentMeta};
 use super::supply::Supply;
@@ -52,6 +53,8 @@ pub(crate) struct Start {
     pub tail: LogPoint,
     /// All segments with their views.
     pub files: BTreeMap<SegmentId, SegmentFile>,
+    /// Which positions lie in them.
+    pub places: Places,
     /// Latest time in the log.
     pub time_ms: u64,
 }
@@ -95,6 +98,7 @@ pub(crate) struct Writer {
     segment_bytes: u64,
     headroom: u64,
     files: BTreeMap<SegmentId, SegmentFile>,
+    places: Places,
     /// The segment that is written now, and where in it the next batch to be written goes.
     current: Place,
     /// Where the next batch to be opened goes.
@@ -132,6 +136,7 @@ impl Writer {
             segment_bytes: start.segment_bytes,
             headroom: super::segment::headroom(start.segment_bytes),
             files: start.files,
+            places: start.places,
             current: place,
             plan: place,
             tail: start.tail,
@@ -300,6 +305,7 @@ impl Writer {
             self.sealed = Some((self.current.segment, self.current.offset));
             let size = self.segment_bytes;
             self.files.insert(place.segment, SegmentFile { view, end: BLOCK, size });
+            self.places.add(place.base, place.segment);
             let created_ms = self.time_ms;
             let meta = SegmentMeta { segment: place.segment, base: place.base, prev: self.tail, created_ms };
             parts.push(header_block(&meta, self.log));
@@ -429,6 +435,11 @@ impl Writer {
     /// The segments.
     pub fn files(&self) -> &BTreeMap<SegmentId, SegmentFile> {
         &self.files
+    }
+
+    /// Which positions lie in them.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Whether the disk is full.

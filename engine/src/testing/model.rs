@@ -454,7 +454,7 @@ impl Mailbox {
             if message.internal_ms != expected.internal_s * 1000 {
                 return Err(format!("{name:?}: INTERNALDATE of UID {uid} is {}", message.internal_ms));
             }
-            let octets = store.body(message.body).and_then(|body| store.bytes(body.bytes));
+            let octets = store.body(message.key()).and_then(|body| store.bytes(body.bytes));
             if octets.as_ref() != Some(&expected.octets) {
                 return Err(format!("{name:?}: the octets of UID {uid} differ"));
             }

@@ -349,7 +349,7 @@ impl World {
         }
         self.written.clear();
         // Ids of bodies that a crash took back may be given out again; nobody remembers them.
-        self.bodies.retain(|body| self.store.body(*body).is_some());
+        self.bodies.retain(|body| self.store.fresh_body(*body).is_some());
         let segments = self.store.segments();
         let files = self.disk.sizes();
         assert_eq!(files.len(), segments.len(), "nothing is left over: {files:?} {segments:?}");
@@ -404,7 +404,7 @@ impl World {
 
     /// The accounts that are served go on, and a start that meets the same damage finds the same.
     fn live_on(&mut self, lost: &[AccountId]) -> Result<(), String> {
-        self.bodies.retain(|body| self.store.body(*body).is_some());
+        self.bodies.retain(|body| self.store.fresh_body(*body).is_some());
         for _ in 0..self.seed.below(20) {
             let (account, change) = workload::change(&mut self.seed, &self.store, &self.bodies, false);
             // Who is lost now is there again when the rot is undone; who came in its place (README §4.3) is not,

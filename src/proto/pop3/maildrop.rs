@@ -85,7 +85,7 @@ impl Maildrop {
                 return true;
             }
             let message = inbox.message(place);
-            if let Some(body) = store.body(message.body) {
+            if let Some(body) = store.body(message.key()) {
                 self.messages.push(Message { uid: message.uid, body, deleted: false });
                 self.kept += 1;
                 self.kept_bytes += u64::from(body.bytes.len);

@@ -6,7 +6,7 @@
 
 use super::Applied;
 use crate::change::{FlagBits, Flags, NewMessage, Outcome, QuotaUsage, Refusal, Stamp, UidSet};
-use crate::ids::{BodyId, MailboxId, Uid};
+use crate::ids::{BodyId, BodyKey, MailboxId, Uid};
 use crate::index::account::{Account, Birth, INBOX_ID};
 use crate::index::bodies::Bodies;
 use crate::index::events::AccountEvent;
@@ -53,7 +53,7 @@ pub(super) fn append(
     let uid_validity = add(account, bodies, mailbox, arrivals, freed, stamp)?;
     if let Some((of, message)) = replaced {
         let old = [message.uid].into_iter().collect();
-        let unshown = |body| bodies.release(body);
+        let unshown = |message: &Message| bodies.release(message.key());
         account.edit(of, |mailbox| mailbox.expunge(&old, false, stamp.modseq, unshown))?;
     }
     let uids = consecutive(stamp.uid_first, messages.len() as u64);
@@ -71,36 +71,37 @@ fn add<'a>(
     stamp: &Stamp,
 ) -> Result<u32, Refusal> {
     let count = arrivals.len();
-    let mut sizes = Vec::with_capacity(count);
+    let mut keys = Vec::with_capacity(count);
     for (body, _, _) in arrivals.clone() {
-        sizes.push(bodies.get(body).ok_or(Refusal::NoBody)?.bytes.len);
+        keys.push(bodies.fresh(body).ok_or(Refusal::NoBody)?);
     }
     let target = account.selectable(mailbox)?;
     if !target.has_uids(stamp.uid_first, count) {
         return Err(Refusal::Limit);
     }
     let uid_validity = target.uid_validity;
-    let bytes = sizes.iter().map(|&size| u64::from(size)).sum::<u64>();
+    let bytes = keys.iter().map(|key| u64::from(key.len)).sum::<u64>();
     account.check_quota(QuotaUsage {
         bytes: bytes.saturating_sub(freed.unwrap_or(0)),
         messages: (count as u64).saturating_sub(u64::from(freed.is_some())),
         mailboxes: 0,
     })?;
     account.edit(mailbox, |target| {
-        let message = |((body, flags, internal_ms), (size, uid)): (Arrival<'_>, (u32, u32))| Message {
+        let message = |((_, flags, internal_ms), (key, uid)): (Arrival<'_>, (&BodyKey, u32))| Message {
             uid: Uid(uid),
             modseq: stamp.modseq,
             flags: target.keywords.enter_some(flags),
-            size,
+            size: key.len,
             internal_ms,
             saved_ms: stamp.time_ms,
-            body,
+            summary_len: key.summary_len,
+            body: key.id,
         };
-        let numbered = sizes.into_iter().zip(stamp.uid_first.0..);
-        let messages: Vec<Message> = arrivals.clone().zip(numbered).map(message).collect();
+        let numbered = keys.iter().zip(stamp.uid_first.0..);
+        let messages: Vec<Message> = arrivals.zip(numbered).map(message).collect();
         target.append(&messages);
     })?;
-    arrivals.for_each(|(body, _, _)| bodies.reference(body));
+    keys.into_iter().for_each(|key| bodies.reference(key));
     Ok(uid_validity)
 }
 
@@ -141,7 +142,7 @@ pub(super) fn copy(
             message.flags = translation.apply(message.flags);
         }
         if !expunge {
-            bodies.reference(message.body);
+            bodies.reference(message.key());
         }
     })?;
     if expunge {
@@ -233,7 +234,7 @@ mod tests {
     fn an_append_is_there_whole_or_not_at_all() {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[]);
-        let body = lab.body(id, 10);
+        let body = lab.body(10);
         let before = lab.index.digest();
         for bad in [vec![], vec![new(body); limits::APPEND_MESSAGES_MAX + 1]] {
             assert_eq!(lab.run(id, append(bad, None)), Err(Refusal::Limit));
@@ -258,7 +259,7 @@ mod tests {
     fn what_is_replaced_goes_in_the_same_change_wherever_it_is() {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[("Drafts", None)]);
-        let (drafts, old, fresh) = (MailboxId(2), lab.body(id, 10), lab.body(id, 20));
+        let (drafts, old, fresh) = (MailboxId(2), lab.body(10), lab.body(20));
         lab.deliver(id, drafts, old);
         let outcome = lab.done_any(id, append(vec![new(fresh)], Some((drafts, Uid(1)))));
         assert!(matches!(outcome, Outcome::Appended { replaced: true, .. }), "{outcome:?}");
@@ -280,7 +281,7 @@ mod tests {
     fn a_quota_refuses_what_adds_and_nothing_else() {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[("to", None)]);
-        let (to, body) = (MailboxId(2), lab.body(id, 1000));
+        let (to, body) = (MailboxId(2), lab.body(1000));
         limit(&mut lab, id, QuotaLimits { storage_kib: Some(2), messages: Some(2), mailboxes: Some(3) });
         let deliver = Change::Deliver { mailbox: to, body, flags: Flags::default(), internal_ms: 0 };
         lab.done_any(id, deliver.clone());
@@ -294,9 +295,9 @@ mod tests {
         assert_eq!(lab.run(id, copy(false)), Err(Refusal::OverQuota));
         lab.done_any(id, copy(true));
         // rfc8508#3.4: only the net growth counts, of octets as of messages.
-        let tiny = lab.body(id, 1048);
+        let tiny = lab.body(1048);
         lab.done_any(id, append(vec![new(tiny)], Some((to, Uid(2)))));
-        let larger = lab.body(id, 1049);
+        let larger = lab.body(1049);
         let replace = append(vec![new(larger)], Some((INBOX_ID, Uid(2))));
         assert_eq!(lab.run(id, replace), Err(Refusal::OverQuota));
         let two = append(vec![new(tiny); 2], Some((INBOX_ID, Uid(2))));
@@ -318,7 +319,7 @@ mod tests {
     fn a_copy_is_saved_when_it_is_made() {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[("to", None)]);
-        let body = lab.body(id, 1);
+        let body = lab.body(1);
         lab.deliver(id, INBOX_ID, body);
         let first = lab.now.unix_ms;
         lab.now.unix_ms += 60_000;

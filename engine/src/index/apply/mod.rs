@@ -13,11 +13,10 @@ use std::collections::BTreeMap;
 use super::account::{Account, Birth, INBOX_ID};
 use super::bodies::Bodies;
 use super::events::{AccountEvent, Events};
-use super::{Index, names};
+use super::{Index, Message, names};
 use crate::change::{Change, Entry, Outcome, Refusal, Services, SpecialUse, Stamp};
-use crate::ids::{AccountId, BodyId, Uid};
+use crate::ids::{AccountId, BodyKey, Lsn, SegmentId, Uid};
 use crate::limits;
-use crate::store::BodyRef;
 
 type Applied = Result<Outcome, Refusal>;
 
@@ -27,6 +26,7 @@ pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
         panic!("{broken}, broken by the entry at {}", entry.lsn);
     }
     index.last_time_ms = entry.stamp.time_ms;
+    index.bodies.advance(entry.lsn);
     let applied = match &entry.change {
         Change::AccountCreate { address, password_hash, services, mailboxes } => {
             // Also when it is refused: ids grow along the log, whatever replay makes of a damaged one.
@@ -44,8 +44,9 @@ pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
 }
 
 /// A body's record became durable.
-pub(crate) fn apply_body(index: &mut Index, id: BodyId, account: AccountId, body: BodyRef) {
-    index.bodies.insert(id, account, body);
+pub(crate) fn apply_body(index: &mut Index, body: BodyKey, segment: SegmentId) {
+    index.bodies.advance(Lsn(body.id.0));
+    index.bodies.insert(body, segment);
 }
 
 /// The account's records are damaged: it is not served from now on, and keeps its address and ids.
@@ -77,8 +78,8 @@ pub(crate) fn fits(index: &Index, entry: &Entry) -> Result<(), &'static str> {
         // is deleted all the same, and whoever has its address since keeps it.
         return Ok(());
     }
-    if stamp.modseq <= account.highest_modseq {
-        return Err("I10: a mod-sequence does not grow");
+    if stamp.modseq <= account.highest_modseq || stamp.modseq.0 > limits::MODSEQ_MAX {
+        return Err("I10: a mod-sequence does not grow, or has no room");
     }
     let mailbox_ids = match &entry.change {
         Change::MailboxCreate { name: text, .. } | Change::MailboxRename { to: text, .. } => {
@@ -175,7 +176,7 @@ fn delete_account(index: &mut Index, id: AccountId) -> Applied {
     }
     for mailbox in account.mailboxes.values() {
         for place in 0..mailbox.columns.len() {
-            index.bodies.release(mailbox.columns.message(place).body);
+            index.bodies.release(mailbox.columns.message(place).key());
         }
     }
     Ok(Outcome::Done)
@@ -255,7 +256,7 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
             account.rename(*mailbox, &to, &mut Birth::new(stamp))?;
         }
         Change::MailboxDelete { mailbox } => {
-            account.delete(*mailbox, &mut Birth::new(stamp), |body| bodies.release(body))?;
+            account.delete(*mailbox, &mut Birth::new(stamp), |message| bodies.release(message.key()))?;
         }
         Change::Subscribe { name, on } => account.subscribe(name, *on, stamp.modseq)?,
         Change::Deliver { mailbox, body, flags, internal_ms } => {
@@ -274,7 +275,7 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
             return messages::copy(account, bodies, *from, *to, uids, *expunge, stamp);
         }
         Change::Expunge { mailbox, uids, only_deleted } => {
-            let unshown = |body| bodies.release(body);
+            let unshown = |message: &Message| bodies.release(message.key());
             let gone = account
                 .edit(*mailbox, |mailbox| mailbox.expunge(uids, *only_deleted, stamp.modseq, unshown))?;
             return Ok(Outcome::Expunged(gone));
@@ -292,7 +293,7 @@ mod tests {
     use super::super::lab::{Lab, named, uids};
     use super::*;
     use crate::change::{FlagBits, FlagOp, Flags, UidSet};
-    use crate::ids::{MailboxId, ModSeq};
+    use crate::ids::{BodyId, MailboxId, ModSeq};
 
     fn refused<T>(refusal: Refusal) -> Result<T, Refusal> {
         Err(refusal)
@@ -321,7 +322,7 @@ mod tests {
     fn a_deleted_account_frees_its_address_but_no_id_and_no_uid_validity() {
         let mut lab = Lab::new();
         let first = lab.account("a@x", &[("A", None), ("B", None)]);
-        let body = lab.body(first, 10);
+        let body = lab.body(10);
         lab.deliver(first, INBOX_ID, body);
         let greatest = lab.index.account(first).expect("there").mailboxes().map(|m| m.uid_validity()).max();
         assert_eq!(lab.run(first, Change::AccountDelete), Ok(Outcome::Done));
@@ -406,7 +407,7 @@ mod tests {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[]);
         let (a, b) = (lab.mailbox(id, "a"), lab.mailbox(id, "a/b"));
-        let body = lab.body(id, 7);
+        let body = lab.body(7);
         lab.deliver(id, a, body);
         let validity = lab.index.mailbox(id, a).expect("there").uid_validity();
         lab.done(id, Change::MailboxDelete { mailbox: a });
@@ -453,7 +454,7 @@ mod tests {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[("INBOX/sub", None)]);
         for _ in 0..3 {
-            let body = lab.body(id, 5);
+            let body = lab.body(5);
             lab.deliver(id, INBOX_ID, body);
         }
         lab.done_any(id, Change::Expunge { mailbox: INBOX_ID, uids: uids(&[2]), only_deleted: false });
@@ -485,7 +486,7 @@ mod tests {
         let deliver =
             |mailbox, body| Change::Deliver { mailbox, body, flags: Flags::default(), internal_ms: 9_000 };
         assert_eq!(lab.run(id, deliver(INBOX_ID, BodyId(12345))), refused(Refusal::NoBody));
-        let body = lab.body(id, 100);
+        let body = lab.body(100);
         assert_eq!(lab.run(id, deliver(MailboxId(77), body)), refused(Refusal::NoMailbox));
         let uid_validity = lab.inbox(id).uid_validity();
         let delivered = lab.run(id, deliver(INBOX_ID, body));
@@ -510,7 +511,7 @@ mod tests {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[]);
         for _ in 0..3 {
-            let body = lab.body(id, 1);
+            let body = lab.body(1);
             lab.deliver(id, INBOX_ID, body);
         }
         let store = |op, flags, unchanged_since| Change::FlagsStore {
@@ -545,7 +546,7 @@ mod tests {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[]);
         let to = lab.mailbox(id, "to");
-        let body = lab.body(id, 8);
+        let body = lab.body(8);
         for _ in 0..3 {
             lab.deliver(id, INBOX_ID, body);
         }
@@ -586,7 +587,7 @@ mod tests {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[]);
         for flags in [FlagBits::DELETED, FlagBits::NONE, FlagBits::DELETED] {
-            let body = lab.body(id, 1);
+            let body = lab.body(1);
             let flags = named(flags, &[]);
             lab.done_any(id, Change::Deliver { mailbox: INBOX_ID, body, flags, internal_ms: 0 });
         }
@@ -623,7 +624,7 @@ mod tests {
     fn entries_that_do_not_go_on_from_here_are_named() {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[]);
-        let body = lab.body(id, 1);
+        let body = lab.body(1);
         lab.deliver(id, INBOX_ID, body);
         let change = Change::Deliver { mailbox: INBOX_ID, body, flags: Flags::default(), internal_ms: 0 };
         let good = lab.stamped(id, change);

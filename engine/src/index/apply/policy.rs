@@ -337,7 +337,7 @@ mod tests {
     fn mailboxes_are_found_by_what_happened_to_their_messages() {
         let mut lab = Lab::new();
         let id = lab.account("a@x", &[("b", None), ("c", None)]);
-        let body = lab.body(id, 1);
+        let body = lab.body(1);
         let since = |lab: &Lab, modseq| -> Vec<u32> {
             lab.account_ref(id).mailboxes_changed_since(modseq).map(|mailbox| mailbox.id().0).collect()
         };

@@ -1,6 +1,6 @@
 //! One block of messages, as a struct of arrays.
 //!
-//! *Owns*: seven columns of equal length, 40 bytes a row. *Promises*: a removal of any number of rows is one
+//! *Owns*: eight columns of equal length, 40 bytes a row. *Promises*: a removal of any number of rows is one
 //! pass over each column. *Assumes*: the directory knows where its rows are. *Never*: grows beyond
 //! `BLOCK_ROWS`; [`super::Columns`] sees to it.
 
@@ -24,13 +24,48 @@ impl Seconds {
     }
 }
 
+/// A mod-sequence in five bytes: none is greater than `limits::MODSEQ_MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Modseq([u8; 5]);
+
+impl Modseq {
+    fn of(modseq: ModSeq) -> Modseq {
+        let [a, b, c, d, e, rest @ ..] = modseq.0.to_le_bytes();
+        assert_eq!(rest, [0; 3], "I10: a mod-sequence has 40 bits");
+        Modseq([a, b, c, d, e])
+    }
+
+    fn number(self) -> u64 {
+        let [a, b, c, d, e] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])
+    }
+}
+
+/// The length of a summary in three bytes: none is longer than `limits::SUMMARY_BYTES_MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SummaryLen([u8; 3]);
+
+impl SummaryLen {
+    fn of(len: u32) -> SummaryLen {
+        let [a, b, c, rest] = len.to_le_bytes();
+        assert_eq!(rest, 0, "a summary is shorter than 16 MiB");
+        SummaryLen([a, b, c])
+    }
+
+    fn number(self) -> u32 {
+        let [a, b, c] = self.0;
+        u32::from_le_bytes([a, b, c, 0])
+    }
+}
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Block {
     uid: Vec<u32>,
-    modseq: Vec<u64>,
+    modseq: Vec<Modseq>,
     flags: Vec<u64>,
     size: Vec<u32>,
+    summary: Vec<SummaryLen>,
     internal: Vec<Seconds>,
     saved: Vec<Seconds>,
     body: Vec<u64>,
@@ -44,9 +79,10 @@ impl Block {
     pub(super) fn message(&self, row: usize) -> Message {
         Message {
             uid: Uid(self.uid[row]),
-            modseq: ModSeq(self.modseq[row]),
+            modseq: self.modseq(row),
             flags: FlagBits(self.flags[row]),
             size: self.size[row],
+            summary_len: self.summary[row].number(),
             internal_ms: self.internal[row].ms(),
             saved_ms: self.saved[row].ms(),
             body: BodyId(self.body[row]),
@@ -62,7 +98,7 @@ impl Block {
     }
 
     pub(super) fn modseq(&self, row: usize) -> ModSeq {
-        ModSeq(self.modseq[row])
+        ModSeq(self.modseq[row].number())
     }
 
     pub(super) fn flags(&self, row: usize) -> FlagBits {
@@ -80,7 +116,7 @@ impl Block {
 
     /// UIDs of the rows whose mod-sequence is greater.
     pub(super) fn changed_since(&self, since: ModSeq) -> impl Iterator<Item = Uid> + '_ {
-        let rows = self.modseq.iter().zip(&self.uid).filter(move |&(&modseq, _)| modseq > since.0);
+        let rows = self.modseq.iter().zip(&self.uid).filter(move |(modseq, _)| modseq.number() > since.0);
         rows.map(|(_, &uid)| Uid(uid))
     }
 
@@ -104,15 +140,16 @@ impl Block {
             start,
             first: self.uid[0],
             unseen: self.flags.iter().map(|&flags| unseen(FlagBits(flags))).sum(),
-            newest: self.modseq.iter().copied().max().unwrap_or(0),
+            newest: self.modseq.iter().map(|modseq| modseq.number()).max().unwrap_or(0),
         }
     }
 
     pub(super) fn push(&mut self, message: Message) {
         self.uid.push(message.uid.0);
-        self.modseq.push(message.modseq.0);
+        self.modseq.push(Modseq::of(message.modseq));
         self.flags.push(message.flags.0);
         self.size.push(message.size);
+        self.summary.push(SummaryLen::of(message.summary_len));
         self.internal.push(Seconds::of_ms(message.internal_ms));
         self.saved.push(Seconds::of_ms(message.saved_ms));
         self.body.push(message.body.0);
@@ -120,7 +157,7 @@ impl Block {
 
     pub(super) fn set_flags(&mut self, row: usize, flags: FlagBits, modseq: ModSeq) {
         self.flags[row] = flags.0;
-        self.modseq[row] = modseq.0;
+        self.modseq[row] = Modseq::of(modseq);
     }
 
     /// Removes these ascending rows.
@@ -129,6 +166,7 @@ impl Block {
         remove_rows(&mut self.modseq, rows);
         remove_rows(&mut self.flags, rows);
         remove_rows(&mut self.size, rows);
+        remove_rows(&mut self.summary, rows);
         remove_rows(&mut self.internal, rows);
         remove_rows(&mut self.saved, rows);
         remove_rows(&mut self.body, rows);
@@ -143,6 +181,7 @@ impl Block {
         self.modseq.append(&mut other.modseq);
         self.flags.append(&mut other.flags);
         self.size.append(&mut other.size);
+        self.summary.append(&mut other.summary);
         self.internal.append(&mut other.internal);
         self.saved.append(&mut other.saved);
         self.body.append(&mut other.body);

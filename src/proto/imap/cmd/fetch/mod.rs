@@ -254,7 +254,7 @@ impl Fetch {
                 self.warmed = message.uid;
                 break;
             }
-            if let Some(body) = cx.store.body(message.body) {
+            if let Some(body) = cx.store.body(message.key()) {
                 extents.push(body.summary);
                 if self.plan.picks_fields {
                     extents.push(body.bytes.slice(0, IMAP_WARM_HEADER_BYTES));
@@ -284,7 +284,7 @@ impl Fetch {
                 return Ok(Written::Stopped(Step::Yield));
             }
             let stored = match self.plan.needs_summary {
-                true => Stored::find(message.body, cx.store),
+                true => Stored::find(message.key(), cx.store),
                 false => None,
             };
             self.next = Uid(message.uid.0.saturating_add(1));
@@ -314,7 +314,7 @@ impl Fetch {
             if self.plan.octets.is_empty() {
                 continue;
             }
-            let mut sending = Sending::new(message.body, spaced);
+            let mut sending = Sending::new(message.key(), spaced);
             match sending.go_on(&self.plan, stored.as_ref(), cx.store, out).stopped() {
                 Ok(damaged) => self.damaged |= damaged,
                 Err(step) => {

@@ -21,7 +21,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use ringpost_engine::ids::BodyId;
+use ringpost_engine::ids::BodyKey;
 use ringpost_engine::io::Extent;
 use ringpost_engine::layout::{Part, SummaryView, TransferEncoding, flag};
 use ringpost_engine::store::{BodyRef, Store};
@@ -45,9 +45,9 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The message of that id; none if it is damaged.
-    pub fn find(id: BodyId, store: &Store) -> Option<Stored> {
-        let body = store.body(id)?;
+    /// The message of that key; none if it is damaged.
+    pub fn find(key: BodyKey, store: &Store) -> Option<Stored> {
+        let body = store.body(key)?;
         let stored = Stored { body, summary: store.bytes(body.summary)? };
         stored.view().is_some().then_some(stored)
     }
@@ -91,7 +91,7 @@ impl Stored {
 /// A reply that is begun.
 #[derive(Debug)]
 pub struct Sending {
-    body: BodyId,
+    body: BodyKey,
     /// The next item.
     item: usize,
     /// A space is due before it.
@@ -197,12 +197,12 @@ pub enum Sent {
 
 impl Sending {
     /// The octets behind a head that is written; `spaced` if anything stands in it.
-    pub fn new(body: BodyId, spaced: bool) -> Sending {
+    pub fn new(body: BodyKey, spaced: bool) -> Sending {
         Sending { body, item: 0, spaced, rest: None, warm: false, damaged: false }
     }
 
     /// Which message it is.
-    pub fn body(&self) -> BodyId {
+    pub fn body(&self) -> BodyKey {
         self.body
     }
 

@@ -1,22 +1,22 @@
 //! COPY and MOVE into a mailbox of another account.
 //!
-//! *Owns*: how messages change their account: on one shard the bodies are shared, between two they travel with
-//! the session. *Promises*: what is copied by one command is there all at once or not at all; memory is bounded
-//! by one load; a MOVE removes the originals when the copies are durable. *Assumes*: whoever sees the
-//! destination refuse has the session brought back. *Never*: touches an original before its copy is there.
+//! *Owns*: how messages change their account: their octets travel with the session, on one shard as between
+//! two, for every account keeps its own. *Promises*: what is copied by one command is there all at once or not at
+//! all; memory is bounded by one load; a MOVE removes the originals when the copies are durable. *Assumes*: whoever
+//! sees the destination refuse has the session brought back. *Never*: touches an original before its copy is there.
 //!
 //! ```text
-//!  Choose ─┬─same shard────────────────────────────────────────────► Append ─► COPYUID ─┬─COPY─► Done
-//!          └─► Load ──Warm──► there: bodies ─┬─last load───────────────▲                └─MOVE─► back
-//!                ▲                           └─more──► back ─┐                                    │ Expunge
-//!                └───────────────────────────────────────────┘            Choose … Done ◄─────────┘
+//!  Choose ──► Load ──Warm──► there: bodies ─┬─last load──► Append ─► COPYUID ─┬─COPY─► Done
+//!               ▲                           └─more──► back ─┐                 └─MOVE─► back
+//!               └───────────────────────────────────────────┘                          │ Expunge
+//!                                                           Choose … Done ◄────────────┘
 //! ```
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use ringpost_engine::change::{Change, FlagBits, Flags, NewBody, NewMessage, Outcome, Rights, UidSet};
-use ringpost_engine::ids::{BodyId, Uid};
+use ringpost_engine::ids::{BodyId, BodyKey, Uid};
 use ringpost_engine::limits::APPEND_MESSAGES_MAX;
 
 use super::copy::target;
@@ -65,7 +65,7 @@ enum Stage {
 /// A message to be copied.
 #[derive(Clone, Debug)]
 struct Original {
-    body: BodyId,
+    body: BodyKey,
     flags: Flags,
     internal_ms: u64,
 }
@@ -133,7 +133,7 @@ impl Transfer {
             }
             self.next = Uid(message.uid.0.saturating_add(1));
             self.round.push(message.uid);
-            let (body, internal_ms) = (message.body, message.internal_ms);
+            let (body, internal_ms) = (message.key(), message.internal_ms);
             let flags = named(message.flags, mailbox.keywords());
             self.waiting.push_back(Original { body, flags, internal_ms });
         }
@@ -145,12 +145,7 @@ impl Transfer {
         if self.waiting.is_empty() {
             return Ok(Reply::ok("Nothing to copy").into());
         }
-        if cx.store.account_by_address(&self.owner(core)).is_none() {
-            return self.load(cx);
-        }
-        let shared = self.waiting.drain(..).map(|original| original.with(original.body));
-        self.ready = shared.collect();
-        self.append(core, cx)
+        self.load(cx)
     }
 
     /// Brings the next load into memory.

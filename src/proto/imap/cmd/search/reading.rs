@@ -83,7 +83,7 @@ impl Reading {
             }
             // Expunged meanwhile, or not readable: not found.
             let message = present(mailbox, sought);
-            let body = message.and_then(|(_, message)| store.body(message.body));
+            let body = message.and_then(|(_, message)| store.body(message.key()));
             let (Some((place, message)), Some(body)) = (message, body) else {
                 self.next();
                 continue;
@@ -154,7 +154,7 @@ impl Reading {
         while let Some(waiting) = self.messages.get_mut(self.warmed) {
             self.warmed += 1;
             let message = present(mailbox, waiting.sought).map(|(_, message)| message);
-            let body = message.and_then(|message| store.body(message.body));
+            let body = message.and_then(|message| store.body(message.key()));
             let (Some(message), Some(body)) = (message, body) else { continue };
             let known = Known { message: &message, recent: false };
             let open = query.decide(&known, waiting.answers).err();

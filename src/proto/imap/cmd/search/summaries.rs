@@ -49,7 +49,7 @@ pub fn to_bring_in(
     let mut extents = Vec::with_capacity(IMAP_GATHER_MESSAGES_MAX);
     for sought in sought.take(IMAP_GATHER_MESSAGES_MAX) {
         count += 1;
-        let body = present(mailbox, sought).and_then(|(_, message)| store.body(message.body));
+        let body = present(mailbox, sought).and_then(|(_, message)| store.body(message.key()));
         let Some(body) = body else { continue };
         extents.push(body.summary);
         bytes += body.summary.len as usize;
@@ -110,7 +110,7 @@ impl Lot {
         let mut rows = Vec::with_capacity(IMAP_GATHER_MESSAGES_MAX);
         for (nth, sought) in sought.enumerate() {
             if let Some((place, message)) = present(mailbox, sought) {
-                let summary = store.body(message.body).map(|body| body.summary);
+                let summary = store.body(message.key()).map(|body| body.summary);
                 rows.push(Row { nth, place, message, summary, slice: 0, within: 0..0 });
             }
         }

@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::{Change, Outcome};
-use ringpost_engine::ids::{BodyId, normalise_address};
+use ringpost_engine::ids::{BodyKey, normalise_address};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::layout::{SummaryView, flag};
 
@@ -47,11 +47,11 @@ enum Stage {
     /// Its owner's account is here.
     There(Box<ImapUrl>),
     /// This body's summary and the start of its octets are in memory.
-    Warm(BodyId, Section, Option<Partial>),
+    Warm(BodyKey, Section, Option<Partial>),
     /// The octets `from..to` of a body that holds NUL are still to be copied; the first piece is in memory.
-    Copy(BodyId, u32, u32),
+    Copy(BodyKey, u32, u32),
     /// Fields of a body's header are picked; whether the window is in memory that is wanted next.
-    Pick(BodyId, Box<(Names, Reading)>, bool),
+    Pick(BodyKey, Box<(Names, Reading)>, bool),
 }
 
 /// What of a URL's octets is not written yet.
@@ -129,7 +129,7 @@ impl UrlAuthorisation {
     /// Reads the window of a header that is in memory, or asks for the next one.
     fn pick(
         &mut self,
-        id: BodyId,
+        id: BodyKey,
         mut fields: Box<(Names, Reading)>,
         warm: bool,
         core: &mut Core,
@@ -193,7 +193,7 @@ fn put_head(url: &[u8], core: &mut Core) {
 
 /// Writes the octets, or what can be said before they are looked at: what is left.
 fn put_octets(
-    id: BodyId,
+    id: BodyKey,
     section: &Section,
     partial: Option<Partial>,
     core: &mut Core,
@@ -255,7 +255,7 @@ fn authorised(
     url: &ImapUrl,
     core: &Core,
     cx: &Cx<'_>,
-) -> Option<(BodyId, Vec<ringpost_engine::io::Extent>)> {
+) -> Option<(BodyKey, Vec<ringpost_engine::io::Extent>)> {
     let account = cx.store.account(cx.store.account_by_address(&core.here)?)?;
     let mailbox = account.mailbox_by_name(url.mailbox.as_ref()?)?;
     let auth = url.auth.as_ref()?;
@@ -266,8 +266,8 @@ fn authorised(
         return None;
     }
     let message = mailbox.message(mailbox.place(url.uid?)?);
-    let body = cx.store.body(message.body)?;
-    Some((message.body, vec![body.summary]))
+    let body = cx.store.body(message.key())?;
+    Some((message.key(), vec![body.summary]))
 }
 
 fn key(account: AccountRef<'_>, mailbox: MailboxRef<'_>, cx: &Cx<'_>) -> token::Key {

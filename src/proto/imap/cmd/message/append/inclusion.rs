@@ -11,7 +11,7 @@
 //! ```
 
 use bytes::Bytes;
-use ringpost_engine::ids::BodyId;
+use ringpost_engine::ids::BodyKey;
 use ringpost_engine::layout::SummaryView;
 
 use super::draft::Draft;
@@ -29,7 +29,7 @@ use crate::proto::imap::url::ImapUrl;
 pub struct Inclusion {
     /// As written.
     url: Bytes,
-    body: BodyId,
+    body: BodyKey,
     section: Section,
     partial: Option<Partial>,
     stage: Stage,
@@ -66,8 +66,7 @@ impl Inclusion {
             let mailbox = cx.store.mailbox(account.id(), mailbox.id())?;
             mailbox.place(uid).map(|place| mailbox.message(place))
         });
-        let (message, size) =
-            message.map(|message| (message.body, message.size)).ok_or_else(|| bad_url(url))?;
+        let body = message.map(|message| message.key()).ok_or_else(|| bad_url(url))?;
         // rfc5550#2.1: without a count to the end.
         let partial = parsed
             .partial
@@ -75,12 +74,12 @@ impl Inclusion {
         let stage = match parsed.section {
             Some(_) => Stage::Located,
             None => {
-                let (at, end) = clip(0, size, partial);
+                let (at, end) = clip(0, body.len, partial);
                 Stage::Run { at, end }
             }
         };
         let section = parsed.section.unwrap_or(whole);
-        Ok(Inclusion { url: url.clone(), body: message, section, partial, stage, warm: false })
+        Ok(Inclusion { url: url.clone(), body, section, partial, stage, warm: false })
     }
 
     /// Copies into the draft. Where it has to stop; none when all is copied.

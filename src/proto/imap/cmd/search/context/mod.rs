@@ -253,7 +253,7 @@ impl Context {
     fn sort_in(&self, known: &Known<'_>, sight: Sight<'_>, key: &mut KeyWriter, changes: &mut Changes) {
         let uid = known.message.uid;
         if let Some(order) = &self.order {
-            let summary = sight.store.body(known.message.body).map(|body| body.summary);
+            let summary = sight.store.body(known.message.key()).map(|body| body.summary);
             let summary = summary.filter(|_| order.wants_summary());
             if let Some(extent) = summary.filter(|_| !self.warm.contains(uid)) {
                 changes.cold.push(uid);

@@ -225,6 +225,7 @@ mod tests {
             modseq: ModSeq(40),
             flags: FlagBits::SEEN,
             size: 100,
+            summary_len: 0,
             // 1994-02-01T12:00Z
             internal_ms: 760_104_000_000,
             saved_ms: 760_204_000_000,
