@@ -12,6 +12,36 @@ use serde_json::{Map, Value, json};
 
 use crate::output::plain;
 
+/// Every kind of record that has a name.
+pub const KINDS: [&str; 26] = [
+    "AccountCreate",
+    "AccountPassword",
+    "AccountServices",
+    "AccountDelete",
+    "DomainAdd",
+    "DomainDelete",
+    "AliasSet",
+    "AliasDelete",
+    "MailboxCreate",
+    "MailboxRename",
+    "MailboxDelete",
+    "Subscribe",
+    "Deliver",
+    "FlagsStore",
+    "Copy",
+    "Expunge",
+    "RecentSeen",
+    "Append",
+    "Metadata",
+    "Acl",
+    "Quota",
+    "UrlKey",
+    "AccountHide",
+    "AccountReferral",
+    "Body",
+    "Witness",
+];
+
 /// The kind of a change.
 pub fn kind(change: &Change) -> &'static str {
     match change {

@@ -1,17 +1,18 @@
 //! `ringpost-log`: reads a Ringpost data folder without a server, and without changing it.
 //!
 //! *Owns*: which subcommand runs, and the exit code. *Promises*: nothing in the folder is written, locked or
-//! created; damage is told and passed over, and makes the exit code 1. *Assumes*: read access; a server may
-//! be running. *Never*: stops at the first thing it cannot read.
+//! created by a command that reads; damage is told and passed over, and makes the exit code 1. *Assumes*: read
+//! access; a server may be running. *Never*: stops at the first thing it cannot read.
 
+mod body;
 mod cli;
 mod data;
 mod describe;
 mod disk;
-mod dump;
-mod message;
 mod output;
-mod segments;
+mod show;
+mod story;
+mod track;
 mod verify;
 
 use std::process::ExitCode;
@@ -24,29 +25,41 @@ use output::Output;
 
 /// What kept a command from its work; one line for whoever typed it.
 type Failure = String;
+/// How many places were found damaged or unreadable.
+type Damages = u64;
+
+/// Something is damaged or cannot be read.
+const EXIT_DAMAGED: u8 = 1;
+/// The work could not be done. 2 is the command line's.
+const EXIT_FAILED: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut output = Output::new(cli.json);
-    let result = match &cli.command {
-        Command::Man { of } => cli::man(of.as_deref(), &mut output),
-        Command::Segments => each_shard(&cli, &mut output, segments::run),
-        Command::Dump(what) => each_shard(&cli, &mut output, |shard, output| dump::run(shard, what, output)),
-        Command::Verify => each_shard(&cli, &mut output, verify::run),
-        Command::Message(what) => message::run(&cli, what, &mut output),
-    };
+    let result = run(&cli, &mut output);
     output.flush();
     match result {
         Ok(0) => ExitCode::SUCCESS,
         Ok(damages) => {
             let (noun, verb) = if damages == 1 { ("place", "is") } else { ("places", "are") };
-            eprintln!("ringpost-log: {damages} {noun} in the log {verb} damaged");
-            ExitCode::from(1)
+            eprintln!("ringpost-log: {damages} {noun} in the log {verb} damaged or cannot be read");
+            ExitCode::from(EXIT_DAMAGED)
         }
         Err(failure) => {
             eprintln!("ringpost-log: {failure}");
-            ExitCode::from(1)
+            ExitCode::from(EXIT_FAILED)
         }
+    }
+}
+
+fn run(cli: &Cli, output: &mut Output) -> Result<Damages, Failure> {
+    match &cli.command {
+        Command::Man { of } => cli::man(of.as_deref(), output),
+        Command::Segments => each_shard(cli, output, show::segments::run),
+        Command::Dump(what) => each_shard(cli, output, |shard, output| show::dump::run(shard, what, output)),
+        Command::Message(what) => show::message::run(cli, what, output),
+        Command::Story(what) => story::run(cli, what, output),
+        Command::Verify => each_shard(cli, output, verify::run),
     }
 }
 
@@ -55,8 +68,8 @@ fn main() -> ExitCode {
 fn each_shard(
     cli: &Cli,
     output: &mut Output,
-    mut run: impl FnMut(&Shard, &mut Output) -> Result<u64, Failure>,
-) -> Result<u64, Failure> {
+    mut run: impl FnMut(&Shard, &mut Output) -> Result<Damages, Failure>,
+) -> Result<Damages, Failure> {
     let mut damages = 0;
     for shard in data::shards(&cli.data, cli.only()?)? {
         damages += run(&shard, output).unwrap_or_else(|failure| {

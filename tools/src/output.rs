@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ringpost_engine::log::scan::{Damage, Loss};
 use serde_json::{Value, json};
 
+pub use ringpost::log::moment;
+
 use crate::data::Shard;
 
 /// See the module's head.
@@ -140,45 +142,9 @@ pub fn plain(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-/// A moment in RFC 3339 form, UTC.
-pub fn moment(unix_ms: u64) -> String {
-    let (seconds, millis) = (unix_ms / 1000, unix_ms % 1000);
-    let (day, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(day);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-}
-
-/// Year, month and day of the `day`-th day since 1970-01-01, in the proleptic Gregorian calendar.
-fn date(day: u64) -> (u64, u64, u64) {
-    // Years begin in March here, so that the leap day is the last of its year; eras have 400 of them.
-    let day = u128::from(day) + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let of_month = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    ((era * 400 + year + carry) as u64, month as u64, of_month as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn moments_are_what_the_calendar_says() {
-        for (unix_ms, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400_001, "2000-02-29T00:00:00.001Z"),
-            (1_709_251_199_999, "2024-02-29T23:59:59.999Z"),
-            (1_767_225_600_000, "2026-01-01T00:00:00.000Z"),
-            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-        ] {
-            assert_eq!(moment(unix_ms), text);
-        }
-        assert!(!moment(u64::MAX).is_empty());
-    }
 
     #[test]
     fn nothing_from_the_log_reaches_a_terminal_as_control() {

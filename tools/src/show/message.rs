@@ -16,25 +16,30 @@ use ringpost_engine::recovery::{self, Replayed};
 use ringpost_engine::store::BodyRef;
 use serde_json::{Value, json};
 
-use crate::Failure;
+use super::filter::Wanted;
 use crate::cli::{self, Cli};
 use crate::data::{self, Shard};
 use crate::describe;
 use crate::disk::ReadOnlyDisk;
-use crate::dump::Wanted;
 use crate::output::{Output, moment, name, number, plain, progress};
+use crate::{Damages, Failure};
 
 /// Shows or writes a message.
-pub fn run(cli: &Cli, what: &cli::Message, output: &mut Output) -> Result<u64, Failure> {
+pub fn run(cli: &Cli, what: &cli::Message, output: &mut Output) -> Result<Damages, Failure> {
     let mut found = Vec::new();
     let mut damages = 0;
     // Of all shards, the one that knows the account says most.
     let mut missing = Missing::Account;
+    let mut suspects = Vec::new();
     for shard in data::shards(&cli.data, cli.only()?)? {
         match find(&shard, what) {
             Ok(Ok(message)) => found.push((shard, message)),
             Ok(Err(Missing::Message)) => missing = Missing::Message,
             Ok(Err(Missing::Account)) => {}
+            Ok(Err(Missing::Damaged)) => {
+                missing = Missing::Message;
+                suspects.push(name(&shard));
+            }
             // On standard error: standard output may be the message's.
             Err(failure) => {
                 damages += 1;
@@ -43,6 +48,16 @@ pub fn run(cli: &Cli, what: &cli::Message, output: &mut Output) -> Result<u64, F
         }
     }
     match found.as_mut_slice() {
+        // It may have been there.
+        [] if damages > 0 || !suspects.is_empty() => {
+            for suspect in &suspects {
+                let number = what.number.lsn;
+                eprintln!(
+                    "ringpost-log: {number} is not found, and the log of {suspect} is damaged: see verify"
+                );
+            }
+            Ok(damages + suspects.len() as Damages)
+        }
         [] => Err(match (&what.account, &what.mailbox, missing) {
             (Some(account), Some(_), Missing::Account) => {
                 format!("no account {account}: give its address or its number")
@@ -70,6 +85,8 @@ enum Missing {
     Account,
     /// There is no such message.
     Message,
+    /// There is none, but something is lost there.
+    Damaged,
 }
 
 struct Found {
@@ -104,6 +121,7 @@ fn find(shard: &Shard, what: &cli::Message) -> Result<Result<Found, Missing>, Fa
     bar.finish_and_clear();
     let id = match id {
         Ok(id) => id,
+        Err(_) if !replayed.report.damage.is_empty() => return Ok(Err(Missing::Damaged)),
         Err(missing) => return Ok(Err(missing)),
     };
     let Some(body) = recorded(&mut disk, shard, id)?.and_then(|key| replayed.body(key)) else {
@@ -218,7 +236,8 @@ fn shown(replayed: &Replayed, id: BodyId) -> Vec<Shown> {
     shown
 }
 
-fn flag_names(mailbox: &MailboxRef<'_>, flags: ringpost_engine::change::FlagBits) -> Vec<String> {
+/// Names of the flags of a message.
+pub fn flag_names(mailbox: &MailboxRef<'_>, flags: ringpost_engine::change::FlagBits) -> Vec<String> {
     let mut names = describe::system_flags(flags);
     let keywords = mailbox.keywords().iter().enumerate();
     let set = keywords.filter(|&(bit, _)| flags.contains(ringpost_engine::change::FlagBits::keyword(bit)));

@@ -1,16 +1,13 @@
 //! The tool on real folders: what it finds, what it prints, and what damage does to it.
 
-mod support;
+use std::path::Path;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
+use crate::support::{Host, INBOX, first_segment, flip, json, objects, of_type, run, text};
 use ringpost_engine::change::{Change, UidSet};
 use ringpost_engine::ids::{AccountId, BodyId, Uid};
 use ringpost_engine::log::batch::{self, BatchMeta};
 use ringpost_engine::log::record::{self, RecordHead};
 use serde_json::Value;
-use support::{Host, INBOX};
 use tempfile::TempDir;
 
 const OCTETS: &[u8] = b"Subject: hello\r\n\r\n\x1b[31mred\x00\xff\r\n.dot\r\n";
@@ -38,50 +35,6 @@ fn sample() -> Sample {
     let mut other = Host::open(data.path(), 1);
     other.account("bob@example.test");
     Sample { data, alice, first }
-}
-
-fn run(data: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringpost-log"));
-    command.arg("--data").arg(data).args(arguments).output().expect("it runs")
-}
-
-fn text(data: &Path, arguments: &[&str]) -> String {
-    let output = run(data, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
-
-fn objects(output: &Output) -> Vec<Value> {
-    let lines = String::from_utf8(output.stdout.clone()).expect("text");
-    lines.lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect()
-}
-
-fn json(data: &Path, arguments: &[&str]) -> Vec<Value> {
-    let arguments = [arguments, &["--json"]].concat();
-    let output = run(data, &arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    objects(&output)
-}
-
-fn of_type<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    objects.iter().filter(|object| object["type"] == kind).collect()
-}
-
-/// Changes one byte of a file.
-fn flip(file: &Path, at: usize) {
-    let mut bytes = std::fs::read(file).expect("it can be read");
-    bytes[at] ^= 0x40;
-    std::fs::write(file, bytes).expect("it can be written");
-}
-
-fn first_segment(data: &Path) -> PathBuf {
-    let folder = data.join("shard-000");
-    let entries = std::fs::read_dir(folder).expect("the folder is there");
-    let files = entries.map(|entry| entry.expect("it can be listed").path());
-    files
-        .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
-        .min()
-        .expect("a segment")
 }
 
 /// Where the octets of the first message lie in the first segment.
@@ -190,12 +143,12 @@ fn what_is_not_there_is_said_in_one_line() {
         ),
     ] {
         let output = run(sample.data.path(), arguments);
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(3));
         assert_eq!(String::from_utf8_lossy(&output.stderr), line);
     }
     let nowhere = sample.data.path().join("nowhere");
     let output = run(&nowhere, &["verify"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("give the server's data folder with --data"));
     assert_eq!(run(sample.data.path(), &["message", "1", "--mailbox", "INBOX"]).status.code(), Some(2));
 }

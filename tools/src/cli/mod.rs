@@ -3,12 +3,19 @@
 //! *Owns*: arguments, help texts, the man page. *Promises*: `--help` reads like a short manual.
 //! *Assumes*: clap. *Never*: does the work.
 
+mod args;
+pub mod values;
+
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::Failure;
 use crate::output::Output;
+use crate::{Damages, Failure};
+
+use values::Position;
+
+pub use args::{Dump, Filter, Message, Story};
 
 /// Reads the log of a Ringpost server: segments, records, messages, damage.
 ///
@@ -40,18 +47,18 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 What happened to a message? The server's delivery line has its queue id (also in the message's Received
-field and in the reply to the sender), its Message-ID and log=SHARD:LSN. With these:
+field and in the reply to the sender), its Message-ID and log=SHARD:LSN. Any of these will do:
+      ringpost-log story 1A204789DB6-1-1         from its arrival to now
       ringpost-log message 1:17412               who has it, where, with which flags
       ringpost-log message 1:17412 --eml         its octets
-      ringpost-log dump --from 1:17412 --account alice@example.test
-                                                 all that was done to the mailbox since: copies, flags, expunges
 
 Examples:
   What files are there, and how full are they?
       ringpost-log --data /var/lib/ringpost segments
 
-  What happened to Alice's mail since position 1000000?
-      ringpost-log dump --account alice@example.test --from 1000000
+  What happened to Alice's mail in the last two hours? Who was sent it, and when did it go?
+      ringpost-log dump --account alice@example.test --since 2h
+      ringpost-log dump --message-id '<1@vm>' --kind Deliver,Copy,Expunge
 
   Is everything readable that was ever written?
       ringpost-log verify && echo sound
@@ -64,9 +71,10 @@ Examples:
       ringpost-log dump --json | jq -r 'select(.kind == \"Deliver\").address' | sort | uniq -c
 
 Exit status:
-  0  everything was read
-  1  something is damaged or missing; what can be read was printed
-  2  the command line is wrong";
+  0  everything was read, and is sound
+  1  something is damaged or cannot be read: it is told with its place, and the rest was printed
+  2  the command line is wrong
+  3  the work could not be done: no such folder, account or message, no room, a server has the store";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -82,6 +90,16 @@ pub enum Command {
     /// octets of a message; a Deliver or Append shows it in a mailbox (body=… is the Body's position); FlagsStore,
     /// Copy, Expunge and the others name mailbox and UIDs. Give a position or an octets' place to `message`.
     Dump(Dump),
+    /// Tell what happened to a message, from its arrival to now
+    ///
+    /// Who brought it (client, name, queue id: from the Received field that the server wrote), where it is
+    /// stored, to whom it was delivered and under which UIDs, when which flags changed, where it was copied and
+    /// moved, when it was expunged, and who has it now; each with time and position.
+    ///
+    /// The log does not say which session made a change, nor that somebody read a message (by POP3 or IMAP).
+    /// The server's log lines know who was connected: with --server-log each change also names the sessions
+    /// of that account which were open at the time; when there is only one, it was that one.
+    Story(Story),
     /// Read everything, check every checksum, and build the mail store from it
     ///
     /// Says for each shard whether it is sound. A torn tail is what a crash left of a batch that nobody was
@@ -100,73 +118,21 @@ pub enum Command {
     },
 }
 
-/// Arguments of `dump`.
-#[derive(Args, Debug)]
-pub struct Dump {
-    /// Only records of this account, by address or by number; an address finds all accounts that ever had it
-    #[arg(long, value_name = "ADDRESS|ID")]
-    pub account: Option<String>,
-
-    /// Only records at or after this position; with a shard in front, only of that shard
-    #[arg(long, value_name = "[SHARD:]LSN", default_value = "0")]
-    pub from: Position,
-
-    /// Also print the batches' headers and the witnesses, which only recovery needs
-    #[arg(long)]
-    pub all: bool,
-}
-
-/// Arguments of `message`.
-#[derive(Args, Debug)]
-pub struct Message {
-    /// Position of the message's record or of a delivery of it, as in `log=1:17412`; with --mailbox the
-    /// message's UID
-    #[arg(value_name = "[SHARD:]LSN|UID")]
-    pub number: Position,
-
-    /// The account, by address or by number
-    #[arg(long, value_name = "ADDRESS|ID", requires = "mailbox")]
-    pub account: Option<String>,
-
-    /// The mailbox, by its full name
-    #[arg(long, value_name = "NAME", requires = "account")]
-    pub mailbox: Option<String>,
-
-    /// Write the message's octets to standard output, exactly as they are stored (with --json: as base64)
-    #[arg(long)]
-    pub eml: bool,
-}
-
-/// A position in the log of a shard, or of every shard that has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The shard, if it was named.
-    pub shard: Option<u16>,
-    /// The number.
-    pub lsn: u64,
-}
-
-impl std::str::FromStr for Position {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Position, String> {
-        let number = |text: &str| text.parse().map_err(|_| "expected 17412 or 1:17412".to_string());
-        match text.split_once(':') {
-            None => Ok(Position { shard: None, lsn: number(text)? }),
-            Some((shard, lsn)) => match shard.parse() {
-                Ok(shard) => Ok(Position { shard: Some(shard), lsn: number(lsn)? }),
-                Err(_) => Err(format!("{shard} is no number of a shard")),
-            },
-        }
-    }
-}
-
 impl Cli {
     /// The only shard asked for, by --shard or by a position; both must agree.
     pub fn only(&self) -> Result<Option<u16>, Failure> {
         let named = match &self.command {
-            Command::Dump(dump) => dump.from.shard,
+            Command::Dump(dump) => match (dump.from.and_then(|at| at.shard), dump.to.and_then(|at| at.shard))
+            {
+                (Some(from), Some(to)) if from != to => {
+                    return Err(format!(
+                        "--from in shard {from} and --to in shard {to} have nothing between"
+                    ));
+                }
+                (from, to) => from.or(to),
+            },
             Command::Message(message) => message.number.shard,
+            Command::Story(story) => story.target.parse::<Position>().ok().and_then(|at| at.shard),
             _ => None,
         };
         match (self.shard, named) {
@@ -179,7 +145,7 @@ impl Cli {
 }
 
 /// Prints the manual page of the program, or of a subcommand.
-pub fn man(of: Option<&str>, output: &mut Output) -> Result<u64, Failure> {
+pub fn man(of: Option<&str>, output: &mut Output) -> Result<Damages, Failure> {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
     let command = match of {
@@ -206,15 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn a_position_is_what_a_log_line_shows() {
-        assert_eq!("1:17412".parse(), Ok(Position { shard: Some(1), lsn: 17412 }));
-        assert_eq!("17412".parse(), Ok(Position { shard: None, lsn: 17412 }));
-        for bad in ["", "x", "1:", ":1", "1:2:3", "70000:1"] {
-            assert!(bad.parse::<Position>().is_err(), "{bad}");
-        }
+    fn shards_that_are_named_must_agree() {
         let cli = |words: &[&str]| Cli::parse_from([&["ringpost-log"], words].concat());
         assert_eq!(cli(&["message", "1:5"]).only(), Ok(Some(1)));
         assert_eq!(cli(&["--shard", "2", "dump"]).only(), Ok(Some(2)));
+        assert_eq!(cli(&["dump", "--from", "1:5", "--to", "9"]).only(), Ok(Some(1)));
         assert!(cli(&["--shard", "2", "dump", "--from", "1:5"]).only().is_err());
+        assert!(cli(&["dump", "--from", "1:5", "--to", "2:9"]).only().is_err());
     }
 }

@@ -1,0 +1,86 @@
+//! Arguments of each subcommand that reads a log.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::values::{Moment, Position, kind};
+
+/// Which records are wanted; all that is given must hold.
+#[derive(Args, Debug, Default)]
+pub struct Filter {
+    /// Only records of this account, by address or by number; an address finds all accounts that ever had it
+    #[arg(long, value_name = "ADDRESS|ID")]
+    pub account: Option<String>,
+
+    /// Only what concerns messages with this Message-ID: their octets, where they were put, and every change
+    /// of a mailbox that names one of their UIDs
+    #[arg(long, value_name = "ID")]
+    pub message_id: Option<String>,
+
+    /// Only records of these kinds, as they are printed: Deliver, Append, FlagsStore, Copy, Expunge, Body, …
+    #[arg(long, value_name = "KIND", value_parser = kind, value_delimiter = ',')]
+    pub kind: Vec<&'static str>,
+
+    /// Only what was committed at or after this time: 2026-01-31T03:00:00Z, 2026-01-31, or 30m, 2h, 7d ago
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Moment>,
+
+    /// Only what was committed before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+}
+
+/// Arguments of `dump`.
+#[derive(Args, Debug)]
+pub struct Dump {
+    /// Which records.
+    #[command(flatten)]
+    pub filter: Filter,
+
+    /// Only records at or after this position; with a shard in front, only of that shard
+    #[arg(long, value_name = "[SHARD:]LSN")]
+    pub from: Option<Position>,
+
+    /// Only records before this position
+    #[arg(long, value_name = "[SHARD:]LSN")]
+    pub to: Option<Position>,
+
+    /// Also print the batches' headers and the witnesses, which only recovery needs
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Arguments of `message`.
+#[derive(Args, Debug)]
+pub struct Message {
+    /// Position of the message's record or of a delivery of it, as in `log=1:17412`; with --mailbox the
+    /// message's UID
+    #[arg(value_name = "[SHARD:]LSN|UID")]
+    pub number: Position,
+
+    /// The account, by address or by number
+    #[arg(long, value_name = "ADDRESS|ID", requires = "mailbox")]
+    pub account: Option<String>,
+
+    /// The mailbox, by its full name
+    #[arg(long, value_name = "NAME", requires = "account")]
+    pub mailbox: Option<String>,
+
+    /// Write the message's octets to standard output, exactly as they are stored (with --json: as base64)
+    #[arg(long)]
+    pub eml: bool,
+}
+
+/// Arguments of `story`.
+#[derive(Args, Debug)]
+pub struct Story {
+    /// The message: its Message-ID; ACCOUNT/MAILBOX/UID; a queue id, as in its Received field and in the reply to
+    /// its sender; or a position, as in `log=1:17412`
+    #[arg(value_name = "MESSAGE-ID|ACCOUNT/MAILBOX/UID|QUEUE-ID|[SHARD:]LSN")]
+    pub target: String,
+
+    /// The server's own log lines (text or JSON): adds who was connected when something was changed
+    #[arg(long, value_name = "FILE")]
+    pub server_log: Option<PathBuf>,
+}

@@ -1,0 +1,7 @@
+//! Commands that print what is in a log.
+
+pub mod dump;
+pub mod filter;
+pub mod message;
+pub mod record;
+pub mod segments;

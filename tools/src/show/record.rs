@@ -1,0 +1,170 @@
+//! Records as lines.
+//!
+//! *Owns*: the lines of `dump` and `tail`. *Promises*: a line for every record chosen, as it is read. *Assumes*: it
+//! is told the log in order; names are known as far as it was told. *Never*: prints password hashes or octets.
+
+use ringpost_engine::change::Change;
+use ringpost_engine::codec;
+use ringpost_engine::ids::{AccountId, MailboxId};
+use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
+use ringpost_engine::log::scan::{BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
+use serde_json::{Map, Value, json};
+
+use super::filter::{Filter, Seen};
+use crate::data::Shard;
+use crate::output::{Output, moment, number, plain};
+use crate::track::Tracker;
+use crate::{Damages, describe};
+
+/// See the module's head.
+pub struct Records<'a> {
+    /// Whose log.
+    pub shard: &'a Shard,
+    /// Where lines go.
+    pub output: &'a mut Output,
+    /// Which records.
+    pub filter: Filter,
+    /// Whether batches and witnesses are printed as well.
+    pub all: bool,
+    /// What the log has told so far.
+    pub tracker: Tracker,
+    /// Time of the batch that is being read.
+    pub batch_ms: u64,
+    /// What was found damaged.
+    pub damages: Damages,
+}
+
+impl<'a> Records<'a> {
+    /// Before the first record.
+    pub fn new(shard: &'a Shard, output: &'a mut Output, filter: Filter) -> Records<'a> {
+        let tracker = Tracker::default();
+        Records { shard, output, filter, all: false, tracker, batch_ms: 0, damages: 0 }
+    }
+
+    /// A line of a record: what all of them have, then its own fields.
+    fn print(
+        &mut self,
+        info: &RecordInfo,
+        kind: &str,
+        time_ms: u64,
+        modseq: u64,
+        fields: &Map<String, Value>,
+    ) {
+        let account = info.meta.account;
+        let address = self.tracker.address(account);
+        let time = moment(time_ms);
+        let mut object = json!({
+            "type": "record", "shard": number(self.shard), "lsn": info.lsn.0, "segment": info.segment.0,
+            "account": account.0, "address": address, "kind": kind, "time": time,
+            "modseq": (modseq > 0).then_some(modseq),
+        });
+        if let Value::Object(all) = &mut object {
+            all.extend(fields.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        let who = match (account, address) {
+            (AccountId(0), _) => "-".to_owned(),
+            (_, Some(address)) => plain(address),
+            (id, None) => format!("#{id}"),
+        };
+        self.output.line(&object, || {
+            let modseq = if modseq > 0 { format!("modseq={modseq} ") } else { String::new() };
+            let line = format!("{:>12} {time} {who} {kind} {modseq}{}", info.lsn, describe::text(fields));
+            line.trim_end().to_owned()
+        });
+    }
+
+    /// The names of the mailboxes that a change speaks of, as they were before it.
+    fn names(&self, account: AccountId, change: &Change) -> Vec<(&'static str, String)> {
+        let named = |key, mailbox: MailboxId| {
+            self.tracker.mailbox(account, mailbox).map(|name| (key, name.to_owned()))
+        };
+        let (first, second) = match change {
+            Change::Copy { from, to, .. } => (named("from_name", *from), named("to_name", *to)),
+            Change::Deliver { mailbox, .. }
+            | Change::Append { mailbox, .. }
+            | Change::FlagsStore { mailbox, .. }
+            | Change::Expunge { mailbox, .. }
+            | Change::RecentSeen { mailbox, .. }
+            | Change::MailboxRename { mailbox, .. }
+            | Change::MailboxDelete { mailbox }
+            | Change::Acl { mailbox, .. } => (named("mailbox_name", *mailbox), None),
+            _ => (None, None),
+        };
+        first.into_iter().chain(second).collect()
+    }
+
+    fn change(&mut self, info: &RecordInfo, payload: &[u8]) {
+        let account = info.meta.account;
+        let Some((change, stamp)) = codec::decode(info.meta.kind, payload) else {
+            self.damages += 1;
+            let what = format!("a record of unknown form, kind {}", info.meta.kind);
+            return self.output.fault(self.shard, info.segment.0, info.payload_offset, &what);
+        };
+        let names = self.names(account, &change);
+        let effect = self.tracker.apply(account, &change, &stamp);
+        let seen = Seen {
+            info,
+            address: self.tracker.address(account),
+            time_ms: stamp.time_ms,
+            payload,
+            change: Some((&change, &stamp, &effect)),
+        };
+        if self.filter.wants(&seen) {
+            let mut fields = describe::fields(&change, &stamp);
+            fields.extend(names.into_iter().map(|(key, name)| (key.to_owned(), name.into())));
+            self.print(info, describe::kind(&change), stamp.time_ms, stamp.modseq.0, &fields);
+        }
+    }
+
+    fn other(&mut self, info: &RecordInfo, payload: &[u8]) {
+        let address = self.tracker.address(info.meta.account);
+        let seen = Seen { info, address, time_ms: self.batch_ms, payload, change: None };
+        let (wanted, kind) = (self.filter.wants(&seen), seen.kind().unwrap_or_default());
+        if !wanted || (info.meta.kind == KIND_WITNESS && !self.all) {
+            return;
+        }
+        let mut fields = Map::new();
+        if info.meta.kind == KIND_BODY {
+            let octets = info.meta.len.saturating_sub(info.meta.summary_len);
+            fields.insert("octets".to_owned(), octets.into());
+            fields.insert("summary".to_owned(), info.meta.summary_len.into());
+        }
+        self.print(info, kind, self.batch_ms, 0, &fields);
+    }
+}
+
+impl Visitor for Records<'_> {
+    fn segment(&mut self, _segment: &SegmentInfo) {}
+
+    fn batch(&mut self, batch: &BatchInfo) {
+        let meta = &batch.meta;
+        self.batch_ms = meta.time_ms;
+        let place = (meta.lsn.0, meta.lsn.0 + meta.bytes());
+        if !self.all || !self.filter.wants_batch(place, meta.time_ms) {
+            return;
+        }
+        let time = moment(meta.time_ms);
+        let object = json!({
+            "type": "batch", "shard": number(self.shard), "lsn": meta.lsn.0, "segment": meta.segment.0,
+            "offset": batch.offset, "sequence": meta.sequence, "durable": meta.durable.0, "time": time,
+            "bytes": meta.bytes(), "records": meta.records,
+        });
+        self.output.line(&object, || {
+            let (lsn, sequence, durable, records) = (meta.lsn, meta.sequence, meta.durable, meta.records);
+            let bytes = meta.bytes();
+            format!("{lsn:>12} {time} batch {sequence} bytes={bytes} records={records} durable={durable}")
+        });
+    }
+
+    fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
+        match record.meta.kind {
+            KIND_BODY | KIND_WITNESS => self.other(record, payload),
+            _ => self.change(record, payload),
+        }
+    }
+
+    fn damage(&mut self, damage: &Damage) {
+        self.damages += 1;
+        self.output.damage(self.shard, damage);
+    }
+}

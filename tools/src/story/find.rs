@@ -1,0 +1,187 @@
+//! Which bodies a story is about.
+//!
+//! *Owns*: what a target means, and the search. *Promises*: also finds what was expunged, as long as the log has
+//! it. *Assumes*: one pass in order. *Never*: prints.
+
+use ringpost_engine::codec;
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Uid};
+use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
+use ringpost_engine::log::scan::{BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
+
+use super::trace::{Trace, is_queue_id};
+use crate::body;
+use crate::cli::values::Position;
+use crate::show::filter::Wanted;
+use crate::track::{Effect, Tracker};
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A Message-ID, without angle brackets.
+    MessageId(String),
+    /// A queue id.
+    QueueId(String),
+    /// The record at a position: a body, or what put bodies into a mailbox.
+    At(Lsn),
+    /// A place that the message has or had.
+    Place {
+        /// The account as it was written.
+        account: String,
+        /// The mailbox's full name.
+        mailbox: String,
+        /// The UID.
+        uid: Uid,
+    },
+}
+
+impl Target {
+    /// What the word on the command line means.
+    pub fn parse(word: &str) -> Target {
+        if let Ok(at) = word.parse::<Position>() {
+            return Target::At(Lsn(at.lsn));
+        }
+        if is_queue_id(word) {
+            return Target::QueueId(word.to_owned());
+        }
+        let place = || {
+            let (rest, uid) = word.rsplit_once('/').filter(|_| !word.starts_with('<'))?;
+            let (account, mailbox) = rest.split_once('/')?;
+            let uid = Uid(uid.parse().ok()?);
+            Some(Target::Place { account: account.to_owned(), mailbox: mailbox.to_owned(), uid })
+        };
+        place().unwrap_or_else(|| Target::MessageId(body::bare_id(word).to_owned()))
+    }
+}
+
+/// Searches a log.
+pub struct Finder<'t> {
+    target: &'t Target,
+    found: Vec<BodyId>,
+    place: Option<Place>,
+}
+
+/// What a place needs to be traced back to a body.
+struct Place {
+    account: Wanted,
+    mailbox: String,
+    uid: Uid,
+    tracker: Tracker,
+    /// The mailbox that has or last had the name, and whose it is.
+    latest: Option<(AccountId, MailboxId)>,
+    /// Everything that put messages into the mailboxes of that account.
+    arrivals: Vec<(AccountId, Effect)>,
+}
+
+impl<'t> Finder<'t> {
+    /// Before the first record.
+    pub fn new(target: &'t Target) -> Finder<'t> {
+        let place = match target {
+            Target::Place { account, mailbox, uid } => Some(Place {
+                account: Wanted::parse(account),
+                mailbox: mailbox.clone(),
+                uid: *uid,
+                tracker: Tracker::default(),
+                latest: None,
+                arrivals: Vec::new(),
+            }),
+            _ => None,
+        };
+        Finder { target, found: Vec::new(), place }
+    }
+
+    /// The bodies, after the last record.
+    pub fn found(self) -> Vec<BodyId> {
+        match self.place {
+            Some(place) => place.body().into_iter().collect(),
+            None => self.found,
+        }
+    }
+}
+
+impl Place {
+    fn see(&mut self, record: &RecordInfo, payload: &[u8]) {
+        let account = record.meta.account;
+        let Some((change, stamp)) = codec::decode(record.meta.kind, payload) else { return };
+        let effect = self.tracker.apply(account, &change, &stamp);
+        if !self.account.is(account, self.tracker.address(account)) {
+            return;
+        }
+        let named = self.tracker.mailbox_by_name(account, &self.mailbox);
+        self.latest = named.map(|mailbox| (account, mailbox)).or(self.latest);
+        if matches!(effect, Effect::Arrived { .. } | Effect::Copied { .. }) {
+            self.arrivals.push((account, effect));
+        }
+    }
+
+    /// Goes back from copy to original, until the body came.
+    fn body(self) -> Option<BodyId> {
+        let (account, mut mailbox) = self.latest?;
+        let mut uid = self.uid;
+        for (_, effect) in self.arrivals.iter().rev().filter(|(of, _)| *of == account) {
+            match effect {
+                Effect::Arrived { mailbox: to, first, bodies, .. } if *to == mailbox => {
+                    let body = uid.0.checked_sub(first.0).and_then(|nth| bodies.get(nth as usize));
+                    if body.is_some() {
+                        return body.copied();
+                    }
+                }
+                Effect::Copied { from, to, uids, first, .. } if *to == mailbox => {
+                    let nth = uid.0.checked_sub(first.0);
+                    if let Some(original) = nth.and_then(|nth| uids.iter().nth(nth as usize)) {
+                        (mailbox, uid) = (*from, original);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+impl Visitor for Finder<'_> {
+    fn segment(&mut self, _segment: &SegmentInfo) {}
+
+    fn batch(&mut self, _batch: &BatchInfo) {}
+
+    fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
+        let is_body = record.meta.kind == KIND_BODY;
+        let octets = || body::split(&record.meta, payload).map_or(&[][..], |(_, octets)| octets);
+        let found = match self.target {
+            Target::MessageId(id) => is_body && body::message_id(octets()).is_some_and(|found| found == *id),
+            Target::QueueId(id) => is_body && Trace::read(octets()).queue_id.as_ref() == Some(id),
+            Target::At(lsn) if record.lsn == *lsn && !is_body => {
+                let change = codec::decode(record.meta.kind, payload);
+                self.found.extend(change.iter().flat_map(|(change, _)| change.bodies()));
+                false
+            }
+            Target::At(lsn) => is_body && record.lsn == *lsn,
+            Target::Place { .. } => false,
+        };
+        if found {
+            self.found.push(BodyId(record.lsn.0));
+        }
+        if let Some(place) = self.place.as_mut().filter(|_| !is_body && record.meta.kind != KIND_WITNESS) {
+            place.see(record, payload);
+        }
+    }
+
+    fn damage(&mut self, _damage: &Damage) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_says_what_it_is() {
+        let id = |id: &str| Target::MessageId(id.to_owned());
+        assert_eq!(Target::parse("1:17412"), Target::At(Lsn(17412)));
+        assert_eq!(Target::parse("17412"), Target::At(Lsn(17412)));
+        assert_eq!(Target::parse("1A204789DB6-1-1"), Target::QueueId("1A204789DB6-1-1".to_owned()));
+        assert_eq!(Target::parse("<a/b/1>"), id("a/b/1"));
+        assert_eq!(Target::parse("1@vm"), id("1@vm"));
+        assert_eq!(Target::parse("a/b/1@vm"), id("a/b/1@vm"));
+        let place = Target::Place { account: "a@x".to_owned(), mailbox: "W/2".to_owned(), uid: Uid(7) };
+        assert_eq!(Target::parse("a@x/W/2/7"), place);
+    }
+}

@@ -1,0 +1,162 @@
+//! `ringpost-log story`: what happened to a message.
+//!
+//! *Owns*: the passes over a log: find the bodies, follow them, compare with the index. *Promises*: in order of
+//! the log, with time and position; where the index disagrees with what the changes add up to, that is told.
+//! *Assumes*: nothing of the message: it may be expunged. *Never*: names a session that the log lines do not.
+
+mod find;
+mod print;
+mod sessions;
+mod tale;
+mod trace;
+
+use std::collections::BTreeSet;
+
+use ringpost_engine::log::scan;
+use ringpost_engine::recovery::{self, Replayed};
+
+use crate::cli::{self, Cli};
+use crate::data::{self, Shard};
+use crate::disk::ReadOnlyDisk;
+use crate::output::{Output, name, progress};
+use crate::track::Instance;
+use crate::{Damages, Failure};
+use find::{Finder, Target};
+use sessions::Sessions;
+use tale::{Tale, Teller};
+
+/// Messages told of at once.
+const TALES_MAX: usize = 100;
+
+/// Tells what happened to the messages that were asked for.
+pub fn run(cli: &Cli, what: &cli::Story, output: &mut Output) -> Result<Damages, Failure> {
+    let target = Target::parse(&what.target);
+    let (mut damages, mut told) = (0, 0);
+    for shard in data::shards(&cli.data, cli.only()?)? {
+        match tell(&shard, &target, what, output) {
+            Ok((tales, damaged)) => {
+                told += tales;
+                damages += damaged;
+            }
+            Err(failure) => {
+                damages += 1;
+                output.unreadable(&shard, &failure);
+            }
+        }
+    }
+    if told == 0 && damages == 0 {
+        return Err(missing(&target, &what.target));
+    }
+    Ok(damages)
+}
+
+fn missing(target: &Target, word: &str) -> Failure {
+    match target {
+        Target::MessageId(id) => format!("no message has the Message-ID <{id}>"),
+        Target::QueueId(id) => format!("no message came in under the queue id {id}"),
+        Target::At(lsn) => format!("no message begins or is delivered at position {lsn}"),
+        Target::Place { .. } => {
+            format!("{word} never was a message: give ACCOUNT/MAILBOX/UID, or the Message-ID in <>")
+        }
+    }
+}
+
+/// Tells the stories of one shard. Returns how many, and how much damage there is.
+fn tell(
+    shard: &Shard,
+    target: &Target,
+    what: &cli::Story,
+    output: &mut Output,
+) -> Result<(usize, Damages), Failure> {
+    let bytes = ReadOnlyDisk::new(&shard.folder, indicatif::ProgressBar::hidden()).bytes();
+    let bar = progress(bytes * 3, "searching", false);
+    let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
+    let mut finder = Finder::new(target);
+    let end = scan::scan(&mut disk, shard.id, &mut finder).map_err(|error| error.to_string())?;
+    let bodies = finder.found();
+    if bodies.is_empty() {
+        bar.finish_and_clear();
+        return Ok((0, 0));
+    }
+    if bodies.len() > TALES_MAX {
+        let count = bodies.len();
+        return Err(format!("{count} messages are meant: name one by ACCOUNT/MAILBOX/UID or its position"));
+    }
+    let mut teller = Teller::new(&bodies);
+    scan::scan(&mut disk, shard.id, &mut teller).map_err(|error| error.to_string())?;
+    let replayed = recovery::replay_read_only(&mut disk, shard.id, Some(end.tail.end));
+    let replayed = replayed.map_err(|error| error.to_string())?;
+    bar.finish_and_clear();
+    let sessions = match &what.server_log {
+        Some(path) => Some(Sessions::read(path, &users(&teller.tales))?),
+        None => None,
+    };
+    for tale in &teller.tales {
+        print::tale(shard, tale, sessions.as_ref(), output);
+        for now in standing(tale, &replayed) {
+            print::standing(shard, &now, output);
+        }
+    }
+    print::limits(shard, sessions.is_some(), output);
+    let damages = teller.damages.len() as Damages;
+    if damages > 0 {
+        output.heading(&format!(
+            "{}: {damages} places are damaged; something may be missing here",
+            name(shard)
+        ));
+        teller.damages.iter().for_each(|damage| output.damage(shard, damage));
+    }
+    Ok((teller.tales.len(), damages))
+}
+
+/// The addresses of the accounts that a story is about.
+fn users(tales: &[Tale]) -> Vec<String> {
+    let events = tales.iter().flat_map(|tale| &tale.events);
+    let users: BTreeSet<&str> = events.map(|event| event.what.place().address.as_str()).collect();
+    users.into_iter().map(str::to_owned).collect()
+}
+
+/// Where a message stands at the end.
+pub struct Standing {
+    at: Instance,
+    address: String,
+    mailbox: String,
+    flags: Vec<String>,
+    /// Whether the index shows it.
+    in_index: bool,
+    /// Whether the changes of the log say so.
+    in_story: bool,
+}
+
+/// Where the index shows a body, and where the story says it is.
+fn standing(tale: &Tale, replayed: &Replayed) -> Vec<Standing> {
+    let Some(card) = &tale.card else { return Vec::new() };
+    let mut all = Vec::new();
+    let told: BTreeSet<Instance> = tale.followed.shown().map(|(at, ..)| at).collect();
+    let accounts: BTreeSet<_> = tale.events.iter().map(|event| event.account).collect();
+    let concerned = replayed.index.every_account().filter(|(account, _)| accounts.contains(&account.id()));
+    for (account, _) in concerned {
+        for mailbox in account.mailboxes() {
+            let messages = (0..mailbox.len()).map(|place| mailbox.message(place));
+            for message in messages.filter(|message| message.body == card.body) {
+                let at = Instance { account: account.id(), mailbox: mailbox.id(), uid: message.uid };
+                all.push(Standing {
+                    at,
+                    address: account.address().to_owned(),
+                    mailbox: mailbox.name().to_owned(),
+                    flags: crate::show::message::flag_names(&mailbox, message.flags),
+                    in_index: true,
+                    in_story: told.contains(&at),
+                });
+            }
+        }
+    }
+    for at in told.into_iter().filter(|at| !all.iter().any(|standing| standing.at == *at)).collect::<Vec<_>>()
+    {
+        let event = tale.events.iter().rev().map(|event| event.what.end()).find(|named| named.at == at);
+        let (address, mailbox) =
+            event.map(|named| (named.address.clone(), named.mailbox.clone())).unwrap_or_default();
+        all.push(Standing { at, address, mailbox, flags: Vec::new(), in_index: false, in_story: true });
+    }
+    all
+}

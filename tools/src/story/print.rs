@@ -1,0 +1,197 @@
+//! Stories as lines.
+//!
+//! *Owns*: what a person reads at three in the morning, and the same for machines. *Promises*: one line an event,
+//! time first. *Assumes*: names are as they were at the time. *Never*: lets text of a message reach a terminal
+//! raw.
+
+use serde_json::{Value, json};
+
+use super::Standing;
+use super::sessions::{Session, Sessions};
+use super::tale::{Card, Event, Named, Tale, What};
+use crate::data::Shard;
+use crate::output::{Output, moment, name, number, plain};
+
+impl Named {
+    fn json(&self) -> Value {
+        json!({
+            "account": self.at.account.0, "address": self.address, "mailbox": self.mailbox,
+            "mailbox_id": self.at.mailbox.0, "uid": self.at.uid.0,
+        })
+    }
+
+    fn text(&self) -> String {
+        format!("{} {} UID {}", plain(&self.address), plain(&self.mailbox), self.at.uid)
+    }
+}
+
+impl What {
+    /// Where the message was before it, or came to by it.
+    pub fn place(&self) -> &Named {
+        match self {
+            What::Arrived { to: named, .. }
+            | What::Copied { from: named, .. }
+            | What::Replaced { gone: named }
+            | What::Flags { of: named, .. }
+            | What::Expunged { of: named }
+            | What::Renamed { of: named, .. }
+            | What::MailboxGone { of: named }
+            | What::AccountGone { of: named } => named,
+        }
+    }
+
+    /// Where it was after it.
+    pub fn end(&self) -> &Named {
+        match self {
+            What::Copied { to, .. } => to,
+            other => other.place(),
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            What::Arrived { delivered: true, .. } => "delivered",
+            What::Arrived { delivered: false, .. } => "appended",
+            What::Replaced { .. } => "replaced",
+            What::Flags { now: Some(_), .. } => "flags",
+            What::Flags { now: None, .. } => "flags-refused",
+            What::Copied { moved: false, .. } => "copied",
+            What::Copied { moved: true, .. } => "moved",
+            What::Expunged { .. } => "expunged",
+            What::Renamed { .. } => "mailbox-renamed",
+            What::MailboxGone { .. } => "mailbox-deleted",
+            What::AccountGone { .. } => "account-deleted",
+        }
+    }
+
+    fn text(&self) -> String {
+        let (word, place) = (self.word(), self.place().text());
+        let list = |flags: &[String]| plain(&flags.join(" "));
+        match self {
+            What::Arrived { flags, .. } => format!("{word} to {place}, flags ({})", list(flags)),
+            What::Replaced { .. } => format!("{word} {place}, which is gone"),
+            What::Flags { asked, now: Some(now), .. } => {
+                format!("flags {} of {place}, now ({})", plain(asked), list(now))
+            }
+            What::Flags { asked, now: None, .. } => {
+                format!("flags {} of {place}: not carried out, it had changed meanwhile", plain(asked))
+            }
+            What::Copied { to, .. } => format!("{word} from {place} to {}", to.text()),
+            What::Renamed { to, .. } => format!("the mailbox of {place} is called {} now", plain(to)),
+            What::Expunged { .. } => format!("expunged from {place}"),
+            What::MailboxGone { .. } => format!("gone with its mailbox: {place}"),
+            What::AccountGone { .. } => format!("gone with its account: {place}"),
+        }
+    }
+
+    fn json(&self) -> Value {
+        match self {
+            What::Arrived { flags, .. } => json!({"flags": flags}),
+            What::Flags { asked, now, .. } => json!({"asked": asked, "flags": now}),
+            What::Copied { to, .. } => json!({"to": to.json()}),
+            What::Renamed { to, .. } => json!({"name": to}),
+            _ => json!({}),
+        }
+    }
+}
+
+/// One body's story.
+pub fn tale(shard: &Shard, tale: &Tale, sessions: Option<&Sessions>, output: &mut Output) {
+    let Some(message) = &tale.card else {
+        let object = json!({"type": "message", "shard": number(shard), "lsn": null});
+        return output.line(&object, || "the message's record could not be read".to_owned());
+    };
+    // What came by SMTP or LMTP carries the server's own fields first; what was appended, a client's.
+    let received =
+        tale.events.iter().any(|event| matches!(event.what, What::Arrived { delivered: true, .. }));
+    card(shard, message, received, output);
+    for event in &tale.events {
+        let open = sessions.map(|all| all.open_at(&event.what.place().address, event.time_ms));
+        let arrival = matches!(event.what, What::Arrived { delivered: true, .. });
+        line(shard, message, event, open.filter(|_| !arrival), output);
+    }
+}
+
+fn card(shard: &Shard, card: &Card, received: bool, output: &mut Output) {
+    let trace = received.then_some(&card.trace);
+    let object = json!({
+        "type": "message", "shard": number(shard), "lsn": card.body.0, "segment": card.segment,
+        "offset": card.offset, "octets": card.octets, "batch": card.batch, "time": moment(card.time_ms),
+        "message_id": card.message_id, "from": card.from, "subject": card.subject,
+        "received": trace.map(|trace| trace.json()),
+    });
+    output.line(&object, || {
+        let known = |text: &Option<String>| plain(text.as_deref().unwrap_or("(none)"));
+        let (id, lsn) = (known(&card.message_id), card.body);
+        let mut text = format!("message <{id}>, position {lsn} of {}\n", name(shard));
+        text += &format!("  from      {}\n  subject   {}\n", known(&card.from), known(&card.subject));
+        text += &match trace {
+            Some(trace) => format!("  received  {}\n", plain(&trace.text())),
+            None => "  received  by APPEND or import, not by SMTP or LMTP\n".to_owned(),
+        };
+        let (octets, offset, segment, batch) = (card.octets, card.offset, card.segment, card.batch);
+        text +=
+            &format!("  stored    {octets} octets at byte {offset} of segment {segment}, batch {batch}\n");
+        text + &format!("  {} {:>12}  stored", moment(card.time_ms), card.body)
+    });
+}
+
+fn line(shard: &Shard, card: &Card, event: &Event, open: Option<Vec<&Session>>, output: &mut Output) {
+    let sessions = open.as_ref().map(|open| open.iter().map(|session| session.json()).collect::<Vec<_>>());
+    let mut object = json!({
+        "type": "event", "shard": number(shard), "message": card.body.0, "time": moment(event.time_ms),
+        "lsn": event.lsn, "event": event.what.word(), "at": event.what.place().json(), "sessions": sessions,
+    });
+    if let (Value::Object(all), Value::Object(own)) = (&mut object, event.what.json()) {
+        all.extend(own);
+    }
+    output.line(&object, || {
+        let mut text = format!("  {} {:>12}  {}", moment(event.time_ms), event.lsn, event.what.text());
+        let names =
+            |open: &[&Session]| open.iter().map(|one| plain(&one.text())).collect::<Vec<_>>().join(", ");
+        let by = match open.as_deref() {
+            None => None,
+            Some([]) => Some("no session that has ended was open then".to_owned()),
+            Some([one]) => Some(format!("open then: {}, and no other that has ended", plain(&one.text()))),
+            Some(several) => Some(format!("open then, one of: {}", names(several))),
+        };
+        if let Some(by) = by {
+            text += &format!("\n{:41}{by}", "");
+        }
+        text
+    });
+}
+
+/// Where a message stands now.
+pub fn standing(shard: &Shard, now: &Standing, output: &mut Output) {
+    let at = &now.at;
+    let object = json!({
+        "type": "now", "shard": number(shard), "account": at.account.0, "address": now.address,
+        "mailbox": now.mailbox, "mailbox_id": at.mailbox.0, "uid": at.uid.0, "flags": now.flags,
+        "in_index": now.in_index, "in_story": now.in_story,
+    });
+    output.line(&object, || {
+        let place = format!("{} {} UID {}", plain(&now.address), plain(&now.mailbox), at.uid);
+        match (now.in_index, now.in_story) {
+            (true, true) => format!("  now       {place}, flags ({})", plain(&now.flags.join(" "))),
+            (true, false) => format!("  now       {place}: the story above does not say how it came there"),
+            (false, _) => format!("  now       not in {place}: the store refused it (quota, or a bound)"),
+        }
+    });
+}
+
+/// What a story cannot tell.
+pub fn limits(shard: &Shard, sessions: bool, output: &mut Output) {
+    let note = match sessions {
+        false => {
+            "the log does not record which session changed something, nor who read it; \
+             --server-log names the sessions that were open"
+        }
+        true => {
+            "sessions are from the server's log lines; one that still lasts has none yet; \
+             nor does any log record who read the message"
+        }
+    };
+    let object = json!({"type": "note", "shard": number(shard), "note": note});
+    output.line(&object, || format!("  note      {note}"));
+}

@@ -1,0 +1,245 @@
+//! What happened to one body, as the log goes by.
+//!
+//! *Owns*: [`Tale`]: the message's card and its events, with the names that mailboxes had at the time. *Promises*:
+//! events in order of the log. *Assumes*: it is told every record. *Never*: says what the log does not.
+
+use ringpost::proto::mime::words::decode_words;
+use ringpost_engine::change::{Change, Stamp};
+use ringpost_engine::ids::{AccountId, BodyId};
+use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
+use ringpost_engine::log::scan::{BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
+use ringpost_engine::{codec, log::batch::BatchMeta};
+
+use super::trace::Trace;
+use crate::body;
+use crate::track::{Effect, Followed, Instance, Step, Tracker};
+
+/// A message as it lies in the log.
+#[derive(Debug)]
+pub struct Card {
+    /// Its body.
+    pub body: BodyId,
+    /// The segment.
+    pub segment: u64,
+    /// Where its octets begin in the segment's file.
+    pub offset: u64,
+    /// How many.
+    pub octets: u64,
+    /// Its batch's number.
+    pub batch: u64,
+    /// When that was committed.
+    pub time_ms: u64,
+    /// Message-ID, without angle brackets.
+    pub message_id: Option<String>,
+    /// From, decoded.
+    pub from: Option<String>,
+    /// Subject, decoded.
+    pub subject: Option<String>,
+    /// Its first trace fields; the server's own if it was delivered.
+    pub trace: Trace,
+}
+
+/// A place with the names that it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which.
+    pub at: Instance,
+    /// The account's address.
+    pub address: String,
+    /// The mailbox's name.
+    pub mailbox: String,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum What {
+    /// See [`Step::Arrived`]; by delivery or, if not, by APPEND.
+    Arrived { to: Named, delivered: bool, flags: Vec<String> },
+    /// Another message took its place, or it took another's.
+    Replaced { gone: Named },
+    /// See [`Step::Flags`].
+    Flags { of: Named, asked: String, now: Option<Vec<String>> },
+    /// See [`Step::Copied`].
+    Copied { from: Named, to: Named, moved: bool },
+    /// See [`Step::Expunged`].
+    Expunged { of: Named },
+    /// The mailbox got another name.
+    Renamed { of: Named, to: String },
+    /// The mailbox was deleted.
+    MailboxGone { of: Named },
+    /// The account was deleted.
+    AccountGone { of: Named },
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub struct Event {
+    /// When.
+    pub time_ms: u64,
+    /// Where the log says so.
+    pub lsn: u64,
+    /// Whose account it is.
+    pub account: AccountId,
+    /// What.
+    pub what: What,
+}
+
+/// One body's story.
+#[derive(Debug)]
+pub struct Tale {
+    /// What it is; none until its record was read.
+    pub card: Option<Card>,
+    /// What happened to it.
+    pub events: Vec<Event>,
+    /// Where it is.
+    pub followed: Followed,
+    body: BodyId,
+}
+
+/// Tells the stories of bodies.
+#[derive(Debug, Default)]
+pub struct Teller {
+    /// One for each body.
+    pub tales: Vec<Tale>,
+    /// What the log adds up to.
+    pub tracker: Tracker,
+    /// Damage that was passed over.
+    pub damages: Vec<Damage>,
+    batch: Option<BatchMeta>,
+}
+
+impl Teller {
+    /// Of these bodies.
+    pub fn new(bodies: &[BodyId]) -> Teller {
+        let tale = |&body| {
+            let mut followed = Followed::default();
+            followed.add(body);
+            Tale { card: None, events: Vec::new(), followed, body }
+        };
+        Teller { tales: bodies.iter().map(tale).collect(), ..Teller::default() }
+    }
+
+    fn body(&mut self, record: &RecordInfo, payload: &[u8]) {
+        let Some(tale) = self.tales.iter_mut().find(|tale| tale.body.0 == record.lsn.0) else { return };
+        let Some((summary, octets)) = body::split(&record.meta, payload) else { return };
+        let decoded = |name| body::field(octets, name).map(|value| decode_words(value.as_bytes()));
+        tale.card = Some(Card {
+            body: tale.body,
+            segment: record.segment.0,
+            offset: record.payload_offset + summary.len() as u64,
+            octets: octets.len() as u64,
+            batch: self.batch.map_or(0, |batch| batch.sequence),
+            time_ms: self.batch.map_or(0, |batch| batch.time_ms),
+            message_id: body::message_id(octets),
+            from: decoded("From"),
+            subject: decoded("Subject"),
+            trace: Trace::read(octets),
+        });
+    }
+
+    fn change(&mut self, record: &RecordInfo, change: &Change, stamp: &Stamp) {
+        let account = record.meta.account;
+        let before = self.named(account);
+        let effect = self.tracker.apply(account, change, stamp);
+        for tale in &mut self.tales {
+            let names = Names { tracker: &self.tracker, before: &before };
+            for what in tale.follow(account, change, stamp, &effect, &names) {
+                let event = Event { time_ms: stamp.time_ms, lsn: record.lsn.0, account, what };
+                tale.events.push(event);
+            }
+        }
+    }
+
+    /// Names of the mailboxes of an account that show what is followed: the next change may take them away.
+    fn named(&self, account: AccountId) -> Vec<Named> {
+        let all = self.tales.iter().flat_map(|tale| tale.followed.shown());
+        let own = all.map(|(at, ..)| at).filter(|at| at.account == account);
+        own.map(|at| named(&self.tracker, at)).collect()
+    }
+}
+
+fn named(tracker: &Tracker, at: Instance) -> Named {
+    let mailbox = tracker.mailbox(at.account, at.mailbox).map(str::to_owned);
+    Named {
+        at,
+        address: tracker.address(at.account).map_or_else(|| format!("#{}", at.account), str::to_owned),
+        mailbox: mailbox.unwrap_or_else(|| format!("mailbox {}", at.mailbox)),
+    }
+}
+
+/// Names before and after a change.
+struct Names<'t> {
+    tracker: &'t Tracker,
+    before: &'t [Named],
+}
+
+impl Names<'_> {
+    fn former(&self, at: Instance) -> Named {
+        let known = self.before.iter().find(|named| named.at == at);
+        known.cloned().unwrap_or_else(|| named(self.tracker, at))
+    }
+
+    fn current(&self, at: Instance) -> Named {
+        named(self.tracker, at)
+    }
+}
+
+impl Tale {
+    fn follow(
+        &mut self,
+        account: AccountId,
+        change: &Change,
+        stamp: &Stamp,
+        effect: &Effect,
+        names: &Names<'_>,
+    ) -> Vec<What> {
+        let mut all = Vec::new();
+        if matches!(change, Change::MailboxRename { .. }) && *effect == Effect::Other {
+            all.extend(self.followed.shown().filter(|(at, ..)| at.account == account).filter_map(
+                |(at, ..)| {
+                    let (of, to) = (names.former(at), names.current(at).mailbox);
+                    (of.mailbox != to).then_some(What::Renamed { of, to })
+                },
+            ));
+        }
+        let delivered = matches!(change, Change::Deliver { .. });
+        for step in self.followed.apply(account, change, stamp, effect) {
+            all.push(match step {
+                Step::Arrived { to, flags, .. } => What::Arrived { to: names.current(to), delivered, flags },
+                Step::Replaced { gone } => What::Replaced { gone: names.former(gone) },
+                Step::Flags { of, asked, now } => What::Flags { of: names.former(of), asked, now },
+                Step::Copied { from, to, moved } => {
+                    What::Copied { from: names.former(from), to: names.current(to), moved }
+                }
+                Step::Expunged { of } => What::Expunged { of: names.former(of) },
+                Step::MailboxGone { of } => What::MailboxGone { of: names.former(of) },
+                Step::AccountGone { of } => What::AccountGone { of: names.former(of) },
+            });
+        }
+        all
+    }
+}
+
+impl Visitor for Teller {
+    fn segment(&mut self, _segment: &SegmentInfo) {}
+
+    fn batch(&mut self, batch: &BatchInfo) {
+        self.batch = Some(batch.meta);
+    }
+
+    fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
+        match record.meta.kind {
+            KIND_WITNESS => {}
+            KIND_BODY => self.body(record, payload),
+            kind => {
+                if let Some((change, stamp)) = codec::decode(kind, payload) {
+                    self.change(record, &change, &stamp);
+                }
+            }
+        }
+    }
+
+    fn damage(&mut self, damage: &Damage) {
+        self.damages.push(damage.clone());
+    }
+}

@@ -1,0 +1,229 @@
+//! Where certain messages went.
+//!
+//! *Owns*: the mailboxes and UIDs that show a followed body, and their flags, as the log goes by. *Promises*:
+//! every change that touches one of them is a [`Step`]. *Assumes*: each change is told together with its
+//! [`Effect`]. *Never*: follows a body that nobody asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringpost_engine::change::{Change, FlagOp, Flags, Stamp};
+use ringpost_engine::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+
+use super::Effect;
+use super::account::rank;
+use crate::describe;
+
+/// A message in a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instance {
+    /// Whose.
+    pub account: AccountId,
+    /// Where.
+    pub mailbox: MailboxId,
+    /// Which.
+    pub uid: Uid,
+}
+
+/// Something that happened to a followed message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It came into a mailbox; with flags.
+    Arrived {
+        /// As this.
+        to: Instance,
+        /// What.
+        body: BodyId,
+        /// Flags it came with.
+        flags: Vec<String>,
+    },
+    /// It took the place of another message, or another took its place.
+    Replaced {
+        /// The one that is gone.
+        gone: Instance,
+    },
+    /// Its flags were changed.
+    Flags {
+        /// Which message.
+        of: Instance,
+        /// What was asked for: `+`, `-` or `=` and the flags.
+        asked: String,
+        /// Its flags from then on; none when the change was conditional and came too late.
+        now: Option<Vec<String>>,
+    },
+    /// It was copied or moved.
+    Copied {
+        /// From where.
+        from: Instance,
+        /// To where.
+        to: Instance,
+        /// Whether the original is gone.
+        moved: bool,
+    },
+    /// It was expunged.
+    Expunged {
+        /// From where.
+        of: Instance,
+    },
+    /// Its mailbox was deleted.
+    MailboxGone {
+        /// Where it was.
+        of: Instance,
+    },
+    /// Its account was deleted.
+    AccountGone {
+        /// Where it was.
+        of: Instance,
+    },
+}
+
+/// What is known of a followed message in a mailbox.
+#[derive(Clone, Debug)]
+struct Held {
+    body: BodyId,
+    flags: BTreeSet<String>,
+    modseq: ModSeq,
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct Followed {
+    bodies: BTreeSet<BodyId>,
+    held: BTreeMap<Instance, Held>,
+}
+
+impl Followed {
+    /// From now on this body is followed.
+    pub fn add(&mut self, body: BodyId) {
+        self.bodies.insert(body);
+    }
+
+    /// The mailboxes that show what is followed, with flags.
+    pub fn shown(&self) -> impl Iterator<Item = (Instance, BodyId, Vec<String>)> + '_ {
+        self.held.iter().map(|(&at, held)| (at, held.body, held.flags.iter().cloned().collect()))
+    }
+
+    /// What a change did to what is followed.
+    pub fn apply(
+        &mut self,
+        account: AccountId,
+        change: &Change,
+        stamp: &Stamp,
+        effect: &Effect,
+    ) -> Vec<Step> {
+        if self.bodies.is_empty() {
+            return Vec::new();
+        }
+        match effect {
+            Effect::Other => match change {
+                Change::FlagsStore { mailbox, .. } => self.store(account, *mailbox, change, stamp),
+                _ => Vec::new(),
+            },
+            Effect::Arrived { mailbox, first, bodies, replaced } => {
+                let mut steps = Vec::new();
+                let flags = arrival_flags(change);
+                for ((uid, &body), flags) in (first.0..).map(Uid).zip(bodies).zip(flags) {
+                    if self.bodies.contains(&body) {
+                        let to = Instance { account, mailbox: *mailbox, uid };
+                        steps.push(Step::Arrived { to, body, flags: describe::flags(flags) });
+                        let flags = describe::flags(flags).into_iter().collect();
+                        self.held.insert(to, Held { body, flags, modseq: stamp.modseq });
+                    }
+                }
+                if let &Some((mailbox, uid)) = replaced {
+                    let gone = Instance { account, mailbox, uid };
+                    if self.held.remove(&gone).is_some() || !steps.is_empty() {
+                        steps.push(Step::Replaced { gone });
+                    }
+                }
+                steps
+            }
+            Effect::Copied { from, to, uids, first, moved } => {
+                let mut steps = Vec::new();
+                for from in self.within(account, Some(*from)) {
+                    if !uids.contains(from.uid) {
+                        continue;
+                    }
+                    let uid = Uid(first.0.saturating_add(rank(uids, from.uid) as u32));
+                    let copy = Instance { account, mailbox: *to, uid };
+                    let held = if *moved { self.held.remove(&from) } else { self.held.get(&from).cloned() };
+                    if let Some(held) = held {
+                        self.held.insert(copy, Held { modseq: stamp.modseq, ..held });
+                        steps.push(Step::Copied { from, to: copy, moved: *moved });
+                    }
+                }
+                steps
+            }
+            Effect::Expunged { mailbox, uids } => {
+                let mut gone = self.within(account, Some(*mailbox));
+                gone.retain(|of| uids.contains(of.uid));
+                self.drop_all(gone, |of| Step::Expunged { of })
+            }
+            Effect::MailboxGone(mailbox) => {
+                let gone = self.within(account, Some(*mailbox));
+                self.drop_all(gone, |of| Step::MailboxGone { of })
+            }
+            Effect::AccountGone => {
+                let gone = self.within(account, None);
+                self.drop_all(gone, |of| Step::AccountGone { of })
+            }
+        }
+    }
+
+    fn within(&self, account: AccountId, mailbox: Option<MailboxId>) -> Vec<Instance> {
+        let low = Instance { account, mailbox: mailbox.unwrap_or_default(), uid: Uid(0) };
+        let high = Instance { account, mailbox: mailbox.unwrap_or(MailboxId(u32::MAX)), uid: Uid(u32::MAX) };
+        self.held.range(low..=high).map(|(&at, _)| at).collect()
+    }
+
+    fn drop_all(&mut self, gone: Vec<Instance>, step: impl Fn(Instance) -> Step) -> Vec<Step> {
+        gone.iter().for_each(|at| drop(self.held.remove(at)));
+        gone.into_iter().map(step).collect()
+    }
+
+    fn store(&mut self, account: AccountId, of: MailboxId, change: &Change, stamp: &Stamp) -> Vec<Step> {
+        let Change::FlagsStore { uids, op, flags, unchanged_since, .. } = change else { return Vec::new() };
+        let mut steps = Vec::new();
+        for of in self.within(account, Some(of)) {
+            let Some(held) = self.held.get_mut(&of).filter(|_| uids.contains(of.uid)) else { continue };
+            let late = unchanged_since.is_some_and(|since| held.modseq > since);
+            if !late {
+                change_flags(&mut held.flags, *op, flags);
+                held.modseq = stamp.modseq;
+            }
+            let now = (!late).then(|| held.flags.iter().cloned().collect());
+            steps.push(Step::Flags { of, asked: asked(*op, flags), now });
+        }
+        steps
+    }
+}
+
+fn arrival_flags(change: &Change) -> Vec<&Flags> {
+    match change {
+        Change::Deliver { flags, .. } => vec![flags],
+        Change::Append { messages, .. } => messages.iter().map(|message| &message.flags).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn change_flags(held: &mut BTreeSet<String>, op: FlagOp, flags: &Flags) {
+    let named = describe::flags(flags);
+    // Keywords compare without case (rfc3501#2.3.2 leaves it open; the engine does).
+    let is_named = |flag: &String| named.iter().any(|named| named.eq_ignore_ascii_case(flag));
+    match op {
+        FlagOp::Replace => *held = named.into_iter().collect(),
+        FlagOp::Remove => held.retain(|flag| !is_named(flag)),
+        FlagOp::Add => {
+            held.retain(|flag| !is_named(flag));
+            held.extend(named);
+        }
+    }
+}
+
+fn asked(op: FlagOp, flags: &Flags) -> String {
+    let sign = match op {
+        FlagOp::Replace => '=',
+        FlagOp::Add => '+',
+        FlagOp::Remove => '-',
+    };
+    format!("{sign}({})", describe::flags(flags).join(" "))
+}

@@ -1,0 +1,5 @@
+//! The tool on real folders.
+
+mod inspect;
+mod story;
+mod support;
