@@ -1,4 +1,7 @@
-//! Arguments of each subcommand that reads a log.
+//! Arguments of each subcommand.
+//!
+//! *Owns*: their names and help texts. *Promises*: what does not go together is refused here. *Assumes*: clap.
+//! *Never*: does the work.
 
 use std::path::PathBuf;
 
