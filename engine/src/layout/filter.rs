@@ -17,7 +17,7 @@
 //! One hash and about one bit in four: a message without the needle passes with a quarter to the power of the grams
 //! that it lacks.
 
-use crate::limits::{FILTER_BITS_MAX, FILTER_NEEDLE_GRAMS_MAX};
+use crate::limits::{FILTER_BITS_MAX, FILTER_NEEDLE_GRAMS_MAX, FILTER_WAITING_BYTES_MAX};
 
 /// Words of the table that gathers bits.
 const TABLE_WORDS: usize = FILTER_BITS_MAX / 64;
@@ -33,6 +33,9 @@ static BITS: [u64; 64] = {
     }
     bits
 };
+/// Words of a table that has room for the texts that wait.
+const WAITING_WORDS: usize =
+    (FILTER_WAITING_BYTES_MAX * BITS_PER_HUNDRED_GRAMS / 100).next_power_of_two() / 64;
 /// A stored filter has room for this many bits where the text has 100 grams: no more than 32 in a hundred are set.
 const BITS_PER_HUNDRED_GRAMS: usize = 263;
 /// As many bits in a hundred are set at most in a filter that could have been larger.
@@ -83,12 +86,8 @@ impl Grams {
         while let Some(start) = text[at..].chars().next() {
             if start.is_ascii() && at >= 2 && (first | second) < 0x80 {
                 // The rule for most mail: a run of ASCII, the two characters before it in the same piece.
-                let rest = &text[at..];
-                let run = match rest.is_ascii() {
-                    true => rest.len(),
-                    false => rest.bytes().position(|octet| !octet.is_ascii()).unwrap_or(rest.len()),
-                };
                 let octets = text.as_bytes();
+                let run = ascii_len(&octets[at..]);
                 ascii_grams(&octets[at - 2..at + run], &mut note);
                 at += run;
                 [first, second] = [octets[at - 2], octets[at - 1]].map(u32::from);
@@ -111,16 +110,21 @@ impl Grams {
     }
 }
 
+/// How many octets at the start are ASCII.
+fn ascii_len(octets: &[u8]) -> usize {
+    let blocks = octets.chunks_exact(16).take_while(|block| block.is_ascii()).count();
+    let rest = &octets[16 * blocks..];
+    16 * blocks + rest.iter().take_while(|octet| octet.is_ascii()).count()
+}
+
 /// Calls `note` with the hash of each gram of ASCII text. Eight octets, which are six grams, are read at once where
 /// there are as many.
 fn ascii_grams(text: &[u8], note: &mut impl FnMut(u64)) {
     let mut rest = text;
     while let Some(eight) = rest.first_chunk::<8>() {
-        // The first gram begins at the second octet, and each turn brings the next one there.
-        let mut window = u64::from_le_bytes(*eight).rotate_left(8);
-        for _ in 0..6 {
+        let eight = u64::from_le_bytes(*eight);
+        for window in [eight << 8, eight, eight >> 8, eight >> 16, eight >> 24, eight >> 32] {
             note(ascii_gram(window));
-            window = window.rotate_right(8);
         }
         rest = &rest[6..];
     }
@@ -130,11 +134,17 @@ fn ascii_grams(text: &[u8], note: &mut impl FnMut(u64)) {
 }
 
 /// Gathers the grams of one message's texts.
+///
+/// The table has the size that all texts need at most; as long as they are few octets they only wait, and a small table
+/// is enough for them in the end.
 #[derive(Debug, Default)]
 pub struct FilterBuilder {
-    /// None until there is a text.
+    /// Texts that are not noted yet, and behind each but the last one the end of it.
+    waiting: String,
+    waiting_ends: Vec<u16>,
+    /// None while all texts wait.
     table: Option<Box<[u64; TABLE_WORDS]>>,
-    /// Octets noted: no fewer than grams.
+    /// Octets taken: no fewer than grams.
     octets: usize,
     grams: Grams,
 }
@@ -147,48 +157,91 @@ impl FilterBuilder {
 
     /// Notes the next piece of a folded text; grams may span pieces.
     pub fn push(&mut self, folded: &str) {
-        let table = self.table.get_or_insert_with(|| Box::new([0; TABLE_WORDS]));
         self.octets = self.octets.saturating_add(folded.len());
-        // The words' numbers are the highest bits of the places. A table of bits costs less than shifting them there.
-        self.grams.push(folded, |hash| {
-            table[(hash >> WORD_SHIFT) as usize % TABLE_WORDS] |= BITS[place(hash) as usize % 64];
+        if self.table.is_none() && self.octets <= FILTER_WAITING_BYTES_MAX {
+            return self.waiting.push_str(folded);
+        }
+        let table = self.table.get_or_insert_with(|| {
+            let mut table = Box::new([0; TABLE_WORDS]);
+            note_waiting(&self.waiting, &self.waiting_ends, &mut self.grams, &mut table[..]);
+            (self.waiting, self.waiting_ends) = Default::default();
+            table
         });
+        note_text(folded, &mut self.grams, &mut table[..]);
     }
 
     /// The text ends; what comes next is another one.
     pub fn end_text(&mut self) {
         self.grams = Grams::default();
+        let end = self.waiting.len() as u16;
+        if self.table.is_none() && self.waiting_ends.last().copied().unwrap_or(0) < end {
+            self.waiting_ends.push(end);
+        }
     }
 
     /// The stored form; empty when so much is set that it would be of no use.
-    pub fn finish(self) -> Vec<u8> {
-        let Some(mut table) = self.table else { return vec![0; 8] };
+    pub fn finish(mut self) -> Vec<u8> {
+        // What is large enough for every octet to be a gram of its own needs no counting.
+        let room = self.octets.min(FILTER_BITS_MAX) * BITS_PER_HUNDRED_GRAMS / 100;
+        let words = room.next_power_of_two().clamp(64, FILTER_BITS_MAX) / 64;
+        let Some(mut table) = self.table else {
+            let mut table = [0; WAITING_WORDS];
+            let table = &mut table[..words];
+            note_waiting(&self.waiting, &self.waiting_ends, &mut self.grams, table);
+            return stored(table);
+        };
         if self.octets > USEFUL_GRAMS_MAX && bits_set(&table[..]) > USEFUL_GRAMS_MAX {
             return Vec::new();
         }
-        // What is large enough for every octet to be a gram of its own needs no counting.
-        let room = self.octets.min(FILTER_BITS_MAX) * BITS_PER_HUNDRED_GRAMS / 100;
-        let mut words = room.next_power_of_two().clamp(64, FILTER_BITS_MAX) / 64;
         let (first, rest) = table.split_at_mut(words);
         rest.chunks_exact(words).for_each(|part| lay_over(first, part));
-        while words > 1 {
-            let half = words / 2;
-            let (lower, upper) = table[..words].split_at(half);
-            let set =
-                lower.iter().zip(upper).map(|(low, high)| (low | high).count_ones() as usize).sum::<usize>();
-            if set * 100 > 64 * half * SET_PERCENT_MAX {
-                break;
-            }
-            let (lower, upper) = table[..words].split_at_mut(half);
-            lay_over(lower, upper);
-            words = half;
-        }
-        let mut stored = Vec::with_capacity(8 * words);
-        for word in &table[..words] {
-            stored.extend_from_slice(&word.to_le_bytes());
-        }
-        stored
+        stored(first)
     }
+}
+
+/// Notes texts that have waited in a table, whose length is a power of two. Leaves in `grams` what the last one, which
+/// may go on, has begun.
+fn note_waiting(texts: &str, ends: &[u16], grams: &mut Grams, table: &mut [u64]) {
+    let mut start = 0;
+    for end in ends.iter().map(|&end| usize::from(end)).chain([texts.len()]) {
+        *grams = Grams::default();
+        note_text(&texts[start..end], grams, table);
+        start = end;
+    }
+}
+
+fn note_text(text: &str, grams: &mut Grams, table: &mut [u64]) {
+    if let Ok(table) = <&mut [u64; TABLE_WORDS]>::try_from(&mut *table) {
+        // The words' numbers are the highest bits of the places. A table of bits costs less than shifting them there.
+        return grams.push(text, |hash| {
+            table[(hash >> WORD_SHIFT) as usize % TABLE_WORDS] |= BITS[place(hash) as usize % 64];
+        });
+    }
+    let mask = table.len() - 1;
+    grams.push(text, |hash| {
+        table[(hash >> WORD_SHIFT) as usize & mask] |= BITS[place(hash) as usize % 64];
+    });
+}
+
+/// A table as it is stored: folded while little is set in it.
+fn stored(table: &mut [u64]) -> Vec<u8> {
+    let mut words = table.len();
+    while words > 1 {
+        let half = words / 2;
+        let (lower, upper) = table[..words].split_at_mut(half);
+        let set =
+            lower.iter().zip(&*upper).map(|(low, high)| (low | high).count_ones() as usize).sum::<usize>();
+        if set * 100 > 64 * half * SET_PERCENT_MAX {
+            break;
+        }
+        lay_over(lower, upper);
+        words = half;
+    }
+    let mut stored = Vec::with_capacity(8 * words);
+    for word in &table[..words] {
+        stored.extend_from_slice(&word.to_le_bytes());
+    }
+    stored
 }
 
 fn bits_set(words: &[u64]) -> usize {

@@ -34,19 +34,33 @@ pub struct Mailbox<'a> {
 /// Reads an address list and calls `found` with each member, at most `count_max` of them and the end of a group.
 /// Returns whether some were left out.
 pub fn each(value: &[u8], count_max: usize, found: impl FnMut(Address<'_>)) -> bool {
-    let mut parser = Parser { found, left: count_max, cut: false, in_group: false, draft: Draft::default() };
-    let mut tokens = Tokens { value, at: 0 };
-    while let Some(token) = tokens.next() {
-        parser.take(token);
-        if parser.cut {
-            break;
+    Reader::default().each(value, count_max, found)
+}
+
+/// Reads address lists, one after the other, by the same buffers.
+#[derive(Default)]
+pub(super) struct Reader {
+    draft: Draft,
+}
+
+impl Reader {
+    /// See [`each`].
+    pub fn each(&mut self, value: &[u8], count_max: usize, found: impl FnMut(Address<'_>)) -> bool {
+        let draft = &mut self.draft;
+        let mut parser = Parser { found, left: count_max, cut: false, in_group: false, draft };
+        let mut tokens = Tokens { value, at: 0 };
+        while let Some(token) = tokens.next() {
+            parser.take(token);
+            if parser.cut {
+                break;
+            }
         }
+        parser.finish_mailbox();
+        if parser.in_group {
+            (parser.found)(Address::GroupEnd);
+        }
+        parser.cut
     }
-    parser.finish_mailbox();
-    if parser.in_group {
-        (parser.found)(Address::GroupEnd);
-    }
-    parser.cut
 }
 
 /// What an address list is made of.
@@ -59,6 +73,18 @@ enum Token<'a> {
     /// One of `< > @ , ; :`, and whether white space stood before it.
     Special(u8, bool),
 }
+
+/// Octets that end a word.
+static ENDS_WORD: [bool; 256] = {
+    const ENDS: &[u8] = b" \t\r\n\"(<>@,;:[";
+    let mut table = [false; 256];
+    let mut nth = 0;
+    while nth < ENDS.len() {
+        table[ENDS[nth] as usize] = true;
+        nth += 1;
+    }
+    table
+};
 
 struct Tokens<'a> {
     value: &'a [u8],
@@ -153,14 +179,8 @@ impl<'a> Tokens<'a> {
 
     fn word(&mut self) -> &'a [u8] {
         let rest = &self.value[self.at..];
-        let ends = |byte: &u8| {
-            matches!(
-                byte,
-                b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'(' | b'<' | b'>' | b'@' | b',' | b';' | b':' | b'['
-            )
-        };
         // A stray `\`, `)` or `]` is a word of its own kind: it must move on.
-        let len = rest.iter().position(ends).unwrap_or(rest.len()).max(1);
+        let len = rest.iter().take_while(|&&byte| !ENDS_WORD[usize::from(byte)]).count().max(1);
         self.at += len;
         &rest[..len]
     }
@@ -250,16 +270,16 @@ impl AddrSpec {
     }
 }
 
-struct Parser<F> {
+struct Parser<'d, F> {
     found: F,
     /// Members that may still come.
     left: usize,
     cut: bool,
     in_group: bool,
-    draft: Draft,
+    draft: &'d mut Draft,
 }
 
-impl<F: FnMut(Address<'_>)> Parser<F> {
+impl<F: FnMut(Address<'_>)> Parser<'_, F> {
     fn take(&mut self, token: Token<'_>) {
         match token {
             Token::Comment(text) => {

@@ -66,9 +66,9 @@ impl TextDecoder {
     /// came before, must be looked at by [`TextDecoder::push`].
     pub fn plain<'a>(&self, octets: &'a [u8]) -> Option<&'a str> {
         let Kind::Listed(decoder) = &self.kind else { return None };
-        let is_plain =
-            octets.is_ascii() && decoder.latin1_byte_compatible_up_to(octets) == Some(octets.len());
-        is_plain.then(|| std::str::from_utf8(octets).ok())?
+        let is_plain = decoder.latin1_byte_compatible_up_to(octets) == Some(octets.len());
+        let text = is_plain.then(|| std::str::from_utf8(octets).ok())??;
+        text.is_ascii().then_some(text)
     }
 
     /// Appends the text of the next octets; `last` ends it.

@@ -74,11 +74,11 @@ pub(super) fn write(
     out: &mut Writer,
     mut first: impl FnMut(List, Address<'_>),
 ) -> bool {
-    let mut cut = false;
+    let (mut cut, mut reader) = (false, address::Reader::default());
     // Returns whether the list is empty.
     let mut list = |which: Option<List>, value: &Option<Cow<'_, [u8]>>, out: &mut Writer| {
         let mut is_empty = true;
-        cut |= address::each(value.as_deref().unwrap_or_default(), addresses_max, |address| {
+        cut |= reader.each(value.as_deref().unwrap_or_default(), addresses_max, |address| {
             if is_empty {
                 out.raw(b"(");
                 which.into_iter().for_each(|which| first(which, address));

@@ -15,6 +15,7 @@
 
 use std::collections::VecDeque;
 
+use memchr::memmem::Finder;
 use ringpost_engine::layout::{PartKind, TransferEncoding};
 
 use super::Detail;
@@ -116,6 +117,9 @@ struct Open {
     boundary: Option<Vec<u8>>,
 }
 
+/// Fewer octets are looked at line by line.
+const RUN_BYTES_MIN: usize = 1_024;
+
 /// Scans a message line by line while it arrives.
 #[derive(Debug)]
 pub(super) struct Scanner {
@@ -129,14 +133,16 @@ pub(super) struct Scanner {
     line_start: usize,
     /// How far it was searched for its end.
     looked: usize,
+    /// Finds the line ends before lines that may be boundaries, and before dot lines.
+    marks: Option<[Finder<'static>; 2]>,
 }
 
 impl Scanner {
     /// At the start of a message, of which at most `detail.parts_max` entities are looked at, at least the message
     /// itself.
     pub fn new(detail: &'static Detail) -> Scanner {
-        let mut scanner =
-            Scanner { detail, tree: Tree::default(), open: Vec::new(), lines: 0, line_start: 0, looked: 0 };
+        let (tree, open) = (Tree::default(), Vec::new());
+        let mut scanner = Scanner { detail, tree, open, lines: 0, line_start: 0, looked: 0, marks: None };
         scanner.open_entity(None, 0);
         scanner
     }
@@ -145,7 +151,7 @@ impl Scanner {
     /// further than `bytes_max` octets. `message` is all that has arrived. Returns whether there may be more to look at.
     pub fn lines(&mut self, message: &[u8], bytes_max: usize, found: &mut VecDeque<Found>) -> bool {
         let until = message.len().min(self.looked + bytes_max);
-        self.skip_digits(&message[..until]);
+        self.skip_plain_lines(&message[..until]);
         let from = self.looked;
         for lf in memchr::memchr_iter(b'\n', &message[from..until]) {
             self.take_line(message, from + lf + 1, found);
@@ -157,19 +163,24 @@ impl Scanner {
         until < message.len()
     }
 
-    /// Base64 knows neither dots nor dashes: no need to look at each line of a run without them.
-    fn skip_digits(&mut self, message: &[u8]) {
-        let Some(open) = self.open.last() else { return };
-        let is_base64 = self.tree.nodes[open.node].encoding == TransferEncoding::Base64;
-        let begun = message[self.line_start..self.looked].first();
-        if open.in_header || !is_base64 || matches!(begun, Some(b'.' | b'-')) {
+    /// Goes on in a body past lines that are nothing but lines, without a look at each.
+    fn skip_plain_lines(&mut self, message: &[u8]) {
+        let run = &message[self.looked..];
+        let in_header = self.open.last().is_none_or(|open| open.in_header);
+        if in_header || run.len() < RUN_BYTES_MIN || matches!(message[self.line_start], b'.' | b'-') {
             return;
         }
-        let run = &message[self.looked..];
-        let run = &run[..memchr::memchr2(b'.', b'-', run).unwrap_or(run.len())];
-        let Some(lf) = memchr::memrchr(b'\n', run) else { return };
+        let mut plain = run;
+        // Base64 has neither dots nor dashes.
+        if memchr::memchr2(b'.', b'-', run).is_some() {
+            // Each is searched only up to the one before: what is looked at is gone past.
+            for mark in self.marks.get_or_insert_with(|| [Finder::new(b"\n--"), Finder::new(b"\n.")]) {
+                plain = mark.find(plain).map_or(plain, |lf| &plain[..=lf]);
+            }
+        }
         self.step();
-        self.lines += memchr::memchr_iter(b'\n', &run[..=lf]).count() as u32;
+        let Some(lf) = memchr::memrchr(b'\n', plain) else { return };
+        self.lines += memchr::memchr_iter(b'\n', &plain[..=lf]).count() as u32;
         self.looked += lf + 1;
         self.line_start = self.looked;
     }

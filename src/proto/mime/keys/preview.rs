@@ -47,7 +47,7 @@ impl PreviewBuilder {
             let lines = &mut self.lines;
             match &mut self.html {
                 Some(html) => html.push(piece, |character, quoted| lines.push(character, quoted)),
-                None => piece.chars().for_each(|character| lines.push(character, false)),
+                None => lines.push_plain(piece),
             }
         }
     }
@@ -92,6 +92,22 @@ enum LineKind {
 impl Lines {
     fn is_done(&self) -> bool {
         self.own.is_full() || self.signature
+    }
+
+    /// [`Lines::push`] of all characters of a text that is not quoted as a whole: words of ASCII at once.
+    fn push_plain(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let is_own = self.line == LineKind::Own && !self.signature;
+            let run = if is_own { rest.bytes().take_while(u8::is_ascii_graphic).count() } else { 0 };
+            if run > 0 {
+                self.own.push_run(&rest[..run]);
+                rest = &rest[run..];
+            } else {
+                self.push(first, false);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
     }
 
     fn push(&mut self, character: char, quoted: bool) {
@@ -154,6 +170,17 @@ struct Words {
 impl Words {
     fn is_full(&self) -> bool {
         self.characters >= MIME_PREVIEW_CHARACTERS_MAX
+    }
+
+    /// [`Words::push`] of a run of graphic ASCII characters.
+    fn push_run(&mut self, run: &str) {
+        let Some(first) = run.chars().next() else { return };
+        self.push(first);
+        let room = MIME_PREVIEW_CHARACTERS_MAX.saturating_sub(self.characters);
+        let rest = &run[1..];
+        let rest = &rest[..rest.len().min(room)];
+        self.text.push_str(rest);
+        self.characters += rest.len();
     }
 
     fn push(&mut self, character: char) {

@@ -13,7 +13,9 @@
 use std::ops::Range;
 
 use memchr::memmem::Finder;
-use ringpost_engine::layout::{Filter, Needle, Part, PartKind, SummaryView, TransferEncoding, field_name_hash};
+use ringpost_engine::layout::{
+    Filter, Needle, Part, PartKind, SummaryView, TransferEncoding, field_name_hash,
+};
 
 use crate::limits::SEARCH_WINDOW_BYTES;
 

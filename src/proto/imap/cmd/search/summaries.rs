@@ -21,7 +21,9 @@ use ringpost_engine::io::Extent;
 use ringpost_engine::layout::{Filter, SummaryHead};
 use ringpost_engine::store::Store;
 
-use crate::limits::{CACHE_LINE_BYTES, IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX, SUMMARY_GAP_BYTES_MAX};
+use crate::limits::{
+    CACHE_LINE_BYTES, IMAP_GATHER_BYTES_MAX, IMAP_GATHER_MESSAGES_MAX, SUMMARY_GAP_BYTES_MAX,
+};
 use crate::proto::mime::search::TextNeedle;
 
 /// A message by its UID, and the number that it had when that was found.
