@@ -10,6 +10,7 @@
 
 use bytes::Bytes;
 
+pub use crate::import::{ImportedMessage, UniqueIdForm, is_unique_id};
 pub use crate::quota::{Quota, QuotaLimits, QuotaUsage};
 pub use crate::rights::Rights;
 pub use crate::uid_set::UidSet;
@@ -319,17 +320,39 @@ pub enum Change {
         /// An IMAP URL; none serves them here.
         url: Option<String>,
     },
+    /// A mailbox that never had a message takes over what clients know of it from another store. Refused where
+    /// its name had that UIDVALIDITY before (I13).
+    MailboxAdopt {
+        /// Which.
+        mailbox: MailboxId,
+        /// UIDVALIDITY from now on; 1 to `limits::UID_VALIDITY_ADOPTED_MAX`.
+        uid_validity: u32,
+        /// How POP3 names its messages, those that are yet to come as well.
+        unique_ids: UniqueIdForm,
+    },
+    /// Messages of another store, appended all or none with the UIDs they had there.
+    Import {
+        /// Where.
+        mailbox: MailboxId,
+        /// What, in ascending order of UID, all of them at or above UIDNEXT; at most
+        /// `limits::APPEND_MESSAGES_MAX`, and none just moves UIDNEXT.
+        messages: Vec<ImportedMessage>,
+        /// UIDNEXT is not smaller than this afterwards: UIDs below may have been given out in the other store.
+        uid_next: Uid,
+    },
 }
 
 impl Change {
     /// The bodies that it shows for the first time, in the order of the UIDs they are to get.
     pub fn bodies(&self) -> impl Iterator<Item = BodyId> + '_ {
-        let (one, many) = match self {
-            Change::Deliver { body, .. } => (Some(*body), &[][..]),
-            Change::Append { messages, .. } => (None, messages.as_slice()),
-            _ => (None, &[][..]),
+        let (one, many, imported) = match self {
+            Change::Deliver { body, .. } => (Some(*body), &[][..], &[][..]),
+            Change::Append { messages, .. } => (None, messages.as_slice(), &[][..]),
+            Change::Import { messages, .. } => (None, &[][..], messages.as_slice()),
+            _ => (None, &[][..], &[][..]),
         };
-        one.into_iter().chain(many.iter().map(|message| message.body))
+        let many = many.iter().chain(imported.iter().map(|imported| &imported.message));
+        one.into_iter().chain(many.map(|message| message.body))
     }
 }
 
@@ -376,7 +399,7 @@ pub enum Outcome {
         /// The message's UID.
         uid: Uid,
     },
-    /// An Append was carried out.
+    /// An Append or an Import was carried out.
     Appended {
         /// UIDVALIDITY of the mailbox.
         uid_validity: u32,
@@ -422,6 +445,8 @@ pub enum Refusal {
     OverQuota,
     /// The body named is not there.
     NoBody,
+    /// An import found the mailbox's UIDs or its UIDVALIDITY in use.
+    NotFresh,
     /// It waited for a segment that the disk had no room for.
     DiskFull,
 }

@@ -13,6 +13,7 @@ pub mod change;
 pub mod codec;
 pub mod error;
 pub mod ids;
+mod import;
 pub mod index;
 pub mod io;
 pub mod layout;

@@ -19,6 +19,10 @@ pub const SUBSCRIPTIONS_PER_ACCOUNT_MAX: usize = 20_000;
 pub const APPEND_MESSAGES_MAX: usize = 1_000;
 /// Bytes of the flags of all messages of one Append.
 pub const APPEND_FLAG_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a POP3 unique-id (rfc1939#7).
+pub const UNIQUE_ID_BYTES_MAX: usize = 70;
+/// The greatest UIDVALIDITY that a mailbox adopts: 268 million mailboxes can be created after that.
+pub const UID_VALIDITY_ADOPTED_MAX: u32 = 0xf000_0000;
 /// Entries of annotations that a mailbox may have, and an account for the server.
 pub const METADATA_ENTRIES_MAX: usize = 1_000;
 /// Bytes of an annotation's entry name.

@@ -427,6 +427,8 @@ fn needs_no_space(change: &Change) -> bool {
         | Change::MailboxRename { .. }
         | Change::Deliver { .. }
         | Change::Append { .. }
+        | Change::MailboxAdopt { .. }
+        | Change::Import { .. }
         | Change::Copy { .. } => false,
     }
 }

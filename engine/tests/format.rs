@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::{
-    Change, FlagBits, FlagOp, Flags, NewMessage, QuotaLimits, Rights, Services, SpecialUse, Stamp, UidSet,
+    Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, Services, SpecialUse,
+    Stamp, UidSet, UniqueIdForm,
 };
 use ringpost_engine::codec;
 use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, SegmentId, ShardId, Uid};
@@ -219,7 +220,7 @@ fn changes() -> Vec<Change> {
             messages: vec![message.clone(); 2],
             replaces: Some((MailboxId(8), Uid(2))),
         },
-        Change::Append { mailbox, messages: vec![message], replaces: None },
+        Change::Append { mailbox, messages: vec![message.clone()], replaces: None },
         Change::Metadata {
             mailbox: Some(mailbox),
             entries: vec![(text("/shared/a"), octets), (text("/shared/b"), None)],
@@ -233,6 +234,15 @@ fn changes() -> Vec<Change> {
         Change::AccountHide { capabilities: vec![text("NOTIFY"), text("QRESYNC")] },
         Change::AccountReferral { url: Some(text("imap://x/")) },
         Change::AccountReferral { url: None },
+        Change::MailboxAdopt { mailbox, uid_validity: 7, unique_ids: UniqueIdForm::Dovecot },
+        Change::Import {
+            mailbox,
+            messages: vec![
+                ImportedMessage { uid: Uid(3), message: message.clone(), unique_id: Some(text("odd")) },
+                ImportedMessage { uid: Uid(4), message, unique_id: None },
+            ],
+            uid_next: Uid(9),
+        },
     ]
 }
 

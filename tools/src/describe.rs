@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::{
-    Change, FlagBits, FlagOp, Flags, NewMessage, Services, SpecialUse, Stamp, UidSet,
+    Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, Services, SpecialUse, Stamp, UidSet,
 };
 use ringpost_engine::ids::{MailboxId, Uid};
 use serde_json::{Map, Value, json};
@@ -69,6 +69,8 @@ pub fn kind(change: &Change) -> &'static str {
         Change::UrlKey { .. } => "UrlKey",
         Change::AccountHide { .. } => "AccountHide",
         Change::AccountReferral { .. } => "AccountReferral",
+        Change::MailboxAdopt { .. } => "MailboxAdopt",
+        Change::Import { .. } => "Import",
     }
 }
 
@@ -119,11 +121,26 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
         Change::UrlKey { mailbox } => json!({"mailbox": mailbox.map(|mailbox| mailbox.0)}),
         Change::AccountHide { capabilities } => json!({"capabilities": capabilities}),
         Change::AccountReferral { url } => json!({"url": url}),
+        Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => json!({
+            "mailbox": mailbox.0, "uid_validity": uid_validity, "unique_ids": format!("{unique_ids:?}"),
+        }),
+        Change::Import { mailbox, messages, uid_next } => import(*mailbox, messages, *uid_next),
     };
     match value {
         Value::Object(fields) => fields,
         other => Map::from_iter([("value".to_owned(), other)]),
     }
+}
+
+fn import(mailbox: MailboxId, messages: &[ImportedMessage], uid_next: Uid) -> Value {
+    let message = |imported: &ImportedMessage| {
+        json!({
+            "uid": imported.uid.0, "body": imported.message.body.0, "flags": flags(&imported.message.flags),
+            "internal_ms": imported.message.internal_ms, "unique_id": imported.unique_id,
+        })
+    };
+    let messages: Vec<Value> = messages.iter().map(message).collect();
+    json!({"mailbox": mailbox.0, "messages": messages, "uid_next": uid_next.0})
 }
 
 fn append(

@@ -18,7 +18,7 @@ mod write;
 
 use bytes::Bytes;
 
-use crate::change::{Change, Flags, Stamp, UidSet};
+use crate::change::{Change, Flags, NewMessage, Stamp, UidSet};
 use crate::limits;
 use read::Reader;
 use write::Writer;
@@ -55,6 +55,8 @@ pub fn kind(change: &Change) -> u8 {
         Change::UrlKey { .. } => 22,
         Change::AccountHide { .. } => 23,
         Change::AccountReferral { .. } => 24,
+        Change::MailboxAdopt { .. } => 32,
+        Change::Import { .. } => 33,
     }
 }
 
@@ -62,9 +64,6 @@ pub fn kind(change: &Change) -> u8 {
 pub fn fits(change: &Change) -> bool {
     let string = |text: &String| text.len() <= limits::RECORD_STRING_BYTES_MAX;
     let uids = |set: &UidSet| set.ranges().len() <= limits::RECORD_UID_RANGES_MAX;
-    let flags = |flags: &Flags| {
-        flags.keywords.len() <= limits::KEYWORDS_PER_MAILBOX_MAX && flags.keywords.iter().all(string)
-    };
     match change {
         Change::AccountCreate { address, password_hash, mailboxes, .. } => {
             string(address)
@@ -82,15 +81,13 @@ pub fn fits(change: &Change) -> bool {
         Change::AliasSet { address, targets } => {
             string(address) && targets.len() <= limits::ALIAS_TARGETS_MAX && targets.iter().all(string)
         }
-        Change::Deliver { flags: named, .. } => flags(named),
-        Change::FlagsStore { uids: set, flags: named, .. } => uids(set) && flags(named),
+        Change::Deliver { flags, .. } => flags_fit(flags),
+        Change::FlagsStore { uids: set, flags, .. } => uids(set) && flags_fit(flags),
         Change::Copy { uids: set, .. } | Change::Expunge { uids: set, .. } => uids(set),
-        Change::Append { messages, .. } => {
-            let bytes = |named: &Flags| named.keywords.iter().map(String::len).sum::<usize>();
-            messages.len() <= limits::APPEND_MESSAGES_MAX
-                && messages.iter().all(|message| flags(&message.flags))
-                && messages.iter().map(|message| bytes(&message.flags)).sum::<usize>()
-                    <= limits::APPEND_FLAG_BYTES_MAX
+        Change::Append { messages, .. } => all_flags_fit(messages.iter()),
+        Change::Import { messages, .. } => {
+            messages.iter().all(|imported| imported.unique_id.as_ref().is_none_or(string))
+                && all_flags_fit(messages.iter().map(|imported| &imported.message))
         }
         Change::Metadata { entries, .. } => {
             let bytes =
@@ -109,8 +106,21 @@ pub fn fits(change: &Change) -> bool {
         | Change::Quota { .. }
         | Change::UrlKey { .. }
         | Change::MailboxDelete { .. }
+        | Change::MailboxAdopt { .. }
         | Change::RecentSeen { .. } => true,
     }
+}
+
+fn flags_fit(flags: &Flags) -> bool {
+    let string = |text: &String| text.len() <= limits::RECORD_STRING_BYTES_MAX;
+    flags.keywords.len() <= limits::KEYWORDS_PER_MAILBOX_MAX && flags.keywords.iter().all(string)
+}
+
+fn all_flags_fit<'a>(messages: impl ExactSizeIterator<Item = &'a NewMessage> + Clone) -> bool {
+    let bytes = |message: &NewMessage| message.flags.keywords.iter().map(String::len).sum::<usize>();
+    messages.len() <= limits::APPEND_MESSAGES_MAX
+        && messages.clone().all(|message| flags_fit(&message.flags))
+        && messages.map(bytes).sum::<usize>() <= limits::APPEND_FLAG_BYTES_MAX
 }
 
 /// Appends the payload of a change that [`fits`].
@@ -132,7 +142,9 @@ pub fn decode(kind: u8, payload: &[u8]) -> Option<(Change, Stamp)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{FlagBits, FlagOp, NewMessage, QuotaLimits, Rights, Services, SpecialUse};
+    use crate::change::{
+        FlagBits, FlagOp, ImportedMessage, QuotaLimits, Rights, Services, SpecialUse, UniqueIdForm,
+    };
     use crate::ids::{BodyId, MailboxId, ModSeq, Uid};
 
     fn uids(ranges: &[(u32, u32)]) -> UidSet {
@@ -144,6 +156,11 @@ mod tests {
             system: FlagBits::SEEN.union(FlagBits::DRAFT),
             keywords: vec!["$Forwarded".into(), "ö".into()],
         }
+    }
+
+    fn imported(uid: u32, unique_id: Option<&str>) -> ImportedMessage {
+        let message = NewMessage { body: BodyId(u64::from(uid)), flags: flags(), internal_ms: 5 };
+        ImportedMessage { uid: Uid(uid), message, unique_id: unique_id.map(str::to_owned) }
     }
 
     /// At least one of every kind, edge values included.
@@ -213,6 +230,14 @@ mod tests {
             Change::AccountHide { capabilities: vec![text("QRESYNC"), text("NOTIFY")] },
             Change::AccountReferral { url: Some(text("imap://a@b.test/")) },
             Change::AccountReferral { url: None },
+            Change::MailboxAdopt { mailbox, uid_validity: 7, unique_ids: UniqueIdForm::Dovecot },
+            Change::MailboxAdopt { mailbox, uid_validity: 0, unique_ids: UniqueIdForm::Own },
+            Change::Import {
+                mailbox,
+                messages: vec![imported(3, Some("odd-id")), imported(u32::MAX, None)],
+                uid_next: Uid(9),
+            },
+            Change::Import { mailbox, messages: Vec::new(), uid_next: Uid(1) },
         ]
     }
 
@@ -234,7 +259,7 @@ mod tests {
             kinds.push(kind(&change));
         }
         kinds.dedup();
-        assert_eq!(kinds, (1..=24).collect::<Vec<u8>>());
+        assert_eq!(kinds, (1..=24).chain([32, 33]).collect::<Vec<u8>>());
     }
 
     #[test]

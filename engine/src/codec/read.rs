@@ -6,7 +6,8 @@
 use bytes::Bytes;
 
 use crate::change::{
-    Change, FlagBits, FlagOp, Flags, NewMessage, QuotaLimits, Rights, Services, SpecialUse, Stamp, UidSet,
+    Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, Services, SpecialUse,
+    Stamp, UidSet, UniqueIdForm,
 };
 use crate::ids::{BodyId, MailboxId, ModSeq, Uid};
 use crate::limits;
@@ -86,6 +87,12 @@ impl<'a> Reader<'a> {
             22 => Change::UrlKey { mailbox: self.maybe_mailbox()? },
             23 => Change::AccountHide { capabilities: self.strings(limits::HIDDEN_CAPABILITIES_MAX)? },
             24 => Change::AccountReferral { url: self.maybe_string()? },
+            32 => Change::MailboxAdopt {
+                mailbox: self.mailbox()?,
+                uid_validity: self.u32()?,
+                unique_ids: self.unique_ids()?,
+            },
+            33 => self.import()?,
             _ => return None,
         })
     }
@@ -126,6 +133,25 @@ impl<'a> Reader<'a> {
             messages.push(self.message()?);
         }
         Some(Change::Append { mailbox, messages, replaces })
+    }
+
+    fn import(&mut self) -> Option<Change> {
+        let (mailbox, uid_next) = (self.mailbox()?, Uid(self.u32()?));
+        let count = self.count(limits::APPEND_MESSAGES_MAX, 35)?;
+        let mut messages = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (uid, message, unique_id) = (Uid(self.u32()?), self.message()?, self.maybe_string()?);
+            messages.push(ImportedMessage { uid, message, unique_id });
+        }
+        Some(Change::Import { mailbox, messages, uid_next })
+    }
+
+    fn unique_ids(&mut self) -> Option<UniqueIdForm> {
+        match self.u8()? {
+            0 => Some(UniqueIdForm::Own),
+            1 => Some(UniqueIdForm::Dovecot),
+            _ => None,
+        }
     }
 
     fn entries(&mut self) -> Option<Vec<(String, Option<Bytes>)>> {

@@ -5,7 +5,9 @@
 
 use bytes::Bytes;
 
-use crate::change::{Change, FlagOp, Flags, NewMessage, QuotaLimits, SpecialUse, Stamp, UidSet};
+use crate::change::{
+    Change, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, SpecialUse, Stamp, UidSet,
+};
 use crate::ids::{MailboxId, ModSeq, Uid};
 
 /// See the module's head.
@@ -95,6 +97,12 @@ impl<'a> Writer<'a> {
                 self.maybe(url.is_some());
                 self.string(url.as_deref().unwrap_or_default());
             }
+            Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => {
+                self.mailbox(*mailbox);
+                self.u32(*uid_validity);
+                self.u8(*unique_ids as u8);
+            }
+            Change::Import { mailbox, messages, uid_next } => self.import(*mailbox, messages, *uid_next),
         }
     }
 
@@ -133,10 +141,24 @@ impl<'a> Writer<'a> {
         self.mailbox(of);
         self.u32(uid.0);
         self.u32(messages.len() as u32);
-        for message in messages {
-            self.u64(message.body.0);
-            self.flags(&message.flags);
-            self.u64(message.internal_ms);
+        messages.iter().for_each(|message| self.message(message));
+    }
+
+    fn message(&mut self, message: &NewMessage) {
+        self.u64(message.body.0);
+        self.flags(&message.flags);
+        self.u64(message.internal_ms);
+    }
+
+    fn import(&mut self, mailbox: MailboxId, messages: &[ImportedMessage], uid_next: Uid) {
+        self.mailbox(mailbox);
+        self.u32(uid_next.0);
+        self.u32(messages.len() as u32);
+        for imported in messages {
+            self.u32(imported.uid.0);
+            self.message(&imported.message);
+            self.maybe(imported.unique_id.is_some());
+            self.string(imported.unique_id.as_deref().unwrap_or_default());
         }
     }
 

@@ -14,7 +14,7 @@ use super::extras::{AccountExtras, Acl, Grants, MailboxExtras};
 use super::mailbox::Mailbox;
 use super::{Message, names};
 use crate::change::{Quota, QuotaUsage, Refusal, Services, SpecialUse, Stamp};
-use crate::ids::{AccountId, MailboxId, ModSeq};
+use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
 use crate::limits;
 
 /// The id of every account's INBOX.
@@ -34,6 +34,8 @@ pub(super) struct Account {
     pub(super) next_mailbox: MailboxId,
     /// The greatest that any mailbox of this address ever had.
     pub(super) last_uid_validity: u32,
+    /// The smallest and the greatest under which a name of this account had messages and lost. I13
+    pub(super) lost_uid_validity: Option<(u32, u32)>,
     /// Boxed: a node of the map has room for eleven, and most accounts have a handful.
     pub(super) mailboxes: BTreeMap<MailboxId, Box<Mailbox>>,
     pub(super) names: BTreeMap<String, MailboxId>,
@@ -220,6 +222,14 @@ impl Account {
         id
     }
 
+    /// A name is no longer that of a mailbox with this UIDVALIDITY. Without any UID it named nothing. I13
+    fn lose_uid_validity(&mut self, lost: u32, uid_next: Uid) {
+        if uid_next > Uid(1) {
+            let (first, last) = self.lost_uid_validity.unwrap_or((lost, lost));
+            self.lost_uid_validity = Some((first.min(lost), last.max(lost)));
+        }
+    }
+
     /// Takes a mailbox out of every total. Its name is the caller's affair.
     fn remove(&mut self, id: MailboxId) -> Box<Mailbox> {
         let mailbox = self.mailboxes.remove(&id).expect("I17: a name has its mailbox");
@@ -253,7 +263,10 @@ impl Account {
         }
         self.create_superiors(to, birth);
         for (_, renamed, moved) in moves {
-            self.mailboxes.get_mut(&moved).expect("I17: a name has its mailbox").name.clone_from(&renamed);
+            let mailbox = self.mailboxes.get_mut(&moved).expect("I17: a name has its mailbox");
+            mailbox.name.clone_from(&renamed);
+            let (lost, uid_next) = (mailbox.uid_validity, mailbox.uid_next);
+            self.lose_uid_validity(lost, uid_next);
             self.names.insert(renamed, moved);
         }
         self.prune_above(&from, birth.modseq);
@@ -274,7 +287,8 @@ impl Account {
             return Err(Refusal::NoMailbox);
         }
         self.edit(id, |mailbox| mailbox.expunge(&mailbox.all_uids(), false, birth.modseq, gone_with))?;
-        let name = self.remove(id).name;
+        let Mailbox { name, uid_validity, uid_next, .. } = *self.remove(id);
+        self.lose_uid_validity(uid_validity, uid_next);
         self.names.remove(&name);
         if self.has_children(&name) {
             let kept = self.insert(&name, birth);
@@ -326,6 +340,8 @@ impl Account {
         digest.word(self.created_ms);
         digest.word(self.highest_modseq.0);
         digest.word(u64::from(self.next_mailbox.0) << 32 | u64::from(self.last_uid_validity));
+        let (first, last) = self.lost_uid_validity.unwrap_or_default();
+        digest.word(u64::from(first) << 32 | u64::from(last));
         digest.word(self.messages);
         digest.word(self.bytes);
         digest.word(self.mailboxes.len() as u64);

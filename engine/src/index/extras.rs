@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::annotations::Annotations;
 use super::digest::Digest;
-use crate::change::{QuotaLimits, Refusal, Rights};
-use crate::ids::ModSeq;
+use crate::change::{QuotaLimits, Refusal, Rights, UidSet, UniqueIdForm};
+use crate::ids::{ModSeq, Uid};
 use crate::limits;
 
 /// An access control list.
@@ -69,6 +69,24 @@ pub(super) struct MailboxExtras {
     pub(super) acl: Acl,
     /// Mod-sequence of the last change that made its URLs void; 0 before the first.
     pub(super) url_generation: ModSeq,
+    pub(super) unique_ids: UniqueIds,
+}
+
+/// How POP3 names a mailbox's messages.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UniqueIds {
+    pub(super) form: UniqueIdForm,
+    /// Of those that have another: they were imported with it, and are there.
+    pub(super) given: BTreeMap<Uid, Box<str>>,
+}
+
+impl UniqueIds {
+    /// Forgets those of messages that are gone.
+    pub(super) fn remove(&mut self, gone: &UidSet) {
+        if !self.given.is_empty() {
+            self.given.retain(|uid, _| !gone.contains(*uid));
+        }
+    }
 }
 
 /// Sets or removes an entry; `room` is how many entries more the account may have. Tells whether anything is
@@ -108,6 +126,12 @@ impl MailboxExtras {
             digest.word(u64::from(rights.bits()));
         }
         digest.word(self.url_generation.0);
+        digest.word(self.unique_ids.form as u64);
+        digest.word(self.unique_ids.given.len() as u64);
+        for (uid, unique_id) in &self.unique_ids.given {
+            digest.word(u64::from(uid.0));
+            digest.text(unique_id);
+        }
     }
 }
 

@@ -172,6 +172,9 @@ impl Mailbox {
         for &(first, last) in gone.ranges() {
             self.expunges.record(Run { modseq, first: Uid(first), last: Uid(last) });
         }
+        if let Some(extras) = &mut self.extras {
+            extras.unique_ids.remove(&gone);
+        }
         gone
     }
 

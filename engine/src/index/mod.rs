@@ -5,7 +5,8 @@
 //! * I10: every mod-sequence given to an account is greater than all before;
 //! * I11: every UID given out in a mailbox is greater than all before;
 //! * I12: no id of an account, mailbox or body is given out twice;
-//! * I13: UIDVALIDITY never repeats under one name of one address;
+//! * I13: a UIDVALIDITY that the store chooses never repeats under one name of one address; one that an import
+//!   brings along is none under which a name of that account had messages before;
 //! * I14: the time of entries never goes back;
 //! * I15: a mailbox's columns have one length and ascending UIDs, and all counters equal a recount;
 //! * I16: a body has as many references as messages show it;

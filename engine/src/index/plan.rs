@@ -117,6 +117,11 @@ impl Plan {
             Change::Append { mailbox, messages, .. } => {
                 stamp.uid_first = self.reserve_uids(index, account, *mailbox, messages.len() as u64);
             }
+            Change::Import { mailbox, messages, uid_next } => {
+                let above = messages.last().map_or(0, |last| last.uid.0.saturating_add(1)).max(uid_next.0);
+                let planned = self.uid_next(index, account, *mailbox);
+                self.uid_next.insert(*mailbox, planned.max(above));
+            }
             Change::Copy { from, to, uids, .. } => {
                 let count = self.present_at_most(index, account, *from, uids);
                 stamp.uid_first = self.reserve_uids(index, account, *to, count);

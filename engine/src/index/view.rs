@@ -9,7 +9,7 @@ use super::account::{Account, INBOX_ID};
 use super::events::AccountEvent;
 use super::mailbox::Mailbox;
 use super::names;
-use crate::change::{FlagBits, Quota, QuotaUsage, Rights, Services, SpecialUse, UidSet};
+use crate::change::{FlagBits, Quota, QuotaUsage, Rights, Services, SpecialUse, UidSet, UniqueIdForm};
 use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ModSeq, Uid};
 
 /// A message as a mailbox shows it.
@@ -246,6 +246,15 @@ impl<'a> MailboxRef<'a> {
     /// reset. Its id, which is never given out again, belongs into the key as well.
     pub fn url_generation(&self) -> ModSeq {
         self.0.extras.as_ref().map_or(ModSeq(0), |extras| extras.url_generation)
+    }
+    /// How POP3 names those of its messages that have no unique-id of their own.
+    pub fn unique_id_form(&self) -> UniqueIdForm {
+        self.0.extras.as_ref().map_or(UniqueIdForm::Own, |extras| extras.unique_ids.form)
+    }
+    /// The POP3 unique-ids that messages were imported with from `from` on, in order of UID.
+    pub fn unique_ids_from(&self, from: Uid) -> Box<dyn Iterator<Item = (Uid, &'a str)> + 'a> {
+        let given = self.0.extras.as_ref().map(|extras| extras.unique_ids.given.range(from..));
+        Box::new(given.into_iter().flatten().map(|(&uid, unique_id)| (uid, unique_id.as_ref())))
     }
     /// Keywords in order of their bits.
     pub fn keywords(&self) -> &'a [String] {

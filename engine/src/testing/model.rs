@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::change::{Change, FlagBits, FlagOp, Flags, NewMessage, Outcome, QuotaUsage, Refusal, UidSet};
+use crate::change::{
+    Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, Outcome, QuotaUsage, Refusal, UidSet,
+};
 use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use crate::index::{AccountEvent, AccountRef, MailboxRef};
 use crate::store::Store;
+use crate::testing::model_import::{Brought, Validities};
 use crate::testing::model_policy::{AccountPolicy, MailboxPolicy};
 
 /// A message.
@@ -64,6 +67,7 @@ struct Mailbox {
     last_uid: u32,
     messages: BTreeMap<Uid, Message>,
     policy: MailboxPolicy,
+    brought: Brought,
 }
 
 impl Mailbox {
@@ -97,6 +101,7 @@ struct Account {
     mailboxes: BTreeMap<MailboxId, Mailbox>,
     subscriptions: BTreeMap<String, bool>,
     policy: AccountPolicy,
+    validities: Validities,
     /// What must be among the events since `modseq`, in this order.
     events: Vec<AccountEvent>,
 }
@@ -226,6 +231,10 @@ impl Account {
                 let (bytes, count) = freed.map_or((0, 0), |freed| (freed.octets.len() as u64, 1));
                 more(sizes?.saturating_sub(bytes), (messages.len() as u64).saturating_sub(count))
             }
+            Change::Import { messages, .. } => {
+                let sizes: Option<u64> = messages.iter().map(|imported| size(&imported.message.body)).sum();
+                more(sizes?, messages.len() as u64)
+            }
             Change::Copy { from, uids, expunge: false, .. } => {
                 let held = &self.mailboxes.get(from)?.messages;
                 let copied = held.iter().filter(|(uid, _)| uids.contains(**uid));
@@ -271,6 +280,19 @@ impl Account {
             }
             (Change::Append { mailbox, messages, replaces }, Outcome::Appended { uids, replaced, .. }) => {
                 self.append(*mailbox, messages, replaces.filter(|_| *replaced), uids, bodies)?
+            }
+            (Change::MailboxAdopt { mailbox, uid_validity, unique_ids }, Outcome::Done) => {
+                let mailbox = self.mailbox(*mailbox);
+                mailbox.brought.adopt(*uid_validity, *unique_ids, mailbox.last_uid)?;
+            }
+            (Change::Import { mailbox, messages, uid_next }, Outcome::Appended { uids, .. }) => {
+                let mailbox = self.mailbox(*mailbox);
+                mailbox.brought.import(messages, uids)?;
+                for ImportedMessage { uid, message, .. } in messages {
+                    let octets = bodies.get(&message.body).ok_or("a body that nobody appended")?.clone();
+                    mailbox.add(*uid, Message::new(octets, &message.flags, message.internal_ms))?;
+                }
+                mailbox.last_uid = mailbox.last_uid.max(uid_next.0.saturating_sub(1));
             }
             (Change::FlagsStore { mailbox, op, flags, .. }, Outcome::Stored { done, .. }) => {
                 let mailbox = self.mailbox(*mailbox);
@@ -381,6 +403,7 @@ impl Account {
         self.modseq = found.highest_modseq();
         self.policy.compare(found)?;
         for mailbox in found.mailboxes() {
+            self.validities.see(mailbox)?;
             match self.mailboxes.get_mut(&mailbox.id()) {
                 Some(expected) => expected.compare(store, mailbox)?,
                 // A superior level made on the way, or left when it was deleted.
@@ -433,6 +456,7 @@ impl Mailbox {
             return Err(format!("mailbox {name:?} instead of {:?}", self.name));
         }
         self.policy.compare(found).map_err(|differs| format!("{name:?}: {differs}"))?;
+        self.brought.compare(found).map_err(|differs| format!("{name:?}: {differs}"))?;
         if found.uid_next().0 <= self.last_uid {
             return Err(format!("{name:?}: UIDNEXT {} after UID {}", found.uid_next(), self.last_uid));
         }

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::{
-    Change, FlagBits, FlagOp, Flags, NewMessage, QuotaLimits, Rights, Services, UidSet,
+    Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, Services, UidSet,
+    UniqueIdForm,
 };
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use ringpost_engine::store::Store;
@@ -27,7 +28,7 @@ pub fn octets(seed: &mut Seed, bytes_max: u64) -> Bytes {
 pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: bool) -> (AccountId, Change) {
     let accounts: Vec<AccountId> = store.accounts_after("").map(|account| account.id()).collect();
     let Some(&account) = seed.pick(&accounts).filter(|_| accounts.len() > 1) else { return create(seed) };
-    let kind = if structural && seed.one_in(3) { 78 + seed.below(8) } else { seed.below(122) };
+    let kind = if structural && seed.one_in(3) { 78 + seed.below(8) } else { seed.below(132) };
     let change = match kind {
         0..45 => deliver(seed, store, account, bodies),
         45..60 => flags_store(seed, store, account),
@@ -51,6 +52,8 @@ pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: boo
         97 if seed.one_in(4) => Change::AccountDelete,
         97..100 => return create(seed),
         100..108 => append(seed, store, account, bodies),
+        122..127 => adopt(seed, store, account),
+        127.. => import(seed, store, account, bodies),
         _ => policy(seed, store, account),
     };
     (account, change)
@@ -99,6 +102,29 @@ fn append(seed: &mut Seed, store: &Store, account: AccountId, bodies: &[BodyId])
         (of, uids.first().unwrap_or_default())
     });
     Change::Append { mailbox: mailbox(seed, store, account), messages, replaces }
+}
+
+/// Few UIDVALIDITYs, so that they would repeat if they could.
+fn adopt(seed: &mut Seed, store: &Store, account: AccountId) -> Change {
+    let unique_ids = if seed.one_in(2) { UniqueIdForm::Dovecot } else { UniqueIdForm::Own };
+    let uid_validity = seed.below(5) as u32;
+    Change::MailboxAdopt { mailbox: mailbox(seed, store, account), uid_validity, unique_ids }
+}
+
+/// UIDs from a little below UIDNEXT on.
+fn import(seed: &mut Seed, store: &Store, account: AccountId, bodies: &[BodyId]) -> Change {
+    let mailbox = mailbox(seed, store, account);
+    let uid_next = store.mailbox(account, mailbox).map_or(1, |mailbox| mailbox.uid_next().0);
+    let mut uid = uid_next.saturating_sub(1);
+    let mut message = |seed: &mut Seed| {
+        uid += seed.below(4) as u32;
+        let body = seed.pick(bodies).copied().unwrap_or_default();
+        let message = NewMessage { body, flags: flags(seed), internal_ms: seed.below(9_000) };
+        let unique_id = seed.one_in(3).then(|| format!("id{}", seed.below(99)));
+        ImportedMessage { uid: Uid(uid), message, unique_id }
+    };
+    let messages = (0..seed.below(4)).map(|_| message(seed)).collect();
+    Change::Import { mailbox, messages, uid_next: Uid(uid_next + seed.below(9) as u32) }
 }
 
 /// What is not mail.

@@ -97,6 +97,7 @@ impl From<Refusal> for Reply {
             Refusal::OverQuota => "[OVERQUOTA] Over quota",
             Refusal::NoAccount => "[UNAVAILABLE] The account is gone",
             Refusal::NoBody => "[SERVERBUG] The message was not stored",
+            Refusal::NotFresh => "[CANNOT] The mailbox has had messages",
             Refusal::DiskFull => "[OVERQUOTA] No room for it at the moment; only expunging is possible",
         })
     }

@@ -17,8 +17,8 @@ use crate::limits;
 /// Messages that are looked at together when they are put into another mailbox: 112 KiB.
 const TRANSFER_MESSAGES: u32 = 2048;
 
-/// A message on its way in: body, flags, INTERNALDATE.
-type Arrival<'a> = (BodyId, &'a Flags, u64);
+/// A message on its way in: body, flags, INTERNALDATE, and how far its UID is above the first.
+type Arrival<'a> = (BodyId, &'a Flags, u64, u32);
 
 pub(super) fn deliver(
     account: &mut Account,
@@ -48,7 +48,7 @@ pub(super) fn append(
         Some((of, columns.message(columns.place(uid)?)))
     };
     let replaced = replaces.and_then(present);
-    let arrivals = messages.iter().map(|message| (message.body, &message.flags, message.internal_ms));
+    let arrivals = messages.iter().enumerate().map(|(above, message)| arrival(message, above as u32));
     let freed = replaced.map(|(_, message)| u64::from(message.size));
     let uid_validity = add(account, bodies, mailbox, arrivals, freed, stamp)?;
     if let Some((of, message)) = replaced {
@@ -60,9 +60,13 @@ pub(super) fn append(
     Ok(Outcome::Appended { uid_validity, uids, replaced: replaced.is_some() })
 }
 
-/// Puts messages into a mailbox, all or none. `freed` is the size of a message that goes in the same change:
+pub(super) fn arrival(message: &NewMessage, above: u32) -> Arrival<'_> {
+    (message.body, &message.flags, message.internal_ms, above)
+}
+
+/// Puts messages into a mailbox, all or none, under UIDs from the stamp's on. `freed` is the size of a message that goes in the same change:
 /// only the net growth counts (rfc8508#3.4). Returns UIDVALIDITY.
-fn add<'a>(
+pub(super) fn add<'a>(
     account: &mut Account,
     bodies: &mut Bodies,
     mailbox: MailboxId,
@@ -72,11 +76,13 @@ fn add<'a>(
 ) -> Result<u32, Refusal> {
     let count = arrivals.len();
     let mut keys = Vec::with_capacity(count);
-    for (body, _, _) in arrivals.clone() {
+    let mut uids = 0;
+    for (body, _, _, above) in arrivals.clone() {
         keys.push(bodies.fresh(body).ok_or(Refusal::NoBody)?);
+        uids = above as usize + 1;
     }
     let target = account.selectable(mailbox)?;
-    if !target.has_uids(stamp.uid_first, count) {
+    if !target.has_uids(stamp.uid_first, uids) {
         return Err(Refusal::Limit);
     }
     let uid_validity = target.uid_validity;
@@ -87,8 +93,8 @@ fn add<'a>(
         mailboxes: 0,
     })?;
     account.edit(mailbox, |target| {
-        let message = |((_, flags, internal_ms), (key, uid)): (Arrival<'_>, (&BodyKey, u32))| Message {
-            uid: Uid(uid),
+        let message = |((_, flags, internal_ms, above), key): (Arrival<'_>, &BodyKey)| Message {
+            uid: Uid(stamp.uid_first.0 + above),
             modseq: stamp.modseq,
             flags: target.keywords.enter_some(flags),
             size: key.len,
@@ -97,8 +103,7 @@ fn add<'a>(
             summary_len: key.summary_len,
             body: key.id,
         };
-        let numbered = keys.iter().zip(stamp.uid_first.0..);
-        let messages: Vec<Message> = arrivals.zip(numbered).map(message).collect();
+        let messages: Vec<Message> = arrivals.zip(&keys).map(message).collect();
         target.append(&messages);
     })?;
     keys.into_iter().for_each(|key| bodies.reference(key));

@@ -5,6 +5,7 @@
 //! stamped by the planner. *Never*: fails on what a client asked for; that is a refusal, and a refusal is an
 //! outcome.
 
+mod import;
 mod messages;
 mod policy;
 
@@ -137,6 +138,7 @@ fn create_account(
         quarantined: false,
         next_mailbox: INBOX_ID,
         last_uid_validity: index.uid_validity_floor,
+        lost_uid_validity: None,
         mailboxes: BTreeMap::new(),
         names: BTreeMap::new(),
         subscriptions: Default::default(),
@@ -260,7 +262,7 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
         }
         Change::Subscribe { name, on } => account.subscribe(name, *on, stamp.modseq)?,
         Change::Deliver { mailbox, body, flags, internal_ms } => {
-            return messages::deliver(account, bodies, *mailbox, (*body, flags, *internal_ms), stamp);
+            return messages::deliver(account, bodies, *mailbox, (*body, flags, *internal_ms, 0), stamp);
         }
         Change::Append { mailbox, messages, replaces } => {
             return messages::append(account, bodies, *mailbox, messages, *replaces, stamp);
@@ -282,6 +284,12 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
         }
         Change::RecentSeen { mailbox, below } => {
             account.edit(*mailbox, |mailbox| mailbox.seen_recent(*below))?;
+        }
+        Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => {
+            import::adopt(account, *mailbox, *uid_validity, *unique_ids)?;
+        }
+        Change::Import { mailbox, messages, uid_next } => {
+            return import::import(account, bodies, *mailbox, messages, *uid_next, stamp);
         }
         _ => policy::change(account, change, stamp)?,
     }

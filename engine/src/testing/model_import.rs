@@ -1,0 +1,71 @@
+//! What imports brought along, kept as simply as possible.
+//!
+//! *Owns*: adopted UIDVALIDITYs and forms, unique-ids, and which UIDVALIDITYs names had. *Promises*: finds one that
+//! comes back (I13). *Assumes*: only changes that were carried out are told. *Never*: looks into the store except
+//! to compare.
+
+use std::collections::BTreeMap;
+
+use crate::change::{ImportedMessage, UidSet, UniqueIdForm};
+use crate::ids::{MailboxId, Uid};
+use crate::index::MailboxRef;
+
+/// Of a mailbox.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Brought {
+    adopted: Option<(u32, UniqueIdForm)>,
+    /// Also of messages that are gone.
+    unique_ids: BTreeMap<Uid, String>,
+}
+
+impl Brought {
+    pub(super) fn adopt(
+        &mut self,
+        uid_validity: u32,
+        form: UniqueIdForm,
+        last_uid: u32,
+    ) -> Result<(), String> {
+        self.adopted = Some((uid_validity, form));
+        if last_uid == 0 { Ok(()) } else { Err(format!("adopted {uid_validity} after UID {last_uid}")) }
+    }
+
+    pub(super) fn import(&mut self, messages: &[ImportedMessage], uids: &UidSet) -> Result<(), String> {
+        if !uids.iter().eq(messages.iter().map(|message| message.uid)) {
+            return Err(format!("{uids:?} instead of the UIDs that were given"));
+        }
+        let named = messages.iter().filter_map(|message| Some((message.uid, message.unique_id.clone()?)));
+        self.unique_ids.extend(named);
+        Ok(())
+    }
+
+    pub(super) fn compare(&self, found: MailboxRef<'_>) -> Result<(), String> {
+        let (uid_validity, form) = self.adopted.unwrap_or((found.uid_validity(), UniqueIdForm::Own));
+        if (found.uid_validity(), found.unique_id_form()) != (uid_validity, form) {
+            return Err(format!("UIDVALIDITY {} instead of {uid_validity}, {form:?}", found.uid_validity()));
+        }
+        let there = self.unique_ids.iter().filter(|(uid, _)| found.place(**uid).is_some());
+        match there.map(|(uid, text)| (*uid, text.as_str())).eq(found.unique_ids_from(Uid(0))) {
+            true => Ok(()),
+            false => Err("unique-ids differ".to_owned()),
+        }
+    }
+}
+
+/// Under which UIDVALIDITYs the names of an account had UIDs, and of which mailbox each was.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Validities(BTreeMap<(String, u32), MailboxId>);
+
+impl Validities {
+    /// Takes in what a mailbox has now. I13
+    pub(super) fn see(&mut self, found: MailboxRef<'_>) -> Result<(), String> {
+        if found.uid_next() == Uid(1) {
+            return Ok(());
+        }
+        let named = (found.name().to_owned(), found.uid_validity());
+        let id = *self.0.entry(named).or_insert(found.id());
+        match id == found.id() {
+            true => Ok(()),
+            false => Err(format!("{:?} has UIDVALIDITY {} again", found.name(), found.uid_validity())),
+        }
+    }
+}
