@@ -109,6 +109,8 @@ pub const IMAP_THREAD_ARRANGE_MAX: usize = 4_096;
 /// Octets of summaries that one call of a SEARCH, SORT or THREAD reads of; mostly filters, of which it looks at
 /// few.
 pub const IMAP_GATHER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Messages of which one call of a SORT makes keys that the index alone gives.
+pub const IMAP_GATHER_ROWS_MAX: usize = 4_096;
 /// Octets between two summaries that are brought in as one: less than what memory is read in.
 pub const SUMMARY_GAP_BYTES_MAX: u64 = 4_000;
 /// Octets that come into a processor's cache together.
@@ -189,6 +191,9 @@ pub const MIME_PREVIEW_LOOK_BYTES_MAX: usize = 64 * 1024;
 pub const MIME_FIELD_SPAN_BYTES: usize = 64 * 1024;
 /// Octets of a message that one step of a text search looks at: more than a span of a field.
 pub const SEARCH_WINDOW_BYTES: usize = 256 * 1024;
+/// Octets of a body that a search decodes before it looks whether the string is in them: what is found early costs
+/// little.
+pub const SEARCH_PIECE_BYTES: usize = 4 * 1024;
 /// Octets of a message that one step of making its summary looks at.
 pub const SUMMARISE_STEP_BYTES: usize = 128 * 1024;
 /// Octets decoded at once while a message is searched.

@@ -17,7 +17,7 @@ use ringpost_engine::layout::{
     Filter, Needle, Part, PartKind, SummaryView, TransferEncoding, field_name_hash,
 };
 
-use crate::limits::SEARCH_WINDOW_BYTES;
+use crate::limits::{SEARCH_PIECE_BYTES, SEARCH_WINDOW_BYTES};
 
 pub(super) mod texts;
 
@@ -171,7 +171,9 @@ impl TextSearch {
                 // A window that is not the last has room for a field, or the next one will.
                 Reader::Header(_) if rest.len() < left.min(HeaderReader::WINDOW_BYTES) && !is_short => return,
                 Reader::Header(reader) if !rest.is_empty() => reader.step(rest, &mut sink),
-                Reader::Body(reader) if !rest.is_empty() => reader.step(rest, &mut sink),
+                Reader::Body(reader) if !rest.is_empty() => {
+                    reader.step(&rest[..rest.len().min(SEARCH_PIECE_BYTES)], &mut sink)
+                }
                 _ if left > 0 && !is_short => return,
                 _ => 0,
             };
