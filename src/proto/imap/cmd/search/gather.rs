@@ -9,7 +9,8 @@ use ringpost_engine::layout::SummaryView;
 use ringpost_engine::store::Store;
 
 use super::hunt::{Found, Hunt, Hunted};
-use super::summaries::{self, Lot, Sought};
+use super::summaries::{self, Lot, Sought, present};
+use crate::limits::IMAP_GATHER_ROWS_MAX;
 use crate::proto::imap::state::Step;
 use crate::proto::imap::view::View;
 
@@ -20,9 +21,16 @@ pub struct Gather {
     next: usize,
     /// How many from `next` on are brought in.
     warmed: usize,
+    /// What the index knows of the finds is enough.
+    by_index: bool,
 }
 
 impl Gather {
+    /// For a reader who needs no summaries: none is brought in, and each is told as if it could not be read.
+    pub fn by_index() -> Gather {
+        Gather { by_index: true, ..Gather::default() }
+    }
+
     /// Takes a hunt's next window of finds. Whether it was the last one, or what the hunt waits for.
     pub fn take(
         &mut self,
@@ -46,6 +54,10 @@ impl Gather {
             self.next = 0;
             return None;
         }
+        if self.by_index {
+            self.warmed = (self.waiting.len() - self.next).min(IMAP_GATHER_ROWS_MAX);
+            return Some(Vec::new());
+        }
         let next = self.waiting[self.next..].iter().map(sought);
         let (count, extents) = summaries::to_bring_in(next, mailbox, store);
         self.warmed = count;
@@ -63,6 +75,15 @@ impl Gather {
         mut take: impl FnMut(&Found, &Message, Option<SummaryView<'_>>) -> Result<usize, E>,
     ) -> Result<(), E> {
         let waiting = &self.waiting[self.next..self.next + self.warmed];
+        if self.by_index {
+            self.next += waiting.len();
+            for found in waiting {
+                if let Some((_, message)) = present(mailbox, sought(found)) {
+                    take(found, &message, None)?;
+                }
+            }
+            return Ok(());
+        }
         let lot = Lot::new(waiting.iter().map(sought), mailbox, store);
         lot.approach_keys();
         let (mut work, mut taken) = (0, waiting.len());

@@ -19,6 +19,12 @@ pub fn wants_scores(criteria: &[SortCriterion]) -> bool {
     criteria.iter().any(|criterion| criterion.key == SortKey::Relevancy)
 }
 
+/// Whether what is stored beside the messages is compared, and not only what the index knows.
+pub fn wants_summaries(criteria: &[SortCriterion]) -> bool {
+    use SortKey::{Arrival, Relevancy, Size};
+    !criteria.iter().all(|criterion| matches!(criterion.key, Arrival | Size | Relevancy))
+}
+
 /// The sent date in seconds since 1970 (rfc5256#2.2).
 pub fn sent_s(message: &Message, keys: Option<&SortKeys<&[u8]>>) -> i64 {
     let sent_ms = keys.and_then(|keys| keys.sent_ms);

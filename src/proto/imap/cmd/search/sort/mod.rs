@@ -63,11 +63,15 @@ impl Sort {
     /// A SORT that has not begun.
     pub fn new(command: command::Sort, tag: Bytes) -> Sort {
         let (uid, returns) = (command.uid, command.returns);
+        let gather = match criteria::wants_summaries(&command.criteria) {
+            true => Gather::default(),
+            false => Gather::by_index(),
+        };
         Sort {
             form: Form { tag, uid, returns, basic: "SORT", modseq: false, correlator: Bytes::new() },
             command,
             stage: Stage::Begin,
-            gather: Gather::default(),
+            gather,
             last_finds: false,
             key: KeyWriter::default(),
             sorter: Sorter::default(),
@@ -144,7 +148,7 @@ impl Sort {
     fn warm(&mut self, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let (_, mailbox) = core.selected(cx)?;
         if let Some(extents) = self.gather.warm(mailbox, cx.store) {
-            return Ok(Some(Step::Warm(extents)));
+            return Ok(Some(if extents.is_empty() { Step::Yield } else { Step::Warm(extents) }));
         }
         let gathered = std::mem::replace(&mut self.stage, Stage::Sorting);
         if let (Stage::Gathering(hunt), false) = (gathered, self.last_finds) {
