@@ -105,10 +105,12 @@ pub const IMAP_GATHER_MESSAGES_MAX: usize = 256;
 /// Messages and references to others that one call of a THREAD connects; each is a look-up among all ids.
 pub const IMAP_THREAD_LINKS_MAX: usize = 768;
 /// Messages, links and table entries that one call of a THREAD touches when it arranges, all over its memory.
-pub const IMAP_THREAD_ARRANGE_MAX: usize = 4_096;
+pub const IMAP_THREAD_ARRANGE_MAX: usize = 2_048;
 /// Octets of summaries that one call of a SEARCH, SORT or THREAD reads of; mostly filters, of which it looks at
 /// few.
 pub const IMAP_GATHER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Octets of memory that one call of a SORT or THREAD gives back when it is done with them.
+pub const IMAP_RELEASE_BYTES_MAX: usize = 1024 * 1024;
 /// Messages of which one call of a SORT makes keys that the index alone gives.
 pub const IMAP_GATHER_ROWS_MAX: usize = 4_096;
 /// Octets between two summaries that are brought in as one: less than what memory is read in.

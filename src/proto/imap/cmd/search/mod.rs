@@ -31,6 +31,7 @@ mod list;
 pub mod multi;
 mod reading;
 mod results;
+mod room;
 pub mod sort;
 mod sorter;
 mod summaries;

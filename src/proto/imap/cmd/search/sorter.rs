@@ -8,6 +8,7 @@
 //!  add … ─► runs of IMAP_SORT_RUN_MAX, each sorted in one call ─► heap of their heads ─► order, piece by piece
 //! ```
 
+use super::room::release;
 use crate::limits::{IMAP_SORT_BYTES_MAX, IMAP_SORT_MERGE_MAX, IMAP_SORT_RUN_MAX};
 
 /// See the module.
@@ -83,6 +84,16 @@ impl Sorter {
             self.sift(0);
         }
         self.heap.is_empty()
+    }
+
+    /// Makes room for so many keys before they come, so that what is there needs not be moved.
+    pub fn expect(&mut self, count: usize) {
+        self.entries.reserve_exact(count.min(IMAP_SORT_BYTES_MAX / size_of::<Entry>()));
+    }
+
+    /// Forgets a piece of what was sorted, when all of it is told. Whether there is more.
+    pub fn release(&mut self) -> bool {
+        release(&mut self.entries) || release(&mut self.tails)
     }
 
     fn sort_run(&mut self) {

@@ -16,9 +16,10 @@ use super::gather::Gather;
 use super::hunt::{Found, Hunt};
 use super::key::{Ground, Query};
 use super::results::{Form, Results};
+use super::room::release;
 use super::sorter::{KeyWriter, Sorter, TooMuch};
 use super::{keep, refused, says_nothing, uncut};
-use crate::limits::IMAP_GATHER_MESSAGES_MAX;
+use crate::limits::{IMAP_GATHER_MESSAGES_MAX, IMAP_SORT_BYTES_MAX};
 use crate::proto::Cx;
 use crate::proto::imap::command;
 use crate::proto::imap::pace::Progress;
@@ -160,6 +161,11 @@ impl Sort {
     fn gather(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let (_, mailbox) = core.selected(cx)?;
         let Sort { gather, key, sorter, finds, command, update, .. } = self;
+        if finds.is_empty() {
+            let count = hunt.progress().goal.unwrap_or_default() as usize;
+            finds.reserve_exact(count.min(IMAP_SORT_BYTES_MAX / size_of::<Found>()));
+            sorter.expect(count);
+        }
         gather.read(mailbox, cx.store, IMAP_GATHER_MESSAGES_MAX, |found, message, summary| {
             key.clear();
             criteria::write(key, &command.criteria, found, message, summary.as_ref());
@@ -179,7 +185,7 @@ impl Sort {
                 update.note_place(found.uid);
             }
         });
-        if !done {
+        if !done || sorter.release() || release(finds) {
             self.stage = Stage::Sorting;
             return Ok(Some(Step::Yield));
         }

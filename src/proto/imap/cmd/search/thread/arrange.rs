@@ -7,13 +7,14 @@
 //! ```text
 //!  all:            Room ─► Forget ─► Prune, or Firsts
 //!  REFERENCES:     Prune ─► Roots ─► SortRoots ─► Table ─► Merge ─┐
-//!  REFS:           Prune ─► Roots ─► Latest ──────────────────────┼─► Keys ─► DummyKeys ─► SortAll ─► Done
+//!  REFS:           Prune ─► Roots ─► Latest ──────────────────────┼─► Keys ─► DummyKeys ─► SortAll ─► Release ─► Done
 //!  ORDEREDSUBJECT: Firsts ─► Subjects ────────────────────────────┘
 //! ```
 
 use super::forest::NONE;
 use super::graph::{Fact, Graph};
 use crate::limits::IMAP_THREAD_ARRANGE_MAX;
+use crate::proto::imap::cmd::search::room::{lengthen, release};
 use crate::proto::imap::cmd::search::sorter::{KeyWriter, Sorter, TooMuch};
 use crate::proto::imap::command::Threading;
 
@@ -71,6 +72,13 @@ pub struct Threads {
     pub names: Vec<u32>,
 }
 
+impl Threads {
+    /// Forgets a piece of them, when they are told. Whether there is more.
+    pub fn release(&mut self) -> bool {
+        release(&mut self.order) || release(&mut self.runs) || release(&mut self.names)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Room,
@@ -86,6 +94,7 @@ enum Stage {
     Keys,
     DummyKeys,
     SortAll,
+    Release,
     Done,
 }
 
@@ -96,14 +105,14 @@ impl Arrange {
             algorithm,
             stage: Stage::Room,
             at: 0,
-            below: Vec::with_capacity(graph.facts.len()),
-            tops: Vec::with_capacity(graph.parents.len()),
+            below: Vec::new(),
+            tops: Vec::new(),
             roots: Vec::new(),
             dummies: Vec::new(),
             sorter: Sorter::default(),
             key: KeyWriter::default(),
             turns: Vec::new(),
-            table: Vec::with_capacity(graph.subjects()),
+            table: Vec::new(),
             way: Vec::new(),
             threads: Threads::default(),
             subjects: graph.subjects(),
@@ -133,7 +142,8 @@ impl Arrange {
                 Stage::Subjects => (self.below_first(), Stage::Keys),
                 Stage::Keys => (self.key_message()?, Stage::DummyKeys),
                 Stage::DummyKeys => (self.key_dummy()?, Stage::SortAll),
-                Stage::SortAll => (self.sort_all(&mut budget), Stage::Done),
+                Stage::SortAll => (self.sort_all(&mut budget), Stage::Release),
+                Stage::Release => (self.release(&mut budget), Stage::Done),
                 Stage::Done => return Ok(Some(std::mem::take(&mut self.threads))),
             };
             if !more {
@@ -148,10 +158,9 @@ impl Arrange {
     fn room(&mut self, budget: &mut usize) -> bool {
         let more = std::mem::take(budget);
         let (messages, nodes) = (self.graph.facts.len(), self.graph.parents.len());
-        self.below.resize(messages.min(self.below.len() + more), NONE);
-        self.tops.resize(nodes.min(self.tops.len() + more), TOP);
-        self.table.resize(self.subjects.min(self.table.len() + more), NONE);
-        self.below.len() < messages || self.tops.len() < nodes || self.table.len() < self.subjects
+        lengthen(&mut self.below, messages, NONE, more)
+            || lengthen(&mut self.tops, nodes, TOP, more)
+            || lengthen(&mut self.table, self.subjects, NONE, more)
     }
 
     /// Step 3: where the next message stands when dummies are gone, those at the top aside. Way through
@@ -242,9 +251,22 @@ impl Arrange {
         if !self.sorter.step(|turn| sorted.extend(roots.get(turn).copied())) {
             return true;
         }
+        if self.sorter.release() {
+            return true;
+        }
         self.roots = std::mem::take(&mut self.turns);
         self.sorter = Sorter::default();
         false
+    }
+
+    /// Gives back a piece of what only served to arrange.
+    fn release(&mut self, budget: &mut usize) -> bool {
+        *budget = 0;
+        self.sorter.release()
+            || self.graph.release()
+            || [&mut self.below, &mut self.roots, &mut self.dummies, &mut self.turns].into_iter().any(release)
+            || [&mut self.table, &mut self.way].into_iter().any(release)
+            || release(&mut self.tops)
     }
 
     fn reply(&self, node: u32) -> bool {
@@ -298,8 +320,12 @@ impl Arrange {
 
     /// REFS: the latest arrival of each thread.
     fn latest(&mut self, budget: &mut usize) -> bool {
-        if self.way.is_empty() {
-            self.way = self.below.clone();
+        if self.way.len() < self.below.len() {
+            let rest = &self.below[self.way.len()..];
+            self.way.reserve_exact(rest.len());
+            self.way.extend_from_slice(&rest[..rest.len().min(*budget)]);
+            *budget = 0;
+            return true;
         }
         let Some(&Fact { mut node, arrived_s, .. }) = self.graph.facts.get(self.at) else { return false };
         let messages = &self.graph.messages;
@@ -397,9 +423,10 @@ impl Arrange {
     fn sort_all(&mut self, budget: &mut usize) -> bool {
         *budget = 0;
         let nodes = self.graph.parents.len();
-        if self.threads.runs.is_empty() {
-            self.threads.runs = vec![(0, 0); nodes + 1];
-            self.threads.names = vec![0; nodes];
+        let Threads { runs, names, .. } = &mut self.threads;
+        let more = IMAP_THREAD_ARRANGE_MAX;
+        if lengthen(runs, nodes + 1, (0, 0), more) || lengthen(names, nodes, 0, more) {
+            return true;
         }
         let mut placed = Vec::new();
         let turns = &self.turns;

@@ -4,6 +4,8 @@
 //! the trees look like: each path from a root is a splay tree (Sleator and Tarjan's dynamic trees). *Assumes*:
 //! indices of nodes that were added. *Never*: recurses.
 
+use crate::proto::imap::cmd::search::room::release;
+
 /// No node.
 pub const NONE: u32 = u32::MAX;
 
@@ -25,6 +27,16 @@ impl Forest {
     /// Adds a tree of one node, whose index is how many there were before.
     pub fn add(&mut self) {
         self.nodes.push(Node { up: NONE, left: NONE, right: NONE });
+    }
+
+    /// Makes room for so many nodes before they come.
+    pub fn expect(&mut self, count: usize) {
+        self.nodes.reserve_exact(count);
+    }
+
+    /// Forgets a piece of it, when nothing is asked any more. Whether there is more.
+    pub fn release(&mut self) -> bool {
+        release(&mut self.nodes)
     }
 
     /// Makes the tree with root `child` a branch of `parent`, which is in another tree.

@@ -10,6 +10,7 @@ use ringpost_engine::layout::MessageIdHash;
 
 use super::forest::{Forest, NONE};
 use crate::limits::{IMAP_SORT_BYTES_MAX, IMAP_THREAD_NODES_MAX};
+use crate::proto::imap::cmd::search::room::release;
 use crate::proto::imap::cmd::search::sorter::TooMuch;
 
 /// What is known of a message.
@@ -122,6 +123,25 @@ impl Graph {
         let id = self.ids.pop_first();
         let subject = self.subjects.pop_first();
         id.is_some() || subject.is_some()
+    }
+
+    /// Makes room for so many messages before they come, so that those which are there need not be moved.
+    pub fn expect(&mut self, count: usize) {
+        let count = count.min(IMAP_THREAD_NODES_MAX);
+        self.parents.reserve_exact(count);
+        self.messages.reserve_exact(count);
+        self.facts.reserve_exact(count);
+        self.above.reserve_exact(count);
+        self.forest.expect(count);
+    }
+
+    /// Forgets a piece of all the rest. Whether there is more.
+    pub fn release(&mut self) -> bool {
+        release(&mut self.facts)
+            || release(&mut self.parents)
+            || release(&mut self.messages)
+            || release(&mut self.above)
+            || self.forest.release()
     }
 
     /// Adds a node that stands for no message.

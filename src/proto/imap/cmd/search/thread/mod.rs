@@ -5,7 +5,7 @@
 //! numbers still. *Never*: reads a message to thread it.
 //!
 //! ```text
-//!  Begin ──► Hunting ──finds──► Gathering ──all read──► Hunting … no more ──► Arranging ──► Telling ──► Done
+//!  Begin ──► Hunting ──finds──► Gathering ──all read──► Hunting … no more ──► Arranging ──► Telling ──► Ending ──► Done
 //! ```
 
 use super::gather::Gather;
@@ -49,6 +49,8 @@ enum Stage {
     Gathering(Box<Hunt>),
     Arranging(Box<Arrange>),
     Telling(Threads, Teller),
+    /// All is told, and memory goes back.
+    Ending(Threads),
 }
 
 impl Thread {
@@ -90,11 +92,17 @@ impl Thread {
                     Some(Step::Yield)
                 }
                 Stage::Telling(threads, mut teller) => {
-                    if teller.write(&threads, &mut core.out) {
+                    let told = teller.write(&threads, &mut core.out);
+                    self.stage =
+                        if told { Stage::Ending(threads) } else { Stage::Telling(threads, teller) };
+                    Some(if told { Step::Yield } else { Step::Room })
+                }
+                Stage::Ending(mut threads) => {
+                    if !threads.release() {
                         return Ok(Reply::done().into());
                     }
-                    self.stage = Stage::Telling(threads, teller);
-                    Some(Step::Room)
+                    self.stage = Stage::Ending(threads);
+                    Some(Step::Yield)
                 }
             };
             if let Some(step) = next {
@@ -144,6 +152,9 @@ impl Thread {
     fn gather(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let (_, mailbox) = core.selected(cx)?;
         let Thread { gather, graph, command, .. } = self;
+        if graph.facts.is_empty() {
+            graph.expect(hunt.progress().goal.unwrap_or_default() as usize);
+        }
         gather.read(mailbox, cx.store, IMAP_THREAD_LINKS_MAX, |found: &Found, message, summary| {
             let keys = summary.as_ref().and_then(|summary| summary.sort_keys());
             let arrival = Arrival {
