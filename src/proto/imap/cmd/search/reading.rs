@@ -17,7 +17,7 @@ use ringpost_engine::layout::SummaryView;
 use ringpost_engine::store::{BodyRef, Store};
 
 use super::key::{Answers, Known, Open, Query};
-use super::summaries::{Sought, present};
+use super::summaries::{Sought, join, present};
 use crate::limits::STEP_BYTES_MAX;
 use crate::proto::imap::state::Step;
 use crate::proto::imap::view::View;
@@ -169,6 +169,7 @@ impl Reading {
                 break;
             }
         }
+        join(&mut extents);
         extents
     }
 }

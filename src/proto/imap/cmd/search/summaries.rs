@@ -63,8 +63,8 @@ pub fn to_bring_in(
     (count, extents)
 }
 
-/// Makes one of those that are near each other.
-fn join(extents: &mut Vec<Extent>) {
+/// Puts what is to be brought in into the order of the log, and makes one of those that are near each other.
+pub fn join(extents: &mut Vec<Extent>) {
     let place = |extent: &Extent| (extent.segment, extent.offset);
     if !extents.is_sorted_by_key(place) {
         extents.sort_unstable_by_key(place);
