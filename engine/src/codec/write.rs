@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::change::{
-    Change, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, SpecialUse, Stamp, UidSet,
+    Change, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, SpecialUse, Stamp, UidSet,
 };
 use crate::ids::{MailboxId, ModSeq, Uid};
 
@@ -84,19 +84,11 @@ impl<'a> Writer<'a> {
             }
             Change::Append { mailbox, messages, replaces } => self.append(*mailbox, messages, *replaces),
             Change::Metadata { mailbox, entries } => self.metadata(*mailbox, entries),
-            Change::Acl { mailbox, identifier, rights } => {
-                self.mailbox(*mailbox);
-                self.string(identifier);
-                self.maybe(rights.is_some());
-                self.u16(rights.unwrap_or_default().bits());
-            }
+            Change::Acl { mailbox, identifier, rights } => self.acl(*mailbox, identifier, *rights),
             Change::Quota { limits } => self.quota(limits),
             Change::UrlKey { mailbox } => self.maybe_mailbox(*mailbox),
             Change::AccountHide { capabilities } => self.strings(capabilities),
-            Change::AccountReferral { url } => {
-                self.maybe(url.is_some());
-                self.string(url.as_deref().unwrap_or_default());
-            }
+            Change::AccountReferral { url } => self.maybe_string(url.as_deref()),
             Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => {
                 self.mailbox(*mailbox);
                 self.u32(*uid_validity);
@@ -157,8 +149,7 @@ impl<'a> Writer<'a> {
         for imported in messages {
             self.u32(imported.uid.0);
             self.message(&imported.message);
-            self.maybe(imported.unique_id.is_some());
-            self.string(imported.unique_id.as_deref().unwrap_or_default());
+            self.maybe_string(imported.unique_id.as_deref());
         }
     }
 
@@ -172,6 +163,13 @@ impl<'a> Writer<'a> {
             self.u32(octets.len() as u32);
             self.out.extend_from_slice(octets);
         }
+    }
+
+    fn acl(&mut self, mailbox: MailboxId, identifier: &str, rights: Option<Rights>) {
+        self.mailbox(mailbox);
+        self.string(identifier);
+        self.maybe(rights.is_some());
+        self.u16(rights.unwrap_or_default().bits());
     }
 
     fn quota(&mut self, limits: &QuotaLimits) {
@@ -222,6 +220,11 @@ impl<'a> Writer<'a> {
     fn string(&mut self, text: &str) {
         self.u16(text.len() as u16);
         self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn maybe_string(&mut self, text: Option<&str>) {
+        self.maybe(text.is_some());
+        self.string(text.unwrap_or_default());
     }
 
     fn strings(&mut self, texts: &[String]) {

@@ -84,6 +84,27 @@ impl Mailbox {
         Ok(())
     }
 
+    fn adopt(&mut self, change: &Change) -> Result<(), String> {
+        let Change::MailboxAdopt { uid_validity, unique_ids, .. } = change else { return Ok(()) };
+        self.brought.adopt(*uid_validity, *unique_ids, self.last_uid)
+    }
+
+    fn import(
+        &mut self,
+        change: &Change,
+        uids: &UidSet,
+        bodies: &BTreeMap<BodyId, Bytes>,
+    ) -> Result<(), String> {
+        let Change::Import { messages, uid_next, .. } = change else { return Ok(()) };
+        self.brought.import(messages, uids)?;
+        for ImportedMessage { uid, message, .. } in messages {
+            let octets = bodies.get(&message.body).ok_or("a body that nobody appended")?.clone();
+            self.add(*uid, Message::new(octets, &message.flags, message.internal_ms))?;
+        }
+        self.last_uid = self.last_uid.max(uid_next.0.saturating_sub(1));
+        Ok(())
+    }
+
     fn remove(&mut self, uids: &UidSet) -> Result<(), String> {
         for uid in uids.iter() {
             self.messages
@@ -281,18 +302,9 @@ impl Account {
             (Change::Append { mailbox, messages, replaces }, Outcome::Appended { uids, replaced, .. }) => {
                 self.append(*mailbox, messages, replaces.filter(|_| *replaced), uids, bodies)?
             }
-            (Change::MailboxAdopt { mailbox, uid_validity, unique_ids }, Outcome::Done) => {
-                let mailbox = self.mailbox(*mailbox);
-                mailbox.brought.adopt(*uid_validity, *unique_ids, mailbox.last_uid)?;
-            }
-            (Change::Import { mailbox, messages, uid_next }, Outcome::Appended { uids, .. }) => {
-                let mailbox = self.mailbox(*mailbox);
-                mailbox.brought.import(messages, uids)?;
-                for ImportedMessage { uid, message, .. } in messages {
-                    let octets = bodies.get(&message.body).ok_or("a body that nobody appended")?.clone();
-                    mailbox.add(*uid, Message::new(octets, &message.flags, message.internal_ms))?;
-                }
-                mailbox.last_uid = mailbox.last_uid.max(uid_next.0.saturating_sub(1));
+            (Change::MailboxAdopt { mailbox, .. }, Outcome::Done) => self.mailbox(*mailbox).adopt(change)?,
+            (Change::Import { mailbox, .. }, Outcome::Appended { uids, .. }) => {
+                self.mailbox(*mailbox).import(change, uids, bodies)?;
             }
             (Change::FlagsStore { mailbox, op, flags, .. }, Outcome::Stored { done, .. }) => {
                 let mailbox = self.mailbox(*mailbox);

@@ -64,8 +64,8 @@ pub(super) fn arrival(message: &NewMessage, above: u32) -> Arrival<'_> {
     (message.body, &message.flags, message.internal_ms, above)
 }
 
-/// Puts messages into a mailbox, all or none, under UIDs from the stamp's on. `freed` is the size of a message that goes in the same change:
-/// only the net growth counts (rfc8508#3.4). Returns UIDVALIDITY.
+/// Puts messages into a mailbox, all or none, under UIDs from the stamp's on. `freed` is the size of a message
+/// that goes in the same change: only the net growth counts (rfc8508#3.4). Returns UIDVALIDITY.
 pub(super) fn add<'a>(
     account: &mut Account,
     bodies: &mut Bodies,
