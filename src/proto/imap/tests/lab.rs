@@ -1,8 +1,8 @@
 //! Several sessions of one account over a store on a fake disk, without a shard.
 //!
 //! *Owns*: carrying out what sessions ask. *Promises*: after [`Lab::say`] all has happened that could,
-//! unless the disk is held. *Assumes*: one account, `a@x`, password `secret`. *Never*: knows what the
-//! replies should be.
+//! unless the disk is held. *Assumes*: accounts have the password `secret`; only `a@x` is pushed to. *Never*:
+//! knows what the replies should be.
 
 use bytes::Bytes;
 use ringpost_engine::change::{Change, Flags, NewBody, Services, SpecialUse};
@@ -98,15 +98,21 @@ impl Lab {
             unserved: None,
             account: AccountId(0),
         };
+        lab.account = lab.add_user("a@x");
+        lab
+    }
+
+    /// Another account, whose password is the same.
+    pub fn add_user(&mut self, address: &str) -> AccountId {
         let create = Change::AccountCreate {
-            address: "a@x".to_owned(),
+            address: address.to_owned(),
             password_hash: "secret".to_owned(),
             services: Services::ALL,
             mailboxes: vec![("Sent".to_owned(), Some(SpecialUse::Sent))],
         };
-        lab.change(create);
-        lab.account = lab.store.account_by_address("a@x").expect("just created");
-        lab
+        self.store.append(AccountId(0), create, NOW).expect("room");
+        self.settle();
+        self.store.account_by_address(address).expect("just created")
     }
 
     /// With `count` small messages in INBOX and one client that selected it.
@@ -155,9 +161,14 @@ impl Lab {
 
     /// A new connection that is logged in; its number.
     pub fn login(&mut self) -> usize {
+        self.login_as("a@x")
+    }
+
+    /// The same as another user.
+    pub fn login_as(&mut self, user: &str) -> usize {
         self.connect(true);
         let who = self.clients.len() - 1;
-        let reply = self.say(who, "l LOGIN a@x secret");
+        let reply = self.say(who, &format!("l LOGIN {user} secret"));
         assert!(reply.starts_with("l OK"), "{reply}");
         who
     }

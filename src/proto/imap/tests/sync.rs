@@ -1,12 +1,13 @@
 //! Clients that keep a copy across connections, against a store that knows better.
 //!
 //! Goal: whatever several sessions do and wherever a connection breaks, what a client keeps by the rules of
-//! QRESYNC (rfc7162#6), UIDONLY and NOTIFY is the store's state once all is told. Method: random commands on a
-//! disk that is held at random; connections are dropped without a word; every reply is believed. A bug planted
-//! between session and client has to be noticed, or the comparison proves nothing.
+//! QRESYNC (rfc7162#6), UIDONLY, NOTIFY or IMAP4rev2 is the store's state once all is told, also in a mailbox
+//! that another user shares. Method: random commands on a disk that is held at random; connections are dropped
+//! without a word; every reply is believed. A bug planted between session and client has to be noticed, or the
+//! comparison proves nothing.
 //!
-//! `RINGPOST_SIM_SYNC_SEEDS=n` runs seeds `0..n`; `RINGPOST_SIM_SYNC_SEED=n` runs one and prints what the
-//! watching client hears.
+//! `RINGPOST_SIM_SYNC_SEEDS=n` runs seeds `0..n`; `RINGPOST_SIM_SYNC_SEED=n` runs one and prints what is said
+//! and heard.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ use super::lab::Lab;
 enum Bug {
     /// A VANISHED is lost.
     LostVanished,
+    /// An EXPUNGE is lost, so all numbers behind it are wrong.
+    LostExpunge,
     /// An expunge is told while numbers must stand still.
     ExpungeInFetch,
     /// The figures of a mailbox are not told.
@@ -35,6 +38,40 @@ enum Kind {
     UidOnly,
     /// Watches every mailbox.
     Notify,
+    /// ENABLE IMAP4rev2 and nothing else: counts down numbers, and begins anew with every connection.
+    Rev2,
+    /// IMAP4rev2 without numbers, and without what QRESYNC remembers.
+    Rev2UidOnly,
+    /// Another user, to whom the mailbox is shared; as [`Kind::Qresync`].
+    Shared,
+}
+
+impl Kind {
+    /// It comes back with what it kept.
+    fn keeps(self) -> bool {
+        !matches!(self, Kind::Rev2 | Kind::Rev2UidOnly)
+    }
+
+    /// It is told of messages by UID only.
+    fn by_uid(self) -> bool {
+        matches!(self, Kind::UidOnly | Kind::Rev2UidOnly)
+    }
+
+    /// What it says once it is logged in, up to SELECT.
+    fn greeting(self) -> &'static [&'static str] {
+        match self {
+            Kind::Qresync | Kind::Shared => &["t ENABLE QRESYNC"],
+            Kind::UidOnly => &["t ENABLE QRESYNC", "t ENABLE UIDONLY"],
+            Kind::Notify => &["t ENABLE QRESYNC", NOTIFY],
+            Kind::Rev2 => &["t ENABLE IMAP4rev2"],
+            Kind::Rev2UidOnly => &["t ENABLE IMAP4rev2 UIDONLY"],
+        }
+    }
+
+    /// What it calls the mailbox that all have selected.
+    fn inbox(self) -> &'static str {
+        if self == Kind::Shared { "Other Users/a@x/INBOX" } else { "INBOX" }
+    }
 }
 
 /// What STATUS told: MESSAGES, UIDNEXT, UNSEEN.
@@ -48,6 +85,8 @@ struct Client {
     /// Flags by UID.
     copy: BTreeMap<u32, String>,
     exists: usize,
+    /// UIDs by number, as far as they are known; of use where EXPUNGE counts numbers down.
+    numbers: Vec<Option<u32>>,
     modseq: u64,
     validity: u64,
     /// New messages are fetched from here on.
@@ -94,6 +133,7 @@ impl Client {
             who: 0,
             copy: BTreeMap::new(),
             exists: 0,
+            numbers: Vec::new(),
             modseq: 0,
             validity: 0,
             next: 1,
@@ -110,23 +150,26 @@ impl Client {
     /// A new connection that brings the copy up to date, as far as it gets.
     fn connect(&mut self, lab: &mut Lab) -> Result<(), String> {
         lab.disk_held = false;
-        self.who = lab.login();
+        self.who = match self.kind {
+            Kind::Shared => lab.login_as("b@x"),
+            _ => lab.login(),
+        };
         (self.exists, self.waits, self.idle, self.numbered) = (0, false, false, false);
         (self.told, self.heard) = (None, 0);
-        let mut lines = vec!["t ENABLE QRESYNC".to_owned()];
-        match self.kind {
-            Kind::UidOnly => lines.push("t ENABLE UIDONLY".to_owned()),
-            Kind::Notify => {
-                self.figures.clear();
-                lines.push(NOTIFY.to_owned());
-            }
-            Kind::Qresync => {}
+        self.figures.clear();
+        self.numbers.clear();
+        if !self.kind.keeps() {
+            self.copy.clear();
+            self.next = 1;
         }
+        let mut lines: Vec<String> = self.kind.greeting().iter().map(|&line| line.to_owned()).collect();
         let known = match (self.modseq, self.validity) {
-            (0, _) => String::new(),
-            (modseq, validity) => format!(" (QRESYNC ({validity} {modseq}))"),
+            (modseq, validity) if modseq > 0 && self.kind.keeps() => {
+                format!(" (QRESYNC ({validity} {modseq}))")
+            }
+            _ => String::new(),
         };
-        lines.push(format!("t SELECT INBOX{known}"));
+        lines.push(format!("t SELECT \"{}\"{known}", self.kind.inbox()));
         lines.push(format!("t UID FETCH {}:* (FLAGS)", self.next));
         for line in lines {
             let told = lab.say(self.who, &line);
@@ -140,6 +183,7 @@ impl Client {
     fn strikes(&mut self, line: &str) -> bool {
         let struck = match self.bug {
             Some(Bug::LostVanished) => line.starts_with("* VANISHED"),
+            Some(Bug::LostExpunge) => line.ends_with(" EXPUNGE"),
             Some(Bug::LostStatus) => line.starts_with("* STATUS") && self.waits,
             Some(Bug::StaleCursor) => line.contains("FETCH (FLAGS") && !self.numbered,
             Some(Bug::ExpungeInFetch) => self.numbered && line.contains("FETCH"),
@@ -152,8 +196,8 @@ impl Client {
     }
 
     fn hear(&mut self, text: &str) -> Result<(), String> {
-        if self.kind == Kind::Notify && std::env::var("RINGPOST_SIM_SYNC_SEED").is_ok() {
-            println!("{text}");
+        if std::env::var("RINGPOST_SIM_SYNC_SEED").is_ok() && !text.is_empty() {
+            println!("{:?} hears {text}", self.kind);
         }
         for line in text.lines() {
             let expunges = self.bug == Some(Bug::ExpungeInFetch);
@@ -177,8 +221,13 @@ impl Client {
                     return Err(format!("EXISTS shrinks from {}: {line}", self.exists));
                 }
                 self.exists = count;
+                self.numbers.resize(count, None);
             }
-            ["*", _, "EXPUNGE"] => return Err(format!("EXPUNGE after ENABLE QRESYNC: {line}")),
+            ["*", number, "EXPUNGE"] => self.hear_expunge(number, line)?,
+            ["*", _, "RECENT"] if matches!(self.kind, Kind::Rev2 | Kind::Rev2UidOnly) => {
+                // rfc9051#E, item 12
+                return Err(format!("RECENT after ENABLE IMAP4rev2: {line}"));
+            }
             ["*", "VANISHED", "(EARLIER)", set] => {
                 uids(set).iter().for_each(|uid| drop(self.copy.remove(uid)))
             }
@@ -210,20 +259,56 @@ impl Client {
         Ok(())
     }
 
+    fn hear_expunge(&mut self, number: &str, line: &str) -> Result<(), String> {
+        let number: usize = number.parse().map_err(|_| line.to_owned())?;
+        if self.kind != Kind::Rev2 || self.numbered || number > self.exists {
+            return Err(format!("{:?} of {} is told {line}", self.kind, self.exists));
+        }
+        self.exists -= 1;
+        if let Some(uid) = self.numbers.remove(number - 1) {
+            self.copy.remove(&uid);
+        }
+        Ok(())
+    }
+
     fn hear_fetch(&mut self, number: &str, word: &str, line: &str) -> Result<(), String> {
-        if (word == "UIDFETCH") != (self.kind == Kind::UidOnly) {
+        if (word == "UIDFETCH") != self.kind.by_uid() {
             return Err(format!("the wrong name of a message: {line}"));
         }
         let uid = match word {
             "UIDFETCH" => number.parse().ok(),
-            _ => number_after(line, "UID ").map(|uid| uid as u32),
+            _ => self.hear_name(number, line)?,
         };
-        let uid: u32 = uid.ok_or_else(|| format!("no UID: {line}"))?;
+        let uid: u32 = match uid {
+            Some(uid) => uid,
+            // The answer to its own STORE about a message that it has not fetched so far.
+            None if self.numbered && self.kind == Kind::Rev2 => return Ok(()),
+            None => return Err(format!("no UID: {line}")),
+        };
         if let Some(flags) = after(line, "FLAGS (").and_then(|rest| rest.split(')').next()) {
             self.copy.insert(uid, sorted(flags));
         }
         self.heard = self.heard.max(number_after(line, "MODSEQ (").unwrap_or(0));
         Ok(())
+    }
+
+    /// The UID of a message that is told by number.
+    fn hear_name(&mut self, number: &str, line: &str) -> Result<Option<u32>, String> {
+        let uid = number_after(line, "UID ").map(|uid| uid as u32);
+        let number: usize = number.parse().map_err(|_| line.to_owned())?;
+        let known = self.numbers.get_mut(number - 1).ok_or_else(|| format!("no such number: {line}"))?;
+        if self.kind != Kind::Rev2 {
+            return Ok(uid);
+        }
+        if known.is_some() && uid.is_some() && *known != uid {
+            return Err(format!("{number} was {known:?}: {line}"));
+        }
+        if uid.is_none() && !self.numbered {
+            // rfc9051#E, item 21
+            return Err(format!("not asked for, and no UID: {line}"));
+        }
+        *known = uid.or(*known);
+        Ok(*known)
     }
 
     fn hear_list(&mut self, line: &str) {
@@ -259,16 +344,16 @@ impl Client {
             self.copy.keys().nth(seed.below(self.copy.len().max(1) as u64) as usize).copied().unwrap_or(1);
         let flag = ["\\Seen", "\\Deleted", "\\Flagged", "$Work"][seed.below(4) as usize];
         let sign = ["+", "-", ""][seed.below(3) as usize];
-        let target = ["INBOX", "Sent", "A", "B"][seed.below(4) as usize];
-        let by_number = self.kind == Kind::Qresync && self.exists > 0;
+        let target = [self.kind.inbox(), "Sent", "A", "B"][seed.below(4) as usize];
+        let by_number = matches!(self.kind, Kind::Qresync | Kind::Rev2 | Kind::Shared) && self.exists > 0;
         let line = match seed.below(14) {
             0 => "t NOOP".to_owned(),
             1 => "t EXPUNGE".to_owned(),
             2 => "t IDLE".to_owned(),
-            3 => format!("t APPEND {target} {{4+}}\r\nA: b"),
-            4 | 5 => format!("t UID COPY {uid}:* {target}"),
-            6 => format!("t UID MOVE {uid} {target}"),
-            7 => format!("t CREATE {target}/{}", seed.below(3)),
+            3 => format!("t APPEND \"{target}\" {{4+}}\r\nA: b"),
+            4 | 5 => format!("t UID COPY {uid}:* \"{target}\""),
+            6 => format!("t UID MOVE {uid} \"{target}\""),
+            7 => format!("t CREATE \"{target}/{}\"", seed.below(3)),
             8 => format!("t RENAME A/{} B/{}", seed.below(3), seed.below(3)),
             9 => format!("t DELETE B/{}", seed.below(3)),
             10 | 11 if by_number => format!("t FETCH {}:* (UID FLAGS)", 1 + seed.below(self.exists as u64)),
@@ -277,6 +362,9 @@ impl Client {
             }
             _ => format!("t UID STORE {uid}:* {sign}FLAGS ({flag})"),
         };
+        if std::env::var("RINGPOST_SIM_SYNC_SEED").is_ok() {
+            println!("{:?} says {line}", self.kind);
+        }
         self.numbered = line.starts_with("t FETCH") || line.starts_with("t STORE");
         self.idle = line == "t IDLE";
         self.waits = true;
@@ -294,15 +382,18 @@ fn run(number: u64, bug: Option<Bug>) -> Result<(), String> {
     for name in ["A", "B"] {
         lab.say(0, &format!("c CREATE {name}"));
     }
+    lab.add_user("b@x");
+    assert!(lab.say(0, "c SETACL INBOX b@x lrswite").contains("c OK"));
     lab.say(0, "u UNSELECT");
-    let kinds = [Kind::Qresync, Kind::UidOnly, Kind::Notify];
+    let mut kinds = vec![Kind::Qresync, Kind::UidOnly, Kind::Notify];
+    kinds.extend([Kind::Rev2, Kind::Rev2UidOnly, Kind::Shared].into_iter().filter(|_| seed.one_in(2)));
     let mut clients: Vec<Client> = kinds.iter().map(|&kind| Client::new(kind, bug)).collect();
     for client in &mut clients {
         client.connect(&mut lab)?;
     }
-    for _ in 0..60 {
+    for _ in 0..20 * clients.len() {
         lab.disk_held = seed.one_in(2);
-        let who = seed.below(3) as usize;
+        let who = seed.below(clients.len() as u64) as usize;
         if clients[who].idle || !clients[who].waits {
             clients[who].act(&mut lab, &mut seed);
         } else if seed.one_in(12) {
@@ -383,7 +474,8 @@ fn copies_are_the_store_wherever_connections_break() {
 
 #[test]
 fn planted_bugs_are_noticed() {
-    for bug in [Bug::LostVanished, Bug::ExpungeInFetch, Bug::LostStatus, Bug::StaleCursor] {
+    let bugs = [Bug::LostVanished, Bug::LostExpunge, Bug::ExpungeInFetch, Bug::LostStatus, Bug::StaleCursor];
+    for bug in bugs {
         let noticed = |seed| run(seed, Some(bug)).err().filter(|_| run(seed, None).is_ok());
         let found = (0..60).find_map(|seed| noticed(seed).map(|why| (seed, why)));
         let (seed, why) = found.unwrap_or_else(|| panic!("{bug:?} is not noticed"));
