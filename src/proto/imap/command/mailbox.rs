@@ -13,6 +13,8 @@ use super::SequenceSet;
 pub struct Select {
     /// Which.
     pub mailbox: String,
+    /// As the client spelt it, if that is not its name.
+    pub spelt: Option<String>,
     /// EXAMINE.
     pub read_only: bool,
     /// `(CONDSTORE)`, rfc7162#3.1.8

@@ -21,6 +21,11 @@ pub fn mailbox(lexer: &mut Lexer) -> Parsed<String> {
 /// The name that `wire` spells: in modified UTF-7 (rfc3501#5.1.3), or in UTF-8 where the client enabled that
 /// (rfc9755#3, rfc9051#5.1).
 pub fn name_of(wire: &[u8], utf8: bool) -> Parsed<String> {
+    spelling(wire, utf8).map(fold_inbox)
+}
+
+/// The same as it is spelt.
+fn spelling(wire: &[u8], utf8: bool) -> Parsed<String> {
     let name = match utf8 {
         true => String::from_utf8(wire.to_vec()).map_err(|_| Fault::Bad("A mailbox name is not UTF-8"))?,
         false => utf7::decode(wire).map_err(|_| Fault::Cannot("A mailbox name is not modified UTF-7"))?,
@@ -28,7 +33,7 @@ pub fn name_of(wire: &[u8], utf8: bool) -> Parsed<String> {
     if name.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err(Fault::Cannot("A mailbox name may not hold control characters"));
     }
-    Ok(fold_inbox(name))
+    Ok(name)
 }
 
 /// INBOX is the same in any case (rfc3501#5.1), also above other levels.
@@ -44,7 +49,8 @@ pub fn fold_inbox(mut name: String) -> String {
 /// rfc3501#6.3.1 and #6.3.2, rfc7162#3.1.8
 pub fn select(lexer: &mut Lexer, read_only: bool) -> Parsed<Verb> {
     lexer.space()?;
-    let mailbox = mailbox(lexer)?;
+    let spelt = spelling(&lexer.astring()?, lexer.utf8())?;
+    let mailbox = fold_inbox(spelt.clone());
     let (mut condstore, mut qresync) = (false, None);
     if lexer.more() {
         lexer.list(|lexer| match lexer.keyword().as_str() {
@@ -60,7 +66,8 @@ pub fn select(lexer: &mut Lexer, read_only: bool) -> Parsed<Verb> {
             _ => Err(Fault::Bad("Unknown SELECT parameter")),
         })?;
     }
-    Ok(Verb::Select(Select { mailbox, read_only, condstore, qresync }))
+    let spelt = Some(spelt).filter(|spelt| *spelt != mailbox);
+    Ok(Verb::Select(Select { mailbox, spelt, read_only, condstore, qresync }))
 }
 
 /// rfc7162#7 `select-param`: what follows QRESYNC.
@@ -160,7 +167,15 @@ mod tests {
     use crate::proto::imap::command::Bound;
 
     fn select(mailbox: &str, read_only: bool, condstore: bool) -> Verb {
-        Verb::Select(Select { mailbox: mailbox.to_owned(), read_only, condstore, qresync: None })
+        Verb::Select(Select { mailbox: mailbox.to_owned(), spelt: None, read_only, condstore, qresync: None })
+    }
+
+    /// rfc9051#6.3.2: the name is told to who spelt it otherwise.
+    fn spelt(text: &str) -> Option<String> {
+        match verb(text) {
+            Verb::Select(Select { spelt, .. }) => spelt,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn create(mailbox: &str, special_use: UseArgument) -> Verb {
@@ -171,8 +186,13 @@ mod tests {
     fn selections() {
         assert_eq!(verb("SELECT INBOX"), select("INBOX", false, false)); // rfc3501#6.3.1
         assert_eq!(verb("EXAMINE blurdybloop"), select("blurdybloop", true, false)); // rfc3501#6.3.2
-        assert_eq!(verb("SELECT {5}\r\ninBox (condstore)"), select("INBOX", false, true)); // rfc7162#3.1.8
-        assert_eq!(verb("SELECT inbox/Sub"), select("INBOX/Sub", false, false));
+        assert_eq!(verb("SELECT {5}\r\nINBOX (condstore)"), select("INBOX", false, true)); // rfc7162#3.1.8
+        for (text, name, wire) in
+            [("SELECT {5}\r\ninBox", "INBOX", "inBox"), ("EXAMINE inbox/Sub", "INBOX/Sub", "inbox/Sub")]
+        {
+            assert_eq!(spelt(text).as_deref(), Some(wire));
+            assert!(matches!(verb(text), Verb::Select(Select { mailbox, .. }) if mailbox == name));
+        }
         assert_eq!(verb("SELECT inboxes"), select("inboxes", false, false));
         for text in [
             "SELECT",

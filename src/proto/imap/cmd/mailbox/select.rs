@@ -8,12 +8,11 @@ use ringpost_engine::change::{Change, Rights};
 use ringpost_engine::ids::Uid;
 use ringpost_engine::index::MailboxRef;
 
-use super::show::{self, Shown, Word};
-use super::status;
+use super::show::{self, Shown};
 use crate::proto::Cx;
 use crate::proto::imap::access;
 use crate::proto::imap::cmd::message::expunge::{Sweep, Swept, everything};
-use crate::proto::imap::command::{self, ListReturn};
+use crate::proto::imap::command;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Reply};
 use crate::proto::imap::state::{Core, Enabled, Step};
@@ -91,9 +90,8 @@ impl Open {
                 rights: target.rights,
                 own: target.is_own(core),
             };
-            let facts =
-                status::Facts { account: target.account.id(), append_limit: cx.server.message_bytes_max };
-            show::put(&mut core.out, Word::List, &shown, &ListReturn::default(), facts);
+            // rfc9051#6.3.9.7
+            show::put_event(&mut core.out, &shown, select.spelt.as_deref());
         }
         let remembered = select.qresync.as_ref();
         // rfc7162#3.2.5: what was known of another mailbox of that name says nothing.
