@@ -5,8 +5,8 @@
 //! store data, ids excepted.
 
 use bytes::{Bytes, BytesMut};
-use ringpost_engine::change::{Change, Outcome, Rights};
-use ringpost_engine::ids::{AccountId, Lsn, Uid};
+use ringpost_engine::change::{Change, Outcome, Rights, UidSet};
+use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Uid};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::io::Extent;
 
@@ -222,6 +222,13 @@ impl Core {
     /// said of it.
     pub fn is_away(&self) -> bool {
         self.view.is_some() && self.here != self.selected_at
+    }
+
+    /// The client put messages into a mailbox; none to tell it of by NOTIFY.
+    pub fn note_own_new(&mut self, account: AccountId, mailbox: MailboxId, uids: &UidSet) {
+        if let Some(watch) = &mut self.watch {
+            watch.note_own_new(account, mailbox, uids);
+        }
     }
 
     /// Whether the session is where the user's own mailboxes are.

@@ -95,6 +95,8 @@ struct Client {
     numbered: bool,
     waits: bool,
     idle: bool,
+    /// The command under way.
+    line: String,
     /// Since the last completion: HIGHESTMODSEQ told, and the greatest MODSEQ.
     told: Option<u64>,
     heard: u64,
@@ -140,6 +142,7 @@ impl Client {
             numbered: false,
             waits: false,
             idle: false,
+            line: String::new(),
             told: None,
             heard: 0,
             figures: BTreeMap::new(),
@@ -331,6 +334,18 @@ impl Client {
         let told = number_after(line, "[HIGHESTMODSEQ ").or(self.told.take());
         self.modseq = told.unwrap_or(self.modseq.max(self.heard));
         (self.heard, self.waits, self.numbered) = (0, false, false);
+        // rfc5465#5: what it did itself it is not told.
+        let words: Vec<&str> = self.line.split(' ').collect();
+        match words.as_slice() {
+            [_, "DELETE", name] if line.starts_with("t OK") => drop(self.figures.remove(*name)),
+            [_, "RENAME", from, to] if line.starts_with("t OK") => {
+                if let Some(figures) = self.figures.remove(*from) {
+                    self.figures.insert((*to).to_owned(), figures);
+                }
+            }
+            _ => {}
+        }
+        self.line.clear();
         Ok(())
     }
 
@@ -368,6 +383,7 @@ impl Client {
         self.numbered = line.starts_with("t FETCH") || line.starts_with("t STORE");
         self.idle = line == "t IDLE";
         self.waits = true;
+        self.line.clone_from(&line);
         lab.say_later(self.who, &line);
     }
 }

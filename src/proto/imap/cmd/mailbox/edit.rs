@@ -7,7 +7,7 @@
 use bytes::BytesMut;
 use ringpost_engine::change::{Change, Outcome, QuotaUsage, Refusal, Rights, SpecialUse};
 use ringpost_engine::ids::AccountId;
-use ringpost_engine::index::AccountRef;
+use ringpost_engine::index::{AccountEvent, AccountRef};
 use ringpost_engine::limits::{MAILBOX_LEVELS_MAX, MAILBOX_NAME_BYTES_MAX};
 
 use crate::proto::Cx;
@@ -54,12 +54,14 @@ impl Edit {
         match wake {
             Wake::Committed(Outcome::Refused(refusal)) => Reply::from(refusal).into(),
             Wake::Committed(Outcome::MailboxCreated(id)) if matches!(self, Edit::Create { .. }) => {
+                self.note_own(core, cx);
                 // rfc8474#4.1
                 let mut text = BytesMut::from(&b"[MAILBOXID ("[..]);
                 write::mailbox_id(&mut text, self.account(core, cx), id);
                 Reply::ok(format!("{})] CREATE completed", String::from_utf8_lossy(&text))).into()
             }
             Wake::Committed(_) => {
+                self.note_own(core, cx);
                 self.leave_deleted(core, cx);
                 Reply::done().into()
             }
@@ -88,6 +90,30 @@ impl Edit {
     fn account(&self, core: &Core, cx: &Cx<'_>) -> AccountId {
         let Edit::Create { name, .. } = self else { return core.account_id() };
         access::account_of(name, core, cx).map_or(core.account_id(), |(account, _)| account.id())
+    }
+
+    /// What the client did itself is not told to it (rfc5465#5).
+    fn note_own(&self, core: &mut Core, cx: &Cx<'_>) {
+        let Some(mut watch) = core.watch.take() else { return };
+        let watched = watch.account();
+        let is = |known: &str, name: &str| {
+            let name = name.strip_suffix('/').unwrap_or(name);
+            let own = access::account_of(name, core, cx);
+            own.is_ok_and(|(account, name)| account.id() == watched && name == known)
+        };
+        let is_own = |event: &AccountEvent| match (self, event) {
+            (Edit::Create { name, .. }, AccountEvent::MailboxCreated { name: known, .. }) => is(known, name),
+            (Edit::Delete { name }, AccountEvent::MailboxDeleted { name: known, .. }) => is(known, name),
+            (Edit::Rename { from, to }, AccountEvent::MailboxRenamed { from: old, to: new, .. }) => {
+                is(old, from) && is(new, to)
+            }
+            (Edit::Subscribe { name, .. }, AccountEvent::Subscription { name: known, .. }) => is(known, name),
+            _ => false,
+        };
+        if let Some(account) = cx.store.account(watched) {
+            watch.note_own_event(account, is_own);
+        }
+        core.watch = Some(watch);
     }
 
     /// Who deletes the mailbox that is selected has none selected afterwards.

@@ -35,6 +35,8 @@ pub struct Copy {
     next: Uid,
     /// Messages were copied.
     copied: bool,
+    /// Where to, as the change under way says.
+    to: MailboxId,
     /// They go to another account.
     transfer: Option<Transfer>,
 }
@@ -42,7 +44,7 @@ pub struct Copy {
 impl Copy {
     /// A COPY or MOVE that has not begun.
     pub fn new(command: command::Copy) -> Copy {
-        Copy { command, uids: None, next: Uid(1), copied: false, transfer: None }
+        Copy { command, uids: None, next: Uid(1), copied: false, to: MailboxId(0), transfer: None }
     }
 
     /// Goes on.
@@ -55,7 +57,7 @@ impl Copy {
             return transfer.step(wake, core, cx);
         }
         if let Wake::Committed(outcome) = wake {
-            let code = self.applied(outcome)?;
+            let code = self.applied(outcome, core)?;
             if !self.command.remove {
                 return Ok(self.finish(code));
             }
@@ -125,16 +127,20 @@ impl Copy {
             return Ok(self.finish(moved.then(|| format!("[HIGHESTMODSEQ {}]", mailbox.highest_modseq()))));
         };
         self.next = Uid(last.0.saturating_add(1));
+        self.to = to;
         let change = Change::Copy { from, to, uids, expunge: self.command.remove };
         Ok(Step::Commit(core.append_selected(cx, change)?))
     }
 
     /// The response code for what was copied; none if nothing was.
-    fn applied(&mut self, outcome: Outcome) -> Result<Option<String>, Reply> {
+    fn applied(&mut self, outcome: Outcome, core: &mut Core) -> Result<Option<String>, Reply> {
         match outcome {
             Outcome::Copied { source, .. } if source.is_empty() => Ok(None),
             Outcome::Copied { uid_validity, source, target } => {
                 self.copied = true;
+                if let Some(account) = core.view.as_ref().map(|view| view.account()) {
+                    core.note_own_new(account, self.to, &target);
+                }
                 Ok(Some(format!("[COPYUID {uid_validity} {} {}]", set_text(&source), set_text(&target))))
             }
             Outcome::Refused(refusal) => Err(refusal.into()),

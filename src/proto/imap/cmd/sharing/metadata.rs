@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use ringpost_engine::change::{Change, Outcome, Refusal, Rights};
 use ringpost_engine::ids::{AccountId, MailboxId};
-use ringpost_engine::index::{AccountRef, MailboxRef};
+use ringpost_engine::index::{AccountEvent, AccountRef, MailboxRef};
 use ringpost_engine::limits::METADATA_VALUE_BYTES_MAX;
 
 use crate::proto::Cx;
@@ -61,7 +61,10 @@ impl Metadata {
                 Reply::no("[METADATA TOOMANY] No room for more annotations").into()
             }
             (Wake::Committed(Outcome::Refused(refusal)), _) => Reply::from(refusal).into(),
-            (Wake::Committed(_), _) => Reply::done().into(),
+            (Wake::Committed(_), MetadataCommand::Set { mailbox, entries }) => {
+                note_own(mailbox, entries, core, cx);
+                Reply::done().into()
+            }
             (_, MetadataCommand::Get { .. }) => self.get(core, cx).unwrap_or_else(Step::Done),
             (_, MetadataCommand::Set { mailbox, entries }) => {
                 set(mailbox, entries, core, cx).unwrap_or_else(Step::Done)
@@ -239,6 +242,22 @@ fn set(name: &str, entries: &[(String, Option<Bytes>)], core: &Core, cx: &mut Cx
         .map(|(entry, value)| (entry.clone(), value.as_ref().map(|value| Bytes::copy_from_slice(value))))
         .collect();
     Ok(Step::Commit(core.append_to(account, cx, Change::Metadata { mailbox, entries })?))
+}
+
+/// What the client annotated itself is not told to it (rfc5465#5).
+fn note_own(name: &str, entries: &[(String, Option<Bytes>)], core: &mut Core, cx: &Cx<'_>) {
+    let annotated = subject(name, core, cx).map(|subject| match subject {
+        Subject::Server(account) => (account, None),
+        Subject::Mailbox(target) => (target.account, Some(target.mailbox.id())),
+    });
+    let (Ok((account, of)), Some(watch)) = (annotated, &mut core.watch) else { return };
+    if watch.account() == account.id() {
+        let set = |known: &String| entries.iter().any(|(entry, _)| entry == known);
+        watch.note_own_event(account, |event| match event {
+            AccountEvent::Metadata { mailbox, entries } => *mailbox == of && entries.iter().all(set),
+            _ => false,
+        });
+    }
 }
 
 /// Whether a client may set an entry to that.

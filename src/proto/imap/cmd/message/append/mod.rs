@@ -224,6 +224,9 @@ impl Append {
     fn finish(&self, outcome: Outcome, core: &mut Core) -> Result<Step, Reply> {
         match outcome {
             Outcome::Appended { uid_validity, uids, .. } => {
+                if let Some(to) = self.to {
+                    core.note_own_new(to.account, to.mailbox, &uids);
+                }
                 let code = format!("[APPENDUID {uid_validity} {}]", set_text(&uids));
                 if self.replaces.is_none() {
                     return Ok(Reply::ok(format!("{code} APPEND completed")).into());

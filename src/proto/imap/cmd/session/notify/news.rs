@@ -3,7 +3,8 @@
 //! *Owns*: the order of what is told: the selected mailbox, its new messages, events of mailboxes, figures of
 //! the others. *Promises*: stops when the output is full and goes on where it stopped; a burst in a mailbox is
 //! one STATUS; nothing that the cursor passed is left out. *Assumes*: called for every push and after
-//! every command. *Never*: queues an event; what the store forgot is said to be lost.
+//! every command. *Never*: queues an event; what the store forgot is said to be lost; tells of what the client
+//! itself made, named or put in.
 //!
 //! ```text
 //!  view ─► FETCH of what is new ─► events ──► STATUS of changed mailboxes, in order of change ─► Done
@@ -16,7 +17,7 @@ use ringpost_engine::index::{AccountEvent, AccountRef};
 use ringpost_engine::store::Store;
 
 use super::Watch;
-use super::watch::{Open, came_or_went, status_items};
+use super::watch::{came_or_went, status_items};
 use crate::limits::STEP_MESSAGES_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::cmd::fetch::Fetch;
@@ -99,18 +100,16 @@ impl News {
     /// What arrived in the selected mailbox, if anything of it is wanted. Whether there is something.
     fn begin_fetch(&mut self, watch: &mut Watch, core: &Core) -> bool {
         let (Some(selected), Some(view)) = (&watch.selected, &core.view) else { return false };
-        let Some(Open { from, .. }) = &mut watch.open else { return false };
-        let (first, next) = (*from, view.horizon());
-        *from = next;
-        if selected.items.is_empty() || first >= next {
+        let mut items = selected.items.clone();
+        let new = watch.take_new(view.horizon());
+        if items.is_empty() || new.is_empty() {
             return false;
         }
-        let mut items = selected.items.clone();
         if core.enabled.condstore && !items.contains(&FetchItem::ModSeq) {
             // rfc7162#3.2.4
             items.push(FetchItem::ModSeq);
         }
-        let ranges = vec![(Bound::At(first.0.max(1)), Bound::At(next.0 - 1))];
+        let ranges = new.ranges().iter().map(|&(first, last)| (Bound::At(first), Bound::At(last))).collect();
         let wanted = command::Fetch {
             uid: true,
             set: SequenceSet { ranges, saved: false },
@@ -180,9 +179,11 @@ fn tell_events(watch: &mut Watch, account: AccountRef<'_>, store: &Store, out: &
             }
             under_way = modseq;
         }
-        tell_event(watch, event, account, store, out);
+        if watch.own_event != Some(modseq) {
+            tell_event(watch, event, account, store, out);
+        }
     }
-    watch.events_told = newest;
+    (watch.events_told, watch.own_event) = (newest, None);
     true
 }
 

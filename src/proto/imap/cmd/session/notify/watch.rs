@@ -4,8 +4,9 @@
 //! their last change, so the ones behind a mod-sequence are found without a list. *Assumes*: names are
 //! canonical. *Never*: writes.
 
+use ringpost_engine::change::UidSet;
 use ringpost_engine::ids::{AccountId, MailboxId, ModSeq, Uid};
-use ringpost_engine::index::{AccountRef, MailboxRef};
+use ringpost_engine::index::{AccountEvent, AccountRef, MailboxRef};
 
 use crate::proto::imap::command::{Events, MailboxFilter, NotifyGroup, NotifySelected, StatusItem};
 use crate::proto::imap::state::Enabled;
@@ -26,6 +27,10 @@ pub struct Watch {
     /// The selected mailbox, its last change when it was selected or left, and from where on new messages
     /// are to be sent.
     pub(super) open: Option<Open>,
+    /// The change by which the client itself caused events of the account.
+    pub(super) own_event: Option<ModSeq>,
+    /// New messages of the selected mailbox that the client itself put in.
+    own_new: UidSet,
 }
 
 /// See [`Watch::open`].
@@ -34,14 +39,16 @@ pub(super) struct Open {
     account: AccountId,
     mailbox: MailboxId,
     modseq: ModSeq,
-    pub(super) from: Uid,
+    from: Uid,
 }
 
 impl Watch {
     /// From now on.
     pub fn new(account: AccountRef<'_>, selected: Option<NotifySelected>, groups: Vec<NotifyGroup>) -> Watch {
         let now = account.highest_modseq();
-        Watch { account: account.id(), selected, groups, told: now, at: now, events_told: now, open: None }
+        let (account, own_new) = (account.id(), UidSet::new());
+        let (told, at, events_told) = (now, now, now);
+        Watch { account, selected, groups, told, at, events_told, open: None, own_event: None, own_new }
     }
 
     /// NOTIFY NONE.
@@ -52,6 +59,37 @@ impl Watch {
     /// Whose mailboxes.
     pub fn account(&self) -> AccountId {
         self.account
+    }
+
+    /// The client's own command is applied: the newest change that caused such an event is not told to it
+    /// (rfc5465#5). Figures of mailboxes are told nevertheless: UNSEEN and HIGHESTMODSEQ are news to it.
+    pub fn note_own_event(&mut self, account: AccountRef<'_>, is_own: impl Fn(&AccountEvent) -> bool) {
+        let own = account.events_since(self.events_told).filter(|(_, event)| is_own(event));
+        self.own_event = own.map(|(modseq, _)| modseq).last();
+    }
+
+    /// The client put messages into a mailbox: it is not sent what it has (rfc5465#5.2).
+    pub fn note_own_new(&mut self, account: AccountId, mailbox: MailboxId, uids: &UidSet) {
+        let is_sent = self.selected.as_ref().is_some_and(|selected| !selected.items.is_empty());
+        if is_sent
+            && self.open.as_ref().is_some_and(|open| (open.account, open.mailbox) == (account, mailbox))
+        {
+            self.own_new = self.own_new.union(uids);
+        }
+    }
+
+    /// New messages of the selected mailbox, below a UID, that are to be sent now.
+    pub(super) fn take_new(&mut self, next: Uid) -> UidSet {
+        let mut new = UidSet::new();
+        if let Some(open) = &mut self.open
+            && open.from < next
+        {
+            new.push_range(Uid(open.from.0.max(1)), Uid(next.0 - 1));
+            open.from = next;
+        }
+        let wanted = new.difference(&self.own_new);
+        self.own_new = self.own_new.difference(&new);
+        wanted
     }
 
     /// Nothing is watched any more (rfc5465#5.8).
@@ -98,6 +136,7 @@ impl Watch {
         if self.open.as_ref().map(which) == now.as_ref().map(which) {
             return None;
         }
+        self.own_new = UidSet::new();
         let left = std::mem::replace(&mut self.open, now);
         // Of another user's mailbox nothing is told when it is not selected.
         left.filter(|left| left.account == self.account).map(|left| (left.mailbox, left.modseq))
