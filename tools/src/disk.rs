@@ -18,13 +18,22 @@ pub struct ReadOnlyDisk {
     folder: PathBuf,
     /// Counts the bytes that were read.
     progress: ProgressBar,
-    open: Option<(FileId, File)>,
+    /// The files read last, the latest at the end.
+    open: Vec<(FileId, File)>,
 }
+
+/// Files that are kept open.
+const OPEN_MAX: usize = 32;
 
 impl ReadOnlyDisk {
     /// The files of this folder.
     pub fn new(folder: &Path, progress: ProgressBar) -> ReadOnlyDisk {
-        ReadOnlyDisk { folder: folder.to_owned(), progress, open: None }
+        ReadOnlyDisk { folder: folder.to_owned(), progress, open: Vec::new() }
+    }
+
+    /// The same, without counting what is read.
+    pub fn quiet(folder: &Path) -> ReadOnlyDisk {
+        ReadOnlyDisk::new(folder, ProgressBar::hidden())
     }
 
     /// Bytes of all segment files.
@@ -48,12 +57,18 @@ impl ReadOnlyDisk {
     }
 
     fn open(&mut self, file: FileId) -> Result<&File, IoError> {
-        if self.open.as_ref().is_none_or(|(open, _)| *open != file) {
-            let path = self.path(file);
-            let opened = File::open(&path).map_err(|error| failed(&path, &error))?;
-            self.open = Some((file, opened));
+        match self.open.iter().position(|(open, _)| *open == file) {
+            Some(at) => self.open[at..].rotate_left(1),
+            None => {
+                let path = self.path(file);
+                let opened = File::open(&path).map_err(|error| failed(&path, &error))?;
+                if self.open.len() == OPEN_MAX {
+                    self.open.remove(0);
+                }
+                self.open.push((file, opened));
+            }
         }
-        self.open.as_ref().map(|(_, file)| file).ok_or_else(|| IoError::Failed("not open".to_owned()))
+        self.open.last().map(|(_, file)| file).ok_or_else(|| IoError::Failed("not open".to_owned()))
     }
 }
 

@@ -10,10 +10,11 @@ mod data;
 mod describe;
 mod disk;
 mod output;
+mod prove;
 mod show;
+mod stats;
 mod story;
 mod track;
-mod verify;
 
 use std::process::ExitCode;
 
@@ -59,7 +60,8 @@ fn run(cli: &Cli, output: &mut Output) -> Result<Damages, Failure> {
         Command::Dump(what) => each_shard(cli, output, |shard, output| show::dump::run(shard, what, output)),
         Command::Message(what) => show::message::run(cli, what, output),
         Command::Story(what) => story::run(cli, what, output),
-        Command::Verify => each_shard(cli, output, verify::run),
+        Command::Stats(what) => stats::run(cli, what, output),
+        Command::Verify(what) => prove::run(cli, what, output),
     }
 }
 

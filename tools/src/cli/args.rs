@@ -87,3 +87,23 @@ pub struct Story {
     #[arg(long, value_name = "FILE")]
     pub server_log: Option<PathBuf>,
 }
+
+/// Arguments of `verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Threads to read with (default: as many as there are cores)
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub jobs: Option<usize>,
+}
+
+/// Arguments of `stats`.
+#[derive(Args, Debug)]
+pub struct Stats {
+    /// Also draw the histograms: an SVG file, which must not exist
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+
+    /// Threads to read with (default: as many as there are cores)
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub jobs: Option<usize>,
+}

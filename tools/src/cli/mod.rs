@@ -15,7 +15,7 @@ use crate::{Damages, Failure};
 
 use values::Position;
 
-pub use args::{Dump, Filter, Message, Story};
+pub use args::{Dump, Filter, Message, Stats, Story, Verify};
 
 /// Reads the log of a Ringpost server: segments, records, messages, damage.
 ///
@@ -67,6 +67,9 @@ Examples:
       ringpost-log message 4176 --eml > message.eml
       ringpost-log message 7 --account alice@example.test --mailbox INBOX --eml > message.eml
 
+  What is in it, and how well does group commit do its work?
+      ringpost-log stats --plot stats.svg
+
   Count the deliveries of each account:
       ringpost-log dump --json | jq -r 'select(.kind == \"Deliver\").address' | sort | uniq -c
 
@@ -102,9 +105,22 @@ pub enum Command {
     Story(Story),
     /// Read everything, check every checksum, and build the mail store from it
     ///
-    /// Says for each shard whether it is sound. A torn tail is what a crash left of a batch that nobody was
-    /// told about: it is no damage. Exit code 1 if anything is damaged.
-    Verify,
+    /// First all segments at once, on all cores: the sums of every header, batch and record, and that each batch
+    /// follows the one before. Then the records are replayed, as a server does at its start, and every message that
+    /// a mailbox shows is looked up: its body must be where it should be, with the right lengths. Today's stores
+    /// keep no index on disk, so the replay is the index.
+    ///
+    /// Damage is told with its place and passed over. A torn tail is what a crash left of a batch that nobody was
+    /// told about: it is no damage. A running server is not disturbed; what it appends meanwhile is left out.
+    ///
+    /// Exit status: 0 sound, 1 something is damaged or cannot be read, 3 there is no such folder or shard.
+    Verify(Verify),
+    /// Count what the log is made of: sizes and ages of messages, batches, padding, kinds of records
+    ///
+    /// Over all that is in the log, expunged messages included, of all shards together (--shard N for one). The
+    /// age of a message is the time since it was stored. A batch is what one write to the disk made durable; it
+    /// is padded to 4,096 bytes, and the share of padding is what that costs.
+    Stats(Stats),
     /// Show one message, or write it out
     ///
     /// By the position in a delivery's log line (log=1:17412), or of any Body, Deliver or Append record; or by

@@ -11,7 +11,7 @@ use crate::{Damages, Failure, cli};
 
 /// Prints a shard's records.
 pub fn run(shard: &Shard, what: &cli::Dump, output: &mut Output) -> Result<Damages, Failure> {
-    let bytes = ReadOnlyDisk::new(&shard.folder, indicatif::ProgressBar::hidden()).bytes();
+    let bytes = ReadOnlyDisk::quiet(&shard.folder).bytes();
     let bar = progress(bytes, "reading", true);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
     let filter = Filter::new(&what.filter, what.from.map(|at| at.lsn), what.to.map(|at| at.lsn));

@@ -107,7 +107,7 @@ struct Shown {
 }
 
 fn find(shard: &Shard, what: &cli::Message) -> Result<Result<Found, Missing>, Failure> {
-    let bytes = ReadOnlyDisk::new(&shard.folder, indicatif::ProgressBar::hidden()).bytes();
+    let bytes = ReadOnlyDisk::quiet(&shard.folder).bytes();
     let bar = progress(bytes, "searching", false);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
     let replayed =

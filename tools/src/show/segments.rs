@@ -14,7 +14,7 @@ use crate::output::{Output, moment, name, number, progress};
 
 /// Lists a shard's segments.
 pub fn run(shard: &Shard, output: &mut Output) -> Result<u64, Failure> {
-    let bytes = ReadOnlyDisk::new(&shard.folder, indicatif::ProgressBar::hidden()).bytes();
+    let bytes = ReadOnlyDisk::quiet(&shard.folder).bytes();
     let bar = progress(bytes, "reading", false);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
     let mut count = Count::default();

@@ -68,7 +68,7 @@ fn tell(
     what: &cli::Story,
     output: &mut Output,
 ) -> Result<(usize, Damages), Failure> {
-    let bytes = ReadOnlyDisk::new(&shard.folder, indicatif::ProgressBar::hidden()).bytes();
+    let bytes = ReadOnlyDisk::quiet(&shard.folder).bytes();
     let bar = progress(bytes * 3, "searching", false);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
     let mut finder = Finder::new(target);

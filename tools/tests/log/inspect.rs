@@ -97,13 +97,39 @@ fn dump_is_narrowed_by_account_and_position() {
 #[test]
 fn a_sound_log_verifies() {
     let sample = sample();
-    let verdicts = json(sample.data.path(), &["verify"]);
-    assert_eq!(verdicts.len(), 2);
+    let objects = json(sample.data.path(), &["verify"]);
+    let verdicts = of_type(&objects, "verify");
+    assert_eq!((verdicts.len(), of_type(&objects, "pace").len()), (2, 1));
+    for jobs in ["1", "7"] {
+        let again = json(sample.data.path(), &["verify", "--jobs", jobs]);
+        assert_eq!(of_type(&again, "verify"), verdicts, "{jobs} threads");
+    }
     assert_eq!((&verdicts[0]["sound"], &verdicts[0]["messages"]), (&true.into(), &10.into()));
     assert_eq!((&verdicts[1]["shard"], &verdicts[1]["accounts"]), (&1.into(), &1.into()));
     assert!(text(sample.data.path(), &["verify", "--shard", "1"]).starts_with("shard 1: sound"));
     let folder = sample.data.path().join("shard-001");
     assert!(text(&folder, &["verify"]).starts_with("shard 1: sound"), "a shard's own folder will do");
+}
+
+#[test]
+fn no_flipped_bit_of_a_log_goes_unseen() {
+    let sample = sample();
+    let data = sample.data.path();
+    let file = first_segment(data);
+    let end = std::fs::metadata(&file).expect("it is there").len() as usize;
+    let bytes = std::fs::read(&file).expect("it can be read");
+    // Padding and the rest of the header's block carry nothing and have no sum.
+    let used = |at: &usize| bytes[*at] != 0;
+    for at in (1..40).map(|n| n * end / 41).map(|from| (from..end).find(used).expect("a byte that is used")) {
+        flip(&file, at);
+        let output = run(data, &["verify", "--json"]);
+        assert_eq!(output.status.code(), Some(1), "byte {at}");
+        let objects = objects(&output);
+        assert!(!of_type(&objects, "damage").is_empty(), "byte {at}: it has a place");
+        assert_eq!(of_type(&objects, "verify")[1]["sound"], true, "the other shard is sound");
+        flip(&file, at);
+    }
+    assert!(run(data, &["verify"]).status.success());
 }
 
 #[test]
@@ -252,6 +278,7 @@ fn a_missing_segment_keeps_no_other_shard_from_being_read() {
     assert_eq!(output.status.code(), Some(1));
     let objects = objects(&output);
     assert_eq!((&objects[0]["type"], &objects[1]["sound"]), (&"unreadable".into(), &true.into()));
+    assert_eq!(of_type(&objects, "pace").len(), 1);
 }
 
 #[test]
