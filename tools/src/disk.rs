@@ -41,6 +41,16 @@ impl ReadOnlyDisk {
         self.list().map_or(0, |files| files.iter().map(|&(_, bytes)| bytes).sum())
     }
 
+    /// Whether the file is there now.
+    pub fn has(&self, file: FileId) -> bool {
+        self.path(file).exists()
+    }
+
+    /// Its bytes now; none when it is not there.
+    pub fn size(&self, file: FileId) -> Option<u64> {
+        std::fs::metadata(self.path(file)).ok().map(|data| data.len())
+    }
+
     /// These bytes of a segment, all of them.
     pub fn read_exact(&mut self, segment: SegmentId, offset: u64, len: u32) -> Result<Vec<u8>, String> {
         let mut buffer = vec![0; len as usize];

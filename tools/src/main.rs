@@ -61,6 +61,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<Damages, Failure> {
         Command::Message(what) => show::message::run(cli, what, output),
         Command::Story(what) => story::run(cli, what, output),
         Command::Stats(what) => stats::run(cli, what, output),
+        Command::Tail(what) => show::tail::run(cli, what, output),
         Command::Verify(what) => prove::run(cli, what, output),
     }
 }

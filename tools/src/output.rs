@@ -4,6 +4,7 @@
 //! fact; what comes from the log cannot send control characters to a terminal. *Assumes*: whoever closes the
 //! pipe has seen enough. *Never*: decides what is worth telling.
 
+use std::collections::VecDeque;
 use std::io::{BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,12 +19,14 @@ use crate::data::Shard;
 pub struct Output {
     json: bool,
     out: BufWriter<Stdout>,
+    /// While lines are held back: how many at most, and the last ones.
+    held: Option<(usize, VecDeque<String>)>,
 }
 
 impl Output {
     /// Text, or one JSON object a line.
     pub fn new(json: bool) -> Output {
-        Output { json, out: BufWriter::new(std::io::stdout()) }
+        Output { json, out: BufWriter::new(std::io::stdout()), held: None }
     }
 
     /// Whether JSON was asked for.
@@ -34,8 +37,32 @@ impl Output {
     /// A fact: an object for machines, a line for people.
     pub fn line(&mut self, object: &Value, text: impl FnOnce() -> String) {
         let line = if self.json { object.to_string() } else { text() };
-        self.raw(line.as_bytes());
-        self.raw(b"\n");
+        match &mut self.held {
+            None => {
+                self.raw(line.as_bytes());
+                self.raw(b"\n");
+            }
+            Some((0, _)) => {}
+            Some((keep, lines)) => {
+                if lines.len() == *keep {
+                    lines.pop_front();
+                }
+                lines.push_back(line);
+            }
+        }
+    }
+
+    /// Holds lines back, but for the last so many of them.
+    pub fn hold(&mut self, keep: usize) {
+        self.held = Some((keep, VecDeque::new()));
+    }
+
+    /// Prints what is held back, and from now on everything at once.
+    pub fn release(&mut self) {
+        for line in self.held.take().map(|(_, lines)| lines).unwrap_or_default() {
+            self.raw(line.as_bytes());
+            self.raw(b"\n");
+        }
     }
 
     /// A line that only people get.

@@ -54,6 +54,31 @@ pub struct Dump {
     pub all: bool,
 }
 
+/// Arguments of `tail`.
+#[derive(Args, Debug)]
+pub struct Tail {
+    /// Which records.
+    #[command(flatten)]
+    pub filter: Filter,
+
+    /// Go on with what a server appends, until you stop it
+    #[arg(short, long)]
+    pub follow: bool,
+
+    /// How many records to begin with; of the newest segment at most
+    #[arg(short = 'n', long, value_name = "N", default_value = "10")]
+    pub records: usize,
+
+    /// Begin at once, without reading the whole log for the names of accounts and mailboxes: they are numbers
+    /// then, but for those that are made meanwhile
+    #[arg(long)]
+    pub numbers: bool,
+
+    /// Also print the batches' headers and the witnesses
+    #[arg(long)]
+    pub all: bool,
+}
+
 /// Arguments of `message`.
 #[derive(Args, Debug)]
 pub struct Message {

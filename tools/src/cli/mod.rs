@@ -15,7 +15,7 @@ use crate::{Damages, Failure};
 
 use values::Position;
 
-pub use args::{Dump, Filter, Message, Stats, Story, Verify};
+pub use args::{Dump, Filter, Message, Stats, Story, Tail, Verify};
 
 /// Reads the log of a Ringpost server: segments, records, messages, damage.
 ///
@@ -60,6 +60,9 @@ Examples:
       ringpost-log dump --account alice@example.test --since 2h
       ringpost-log dump --message-id '<1@vm>' --kind Deliver,Copy,Expunge
 
+  What is the server doing right now to Alice's mail?
+      ringpost-log tail -f --account alice@example.test
+
   Is everything readable that was ever written?
       ringpost-log verify && echo sound
 
@@ -93,6 +96,12 @@ pub enum Command {
     /// octets of a message; a Deliver or Append shows it in a mailbox (body=… is the Body's position); FlagsStore,
     /// Copy, Expunge and the others name mailbox and UIDs. Give a position or an octets' place to `message`.
     Dump(Dump),
+    /// Print the newest records; with -f, go on as a server writes them
+    ///
+    /// The lines are those of `dump`, with the same filters. A record is printed when its batch can be read whole;
+    /// the server has acknowledged it by then or is about to. The names of accounts and mailboxes are from a
+    /// replay of the log up to there; --numbers does without it and begins at once.
+    Tail(Tail),
     /// Tell what happened to a message, from its arrival to now
     ///
     /// Who brought it (client, name, queue id: from the Received field that the server wrote), where it is

@@ -3,7 +3,7 @@
 use ringpost_engine::log::scan;
 
 use super::filter::Filter;
-use super::record::Records;
+use super::record::{Records, State};
 use crate::data::Shard;
 use crate::disk::ReadOnlyDisk;
 use crate::output::{Output, progress};
@@ -15,8 +15,9 @@ pub fn run(shard: &Shard, what: &cli::Dump, output: &mut Output) -> Result<Damag
     let bar = progress(bytes, "reading", true);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
     let filter = Filter::new(&what.filter, what.from.map(|at| at.lsn), what.to.map(|at| at.lsn));
-    let mut records = Records { all: what.all, ..Records::new(shard, output, filter) };
+    let mut state = State::new(filter, what.all);
+    let mut records = Records { shard, output, state: &mut state };
     let scanned = scan::scan(&mut disk, shard.id, &mut records).map_err(|error| error.to_string());
     bar.finish_and_clear();
-    scanned.map(|_| records.damages)
+    scanned.map(|_| state.damages)
 }

@@ -5,3 +5,4 @@ pub mod filter;
 pub mod message;
 pub mod record;
 pub mod segments;
+pub mod tail;

@@ -16,31 +16,38 @@ use crate::output::{Output, moment, number, plain};
 use crate::track::Tracker;
 use crate::{Damages, describe};
 
+/// What the log has told so far, and what is wanted of it.
+pub struct State {
+    /// Which records.
+    pub filter: Filter,
+    /// Whether batches and witnesses are printed as well.
+    pub all: bool,
+    /// What the changes add up to.
+    pub tracker: Tracker,
+    /// What was found damaged.
+    pub damages: Damages,
+    /// Time of the batch that is being read.
+    batch_ms: u64,
+}
+
+impl State {
+    /// Before the first record.
+    pub fn new(filter: Filter, all: bool) -> State {
+        State { filter, all, tracker: Tracker::default(), damages: 0, batch_ms: 0 }
+    }
+}
+
 /// See the module's head.
 pub struct Records<'a> {
     /// Whose log.
     pub shard: &'a Shard,
     /// Where lines go.
     pub output: &'a mut Output,
-    /// Which records.
-    pub filter: Filter,
-    /// Whether batches and witnesses are printed as well.
-    pub all: bool,
-    /// What the log has told so far.
-    pub tracker: Tracker,
-    /// Time of the batch that is being read.
-    pub batch_ms: u64,
-    /// What was found damaged.
-    pub damages: Damages,
+    /// Carried on from one piece of the log to the next.
+    pub state: &'a mut State,
 }
 
-impl<'a> Records<'a> {
-    /// Before the first record.
-    pub fn new(shard: &'a Shard, output: &'a mut Output, filter: Filter) -> Records<'a> {
-        let tracker = Tracker::default();
-        Records { shard, output, filter, all: false, tracker, batch_ms: 0, damages: 0 }
-    }
-
+impl Records<'_> {
     /// A line of a record: what all of them have, then its own fields.
     fn print(
         &mut self,
@@ -51,7 +58,7 @@ impl<'a> Records<'a> {
         fields: &Map<String, Value>,
     ) {
         let account = info.meta.account;
-        let address = self.tracker.address(account);
+        let address = self.state.tracker.address(account);
         let time = moment(time_ms);
         let mut object = json!({
             "type": "record", "shard": number(self.shard), "lsn": info.lsn.0, "segment": info.segment.0,
@@ -76,7 +83,7 @@ impl<'a> Records<'a> {
     /// The names of the mailboxes that a change speaks of, as they were before it.
     fn names(&self, account: AccountId, change: &Change) -> Vec<(&'static str, String)> {
         let named = |key, mailbox: MailboxId| {
-            self.tracker.mailbox(account, mailbox).map(|name| (key, name.to_owned()))
+            self.state.tracker.mailbox(account, mailbox).map(|name| (key, name.to_owned()))
         };
         let (first, second) = match change {
             Change::Copy { from, to, .. } => (named("from_name", *from), named("to_name", *to)),
@@ -96,20 +103,20 @@ impl<'a> Records<'a> {
     fn change(&mut self, info: &RecordInfo, payload: &[u8]) {
         let account = info.meta.account;
         let Some((change, stamp)) = codec::decode(info.meta.kind, payload) else {
-            self.damages += 1;
+            self.state.damages += 1;
             let what = format!("a record of unknown form, kind {}", info.meta.kind);
             return self.output.fault(self.shard, info.segment.0, info.payload_offset, &what);
         };
         let names = self.names(account, &change);
-        let effect = self.tracker.apply(account, &change, &stamp);
+        let effect = self.state.tracker.apply(account, &change, &stamp);
         let seen = Seen {
             info,
-            address: self.tracker.address(account),
+            address: self.state.tracker.address(account),
             time_ms: stamp.time_ms,
             payload,
             change: Some((&change, &stamp, &effect)),
         };
-        if self.filter.wants(&seen) {
+        if self.state.filter.wants(&seen) {
             let mut fields = describe::fields(&change, &stamp);
             fields.extend(names.into_iter().map(|(key, name)| (key.to_owned(), name.into())));
             self.print(info, describe::kind(&change), stamp.time_ms, stamp.modseq.0, &fields);
@@ -117,10 +124,10 @@ impl<'a> Records<'a> {
     }
 
     fn other(&mut self, info: &RecordInfo, payload: &[u8]) {
-        let address = self.tracker.address(info.meta.account);
-        let seen = Seen { info, address, time_ms: self.batch_ms, payload, change: None };
-        let (wanted, kind) = (self.filter.wants(&seen), seen.kind().unwrap_or_default());
-        if !wanted || (info.meta.kind == KIND_WITNESS && !self.all) {
+        let address = self.state.tracker.address(info.meta.account);
+        let seen = Seen { info, address, time_ms: self.state.batch_ms, payload, change: None };
+        let (wanted, kind) = (self.state.filter.wants(&seen), seen.kind().unwrap_or_default());
+        if !wanted || (info.meta.kind == KIND_WITNESS && !self.state.all) {
             return;
         }
         let mut fields = Map::new();
@@ -129,7 +136,7 @@ impl<'a> Records<'a> {
             fields.insert("octets".to_owned(), octets.into());
             fields.insert("summary".to_owned(), info.meta.summary_len.into());
         }
-        self.print(info, kind, self.batch_ms, 0, &fields);
+        self.print(info, kind, self.state.batch_ms, 0, &fields);
     }
 }
 
@@ -138,9 +145,9 @@ impl Visitor for Records<'_> {
 
     fn batch(&mut self, batch: &BatchInfo) {
         let meta = &batch.meta;
-        self.batch_ms = meta.time_ms;
+        self.state.batch_ms = meta.time_ms;
         let place = (meta.lsn.0, meta.lsn.0 + meta.bytes());
-        if !self.all || !self.filter.wants_batch(place, meta.time_ms) {
+        if !self.state.all || !self.state.filter.wants_batch(place, meta.time_ms) {
             return;
         }
         let time = moment(meta.time_ms);
@@ -164,7 +171,7 @@ impl Visitor for Records<'_> {
     }
 
     fn damage(&mut self, damage: &Damage) {
-        self.damages += 1;
+        self.state.damages += 1;
         self.output.damage(self.shard, damage);
     }
 }

@@ -1,4 +1,7 @@
 //! How often which size occurs, by powers of two.
+//!
+//! *Owns*: [`Histogram`]. *Promises*: two histograms add up to that of all values together. *Assumes*: fewer than
+//! 2^64 values. *Never*: keeps a value.
 
 use std::ops::AddAssign;
 

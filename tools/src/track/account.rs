@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Stamp, UidSet};
 use ringpost_engine::ids::{MailboxId, Uid};
-use ringpost_engine::index::names;
+use ringpost_engine::index::{AccountRef, names};
 
 use super::Effect;
 
@@ -39,6 +39,24 @@ impl Account {
             account.create(name, &mut next);
         }
         account
+    }
+
+    /// As an index shows it.
+    pub(super) fn of(account: &AccountRef<'_>) -> Account {
+        let mut own = Account::default();
+        for mailbox in account.mailboxes() {
+            let mut seen = Mailbox { name: mailbox.name().to_owned(), ..Mailbox::default() };
+            seen.no_select = mailbox.no_select();
+            for message in (0..mailbox.len()).map(|place| mailbox.message(place)) {
+                seen.uids.push(message.uid);
+                if message.flags.contains(FlagBits::DELETED) {
+                    seen.deleted.push(message.uid);
+                }
+            }
+            own.names.insert(seen.name.clone(), mailbox.id());
+            own.mailboxes.insert(mailbox.id(), seen);
+        }
+        own
     }
 
     pub(super) fn name(&self, mailbox: MailboxId) -> Option<&str> {

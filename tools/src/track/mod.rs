@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use ringpost_engine::change::{Change, Stamp, UidSet};
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Uid};
+use ringpost_engine::index::Index;
 
 use account::Account;
 
@@ -69,6 +70,16 @@ pub struct Tracker {
 }
 
 impl Tracker {
+    /// What an index shows.
+    pub fn of(index: &Index) -> Tracker {
+        let mut tracker = Tracker::default();
+        for (account, _) in index.every_account() {
+            tracker.addresses.insert(account.id(), account.address().to_owned());
+            tracker.accounts.insert(account.id(), Account::of(&account));
+        }
+        tracker
+    }
+
     /// An account's address, also after it is gone.
     pub fn address(&self, account: AccountId) -> Option<&str> {
         self.addresses.get(&account).map(String::as_str)

@@ -2,5 +2,6 @@
 
 mod figures;
 mod inspect;
+mod live;
 mod story;
 mod support;
