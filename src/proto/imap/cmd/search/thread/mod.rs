@@ -5,7 +5,8 @@
 //! numbers still. *Never*: reads a message to thread it.
 //!
 //! ```text
-//!  Begin ──► Hunting ──finds──► Gathering ──all read──► Hunting … no more ──► Arranging ──► Telling ──► Ending ──► Done
+//!  Begin ──► Hunting ──finds──► Gathering ──all read──► Hunting … no more ──► Arranging ──► Telling ─┐
+//!                                                                              Done ◄─── Ending ◄────┘
 //! ```
 
 use super::gather::Gather;
