@@ -556,6 +556,9 @@ mod tests {
                 damaged[at] ^= 1 << bit;
                 let damaged = Bytes::from(damaged);
                 if let Some(view) = SummaryView::new(&damaged) {
+                    let head = SummaryHead::new(&damaged)
+                        .map(|head| (head.filter, head.behind.starts_with(view.sort)));
+                    assert_eq!(head, Some((view.filter(), true)));
                     let texts = view.envelope().len() + view.body().len() + view.bodystructure().len();
                     assert!(texts <= damaged.len());
                     assert!(view.fields().is_none_or(|fields| fields.count() <= FIELDS_STORED_MAX));

@@ -94,8 +94,7 @@ impl Thread {
                 }
                 Stage::Telling(threads, mut teller) => {
                     let told = teller.write(&threads, &mut core.out);
-                    self.stage =
-                        if told { Stage::Ending(threads) } else { Stage::Telling(threads, teller) };
+                    self.stage = if told { Stage::Ending(threads) } else { Stage::Telling(threads, teller) };
                     Some(if told { Step::Yield } else { Step::Room })
                 }
                 Stage::Ending(mut threads) => {
