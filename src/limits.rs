@@ -155,6 +155,9 @@ pub const IMAP_WARM_MESSAGES_MAX: usize = 64;
 /// Octets at the start of a message that are brought in with its summary, in the hope that they hold its
 /// header.
 pub const IMAP_WARM_HEADER_BYTES: u32 = 16 * 1024;
+/// Octets of an ENVELOPE, BODY or BODYSTRUCTURE that are copied into a FETCH reply; a longer one is sent from where the
+/// summary is stored.
+pub const IMAP_READY_BYTES_MAX: usize = 16 * 1024;
 /// Octets of a message that one step of a FETCH copies where it cannot send them as they are stored.
 pub const IMAP_COPY_BYTES_MAX: u32 = 128 * 1024;
 /// Octets of a header line in which the colon behind a field's name is looked for when fields are fetched by name:

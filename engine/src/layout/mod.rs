@@ -307,6 +307,7 @@ pub struct SummaryView<'a> {
     fields: &'a [FieldFixed],
     fields_end: u32,
     dots: &'a [U32],
+    envelope_start: usize,
     envelope: &'a [u8],
     body: &'a [u8],
     bodystructure: &'a [u8],
@@ -338,6 +339,7 @@ impl<'a> SummaryView<'a> {
         let (preview, rest) = rest.split_at_checked(fixed.preview_len.get() as usize)?;
         let (fields, rest) = Ref::<_, [FieldFixed]>::from_prefix_with_elems(rest, fields_count).ok()?;
         let (dots, rest) = Ref::<_, [U32]>::from_prefix_with_elems(rest, dots_count).ok()?;
+        let envelope_start = encoded.len() - rest.len();
         let (envelope, rest) = rest.split_at_checked(fixed.envelope_len.get() as usize)?;
         let (body, rest) = rest.split_at_checked(fixed.body_len.get() as usize)?;
         let (bodystructure, parts) = rest.split_at_checked(fixed.bodystructure_len.get() as usize)?;
@@ -354,6 +356,7 @@ impl<'a> SummaryView<'a> {
             fields: Ref::into_ref(fields),
             fields_end: fixed.fields_end.get(),
             dots: Ref::into_ref(dots),
+            envelope_start,
             envelope,
             body,
             bodystructure,
@@ -411,6 +414,10 @@ impl<'a> SummaryView<'a> {
     /// See [`Summary::dot_lines`].
     pub fn dot_lines(&self) -> impl Iterator<Item = u32> + 'a {
         self.dots.iter().map(|dot| dot.get())
+    }
+    /// Where ENVELOPE begins in the encoded summary; BODY and BODYSTRUCTURE follow it without gaps.
+    pub fn envelope_start(&self) -> usize {
+        self.envelope_start
     }
     /// See [`Summary::envelope`].
     pub fn envelope(&self) -> &'a [u8] {
@@ -507,6 +514,8 @@ mod tests {
         let encoded = sample().encode();
         let view = SummaryView::new(&encoded).unwrap();
         assert_eq!(view.envelope(), b"(NIL)");
+        let wire = [view.envelope(), view.body(), view.bodystructure()].concat();
+        assert_eq!(encoded[view.envelope_start()..][..wire.len()], wire);
         assert_eq!(view.dot_lines().collect::<Vec<_>>(), [19, 300]);
         assert_eq!((view.preview(), view.thread_id()), ("gr\u{fc}n", 1));
         assert_eq!(view.sort_keys().unwrap().subject, b"S");

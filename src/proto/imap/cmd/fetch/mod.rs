@@ -309,7 +309,7 @@ impl Fetch {
                 add_uid: seen_now && enabled.condstore && !self.plan.uid && !enabled.uidonly,
                 add_modseq: seen_now && enabled.condstore && !self.plan.modseq,
             };
-            let summary = stored.as_ref().and_then(Stored::view);
+            let summary = stored.as_ref().and_then(Stored::summary);
             let spaced = write::head(&self.plan, &facts, summary.as_ref(), out);
             if self.plan.octets.is_empty() {
                 continue;

@@ -52,8 +52,12 @@ impl Stored {
         stored.view().is_some().then_some(stored)
     }
 
-    /// Its summary.
-    pub fn view(&self) -> Option<SummaryView<'_>> {
+    /// Its summary, and where that is stored.
+    pub fn summary(&self) -> Option<(SummaryView<'_>, Extent)> {
+        Some((self.view()?, self.body.summary))
+    }
+
+    fn view(&self) -> Option<SummaryView<'_>> {
         SummaryView::new(&self.summary)
     }
 

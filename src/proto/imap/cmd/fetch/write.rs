@@ -1,12 +1,14 @@
 //! The head of one message's FETCH reply: all but octets of the message.
 //!
-//! *Owns*: items on the wire. *Promises*: what the summary holds ready is the only copy. *Assumes*: what is
-//! looked at here was warmed. *Never*: skips an item.
+//! *Owns*: items on the wire. *Promises*: what the summary holds ready is the only copy; of a message with a huge
+//! structure, not even that. *Assumes*: what is looked at here was warmed. *Never*: skips an item.
 
 use ringpost_engine::index::Message;
+use ringpost_engine::io::Extent;
 use ringpost_engine::layout::SummaryView;
 
 use super::plan::{Item, Plan};
+use crate::limits::IMAP_READY_BYTES_MAX;
 use crate::proto::imap::out::Out;
 use crate::proto::imap::reply::{self, Name};
 use crate::proto::imap::write;
@@ -29,9 +31,12 @@ pub struct Facts<'a> {
     pub add_modseq: bool,
 }
 
+/// A summary and where it is stored.
+type Stored<'a> = (SummaryView<'a>, Extent);
+
 /// `* n FETCH (…` up to where octets follow, or whole if none do. Whether anything stands behind the
 /// parenthesis.
-pub fn head(plan: &Plan, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, out: &mut Out) -> bool {
+pub fn head(plan: &Plan, facts: &Facts<'_>, stored: Option<&Stored<'_>>, out: &mut Out) -> bool {
     reply::fetch_begin(out.text(), facts.name);
     let extra = [
         facts.add_flags.then_some(Item::Flags),
@@ -43,7 +48,7 @@ pub fn head(plan: &Plan, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, o
         if std::mem::replace(&mut any, true) {
             out.put(b" ");
         }
-        put_item(item, facts, summary, out);
+        put_item(item, facts, stored, out);
     }
     if plan.octets.is_empty() {
         out.put(b")\r\n");
@@ -51,7 +56,8 @@ pub fn head(plan: &Plan, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, o
     any
 }
 
-fn put_item(item: &Item, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, out: &mut Out) {
+fn put_item(item: &Item, facts: &Facts<'_>, stored: Option<&Stored<'_>>, out: &mut Out) {
+    let summary = stored.map(|(summary, _)| summary);
     match item {
         Item::Flags => {
             out.put(b"FLAGS ");
@@ -70,8 +76,8 @@ fn put_item(item: &Item, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, o
             out.put(b"RFC822.SIZE ");
             reply::number(out.text(), u64::from(facts.message.size));
         }
-        Item::Envelope => put_ready(b"ENVELOPE ", summary.map(|summary| summary.envelope()), out),
-        Item::Body => put_ready(b"BODY ", summary.map(|summary| summary.body()), out),
+        Item::Envelope => put_ready(b"ENVELOPE ", Ready::Envelope, stored, out),
+        Item::Body => put_ready(b"BODY ", Ready::Body, stored, out),
         Item::Preview => {
             out.put(b"PREVIEW ");
             write::string(out.text(), summary.map_or("", |summary| summary.preview()).as_bytes());
@@ -81,9 +87,7 @@ fn put_item(item: &Item, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, o
             write::string(out.text(), summary.map_or("", |summary| summary.preview()).as_bytes());
             out.put(b")");
         }
-        Item::BodyStructure => {
-            put_ready(b"BODYSTRUCTURE ", summary.map(|summary| summary.bodystructure()), out)
-        }
+        Item::BodyStructure => put_ready(b"BODYSTRUCTURE ", Ready::BodyStructure, stored, out),
         Item::EmailId => {
             out.put(b"EMAILID (");
             write::email_id(out.text(), facts.message.body);
@@ -103,7 +107,26 @@ fn put_item(item: &Item, facts: &Facts<'_>, summary: Option<&SummaryView<'_>>, o
 }
 
 /// What the summary holds in wire form.
-fn put_ready(name: &[u8], ready: Option<&[u8]>, out: &mut Out) {
+#[derive(Clone, Copy)]
+enum Ready {
+    Envelope,
+    Body,
+    BodyStructure,
+}
+
+fn put_ready(name: &[u8], ready: Ready, stored: Option<&Stored<'_>>, out: &mut Out) {
     out.put(name);
-    out.put(ready.unwrap_or(b"NIL"));
+    let Some((summary, extent)) = stored else { return out.put(b"NIL") };
+    let (envelope, body) = (summary.envelope(), summary.body());
+    let start = summary.envelope_start();
+    let (octets, start) = match ready {
+        Ready::Envelope => (envelope, start),
+        Ready::Body => (body, start + envelope.len()),
+        Ready::BodyStructure => (summary.bodystructure(), start + envelope.len() + body.len()),
+    };
+    if octets.len() <= IMAP_READY_BYTES_MAX {
+        out.put(octets);
+    } else {
+        out.extent(extent.slice(start as u32, octets.len() as u32));
+    }
 }
