@@ -101,7 +101,8 @@ pub const THREAD_IDS_STORED_MAX: usize = 200;
 pub const PREVIEW_BYTES_MAX: usize = 800;
 /// Bits of the largest text filter, 16 KiB; a power of two. Enough for a mebibyte of prose.
 pub const FILTER_BITS_MAX: usize = 131_072;
-/// Octets of folded texts that a filter in the making keeps before it takes its largest table: most messages end before.
+/// Octets of folded texts that a filter in the making keeps before it takes its largest table; most messages end
+/// before.
 pub const FILTER_WAITING_BYTES_MAX: usize = 8 * 1024;
 /// Grams of a search string that are looked up; more would not tell more.
 pub const FILTER_NEEDLE_GRAMS_MAX: usize = 64;

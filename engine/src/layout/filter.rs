@@ -397,6 +397,29 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_have_waited_give_the_same_filter() {
+        for total in
+            [FILTER_WAITING_BYTES_MAX - 500, FILTER_WAITING_BYTES_MAX, FILTER_WAITING_BYTES_MAX + 5_000]
+        {
+            let (mut builder, mut octets, mut number) = (FilterBuilder::new(), 0, 0u32);
+            let mut table = Box::new([0; TABLE_WORDS]);
+            while octets < total {
+                let text = format!("TEXT {number} \u{6771}\u{4eac} {}", number.wrapping_mul(0x9E37_79B9));
+                number += 1;
+                octets += text.len();
+                let (first, second) = text.split_at(3);
+                builder.push(first);
+                builder.push(second);
+                builder.end_text();
+                builder.end_text();
+                note_text(&text, &mut Grams::default(), &mut table[..]);
+            }
+            let never_waited = FilterBuilder { table: Some(table), octets, ..FilterBuilder::new() };
+            assert_eq!(builder.finish(), never_waited.finish(), "{total}");
+        }
+    }
+
+    #[test]
     fn short_needles_and_absent_filters_let_everything_pass() {
         assert!(
             Needle::new("AB").is_blind() && Needle::new("").is_blind() && Needle::new("\u{6771}").is_blind()

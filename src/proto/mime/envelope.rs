@@ -66,8 +66,8 @@ pub(super) enum List {
     Cc,
 }
 
-/// Writes the envelope; lists hold at most `addresses_max` members. Calls `first` with the first member of each list that
-/// has one. Returns whether some members were left out.
+/// Writes the envelope; lists hold at most `addresses_max` members. Calls `first` with the first member of each list
+/// that has one. Returns whether some members were left out.
 pub(super) fn write(
     found: &Found<'_>,
     addresses_max: usize,

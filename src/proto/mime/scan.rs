@@ -148,7 +148,8 @@ impl Scanner {
     }
 
     /// Looks at the lines that are there as a whole, up to one that ends something, which is added to `found`, and no
-    /// further than `bytes_max` octets. `message` is all that has arrived. Returns whether there may be more to look at.
+    /// further than `bytes_max` octets. `message` is all that has arrived. Returns whether there may be more to look
+    /// at.
     pub fn lines(&mut self, message: &[u8], bytes_max: usize, found: &mut VecDeque<Found>) -> bool {
         let until = message.len().min(self.looked + bytes_max);
         self.skip_plain_lines(&message[..until]);

@@ -30,8 +30,8 @@ pub(super) struct Fragments {
 }
 
 impl Fragments {
-    /// Of an entity whose kind is decided; `write_envelope` is there for a message and returns whether it left something
-    /// out. Returns whether something was left out.
+    /// Of an entity whose kind is decided; `write_envelope` is there for a message and returns whether it left
+    /// something out. Returns whether something was left out.
     pub fn of(
         node: &Node,
         content: &Content<'_>,

@@ -58,8 +58,8 @@ impl OwnHeader {
         }
     }
 
-    /// The first member of a list: the address structure that ENVELOPE shows first. A group's start has the group's name
-    /// in the place of the local part (rfc3501#7.4.2), and neither name nor host.
+    /// The first member of a list: the address structure that ENVELOPE shows first. A group's start has the group's
+    /// name in the place of the local part (rfc3501#7.4.2), and neither name nor host.
     pub fn take_first(&mut self, list: List, address: Address<'_>) {
         let mailbox = match address {
             Address::Mailbox(mailbox) => mailbox,
