@@ -101,6 +101,15 @@ pub enum SpecialUse {
     All = 7,
 }
 
+impl SpecialUse {
+    /// The use at a place of the list, from 1.
+    pub(crate) fn from_place(place: u8) -> Option<SpecialUse> {
+        use SpecialUse::{All, Archive, Drafts, Flagged, Junk, Sent, Trash};
+        let uses = [Archive, Drafts, Junk, Sent, Trash, Flagged, All];
+        uses.into_iter().find(|special_use| *special_use as u8 == place)
+    }
+}
+
 /// Services an account may use, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Services(pub u8);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::ids::SegmentId;
-use crate::io::IoError;
+use crate::io::{FileId, IoError};
 
 /// Why a store cannot be opened or cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub enum Error {
     },
     /// The files were written by a newer version.
     NewerFormat {
-        /// Which segment.
-        segment: SegmentId,
+        /// Which file.
+        file: FileId,
         /// Its format version.
         found: u16,
         /// The newest version known here.
@@ -42,11 +42,11 @@ impl fmt::Display for Error {
                 write!(f, "no space left while {doing}: make room on this disk and start again")
             }
             Error::Io { doing, error: IoError::Failed(why) } => write!(f, "{why} while {doing}"),
-            Error::NewerFormat { segment, found, known } => {
+            Error::NewerFormat { file, found, known } => {
                 write!(
                     f,
-                    "segment {segment} has format {found}, this version knows up to {known}: \
-                     use a newer ringpost"
+                    "{} has format {found}, this version knows up to {known}: use a newer ringpost",
+                    file.name()
                 )
             }
             Error::Corrupt { segment, offset, what } => {

@@ -19,6 +19,13 @@ pub enum UniqueIdForm {
     Dovecot = 1,
 }
 
+impl UniqueIdForm {
+    /// The form with this number.
+    pub(crate) fn of(number: u8) -> Option<UniqueIdForm> {
+        [UniqueIdForm::Own, UniqueIdForm::Dovecot].into_iter().find(|form| *form as u8 == number)
+    }
+}
+
 /// A message of a [`crate::change::Change::Import`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedMessage {

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod change;
+pub(crate) mod checkpoint;
 pub mod codec;
 pub mod error;
 pub mod ids;

@@ -124,6 +124,27 @@ pub const IDLE_BATCH_MS: u64 = 500;
 pub const DISK_FULL_RETRY_MS: u64 = 1_000;
 /// Bytes that a scan reads ahead; a larger batch makes it read the batch whole.
 pub const SCAN_CHUNK_BYTES: usize = 1024 * 1024;
+/// Bytes of log after which the next checkpoint is begun, unless the configuration says otherwise.
+pub const CHECKPOINT_LOG_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes that a checkpoint copies between two writes; one account more than that at most, and one that is about to
+/// change.
+pub const CHECKPOINT_STEP_BYTES: usize = 256 * 1024;
+/// Bytes of records that are written and summed together.
+pub const CHECKPOINT_GROUP_BYTES: usize = 256 * 1024;
+/// Bytes of one group that is read: as many, and a record as long as one account's head can be.
+pub const CHECKPOINT_GROUP_BYTES_MAX: u32 = 256 * 1024 * 1024;
+/// Files that a checkpoint may consist of before the one with the least in it is merged.
+pub const CHECKPOINT_FILES_MAX: usize = 64;
+/// Groups of records of old files that one checkpoint looks through for what is still needed: 16 MiB.
+pub const CHECKPOINT_RETIRED_GROUPS: usize = 64;
+/// Milliseconds between a checkpoint that found no room and the next attempt.
+pub const CHECKPOINT_RETRY_MS: u64 = 5_000;
+/// Bytes of events, annotations and the like that stand in an account's head; more lie beside it.
+pub const HEAD_PART_BYTES_MAX: usize = 64;
+/// Bytes that the accounts in use may take in memory, unless the configuration says otherwise.
+pub const INDEX_MEMORY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Accounts that one tick looks at to put them to sleep.
+pub const EVICTION_LOOKS: usize = 1_024;
 /// Damages that a recovery describes one by one; the rest is counted.
 pub const DAMAGES_TOLD_MAX: usize = 1_000;
 /// Account ids left out after a loss that may have created any: more than a log loses in one place.

@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::change::{Entry, Outcome, Refusal};
+use crate::checkpoint::Point;
+use crate::checkpoint::keeper::Kept;
+use crate::checkpoint::load::{self, Looked};
 use crate::codec;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, Now, SegmentId, ShardId};
@@ -24,6 +27,7 @@ use crate::limits::{ACCOUNT_IDS_SKIPPED, DAMAGES_TOLD_MAX, SUMMARY_BYTES_MAX};
 use crate::log::BLOCK;
 use crate::log::batch::LogIdentity;
 use crate::log::build::{Building, Place, Witness, body_key};
+use crate::log::chain::Chain;
 use crate::log::places::Places;
 use crate::log::record::{self, KIND_BODY, KIND_WITNESS};
 use crate::log::scan::{self, BatchInfo, Damage, End, Filled, Loss, RecordInfo, SegmentInfo, Visitor};
@@ -75,20 +79,72 @@ pub fn replay_read_only(
     shard: Option<ShardId>,
     until: Option<Lsn>,
 ) -> Result<Replayed, Error> {
-    replay(disk, shard, until).map(|(replayed, _)| replayed)
+    let chain = Chain::read(disk, shard)?;
+    let from = From::beginning(shard.unwrap_or_default());
+    replay(disk, chain, from, until).map(|(replayed, _)| replayed)
 }
 
-fn replay(disk: &mut dyn Disk, shard: Option<ShardId>, until: Option<Lsn>) -> Result<(Replayed, End), Error> {
+/// Reads the newest checkpoint and replays the rest of the log, and writes nothing.
+pub fn recover_read_only(disk: &mut dyn Disk, shard: Option<ShardId>) -> Result<Replayed, Error> {
+    let chain = Chain::read(disk, shard)?;
+    let shard = shard.or(chain.log.map(|log| log.shard)).unwrap_or_default();
+    let looked = load::newest(disk, &chain, shard, Lsn(u64::MAX), false)?;
+    let (from, _) = From::checkpoint(shard, looked);
+    replay(disk, chain, from, None).map(|(replayed, _)| replayed)
+}
+
+/// Where a replay begins.
+struct From {
+    index: Index,
+    point: Option<Point>,
+    report: RecoveryReport,
+}
+
+impl From {
+    fn beginning(shard: ShardId) -> From {
+        From { index: Index::new(shard), point: None, report: RecoveryReport::default() }
+    }
+
+    /// At the newest checkpoint that was found, or at the beginning.
+    fn checkpoint(shard: ShardId, looked: Looked) -> (From, Kept) {
+        let Looked { found, files, refused } = looked;
+        let highest = files.keys().last().copied().unwrap_or(0);
+        let mut from = From::beginning(shard);
+        from.report.refused_checkpoints = refused;
+        let mut kept = Kept { highest, ..Kept::default() };
+        if let Some(found) = found {
+            from.report.checkpoint = Some(u64::from(found.file));
+            from.report.checkpoint_bytes = found.bytes;
+            kept = Kept {
+                file: found.file,
+                position: found.point.tail.end,
+                files: found.files,
+                before: found.before,
+                files_before: found.files_before,
+                highest,
+            };
+            (from.index, from.point) = (found.index, Some(found.point));
+        }
+        (from, kept)
+    }
+}
+
+fn replay(
+    disk: &mut dyn Disk,
+    chain: Chain,
+    from: From,
+    until: Option<Lsn>,
+) -> Result<(Replayed, End), Error> {
     let mut replay = Replay {
-        index: Index::new(shard.unwrap_or_default()),
-        report: RecoveryReport::default(),
+        index: from.index,
+        report: from.report,
         until: until.unwrap_or(Lsn(u64::MAX)),
         segment: SegmentId(0),
-        holes: Holes::default(),
+        holes: Holes::from(from.point.as_ref()),
         retired: 0,
         lost_any: false,
     };
-    let end = scan::scan(disk, shard, &mut replay)?;
+    let end = scan::scan_from(disk, chain, from.point, &mut replay)?;
     let Replay { mut index, mut report, retired, lost_any, .. } = replay;
     // Only now: what follows a loss in the log may have used ids that the loss names.
     let skipped = if lost_any { index.next_account() + ACCOUNT_IDS_SKIPPED } else { retired };
@@ -118,22 +174,27 @@ struct Replay {
 }
 
 /// Positions that something durable is lost from: a body that is missing was there once only if it was there.
-#[derive(Default)]
 struct Holes {
     ranges: Vec<Range<u64>>,
+    /// Number and end of the batch before.
+    last: (u64, u64),
     batch: Option<BatchInfo>,
 }
 
 impl Holes {
+    /// Before the first batch there is a header, and no record.
+    fn from(point: Option<&Point>) -> Holes {
+        let last = point.map_or((0, BLOCK), |point| (point.tail.sequence, point.tail.end.0));
+        Holes { ranges: Vec::new(), last, batch: None }
+    }
+
     /// The next batch that can be read. If it does not follow the one before, there is a hole between them.
     fn batch(&mut self, next: &BatchInfo) {
-        // Before the first batch there is a header, and no record.
-        let (sequence, end) = self
-            .batch
-            .map_or((0, BLOCK), |BatchInfo { meta, .. }| (meta.sequence, padded(meta.lsn.0 + meta.bytes())));
+        let (sequence, end) = self.last;
         if next.meta.sequence != sequence + 1 {
             self.ranges.push(end..next.meta.lsn.0);
         }
+        self.last = (next.meta.sequence, padded(next.meta.lsn.0 + next.meta.bytes()));
         self.batch = Some(*next);
     }
 
@@ -273,14 +334,39 @@ pub(crate) fn open(
     disk: &mut dyn Disk,
     options: &Options,
     now: Now,
-) -> Result<(Index, Start, RecoveryReport), Error> {
-    let (Replayed { index, mut report, places }, end) = replay(disk, Some(options.shard), None)?;
+) -> Result<(Index, Start, Kept, RecoveryReport), Error> {
+    let chain = Chain::read(disk, Some(options.shard))?;
+    #[cfg(feature = "testing")]
+    let trust = options.trust_checkpoints;
+    #[cfg(not(feature = "testing"))]
+    let trust = false;
+    let looked = load::newest(disk, &chain, options.shard, Lsn(u64::MAX), trust)?;
+    let superfluous = superfluous(&looked);
+    let (mut from, kept) = From::checkpoint(options.shard, looked);
+    if options.checkpoint_log_bytes > 0 {
+        from.index.track_changes();
+    }
+    let (Replayed { mut index, mut report, places }, end) = replay(disk, chain, from, None)?;
+    if !report.damage.is_empty() || !report.quarantined.is_empty() {
+        index.stop_tracking();
+    }
     make_room(disk, &end)?;
+    for file in superfluous {
+        remove(disk, FileId::Checkpoint(u64::from(file)))?;
+    }
     let log = end.chain.log.unwrap_or(LogIdentity { shard: options.shard, log_key: options.log_key });
     let mut start = begin_segment(disk, options, log, &end, places, now)?;
     tidy(disk, &end, &mut start)?;
     report.next = start.tail.end;
-    Ok((index, start, report))
+    Ok((index, start, kept, report))
+}
+
+/// Checkpoint files that neither the newest checkpoint nor the one before needs. Where one was refused, all stay:
+/// somebody may put its bytes right.
+fn superfluous(looked: &Looked) -> Vec<u32> {
+    let Some(found) = looked.found.as_ref().filter(|_| looked.refused.is_empty()) else { return Vec::new() };
+    let needed = |file: &u32| found.files.contains(file) || found.files_before.contains(file);
+    looked.files.keys().copied().filter(|file| !needed(file)).collect()
 }
 
 /// Removes files that hold nothing and makes the end of the log durable, before anything is added: on a full

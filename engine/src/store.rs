@@ -8,6 +8,8 @@
 use bytes::Bytes;
 
 use crate::change::{Change, Entry, NewBody, Outcome, Refusal};
+use crate::checkpoint::Point;
+use crate::checkpoint::keeper::Keeper;
 use crate::codec;
 use crate::error::{Error, Refused};
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
@@ -17,6 +19,7 @@ use crate::index::{AccountRef, Index, MailboxRef};
 use crate::io::{Disk, Extent, IoId, IoRequest, IoResult};
 use crate::limits;
 use crate::log::BLOCK;
+use crate::log::build::Witness;
 use crate::log::build::{Batch, Item};
 use crate::log::writer::{Completed, Writer};
 use crate::recovery;
@@ -33,6 +36,14 @@ pub struct Options {
     /// Eight random bytes for the batches of a log that begins now; a log that is there keeps the key it has.
     /// Makes it impossible to plant something that passes for a batch inside a message.
     pub log_key: u64,
+    /// Bytes of log after which the next checkpoint is begun; 0 makes none.
+    pub checkpoint_log_bytes: u64,
+    /// Bytes that the accounts in use may take in memory before those that nobody has asked for lately are put
+    /// to sleep.
+    pub index_memory_bytes_max: usize,
+    /// A planted bug: sums of checkpoints are not looked at.
+    #[cfg(feature = "testing")]
+    pub trust_checkpoints: bool,
 }
 
 impl Options {
@@ -43,6 +54,10 @@ impl Options {
             segment_bytes: limits::SEGMENT_BYTES,
             message_bytes_max: limits::BODY_BYTES_MAX,
             log_key,
+            checkpoint_log_bytes: limits::CHECKPOINT_LOG_BYTES,
+            index_memory_bytes_max: limits::INDEX_MEMORY_BYTES_MAX,
+            #[cfg(feature = "testing")]
+            trust_checkpoints: false,
         }
     }
 }
@@ -50,6 +65,12 @@ impl Options {
 /// What recovery found; one log line.
 #[derive(Clone, Debug, Default)]
 pub struct RecoveryReport {
+    /// The checkpoint that the replay went on from; none when it began at the log's beginning.
+    pub checkpoint: Option<u64>,
+    /// Bytes read of it.
+    pub checkpoint_bytes: u64,
+    /// Checkpoints that could not be used, and why. An older one or the log itself stands in.
+    pub refused_checkpoints: Vec<String>,
     /// Segments read.
     pub segments: u64,
     /// Batches applied.
@@ -126,6 +147,18 @@ pub struct StoreStats {
     pub durable: Lsn,
     /// Whether the disk is full at the moment.
     pub disk_full: bool,
+    /// Checkpoints made since the start.
+    pub checkpoints: u64,
+    /// Bytes written for them.
+    pub checkpoint_bytes: u64,
+    /// Bytes of the files that make up the newest.
+    pub checkpoint_file_bytes: u64,
+    /// How many of those are needed.
+    pub checkpoint_live_bytes: u64,
+    /// Accounts that are awake: more than their heads is in memory.
+    pub accounts_awake: u64,
+    /// Bytes that they take.
+    pub index_memory_bytes: u64,
 }
 
 /// One shard's mail store.
@@ -134,6 +167,11 @@ pub struct Store {
     index: Index,
     planner: Planner,
     writer: Writer,
+    keeper: Keeper,
+    /// Where the log stands that the index is the state of.
+    point: Point,
+    keeper_io: Option<IoId>,
+    index_memory_bytes_max: usize,
     message_bytes_max: usize,
     scratch: Vec<u8>,
     mono_ms: u64,
@@ -148,12 +186,22 @@ impl Store {
     pub fn open(disk: &mut dyn Disk, options: Options, now: Now) -> Result<(Store, RecoveryReport), Error> {
         let segment_bytes = options.segment_bytes.clamp(limits::SEGMENT_BYTES_MIN, limits::SEGMENT_BYTES_MAX);
         let options = Options { segment_bytes: segment_bytes / BLOCK * BLOCK, ..options };
-        let (index, start, report) = recovery::open(disk, &options, now)?;
+        let (index, start, kept, report) = recovery::open(disk, &options, now)?;
+        let is_whole = report.damage.is_empty() && report.quarantined.is_empty();
+        let mut keeper = Keeper::new(start.log, options.checkpoint_log_bytes, kept);
+        if !is_whole {
+            keeper.stop();
+        }
+        let point = Point { tail: start.tail, witness: Witness::NONE, time_ms: start.time_ms };
         let store = Store {
             shard: options.shard,
             planner: Planner::new(&index),
             index,
             writer: Writer::new(start),
+            keeper,
+            point,
+            keeper_io: None,
+            index_memory_bytes_max: options.index_memory_bytes_max,
             message_bytes_max: options.message_bytes_max.min(limits::BODY_BYTES_MAX),
             scratch: Vec::new(),
             mono_ms: now.mono_ms,
@@ -168,6 +216,12 @@ impl Store {
     #[cfg(feature = "testing")]
     pub fn plant(&mut self, plant: crate::log::writer::Plant) {
         self.writer.plant(plant);
+    }
+
+    /// Counts anew what checkpoint files are said to hold (I20); panics when it is something else.
+    #[cfg(feature = "testing")]
+    pub fn check_images(&self) {
+        self.index.check_images();
     }
 
     /// Queues a message body. Nothing shows it until a [`Change::Deliver`] names it. The id is good at once.
@@ -223,11 +277,25 @@ impl Store {
 
     /// The next piece of disk work, if there is any. At most one batch is in flight.
     pub fn poll_io(&mut self) -> Option<(IoId, IoRequest)> {
-        self.writer.poll()
+        if let Some(request) = self.writer.poll() {
+            return Some(request);
+        }
+        if self.writer.has_failed() {
+            return None;
+        }
+        self.mutating = true;
+        let request = self.keeper.poll(&mut self.index);
+        self.mutating = false;
+        let id = request.is_some().then(|| self.writer.next_io());
+        self.keeper_io = id.or(self.keeper_io);
+        id.zip(request)
     }
 
     /// Tells how a piece of disk work ended.
     pub fn complete(&mut self, id: IoId, result: IoResult) -> Progress {
+        if self.keeper_io == Some(id) {
+            return self.complete_upkeep(result);
+        }
         let completed = self.writer.complete(id, result, self.mono_ms);
         let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
         match completed {
@@ -243,8 +311,23 @@ impl Store {
         progress
     }
 
+    fn complete_upkeep(&mut self, result: IoResult) -> Progress {
+        self.keeper_io = None;
+        let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
+        match self.keeper.complete(&mut self.index, result, self.mono_ms) {
+            Ok(_account) => {}
+            Err(error) => {
+                self.writer.fail();
+                progress.fatal = Some(error);
+            }
+        }
+        progress
+    }
+
     fn commit(&mut self, batch: Batch, progress: &mut Progress) {
         self.batches += 1;
+        self.point =
+            Point { tail: self.writer.tail(), witness: batch.witness, time_ms: self.writer.time_ms() };
         for item in batch.items {
             match item {
                 Item::Body(key, segment) => apply_body(&mut self.index, key, segment),
@@ -272,11 +355,13 @@ impl Store {
     pub fn tick(&mut self, now: Now) {
         self.mono_ms = self.mono_ms.max(now.mono_ms);
         self.writer.tick(now);
+        let pressed = self.index.evict(self.index_memory_bytes_max, limits::EVICTION_LOOKS);
+        self.keeper.tick(&mut self.index, &self.point, self.mono_ms, pressed);
     }
 
     /// Whether nothing is queued or in flight.
     pub fn is_quiet(&self) -> bool {
-        self.writer.is_quiet()
+        self.writer.is_quiet() && !self.keeper.is_busy()
     }
 
     /// Everything below is durable and visible.
@@ -287,6 +372,9 @@ impl Store {
     /// Figures.
     pub fn stats(&self) -> StoreStats {
         let counts = self.index.counts();
+        let (checkpoints, checkpoint_bytes) = self.keeper.made();
+        let (checkpoint_file_bytes, checkpoint_live_bytes) = self.index.images().totals();
+        let (index_memory_bytes, accounts_awake) = self.index.awake();
         StoreStats {
             accounts: counts.accounts,
             mailboxes: counts.mailboxes,
@@ -299,6 +387,12 @@ impl Store {
             next: self.writer.next(),
             durable: self.writer.durable(),
             disk_full: self.writer.is_full(),
+            checkpoints,
+            checkpoint_bytes,
+            checkpoint_file_bytes,
+            checkpoint_live_bytes,
+            accounts_awake: accounts_awake as u64,
+            index_memory_bytes: index_memory_bytes as u64,
         }
     }
 
@@ -388,6 +482,16 @@ impl Store {
             Item::Entry(entry) => Some(entry),
             Item::Body(..) => None,
         }))
+    }
+
+    /// Up to where the newest checkpoint holds the log's state; 0 if there is none.
+    pub fn checkpointed(&self) -> Lsn {
+        self.keeper.position()
+    }
+
+    /// No start will replay what lies below: it is in the newest checkpoint and in the one before.
+    pub fn covered(&self) -> Lsn {
+        self.keeper.covered()
     }
 
     /// Which shard this is.

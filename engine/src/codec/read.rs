@@ -147,11 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unique_ids(&mut self) -> Option<UniqueIdForm> {
-        match self.u8()? {
-            0 => Some(UniqueIdForm::Own),
-            1 => Some(UniqueIdForm::Dovecot),
-            _ => None,
-        }
+        UniqueIdForm::of(self.u8()?)
     }
 
     fn entries(&mut self) -> Option<Vec<(String, Option<Bytes>)>> {
@@ -251,17 +247,10 @@ impl<'a> Reader<'a> {
     }
 
     fn special_use(&mut self) -> Option<Option<SpecialUse>> {
-        Some(Some(match self.u8()? {
-            0 => return Some(None),
-            1 => SpecialUse::Archive,
-            2 => SpecialUse::Drafts,
-            3 => SpecialUse::Junk,
-            4 => SpecialUse::Sent,
-            5 => SpecialUse::Trash,
-            6 => SpecialUse::Flagged,
-            7 => SpecialUse::All,
-            _ => return None,
-        }))
+        match self.u8()? {
+            0 => Some(None),
+            place => SpecialUse::from_place(place).map(Some),
+        }
     }
 
     fn flag_op(&mut self) -> Option<FlagOp> {

@@ -11,9 +11,11 @@ use std::ops::Bound;
 use super::digest::Digest;
 use super::events::{AccountEvent, Events};
 use super::extras::{AccountExtras, Acl, Grants, MailboxExtras};
+use super::image::Parts;
 use super::mailbox::Mailbox;
 use super::{Message, names};
 use crate::change::{Quota, QuotaUsage, Refusal, Services, SpecialUse, Stamp};
+use crate::checkpoint::images::Held;
 use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
 use crate::limits;
 
@@ -29,8 +31,6 @@ pub(super) struct Account {
     pub(super) services: Services,
     pub(super) created_ms: u64,
     pub(super) highest_modseq: ModSeq,
-    /// Its records are damaged: it is not served.
-    pub(super) quarantined: bool,
     pub(super) next_mailbox: MailboxId,
     /// The greatest that any mailbox of this address ever had.
     pub(super) last_uid_validity: u32,
@@ -49,6 +49,10 @@ pub(super) struct Account {
     /// Octets of the annotations of all mailboxes and the server's.
     pub(super) annotation_bytes: usize,
     pub(super) grants: Grants,
+    /// Where the long parts of its image are.
+    pub(super) parts: Parts,
+    /// What its last image holds of checkpoint files, once it has changed since.
+    pub(super) held: Option<Held>,
 }
 
 /// Hands out the ids that a stamp reserved.
@@ -332,11 +336,23 @@ impl Account {
         Ok(())
     }
 
+    /// Bytes of memory that it takes, about: what is on the heap for a name or a small box is not asked for.
+    pub(super) fn memory(&self) -> usize {
+        const ENTRY: usize = 64;
+        let texts = self.address.len() + self.password_hash.len();
+        let mailbox = |mailbox: &Mailbox| {
+            let history = mailbox.expunges.memory() + mailbox.columns.memory();
+            size_of::<Mailbox>() + 4 * (ENTRY + mailbox.name.len()) + history
+        };
+        let mailboxes: usize = self.mailboxes.values().map(|boxed| mailbox(boxed)).sum();
+        size_of::<Account>() + texts + mailboxes + self.annotation_bytes + ENTRY * self.grants.entries()
+    }
+
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.word(self.id.0);
         digest.text(&self.address);
         digest.text(&self.password_hash);
-        digest.word(u64::from(self.services.0) << 1 | u64::from(self.quarantined));
+        digest.word(u64::from(self.services.0));
         digest.word(self.created_ms);
         digest.word(self.highest_modseq.0);
         digest.word(u64::from(self.next_mailbox.0) << 32 | u64::from(self.last_uid_validity));

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::digest::Digest;
 use crate::change::Refusal;
+use crate::checkpoint::wire::{Wire, put, put_octets, put_text};
 use crate::limits;
 
 /// See the module's head.
@@ -84,6 +85,25 @@ impl Annotations {
             None => self.entries.remove(name),
         };
         self.bytes -= before.map_or(0, |before| name.len() + before.len());
+    }
+
+    /// All of it, for a checkpoint.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put(out, self.entries.len() as u64);
+        for (name, value) in &self.entries {
+            put_text(out, name);
+            put_octets(out, value);
+        }
+    }
+
+    /// What was written.
+    pub(super) fn read(wire: &mut Wire<'_>) -> Option<Annotations> {
+        let mut annotations = Annotations::default();
+        for _ in 0..wire.count()? {
+            let (name, value) = (wire.text()?, wire.octets()?);
+            annotations.set(name, Some(value));
+        }
+        Some(annotations)
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {

@@ -15,9 +15,11 @@
 //!
 //! What is fresh, and when it ceases to be, depends on positions alone, so that replay comes to the same.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use super::digest::Digest;
+use crate::checkpoint::wire::{Wire, put};
 use crate::ids::{BodyId, BodyKey, Lsn, SegmentId};
 use crate::limits::FRESH_SPAN_BYTES;
 
@@ -52,7 +54,12 @@ pub(super) struct Bodies {
     shares: BTreeMap<BodyId, Share>,
     /// Octets of the bodies that have a reference.
     bytes: u64,
+    /// The shares of which something has changed since a checkpoint took it.
+    changed: BTreeSet<BodyId>,
 }
+
+/// The part of a checkpoint that is of no segment.
+const TOTALS: u64 = 0;
 
 impl Bodies {
     /// Octets of the bodies that are shown, each once.
@@ -75,6 +82,7 @@ impl Bodies {
         {
             let Fresh { key, references } = *oldest;
             self.fresh.pop_front();
+            self.touch(key.id);
             match references {
                 0 => self.die(key),
                 1 => {}
@@ -92,6 +100,7 @@ impl Bodies {
             self.shares.insert(key.id, Share { segment, bodies: 0, bytes: 0, dead: Vec::new() });
         }
         self.fresh.push_back(Fresh { key, references: 0 });
+        self.touch(key.id);
         let share = self.share(key.id).1;
         share.bodies += 1;
         share.bytes += key.record_bytes();
@@ -105,6 +114,7 @@ impl Bodies {
 
     /// One more message shows the body: a fresh one, or one that another message shows.
     pub(super) fn reference(&mut self, key: BodyKey) {
+        self.touch(key.id);
         let Some(place) = self.place(key.id) else {
             *self.shared.entry(key.id).or_insert(1) += 1;
             return;
@@ -118,6 +128,7 @@ impl Bodies {
 
     /// One message less shows the body.
     pub(super) fn release(&mut self, key: BodyKey) {
+        self.touch(key.id);
         if let Some(place) = self.place(key.id) {
             let references = &mut self.fresh[place].references;
             *references = references.checked_sub(1).expect("I16: a shown body has a reference");
@@ -142,6 +153,84 @@ impl Bodies {
         share.bodies = share.bodies.checked_sub(1).expect("I16: a body dies once");
         share.bytes -= key.record_bytes();
         share.dead.push(u32::try_from(key.id.0 - first.0).expect("a segment is shorter than 4 GiB"));
+    }
+
+    fn touch(&mut self, id: BodyId) {
+        let share = self.share(id).0;
+        self.changed.insert(share);
+    }
+
+    /// The parts that have changed since this was asked last.
+    pub(super) fn take_changed(&mut self) -> Vec<u64> {
+        let changed = std::mem::take(&mut self.changed);
+        let totals = (!changed.is_empty()).then_some(TOTALS);
+        totals.into_iter().chain(changed.into_iter().map(|first| first.0)).collect()
+    }
+
+    /// One part, for a checkpoint: a segment's share, and what is fresh or shared of it. False when there is none.
+    pub(super) fn write(&self, part: u64, out: &mut Vec<u8>) -> bool {
+        if part == TOTALS {
+            put(out, self.bytes);
+            return true;
+        }
+        let first = BodyId(part);
+        let Some(share) = self.shares.get(&first) else { return false };
+        let next = (Bound::Excluded(first), Bound::Unbounded);
+        let end = self.shares.range(next).next().map_or(BodyId(u64::MAX), |(next, _)| *next);
+        put(out, share.segment.0);
+        put(out, u64::from(share.bodies));
+        put(out, share.bytes);
+        put(out, share.dead.len() as u64);
+        share.dead.iter().for_each(|&behind| put(out, u64::from(behind)));
+        let place = |id: BodyId| self.fresh.partition_point(|fresh| fresh.key.id < id);
+        let fresh = self.fresh.range(place(first)..place(end));
+        put(out, fresh.len() as u64);
+        let mut before = part;
+        for Fresh { key, references } in fresh {
+            put(out, key.id.0 - before);
+            put(out, u64::from(key.summary_len));
+            put(out, u64::from(key.len));
+            put(out, u64::from(*references));
+            before = key.id.0;
+        }
+        put(out, self.shared.range(first..end).count() as u64);
+        for (id, references) in self.shared.range(first..end) {
+            put(out, id.0 - part);
+            put(out, u64::from(*references));
+        }
+        true
+    }
+
+    /// Takes a part of a checkpoint, in any order.
+    pub(super) fn read(&mut self, part: u64, wire: &mut Wire<'_>) -> Option<()> {
+        if part == TOTALS {
+            self.bytes = wire.number()?;
+            return Some(());
+        }
+        let segment = SegmentId(wire.number()?);
+        let (bodies, bytes) = (wire.word()?, wire.number()?);
+        let dead = (0..wire.count()?).map(|_| wire.word()).collect::<Option<_>>()?;
+        self.shares.insert(BodyId(part), Share { segment, bodies, bytes, dead });
+        let mut id = part;
+        for _ in 0..wire.count()? {
+            id = wire.number().and_then(|more| u64::checked_add(id, more))?;
+            let key = BodyKey { id: BodyId(id), summary_len: wire.word()?, len: wire.word()? };
+            self.fresh.push_back(Fresh { key, references: wire.word()? });
+        }
+        for _ in 0..wire.count()? {
+            let id = wire.number().and_then(|more| u64::checked_add(part, more))?;
+            self.shared.insert(BodyId(id), wire.word()?);
+        }
+        Some(())
+    }
+
+    /// All parts are there; none when they do not make one table.
+    pub(super) fn finish_reading(&mut self) -> Option<()> {
+        self.fresh.make_contiguous().sort_unstable_by_key(|fresh| fresh.key.id);
+        let once = self.fresh.iter().zip(self.fresh.iter().skip(1)).all(|(a, b)| a.key.id < b.key.id);
+        let placed =
+            self.fresh.front().is_none_or(|oldest| self.shares.keys().next() <= Some(&oldest.key.id));
+        (once && placed).then_some(())
     }
 
     /// What is dead, and in which order, is left out: it is as the log and the shares say, and whoever has cleared

@@ -12,14 +12,21 @@
 //! ```
 
 mod block;
+mod image;
+mod slot;
 
 use std::ops::Range;
 
 use super::Message;
 use super::digest::Digest;
 use crate::change::{FlagBits, UidSet};
+use crate::checkpoint::Piece;
+use crate::checkpoint::images::{Held, hold};
+use crate::checkpoint::round::Round;
+use crate::checkpoint::wire::{Wire, put, put_from};
 use crate::ids::{ModSeq, Uid};
 use block::Block;
+use slot::Slot;
 
 /// Rows of a full block: 80 KiB.
 const BLOCK_ROWS: usize = 2048;
@@ -43,7 +50,7 @@ struct Mark {
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     marks: Vec<Mark>,
-    blocks: Vec<Block>,
+    blocks: Vec<Slot>,
     len: usize,
 }
 
@@ -66,24 +73,29 @@ impl Columns {
         (at, place - self.marks[at].start as usize)
     }
 
+    /// The rows of a block, which are read if they are not in memory.
+    fn block(&self, at: usize) -> &Block {
+        self.blocks[at].block(&self.marks[at])
+    }
+
     pub(super) fn message(&self, place: usize) -> Message {
         let (at, row) = self.locate(place);
-        self.blocks[at].message(row)
+        self.block(at).message(row)
     }
 
     pub(super) fn uid(&self, place: usize) -> Uid {
         let (at, row) = self.locate(place);
-        self.blocks[at].uid(row)
+        self.block(at).uid(row)
     }
 
     pub(super) fn modseq(&self, place: usize) -> ModSeq {
         let (at, row) = self.locate(place);
-        self.blocks[at].modseq(row)
+        self.block(at).modseq(row)
     }
 
     pub(super) fn flags(&self, place: usize) -> FlagBits {
         let (at, row) = self.locate(place);
-        self.blocks[at].flags(row)
+        self.block(at).flags(row)
     }
 
     /// The last block whose first UID is not greater: the only one that can hold it.
@@ -93,12 +105,12 @@ impl Columns {
 
     /// How many messages have a smaller UID.
     pub(super) fn rank(&self, uid: Uid) -> usize {
-        self.block_of(uid).map_or(0, |at| self.marks[at].start as usize + self.blocks[at].rank(uid))
+        self.block_of(uid).map_or(0, |at| self.marks[at].start as usize + self.block(at).rank(uid))
     }
 
     pub(super) fn place(&self, uid: Uid) -> Option<usize> {
         let at = self.block_of(uid)?;
-        self.blocks[at].row(uid).map(|row| self.marks[at].start as usize + row)
+        self.block(at).row(uid).map(|row| self.marks[at].start as usize + row)
     }
 
     /// The places of the messages whose UID is in an inclusive range.
@@ -119,28 +131,27 @@ impl Columns {
     /// UIDs of the messages whose mod-sequence is greater, ascending: a look at every mark, and at the rows of
     /// the blocks that hold such messages.
     pub(super) fn changed_since(&self, since: ModSeq) -> impl Iterator<Item = Uid> + '_ {
-        let marked = self.marks.iter().zip(&self.blocks).filter(move |(mark, _)| mark.newest > since.0);
-        marked.flat_map(move |(_, block)| block.changed_since(since))
+        let marked = (0..self.marks.len()).filter(move |&at| self.marks[at].newest > since.0);
+        marked.flat_map(move |at| self.block(at).changed_since(since))
     }
 
     /// The first place whose message lacks `\Seen`.
     pub(super) fn first_unseen(&self) -> Option<usize> {
         let at = self.marks.iter().position(|mark| mark.unseen > 0)?;
-        self.blocks[at].first_unseen().map(|row| self.marks[at].start as usize + row)
+        self.block(at).first_unseen().map(|row| self.marks[at].start as usize + row)
     }
 
     /// The UIDs that are there, as ranges.
     pub(super) fn uids(&self) -> UidSet {
         let mut uids = UidSet::new();
-        self.blocks.iter().for_each(|block| block.add_uids(&mut uids));
+        (0..self.blocks.len()).for_each(|at| self.block(at).add_uids(&mut uids));
         uids
     }
 
-    /// Appends a message.
+    /// Appends a message. Rows that are in a file stay there: it goes behind them, into a block of its own if need
+    /// be.
     pub(super) fn push(&mut self, message: Message) {
-        let last = self.blocks.last().map(|block| block.uid(block.len() - 1));
-        assert!(last.is_none_or(|last| last < message.uid), "I11: UIDs only grow");
-        if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ROWS) {
+        if self.blocks.last().is_none_or(|slot| !slot.takes_more()) {
             let start = u32::try_from(self.len).expect("I11: no more messages than UIDs");
             if self.blocks.is_empty() {
                 // Most mailboxes have one block for ever.
@@ -148,11 +159,14 @@ impl Columns {
                 self.blocks.reserve_exact(1);
             }
             self.marks.push(Mark { start, first: message.uid.0, unseen: 0, newest: 0 });
-            self.blocks.push(Block::default());
+            self.blocks.push(Slot::default());
         }
-        if let (Some(mark), Some(block)) = (self.marks.last_mut(), self.blocks.last_mut()) {
+        if let (Some(mark), Some(slot)) = (self.marks.last_mut(), self.blocks.last_mut()) {
             mark.unseen += unseen(message.flags);
             mark.newest = mark.newest.max(message.modseq.0);
+            let block = slot.edit(mark);
+            let last = block.len().checked_sub(1).map(|row| block.uid(row));
+            assert!(last.is_none_or(|last| last < message.uid), "I11: UIDs only grow");
             block.push(message);
             self.len += 1;
         }
@@ -162,9 +176,10 @@ impl Columns {
     pub(super) fn set_flags(&mut self, place: usize, flags: FlagBits, modseq: ModSeq) {
         let (at, row) = self.locate(place);
         let mark = &mut self.marks[at];
-        mark.unseen = mark.unseen + unseen(flags) - unseen(self.blocks[at].flags(row));
+        let block = self.blocks[at].edit(mark);
+        mark.unseen = mark.unseen + unseen(flags) - unseen(block.flags(row));
         mark.newest = mark.newest.max(modseq.0);
-        self.blocks[at].set_flags(row, flags, modseq);
+        block.set_flags(row, flags, modseq);
     }
 
     /// Removes the messages at these ascending places.
@@ -177,46 +192,148 @@ impl Columns {
             let end = start + self.blocks[at].len();
             let (here, later) = rest.split_at(rest.partition_point(|&place| place < end));
             let rows: Vec<usize> = here.iter().map(|place| place - start).collect();
-            self.blocks[at].remove(&rows);
+            if !rows.is_empty() {
+                self.blocks[at].edit(&self.marks[at]).remove(&rows);
+            }
             rest = later;
         }
         self.len -= places.len();
-        let behind = self.merge(touched);
+        let from = touched.start.saturating_sub(1);
+        let to = (touched.end + 1).min(self.blocks.len());
+        let behind = self.merge(from..to, |into, block| into + block <= MERGED_ROWS_MAX);
         self.marks[behind..].iter_mut().for_each(|mark| mark.start -= places.len() as u32);
     }
 
-    /// Makes few blocks of those that lost rows and their neighbours, and marks them anew. Returns the first
-    /// block behind them.
-    fn merge(&mut self, touched: Range<usize>) -> usize {
-        let from = touched.start.saturating_sub(1);
-        let to = (touched.end + 1).min(self.blocks.len());
+    /// Makes few blocks of a run of them, and marks them anew: neighbours of which `fit` says so, by their
+    /// numbers of rows, become one, and empty ones go. Returns the first block behind them.
+    fn merge(&mut self, run: Range<usize>, fit: impl Fn(usize, usize) -> bool) -> usize {
+        let (from, to) = (run.start, run.end);
+        let mut start = from
+            .checked_sub(1)
+            .map_or(0, |before| self.marks[before].start as usize + self.blocks[before].len());
         let mut kept = from;
         for at in from + 1..to {
-            let (before, behind) = self.blocks.split_at_mut(at);
-            let (into, block) = (&mut before[kept], &mut behind[0]);
-            if into.len() + block.len() <= MERGED_ROWS_MAX || into.len() == 0 || block.len() == 0 {
-                into.absorb(block);
-            } else {
+            let (into_len, len) = (self.blocks[kept].len(), self.blocks[at].len());
+            if into_len == 0 {
+                self.blocks.swap(kept, at);
+                self.marks.swap(kept, at);
+            } else if len > 0 && fit(into_len, len) {
+                let (before, behind) = self.blocks.split_at_mut(at);
+                before[kept].edit(&self.marks[kept]).absorb(behind[0].edit(&self.marks[at]));
+            } else if len > 0 {
                 kept += 1;
                 self.blocks.swap(kept, at);
+                self.marks.swap(kept, at);
             }
         }
         let end = if self.blocks[kept].len() == 0 { kept } else { kept + 1 };
         self.blocks.drain(end..to);
         self.marks.drain(end..to);
-        let mut start = from
-            .checked_sub(1)
-            .map_or(0, |before| self.marks[before].start as usize + self.blocks[before].len());
-        for (mark, block) in self.marks[from..end].iter_mut().zip(&self.blocks[from..end]) {
-            *mark = block.mark(start as u32);
-            start += block.len();
+        for (mark, slot) in self.marks[from..end].iter_mut().zip(&self.blocks[from..end]) {
+            mark.start = start as u32;
+            if !slot.is_written() {
+                *mark = slot.block(mark).mark(start as u32);
+            }
+            start += slot.len();
         }
         end
     }
 
+    /// Bytes of memory that its rows take.
+    pub(super) fn memory(&self) -> usize {
+        let directory =
+            self.marks.capacity() * size_of::<Mark>() + self.blocks.capacity() * size_of::<Slot>();
+        directory + self.blocks.iter().map(Slot::memory).sum::<usize>()
+    }
+
+    /// Whether rows were asked for that cannot be read.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.blocks.iter().any(Slot::is_damaged)
+    }
+
+    /// Reads all rows that are not in memory; false if some cannot be read.
+    pub(super) fn load(&self) -> bool {
+        self.blocks.iter().zip(&self.marks).for_each(|(slot, mark)| _ = slot.block(mark));
+        !self.is_damaged()
+    }
+
+    /// What it holds of checkpoint files.
+    pub(super) fn hold(&self, held: &mut Held) {
+        for piece in self.blocks.iter().filter_map(Slot::piece) {
+            hold(held, piece.file, u64::from(piece.len));
+        }
+    }
+
+    /// What is in that file is not to be counted on.
+    pub(super) fn forget_images(&mut self, file: u32) {
+        self.blocks.iter_mut().for_each(|slot| slot.forget_image(file));
+    }
+
+    /// Puts the blocks that have changed into the round, and where all of them are into `out`. Small blocks at
+    /// the end are put together first, such that a row is written again as often as the logarithm of the rows
+    /// of a block says. None: bytes of an older checkpoint are damaged.
+    pub(super) fn write(&mut self, round: &mut Round, out: &mut Vec<u8>) -> Option<()> {
+        self.merge_tail();
+        put(out, self.blocks.len() as u64);
+        let (mut first, mut file) = (0, round.file);
+        for (mark, slot) in self.marks.iter().zip(&mut self.blocks) {
+            let piece = slot.write(mark, round)?;
+            put(out, slot.len() as u64);
+            put(out, u64::from(mark.first - first));
+            put(out, u64::from(mark.unseen));
+            put(out, mark.newest);
+            put_from(out, u64::from(file), u64::from(piece.file));
+            put(out, piece.offset);
+            put(out, u64::from(piece.len));
+            (first, file) = (mark.first, piece.file);
+        }
+        Some(())
+    }
+
+    fn merge_tail(&mut self) {
+        let len = |at: usize| self.blocks[at].len();
+        let Some(last) = self.blocks.len().checked_sub(1).filter(|&last| !self.blocks[last].is_written())
+        else {
+            return;
+        };
+        let (mut from, mut rows) = (last, len(last));
+        while from > 0 && len(from - 1) < 2 * rows && len(from - 1) + rows <= BLOCK_ROWS {
+            from -= 1;
+            rows += len(from);
+        }
+        if from < last {
+            self.merge(from..last + 1, |_, _| true);
+        }
+    }
+
+    /// Reads what [`Columns::write`] put; `base` is the file that it is in, and `image` finds bytes.
+    pub(super) fn read(
+        wire: &mut Wire<'_>,
+        base: u32,
+        image: impl Fn(Piece) -> Option<bytes::Bytes>,
+    ) -> Option<Columns> {
+        let count = wire.count()?;
+        let mut columns =
+            Columns { marks: Vec::with_capacity(count), blocks: Vec::with_capacity(count), len: 0 };
+        let (mut first, mut file) = (0, base);
+        for _ in 0..count {
+            let rows = wire.word()?;
+            first = wire.word().and_then(|more| u32::checked_add(first, more))?;
+            let unseen = wire.word().filter(|&unseen| unseen <= rows)?;
+            let newest = wire.number()?;
+            file = u32::try_from(wire.number_from(u64::from(file))?).ok()?;
+            let piece = Piece { file, offset: wire.number()?, len: wire.word()? };
+            let start = u32::try_from(columns.len).ok()?;
+            columns.marks.push(Mark { start, first, unseen, newest });
+            columns.blocks.push(Slot::cold(rows, piece, image(piece)?)?);
+            columns.len += rows as usize;
+        }
+        Some(columns)
+    }
+
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.word(self.len as u64);
-        for message in self.blocks.iter().flat_map(|block| block.messages()) {
+        for message in (0..self.blocks.len()).flat_map(|at| self.block(at).messages()) {
             digest.word(u64::from(message.uid.0) << 32 | u64::from(message.size));
             digest.word(message.modseq.0);
             digest.word(message.flags.0);
@@ -260,10 +377,12 @@ mod tests {
     /// Everything that the directory promises, by looking at every row.
     fn check(columns: &Columns, expected: &[u32]) {
         assert_eq!(columns.len(), expected.len());
-        let held = columns.blocks.iter().flat_map(|block| block.messages()).map(|message| message.uid.0);
+        let held = (0..columns.blocks.len()).flat_map(|at| columns.block(at).messages());
+        let held = held.map(|message| message.uid.0);
         assert!(held.eq(expected.iter().copied()));
         let mut start = 0;
-        for (mark, block) in columns.marks.iter().zip(&columns.blocks) {
+        for (at, mark) in columns.marks.iter().enumerate() {
+            let block = columns.block(at);
             assert!((1..=BLOCK_ROWS).contains(&block.len()));
             assert_eq!((mark.start as usize, mark.first), (start, block.uid(0).0));
             let lacking = block.messages().filter(|message| !message.flags.contains(FlagBits::SEEN));

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::digest::Digest;
+use crate::checkpoint::wire::{Wire, put, put_from, put_text};
 use crate::ids::{MailboxId, ModSeq};
 use crate::limits;
 
@@ -73,6 +74,62 @@ impl AccountEvent {
                 entries.iter().map(|entry| size_of::<String>() + entry.len()).sum()
             }
         }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut head = |kind: u8, id: MailboxId| {
+            out.push(kind);
+            put(out, u64::from(id.0));
+        };
+        match self {
+            AccountEvent::MailboxCreated { mailbox, name } => {
+                head(0, *mailbox);
+                put_text(out, name);
+            }
+            AccountEvent::MailboxDeleted { mailbox, name } => {
+                head(1, *mailbox);
+                put_text(out, name);
+            }
+            AccountEvent::MailboxRenamed { mailbox, from, to } => {
+                head(2, *mailbox);
+                put_text(out, from);
+                put_text(out, to);
+            }
+            AccountEvent::Subscription { name, on } => {
+                head(3, MailboxId(u32::from(*on)));
+                put_text(out, name);
+            }
+            AccountEvent::Metadata { mailbox, entries } => {
+                head(4, mailbox.unwrap_or_default());
+                put(out, entries.len() as u64);
+                entries.iter().for_each(|entry| put_text(out, entry));
+            }
+            AccountEvent::Acl { mailbox, identifier } => {
+                head(5, *mailbox);
+                put_text(out, identifier);
+            }
+        }
+    }
+
+    fn read(wire: &mut Wire<'_>) -> Option<AccountEvent> {
+        let (kind, mailbox) = (wire.byte()?, MailboxId(wire.word()?));
+        Some(match kind {
+            0 => AccountEvent::MailboxCreated { mailbox, name: wire.text()?.to_owned() },
+            1 => AccountEvent::MailboxDeleted { mailbox, name: wire.text()?.to_owned() },
+            2 => {
+                let (from, to) = (wire.text()?.to_owned(), wire.text()?.to_owned());
+                AccountEvent::MailboxRenamed { mailbox, from, to }
+            }
+            3 => AccountEvent::Subscription { name: wire.text()?.to_owned(), on: mailbox.0 != 0 },
+            4 => {
+                let mailbox = Some(mailbox).filter(|mailbox| mailbox.0 != 0);
+                let count = wire.count()?;
+                let entries = (0..count).map(|_| wire.text().map(str::to_owned)).collect::<Option<_>>()?;
+                AccountEvent::Metadata { mailbox, entries }
+            }
+            5 => AccountEvent::Acl { mailbox, identifier: wire.text()?.to_owned() },
+            _ => return None,
+        })
     }
 
     fn digest(&self, digest: &mut Digest) {
@@ -143,6 +200,34 @@ impl Events {
     pub(super) fn since(&self, since: ModSeq) -> impl Iterator<Item = (ModSeq, &AccountEvent)> {
         let from = self.ring.partition_point(|(modseq, _)| *modseq <= since);
         self.ring.range(from..).map(|(modseq, event)| (*modseq, event))
+    }
+
+    /// All of it, for a checkpoint.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put(out, self.floor.0);
+        put(out, self.ring.len() as u64);
+        let mut before = self.floor.0;
+        for (modseq, event) in &self.ring {
+            put_from(out, before, modseq.0);
+            event.write(out);
+            before = modseq.0;
+        }
+    }
+
+    /// What was written.
+    pub(super) fn read(wire: &mut Wire<'_>) -> Option<Events> {
+        let floor = wire.number()?;
+        let mut events = Events::new(ModSeq(floor));
+        let mut before = floor;
+        for _ in 0..wire.count()? {
+            let modseq =
+                wire.number_from(before).filter(|&modseq| events.ring.is_empty() || modseq >= before)?;
+            let event = AccountEvent::read(wire)?;
+            events.bytes += event.bytes();
+            events.ring.push_back((ModSeq(modseq), event));
+            before = modseq;
+        }
+        wire.is_empty().then_some(events)
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {

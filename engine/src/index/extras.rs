@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::annotations::Annotations;
 use super::digest::Digest;
 use crate::change::{QuotaLimits, Refusal, Rights, UidSet, UniqueIdForm};
+use crate::checkpoint::wire::{Wire, put, put_maybe, put_text};
 use crate::ids::{ModSeq, Uid};
 use crate::limits;
 
@@ -118,6 +119,39 @@ pub(super) struct AccountExtras {
 }
 
 impl MailboxExtras {
+    /// All of it, for a checkpoint.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.annotations.write(out);
+        put(out, self.acl.len() as u64);
+        for (identifier, rights) in &self.acl {
+            put_text(out, identifier);
+            put(out, u64::from(rights.bits()));
+        }
+        put(out, self.url_generation.0);
+        out.push(self.unique_ids.form as u8);
+        put(out, self.unique_ids.given.len() as u64);
+        for (uid, unique_id) in &self.unique_ids.given {
+            put(out, u64::from(uid.0));
+            put_text(out, unique_id);
+        }
+    }
+
+    /// What was written.
+    pub(super) fn read(wire: &mut Wire<'_>) -> Option<MailboxExtras> {
+        let annotations = Annotations::read(wire)?;
+        let mut acl = Acl::new();
+        for _ in 0..wire.count()? {
+            let identifier = wire.text()?.to_owned();
+            acl.insert(identifier, Rights::from_bits(u16::try_from(wire.number()?).ok()?)?);
+        }
+        let url_generation = ModSeq(wire.number()?);
+        let mut unique_ids = UniqueIds { form: UniqueIdForm::of(wire.byte()?)?, given: BTreeMap::new() };
+        for _ in 0..wire.count()? {
+            unique_ids.given.insert(Uid(wire.word()?), wire.text()?.into());
+        }
+        wire.is_empty().then_some(MailboxExtras { annotations, acl, url_generation, unique_ids })
+    }
+
     pub(super) fn digest(&self, digest: &mut Digest) {
         self.annotations.digest(digest);
         digest.word(self.acl.len() as u64);
@@ -158,6 +192,31 @@ impl AccountExtras {
             None => Ok(None),
             url => url.filter(good).cloned().map(Some).ok_or(Refusal::Limit),
         }
+    }
+
+    /// All of it, for a checkpoint.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.annotations.write(out);
+        for limit in [self.quota.storage_kib, self.quota.messages, self.quota.mailboxes] {
+            put_maybe(out, limit);
+        }
+        put(out, self.hidden.len() as u64);
+        self.hidden.iter().for_each(|name| put_text(out, name));
+        put(out, u64::from(self.referral.is_some()));
+        self.referral.iter().for_each(|url| put_text(out, url));
+    }
+
+    /// What was written.
+    pub(super) fn read(wire: &mut Wire<'_>) -> Option<AccountExtras> {
+        let annotations = Annotations::read(wire)?;
+        let quota =
+            QuotaLimits { storage_kib: wire.maybe()?, messages: wire.maybe()?, mailboxes: wire.maybe()? };
+        let hidden = (0..wire.count()?).map(|_| wire.text().map(str::to_owned)).collect::<Option<_>>()?;
+        let referral = match wire.byte()? {
+            0 => None,
+            _ => Some(wire.text()?.to_owned()),
+        };
+        wire.is_empty().then_some(AccountExtras { annotations, quota, hidden, referral })
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {

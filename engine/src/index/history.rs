@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::digest::Digest;
+use crate::checkpoint::wire::{Wire, put, put_from};
 use crate::ids::{ModSeq, Uid};
 
 /// A run of UIDs that one change expunged.
@@ -54,6 +55,46 @@ impl History {
     pub(super) fn since(&self, since: ModSeq) -> impl Iterator<Item = Run> + '_ {
         let from = self.runs.partition_point(|run| run.modseq <= since);
         self.runs.range(from..).copied()
+    }
+
+    /// Whether nothing was ever recorded.
+    pub(super) fn is_new(&self) -> bool {
+        self.runs.is_empty() && self.floor == ModSeq(0)
+    }
+
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.runs.capacity() * size_of::<Run>()
+    }
+
+    /// All of it, for a checkpoint.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put(out, self.floor.0);
+        put(out, self.runs_max as u64);
+        put(out, self.runs.len() as u64);
+        let (mut modseq, mut last) = (self.floor.0, 0);
+        for run in &self.runs {
+            put_from(out, modseq, run.modseq.0);
+            put_from(out, last, u64::from(run.first.0));
+            put(out, u64::from(run.last.0 - run.first.0));
+            (modseq, last) = (run.modseq.0, u64::from(run.last.0));
+        }
+    }
+
+    /// What was written.
+    pub(super) fn read(wire: &mut Wire<'_>) -> Option<History> {
+        let floor = wire.number()?;
+        let mut history = History::new(usize::try_from(wire.number()?).ok()?);
+        history.floor = ModSeq(floor);
+        let (mut modseq, mut last) = (floor, 0);
+        for _ in 0..wire.count()? {
+            modseq = wire.number_from(modseq).filter(|&next| next >= modseq)?;
+            let first = u32::try_from(wire.number_from(last)?).ok()?;
+            let run_last = first.checked_add(wire.word()?)?;
+            history.runs.push_back(Run { modseq: ModSeq(modseq), first: Uid(first), last: Uid(run_last) });
+            last = u64::from(run_last);
+        }
+        wire.is_empty().then_some(history)
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {

@@ -15,6 +15,11 @@ pub(super) struct Keywords {
 }
 
 impl Keywords {
+    /// A table with these names in order of their bits; none when it cannot have been one.
+    pub(super) fn of(names: Vec<String>) -> Option<Keywords> {
+        (names.len() <= limits::KEYWORDS_PER_MAILBOX_MAX).then_some(Keywords { names })
+    }
+
     pub(super) fn names(&self) -> &[String] {
         &self.names
     }

@@ -119,7 +119,7 @@ impl Lab {
 
     /// Makes a mailbox as if it had given out all its UIDs.
     pub(super) fn exhaust_uids(&mut self, account: AccountId, mailbox: MailboxId) {
-        let account = self.index.accounts.get_mut(&account).expect("it is there");
+        let account = self.index.accounts.change(account).expect("it is there");
         account.mailboxes.get_mut(&mailbox).expect("it is there").uid_next = Uid(u32::MAX);
     }
 }

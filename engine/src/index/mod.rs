@@ -18,14 +18,17 @@
 //! *Assumes*: [`apply`] is its only mutator. *Never*: holds what is not durable.
 
 mod account;
+mod accounts;
 mod annotations;
 pub(crate) mod apply;
 mod bodies;
 mod columns;
+mod copying;
 mod digest;
 mod events;
 mod extras;
 mod history;
+mod image;
 mod keywords;
 #[cfg(test)]
 mod lab;
@@ -37,8 +40,9 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use crate::checkpoint::round::Tracker;
 use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ShardId};
-use account::Account;
+use accounts::Accounts;
 use bodies::Bodies;
 use digest::Digest;
 
@@ -62,8 +66,7 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct Index {
     shard: ShardId,
-    /// Boxed, so that nodes of the map that are half full waste little.
-    accounts: BTreeMap<AccountId, Box<Account>>,
+    accounts: Accounts,
     addresses: BTreeMap<String, AccountId>,
     /// Identifiers in access control lists, and the accounts whose lists name them. I18
     sharing: BTreeSet<(String, AccountId)>,
@@ -77,6 +80,8 @@ pub struct Index {
     uid_validity_floor: u32,
     mailboxes: u64,
     messages: u64,
+    /// What the next checkpoint has to copy.
+    tracker: Tracker,
 }
 
 impl Index {
@@ -84,7 +89,7 @@ impl Index {
     pub(crate) fn new(shard: ShardId) -> Index {
         Index {
             shard,
-            accounts: BTreeMap::new(),
+            accounts: Accounts::default(),
             addresses: BTreeMap::new(),
             sharing: BTreeSet::new(),
             aliases: BTreeMap::new(),
@@ -95,22 +100,24 @@ impl Index {
             uid_validity_floor: 0,
             mailboxes: 0,
             messages: 0,
+            tracker: Tracker::default(),
         }
     }
 
     /// The account of a normalised address; none when there is none or it is quarantined.
     pub fn account_by_address(&self, address: &str) -> Option<AccountId> {
-        self.addresses.get(address).copied().filter(|id| !self.accounts[id].quarantined)
+        self.addresses.get(address).copied().filter(|id| !self.accounts.is_quarantined(*id))
     }
 
     /// Whether this address has an account in quarantine.
     pub fn is_quarantined(&self, address: &str) -> bool {
-        self.addresses.get(address).is_some_and(|id| self.accounts[id].quarantined)
+        self.addresses.get(address).is_some_and(|id| self.accounts.is_quarantined(*id))
     }
 
     /// An account; none when deleted or quarantined.
     pub fn account(&self, id: AccountId) -> Option<AccountRef<'_>> {
-        self.accounts.get(&id).filter(|account| !account.quarantined).map(|account| AccountRef(account))
+        let account = self.accounts.get(id)?;
+        (!self.accounts.is_quarantined(id)).then_some(AccountRef(account))
     }
 
     /// All accounts that are served whose address is greater than `after`, in order of address.
@@ -128,7 +135,8 @@ impl Index {
 
     /// Every account in order of id, and whether it is in quarantine: for tools that look at damage.
     pub fn every_account(&self) -> impl Iterator<Item = (AccountRef<'_>, bool)> {
-        self.accounts.values().map(|account| (AccountRef(account), account.quarantined))
+        let accounts = self.accounts.ids().filter_map(|id| Some((id, self.accounts.get(id)?)));
+        accounts.map(|(id, account)| (AccountRef(account), self.accounts.is_quarantined(id)))
     }
 
     /// A mailbox of an account that is served.
@@ -185,9 +193,7 @@ impl Index {
         digest.word(u64::from(self.uid_validity_floor));
         digest.word(self.mailboxes);
         digest.word(self.messages);
-        for account in self.accounts.values() {
-            account.digest(&mut digest);
-        }
+        self.accounts.digest(&mut digest);
         for (address, id) in &self.addresses {
             digest.text(address);
             digest.word(id.0);

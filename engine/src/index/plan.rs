@@ -80,7 +80,7 @@ impl Planner {
 
 impl Plan {
     fn new(index: &Index, account: AccountId) -> Plan {
-        let known = index.accounts.get(&account);
+        let known = index.accounts.get(account);
         Plan {
             waiting: 0,
             modseq: known.map_or(ModSeq(0), |account| account.highest_modseq),
@@ -144,7 +144,7 @@ impl Plan {
 
     /// UIDNEXT when all that waits is applied.
     fn uid_next(&self, index: &Index, account: AccountId, mailbox: MailboxId) -> u32 {
-        let known = || index.accounts.get(&account)?.mailboxes.get(&mailbox);
+        let known = || index.accounts.get(account)?.mailboxes.get(&mailbox);
         let planned = self.uid_next.get(&mailbox).copied();
         planned.unwrap_or_else(|| known().map_or(1, |mailbox| mailbox.uid_next.0))
     }
@@ -153,7 +153,7 @@ impl Plan {
     /// arrive.
     fn present_at_most(&self, index: &Index, account: AccountId, mailbox: MailboxId, uids: &UidSet) -> u64 {
         let planned = u64::from(self.uid_next(index, account, mailbox));
-        let known = index.accounts.get(&account).and_then(|account| account.mailboxes.get(&mailbox));
+        let known = index.accounts.get(account).and_then(|account| account.mailboxes.get(&mailbox));
         let (present, uid_next) = known
             .map_or((0, 1), |mailbox| (mailbox.columns.count_of(uids) as u64, u64::from(mailbox.uid_next.0)));
         (present + (planned - uid_next)).min(uids.len())

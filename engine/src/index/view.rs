@@ -260,6 +260,11 @@ impl<'a> MailboxRef<'a> {
     pub fn keywords(&self) -> &'a [String] {
         self.0.keywords.names()
     }
+    /// Reads the rows of all messages that are not in memory yet, for whoever is going to ask for them. False: some
+    /// cannot be read, their bytes are damaged; nothing of this mailbox is to be shown.
+    pub fn load(&self) -> bool {
+        self.0.columns.load()
+    }
     /// The message at a place; panics outside `0..len()`.
     pub fn message(&self, place: usize) -> Message {
         self.0.columns.message(place)

@@ -12,6 +12,7 @@ use super::chain::{Chain, Reader};
 use super::record::{self, FLAG_ANY_ACCOUNT, KIND_WITNESS, RecordMeta};
 use super::segment::LogPoint;
 use super::{BLOCK, padded};
+use crate::checkpoint::Point;
 use crate::error::Error;
 use crate::ids::{AccountId, Lsn, SegmentId, ShardId};
 use crate::io::Disk;
@@ -122,6 +123,17 @@ pub struct End {
 /// Reads the log from its first record to its end. With `shard`, refuses another shard's log.
 pub fn scan(disk: &mut dyn Disk, shard: Option<ShardId>, visitor: &mut dyn Visitor) -> Result<End, Error> {
     let chain = Chain::read(disk, shard)?;
+    scan_from(disk, chain, None, visitor)
+}
+
+/// Reads the log from a point between two batches, which lies in a segment of the chain; from its first record
+/// if there is none.
+pub(crate) fn scan_from(
+    disk: &mut dyn Disk,
+    chain: Chain,
+    from: Option<Point>,
+    visitor: &mut dyn Visitor,
+) -> Result<End, Error> {
     let mut scan = Scan {
         visitor,
         log: chain.log,
@@ -135,8 +147,14 @@ pub fn scan(disk: &mut dyn Disk, shard: Option<ShardId>, visitor: &mut dyn Visit
         bytes: 0,
         torn_bytes: 0,
     };
+    let first = from.as_ref().map_or(SegmentId(0), |point| point.tail.segment);
+    let mut from = from;
     for (at, info) in chain.segments.iter().enumerate() {
-        scan.segment(disk, info, chain.segments.get(at + 1))?;
+        let next = chain.segments.get(at + 1);
+        match info.segment < first {
+            true => scan.pass_over(disk, info, next)?,
+            false => scan.segment(disk, info, next, from.take())?,
+        }
     }
     scan.settle_loss(None);
     let empty_last = chain.segments.last().filter(|_| !scan.content).map(|info| info.segment);
@@ -237,16 +255,24 @@ impl Scan<'_> {
         disk: &mut dyn Disk,
         info: &SegmentInfo,
         next: Option<&SegmentInfo>,
+        from: Option<Point>,
     ) -> Result<(), Error> {
         self.visitor.segment(info);
         self.content = false;
         if let Some(meta) = info.meta {
             self.state.tail = meta.prev;
         }
+        let begin = from.as_ref().map(|point| point.tail.end);
+        if let Some(Point { tail, witness, time_ms }) = from {
+            // What lies before is not looked at, so it may be anything.
+            self.content = true;
+            self.time_ms = time_ms;
+            self.state = State { tail, witness };
+        }
         self.entry = self.state.clone();
         let successor = next.and_then(|next| next.meta).map(|meta| meta.prev);
         let mut reader = Reader::new(disk, info);
-        if info.rotten {
+        if info.rotten && begin.is_none() {
             self.rotten_header(info.segment);
         }
         let base = match info.meta {
@@ -262,7 +288,8 @@ impl Scan<'_> {
             let reached = Lsn(self.filled.last().map_or(0, |part| part.base.0 + part.end));
             let segment = info.segment;
             let mut frame = Frame { reader, segment, base, limit, reached, last, sealed };
-            let read_to = self.batches(&mut frame)?;
+            let begin = begin.map_or(BLOCK, |begin| begin.0.saturating_sub(base.0).max(BLOCK));
+            let read_to = self.batches(&mut frame, begin)?;
             unread = read_to;
             // What a later segment vouches for stays, readable or not.
             let end = if sealed { limit } else { read_to };
@@ -276,6 +303,24 @@ impl Scan<'_> {
             let len = info.bytes.saturating_sub(unread);
             self.lose(info.segment, unread, len, "batches before the end are gone", count);
             self.state = State { tail: point, witness: Witness::Any };
+        }
+        Ok(())
+    }
+
+    /// A segment that is not read: only where it lies is of interest.
+    fn pass_over(
+        &mut self,
+        disk: &mut dyn Disk,
+        info: &SegmentInfo,
+        next: Option<&SegmentInfo>,
+    ) -> Result<(), Error> {
+        let base = match info.meta {
+            Some(meta) => Some(meta.base),
+            None => self.find_base(&mut Reader::new(disk, info), info)?,
+        };
+        if let (Some(base), Some(next)) = (base, next.and_then(|next| next.meta)) {
+            let end = next.prev.end.0.saturating_sub(base.0).min(info.bytes);
+            self.filled.push(Filled { segment: info.segment, base, end, bytes: info.bytes });
         }
         Ok(())
     }
@@ -297,9 +342,9 @@ impl Scan<'_> {
     }
 
     /// Walks the batches of a segment; returns where the last one ends.
-    fn batches(&mut self, frame: &mut Frame<'_>) -> Result<u64, Error> {
-        let mut end = BLOCK;
-        let mut offset = BLOCK;
+    fn batches(&mut self, frame: &mut Frame<'_>, begin: u64) -> Result<u64, Error> {
+        let mut end = begin;
+        let mut offset = begin;
         let mut looked_again = None;
         loop {
             let accept = frame.accept(self.log, self.state.tail);

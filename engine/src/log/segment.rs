@@ -19,6 +19,7 @@ use super::batch::LogIdentity;
 use super::{BLOCK, FORMAT, NUMBER_MAX};
 use crate::error::Error;
 use crate::ids::{Lsn, SegmentId, ShardId};
+use crate::io::FileId;
 use crate::limits;
 
 /// `RINGPOST`
@@ -113,7 +114,8 @@ impl SegmentMeta {
             return Ok(None);
         }
         if head.version.get() > FORMAT {
-            return Err(Error::NewerFormat { segment, found: head.version.get(), known: FORMAT });
+            let file = FileId::Segment(segment);
+            return Err(Error::NewerFormat { file, found: head.version.get(), known: FORMAT });
         }
         let sound = head.crc.get() == crc32fast::hash(&head.as_bytes()[..HEAD_BYTES - 4])
             && head.segment.get() == segment.0
@@ -164,7 +166,7 @@ mod tests {
         let lead = crc32fast::hash(&bytes[..LEAD_BYTES - 4]);
         bytes[12..16].copy_from_slice(&lead.to_le_bytes());
         bytes[20] ^= 0xff;
-        let refused = Error::NewerFormat { segment: SegmentId(5), found: 9, known: FORMAT };
+        let refused = Error::NewerFormat { file: FileId::Segment(SegmentId(5)), found: 9, known: FORMAT };
         assert_eq!(SegmentMeta::decode(&bytes, SegmentId(5)), Err(refused));
     }
 }

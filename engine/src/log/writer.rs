@@ -69,6 +69,8 @@ pub enum Plant {
     EarlyAck,
     /// Every fourth record of a batch is not written.
     DropRecord,
+    /// Sums of checkpoints are not looked at.
+    TrustCheckpoints,
 }
 
 #[derive(Debug)]
@@ -440,6 +442,32 @@ impl Writer {
     /// Which positions lie in them.
     pub fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// A name for somebody else's request.
+    pub fn next_io(&mut self) -> IoId {
+        self.io_count += 1;
+        IoId(self.io_count)
+    }
+
+    /// After the last batch handed to the disk.
+    pub fn tail(&self) -> LogPoint {
+        self.tail
+    }
+
+    /// Latest time of any batch.
+    pub fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// Nothing is written any more: the disk failed somebody else.
+    pub fn fail(&mut self) {
+        self.failed = true;
+    }
+
+    /// Whether the disk failed for good.
+    pub fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Whether the disk is full.

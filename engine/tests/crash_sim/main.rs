@@ -92,6 +92,11 @@ fn an_early_acknowledgement_is_found() {
 }
 
 #[test]
+fn a_trusted_checkpoint_is_found() {
+    is_found(Plant::TrustCheckpoints);
+}
+
+#[test]
 fn a_dropped_record_is_found() {
     is_found(Plant::DropRecord);
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use ringpost_engine::change::Change;
 use ringpost_engine::codec;
-use ringpost_engine::ids::{AccountId, BodyId, SegmentId};
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, SegmentId};
 use ringpost_engine::io::Disk;
 use ringpost_engine::log::batch;
 use ringpost_engine::log::record::{self, KIND_BODY, KIND_WITNESS};
@@ -39,6 +39,12 @@ impl Image {
         let mut image = Image::default();
         scan::scan(disk, None, &mut image).map_err(|error| error.to_string())?;
         Ok(image)
+    }
+
+    /// The position of a byte; the greatest there is when no batch of its segment tells.
+    pub fn position(&self, segment: SegmentId, offset: u64) -> Lsn {
+        let batch = self.batches.iter().find(|(batch, _)| batch.meta.segment == segment);
+        batch.map_or(Lsn(u64::MAX), |(batch, _)| Lsn(batch.meta.lsn.0 - batch.offset + offset))
     }
 
     /// What bits flipped at these offsets of a segment cost.

@@ -30,9 +30,13 @@ pub enum Kind {
     Structural,
     OverQuota,
     Replaced,
+    Checkpoint,
+    FromCheckpoint,
+    Evicted,
+    RotCheckpoint,
 }
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 22] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -51,6 +55,10 @@ const KINDS: [Kind; 18] = [
     Kind::Structural,
     Kind::OverQuota,
     Kind::Replaced,
+    Kind::Checkpoint,
+    Kind::FromCheckpoint,
+    Kind::Evicted,
+    Kind::RotCheckpoint,
 ];
 
 impl Tally {

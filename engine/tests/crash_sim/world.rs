@@ -41,6 +41,8 @@ struct Swarm {
     idle: bool,
     /// Many mailboxes made, renamed and deleted.
     structural: bool,
+    checkpoint_log_bytes: u64,
+    index_memory_bytes_max: usize,
 }
 
 impl Swarm {
@@ -55,6 +57,8 @@ impl Swarm {
             recovery_crashes: seed.one_in(2),
             idle: seed.one_in(2),
             structural: seed.one_in(4),
+            checkpoint_log_bytes: *seed.pick(&[0, 1, 20_000, 100_000]).expect("some"),
+            index_memory_bytes_max: *seed.pick(&[0, 10_000, usize::MAX]).expect("some"),
         }
     }
 }
@@ -82,7 +86,8 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     let swarm = Swarm::new(&mut seed);
     let mut disk = FakeDisk::new(seed.fork());
     let now = Now { unix_ms: 1_000_000, mono_ms: 0 };
-    let (store, _) = Store::open(&mut disk, options(), now).map_err(|error| error.to_string())?;
+    let (store, _) =
+        Store::open(&mut disk, options(&swarm, plant), now).map_err(|error| error.to_string())?;
     let mut world = World {
         seed,
         swarm,
@@ -114,8 +119,11 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     Ok((world.trace, world.tally))
 }
 
-fn options() -> Options {
+fn options(swarm: &Swarm, plant: Option<Plant>) -> Options {
     Options {
+        checkpoint_log_bytes: swarm.checkpoint_log_bytes,
+        index_memory_bytes_max: swarm.index_memory_bytes_max,
+        trust_checkpoints: plant == Some(Plant::TrustCheckpoints),
         segment_bytes: SEGMENT_BYTES,
         message_bytes_max: MESSAGE_BYTES_MAX,
         ..Options::new(ShardId(3), 0x1234_5678_9abc_def0)
@@ -130,7 +138,7 @@ impl World {
             0..4 => self.append(),
             4..6 => self.poll()?,
             6..9 => self.finish()?,
-            _ => self.store.tick(self.now),
+            _ => self.tick(),
         }
         if self.seed.one_in(60) {
             self.check_verify()?;
@@ -140,6 +148,14 @@ impl World {
         }
         self.disk.faults.eio_one_in = if self.swarm.eio { 30 } else { 0 };
         if self.seed.one_in(self.swarm.crashes_one_in) { self.crash() } else { Ok(()) }
+    }
+
+    fn tick(&mut self) {
+        let before = self.store.stats();
+        self.store.tick(self.now);
+        if self.store.stats().accounts_awake < before.accounts_awake {
+            self.tally.count(Kind::Evicted);
+        }
     }
 
     fn note(&mut self, what: u64) {
@@ -184,8 +200,8 @@ impl World {
 
     fn poll(&mut self) -> Result<(), String> {
         let Some((id, request)) = self.store.poll_io() else { return Ok(()) };
-        if let IoRequest::Write { file, offset, parts, .. } = &request {
-            let in_flight = self.running.iter().any(|(_, other)| matches!(other, IoRequest::Write { .. }));
+        if let IoRequest::Write { file: file @ FileId::Segment(_), offset, parts, .. } = &request {
+            let in_flight = self.running.iter().any(|(_, other)| is_batch(other));
             let len: usize = parts.iter().map(|part| part.len()).sum();
             if *offset == 0 {
                 self.tally.count(Kind::Rollover);
@@ -195,6 +211,9 @@ impl World {
             if in_flight || !aligned || *offset < before || parts.len() > limits::BATCH_PARTS_MAX + 8 {
                 return Err(format!("a write of {len} at {offset} behind {before}, in flight: {in_flight}"));
             }
+        }
+        if let IoRequest::Rename { to: FileId::Checkpoint(_), .. } = &request {
+            self.tally.count(Kind::Checkpoint);
         }
         self.disk.start(&request);
         self.running.push((id, request));
@@ -275,7 +294,7 @@ impl World {
         for (id, request) in std::mem::take(&mut self.running) {
             match request {
                 // What the batch in flight would have done: the store itself can tell.
-                IoRequest::Write { .. } => in_flight = self.store.complete(id, IoResult::Done).applied,
+                request if is_batch(&request) => in_flight = self.store.complete(id, IoResult::Done).applied,
                 request => self.disk.cut_off(&request),
             }
         }
@@ -296,6 +315,7 @@ impl World {
         if report.torn_bytes > 0 {
             self.tally.count(Kind::TornTail);
         }
+        self.store.check_images();
         let found = self.store.digest();
         self.note(found);
         if with_flight != acknowledged {
@@ -323,9 +343,10 @@ impl World {
             self.disk.power_fails_in = if calm { None } else { Some(self.seed.below(8)) };
             self.disk.faults =
                 Faults { eio_one_in: 0, capacity: if attempt < 2 { capacity } else { u64::MAX } };
-            match Store::open(&mut self.disk, options(), self.now) {
+            match Store::open(&mut self.disk, options(&self.swarm, self.plant), self.now) {
                 Ok((store, report)) => {
                     self.disk.power_fails_in = None;
+                    report.checkpoint.iter().for_each(|_| self.tally.count(Kind::FromCheckpoint));
                     self.store = store;
                     self.opened();
                     return Ok(report);
@@ -351,8 +372,10 @@ impl World {
         // Ids of bodies that a crash took back may be given out again; nobody remembers them.
         self.bodies.retain(|body| self.store.fresh_body(*body).is_some());
         let segments = self.store.segments();
-        let files = self.disk.sizes();
+        let (checkpoints, files): (Vec<_>, Vec<_>) =
+            self.disk.sizes().into_iter().partition(|(file, _)| matches!(file, FileId::Checkpoint(_)));
         assert_eq!(files.len(), segments.len(), "nothing is left over: {files:?} {segments:?}");
+        assert!(checkpoints.len() <= 2 * limits::CHECKPOINT_FILES_MAX, "old checkpoints go");
     }
 
     /// One burst of flipped bits in something that was durable and vouched for.
@@ -363,6 +386,9 @@ impl World {
         let image = Image::read(&mut self.disk)?;
         let files: Vec<(FileId, u64)> = self.disk.sizes();
         let &(file, bytes) = self.seed.pick(&files).ok_or("no files")?;
+        if let FileId::Checkpoint(_) = file {
+            return self.rot_checkpoint(file, bytes, digest);
+        }
         let segment = SegmentId(file.number());
         let sector = self.seed.below(bytes / SECTOR) * SECTOR;
         let mut flips: Vec<(u64, u8)> = Vec::new();
@@ -371,6 +397,9 @@ impl World {
         }
         flips.sort_unstable();
         flips.dedup();
+        if image.position(segment, sector) < self.store.checkpointed() {
+            return Ok(()); // a start does not look there
+        }
         let cost = image.cost(segment, flips.iter().map(|&(offset, _)| offset));
         flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
         self.tally.count(Kind::Rot);
@@ -402,6 +431,39 @@ impl World {
         self.model.compare_directory(&self.store)
     }
 
+    /// One flipped bit in a checkpoint: another stands in, or the log, or the accounts concerned are not served.
+    fn rot_checkpoint(&mut self, file: FileId, bytes: u64, digest: u64) -> Result<(), String> {
+        let (at, bit) = (self.seed.below(bytes), self.seed.below(8) as u8);
+        self.disk.rot(file, at, bit);
+        self.tally.count(Kind::RotCheckpoint);
+        let report = self.reopen()?;
+        let told = |what: String| format!("rot in {file:?} at {at}: {what}; told {report:?}");
+        if !report.damage.is_empty() || !report.quarantined.is_empty() {
+            return Err(told("it is not the log that is damaged".to_owned()));
+        }
+        let lost: Vec<AccountId> = self.model.accounts().filter(|id| !self.can_be_read(*id)).collect();
+        self.store.tick(self.now);
+        if let Some(id) = lost.iter().find(|id| self.store.account(**id).is_some()) {
+            return Err(told(format!("account {id} is served with rows that cannot be read")));
+        }
+        self.model.compare(&self.store, Some(&lost)).map_err(told)?;
+        if lost.is_empty() && self.store.digest() != digest {
+            return Err(told("something else came of it".to_owned()));
+        }
+        lost.iter().for_each(|_| self.tally.count(Kind::Quarantined));
+        self.disk.rot(file, at, bit);
+        let report = self.reopen()?;
+        if self.store.digest() != digest {
+            return Err(format!("after rot in a checkpoint was undone: {report:?}"));
+        }
+        self.check_verify()?;
+        self.model.compare(&self.store, None)
+    }
+
+    fn can_be_read(&self, id: AccountId) -> bool {
+        self.store.account(id).is_some_and(|account| account.mailboxes().all(|mailbox| mailbox.load()))
+    }
+
     /// The accounts that are served go on, and a start that meets the same damage finds the same.
     fn live_on(&mut self, lost: &[AccountId]) -> Result<(), String> {
         self.bodies.retain(|body| self.store.fresh_body(*body).is_some());
@@ -426,4 +488,8 @@ impl World {
         }
         Ok(())
     }
+}
+
+fn is_batch(request: &IoRequest) -> bool {
+    matches!(request, IoRequest::Write { file: FileId::Segment(_), .. })
 }

@@ -76,10 +76,9 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
             id: ShardId(shard),
             data: plan.data.clone(),
             options: Options {
-                shard: ShardId(shard),
                 segment_bytes: plan.segment_bytes,
                 message_bytes_max: plan.message_bytes_max,
-                log_key: getrandom::u64().map_err(|error| format!("no randomness: {error}"))?,
+                ..Options::new(ShardId(shard), log_key()?)
             },
             server: plan.server.clone(),
             doors: std::mem::take(&mut doors[usize::from(shard)]),
@@ -103,6 +102,10 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
 }
 
 /// One socket per listener and shard, by shard. Port 0 becomes the same free port for all.
+fn log_key() -> Result<u64, String> {
+    getrandom::u64().map_err(|error| format!("no randomness: {error}"))
+}
+
 fn bind(plan: &Plan) -> Result<(Vec<SocketAddr>, Vec<Vec<Door>>), String> {
     let mut addresses = Vec::new();
     let mut doors: Vec<Vec<Door>> = (0..plan.shards).map(|_| Vec::new()).collect();

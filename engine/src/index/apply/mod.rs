@@ -16,6 +16,7 @@ use super::bodies::Bodies;
 use super::events::{AccountEvent, Events};
 use super::{Index, Message, names};
 use crate::change::{Change, Entry, Outcome, Refusal, Services, SpecialUse, Stamp};
+use crate::checkpoint::Key;
 use crate::ids::{AccountId, BodyKey, Lsn, SegmentId, Uid};
 use crate::limits;
 
@@ -52,9 +53,7 @@ pub(crate) fn apply_body(index: &mut Index, body: BodyKey, segment: SegmentId) {
 
 /// The account's records are damaged: it is not served from now on, and keeps its address and ids.
 pub(crate) fn quarantine(index: &mut Index, account: AccountId) {
-    if let Some(account) = index.accounts.get_mut(&account) {
-        account.quarantined = true;
-    }
+    index.accounts.quarantine(account);
 }
 
 /// Ids up to this one may have been given out by records that are lost: no new account gets one of them.
@@ -73,7 +72,7 @@ pub(crate) fn fits(index: &Index, entry: &Entry) -> Result<(), &'static str> {
         let fresh = entry.account.counter() >= index.next_account && stamp.mailbox_first == INBOX_ID;
         return fresh.then_some(()).ok_or("I12: an account id is given out again");
     }
-    let Some(account) = index.accounts.get(&entry.account) else { return Ok(()) };
+    let Some(account) = index.accounts.get(entry.account) else { return Ok(()) };
     if entry.change == Change::AccountDelete {
         // An account in quarantine was deleted by what was left of it; should the damage be undone later, it
         // is deleted all the same, and whoever has its address since keeps it.
@@ -135,7 +134,6 @@ fn create_account(
         services,
         created_ms: entry.stamp.time_ms,
         highest_modseq: entry.stamp.modseq,
-        quarantined: false,
         next_mailbox: INBOX_ID,
         last_uid_validity: index.uid_validity_floor,
         lost_uid_validity: None,
@@ -149,6 +147,8 @@ fn create_account(
         extras: None,
         annotation_bytes: 0,
         grants: Default::default(),
+        parts: Default::default(),
+        held: None,
     };
     let mut birth = Birth::new(&entry.stamp);
     account.create(names::INBOX, None, &mut birth)?;
@@ -162,13 +162,15 @@ fn create_account(
     account.events = Events::new(entry.stamp.modseq);
     index.mailboxes += account.mailboxes.len() as u64;
     index.addresses.insert(account.address.clone(), id);
-    index.accounts.insert(id, Box::new(account));
+    index.before_change(Key::Account(id));
+    index.accounts.insert(account);
     Ok(Outcome::AccountCreated(id))
 }
 
 /// Also for an account in quarantine: that is how an operator gets its address back.
 fn delete_account(index: &mut Index, id: AccountId) -> Applied {
-    let account = index.accounts.remove(&id).ok_or(Refusal::NoAccount)?;
+    index.before_change(Key::Account(id));
+    let account = index.accounts.remove(id).ok_or(Refusal::NoAccount)?;
     index.addresses.remove(&account.address);
     index.uid_validity_floor = index.uid_validity_floor.max(account.last_uid_validity);
     index.mailboxes -= account.mailboxes.len() as u64;
@@ -185,6 +187,15 @@ fn delete_account(index: &mut Index, id: AccountId) -> Applied {
 }
 
 fn change_directory(index: &mut Index, change: &Change) -> Applied {
+    match change {
+        Change::DomainAdd { name } | Change::DomainDelete { name } => {
+            index.before_change(Key::Domain(name.clone()));
+        }
+        Change::AliasSet { address, .. } | Change::AliasDelete { address } => {
+            index.before_change(Key::Alias(address.clone()));
+        }
+        _ => {}
+    }
     match change {
         Change::DomainAdd { name } => {
             bounded(name, limits::DOMAIN_BYTES_MAX)?;
@@ -217,8 +228,11 @@ fn change_directory(index: &mut Index, change: &Change) -> Applied {
 
 /// A change of one account that is served, with the shard's counters carried along.
 fn change_account(index: &mut Index, entry: &Entry) -> Applied {
-    let account = index.accounts.get_mut(&entry.account).filter(|account| !account.quarantined);
-    let account = account.ok_or(Refusal::NoAccount)?;
+    if index.account(entry.account).is_none() {
+        return Err(Refusal::NoAccount);
+    }
+    index.before_change(Key::Account(entry.account));
+    let account = index.accounts.change(entry.account).ok_or(Refusal::NoAccount)?;
     index.mailboxes -= account.mailboxes.len() as u64;
     index.messages -= account.messages;
     let applied = change_mailboxes(account, &mut index.bodies, &entry.change, &entry.stamp);

@@ -144,6 +144,11 @@ impl Block {
         }
     }
 
+    /// Bytes of memory that its rows take.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Message>() * self.uid.capacity()
+    }
+
     pub(super) fn push(&mut self, message: Message) {
         self.uid.push(message.uid.0);
         self.modseq.push(Modseq::of(message.modseq));

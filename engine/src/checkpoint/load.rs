@@ -1,0 +1,245 @@
+//! The newest checkpoint that can be read.
+//!
+//! *Owns*: which of the files make one up, and whether they do. *Promises*: writes nothing; an index that is given
+//! out is that of one position of the log; what is refused is told by name. *Assumes*: names of files are
+//! true. *Never*: trusts a byte without its sum.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::format::{Footer, Group, HEAD_BYTES, Older, TRAILER_BYTES, is_header, next_record, open_trailer};
+use super::wire::Wire;
+use super::{Key, Point};
+use crate::error::Error;
+use crate::ids::{Lsn, ShardId};
+use crate::index::Index;
+use crate::io::{Disk, FileId, IoError};
+use crate::limits::CHECKPOINT_GROUP_BYTES_MAX;
+use crate::log::chain::Chain;
+
+/// A checkpoint that was read.
+pub(crate) struct Found {
+    /// The state.
+    pub index: Index,
+    /// Up to where it is that of the log.
+    pub point: Point,
+    /// The number of its newest file.
+    pub file: u32,
+    /// All its files.
+    pub files: BTreeSet<u32>,
+    /// The position of the checkpoint before, which can still be read; 0 if there is none.
+    pub before: Lsn,
+    /// The files of that one.
+    pub files_before: BTreeSet<u32>,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+/// What a look at the checkpoints brought.
+#[derive(Default)]
+pub(crate) struct Looked {
+    /// The newest that can be read.
+    pub found: Option<Found>,
+    /// All files there are, by number.
+    pub files: BTreeMap<u32, u64>,
+    /// Those that are no good as the newest, and why.
+    pub refused: Vec<String>,
+}
+
+/// Reads the newest checkpoint that is whole and belongs to this log.
+pub(crate) fn newest(
+    disk: &mut dyn Disk,
+    chain: &Chain,
+    shard: ShardId,
+    until: Lsn,
+    trust: bool,
+) -> Result<Looked, Error> {
+    let mut looked = Looked::default();
+    let listed = disk.list().map_err(|error| io("listing the checkpoints", error))?;
+    for (file, bytes) in listed {
+        if let FileId::Checkpoint(number) = file
+            && let Ok(number) = u32::try_from(number)
+        {
+            looked.files.insert(number, bytes);
+        }
+    }
+    let numbers: Vec<u32> = looked.files.keys().rev().copied().collect();
+    for file in numbers {
+        let mut reading =
+            Reading { disk: &mut *disk, chain, files: &looked.files, footers: BTreeMap::new(), trust };
+        match reading.checkpoint(file, shard, until) {
+            Ok(found) => {
+                looked.found = Some(found);
+                break;
+            }
+            Err(Refusal::Later) => {}
+            Err(Refusal::Because(why)) => {
+                looked.refused.push(format!("{}: {why}", FileId::Checkpoint(u64::from(file)).name()));
+            }
+            Err(Refusal::Stop(error)) => return Err(error),
+        }
+    }
+    Ok(looked)
+}
+
+/// What a file's footer says, for tools; none when the file does not verify.
+pub(crate) fn footer(
+    disk: &mut dyn Disk,
+    file: u32,
+    bytes: u64,
+    trust: bool,
+) -> Result<Option<Footer>, Error> {
+    let id = FileId::Checkpoint(u64::from(file));
+    let mut read = |offset: u64, len: u64| -> Result<Option<Vec<u8>>, Error> {
+        let mut buffer = vec![0; len as usize];
+        let read = disk.read(id, offset, &mut buffer);
+        let read = read.map_err(|error| io("reading a checkpoint", error))?;
+        Ok((read == buffer.len()).then_some(buffer))
+    };
+    let Some(body) = bytes.checked_sub((HEAD_BYTES + TRAILER_BYTES) as u64) else { return Ok(None) };
+    let Some(head) = read(0, HEAD_BYTES as u64)? else { return Ok(None) };
+    if !is_header(&head, file)? {
+        return Ok(None);
+    }
+    let end = bytes - TRAILER_BYTES as u64;
+    let Some(trailer) = read(end, TRAILER_BYTES as u64)? else { return Ok(None) };
+    let Some((len, crc)) = open_trailer(&trailer, file) else { return Ok(None) };
+    if u64::from(len) > body {
+        return Ok(None);
+    }
+    let Some(footer) = read(end - u64::from(len), u64::from(len))? else { return Ok(None) };
+    let sound = trust || crc32fast::hash(&footer) == crc;
+    Ok(Footer::decode(&footer).filter(|footer| sound && footer.file == file))
+}
+
+enum Refusal {
+    /// It is of a later position than what is asked for.
+    Later,
+    /// It cannot be used.
+    Because(String),
+    /// Nothing can.
+    Stop(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Stop(error)
+    }
+}
+
+fn because<T>(why: &str) -> Result<T, Refusal> {
+    Err(Refusal::Because(why.to_owned()))
+}
+
+struct Reading<'d> {
+    disk: &'d mut dyn Disk,
+    chain: &'d Chain,
+    files: &'d BTreeMap<u32, u64>,
+    footers: BTreeMap<u32, Option<Footer>>,
+    /// A planted bug: sums are not looked at.
+    trust: bool,
+}
+
+impl Reading<'_> {
+    fn footer(&mut self, file: u32) -> Result<Option<Footer>, Error> {
+        if !self.footers.contains_key(&file) {
+            let bytes = self.files.get(&file).copied().unwrap_or(0);
+            let footer = footer(self.disk, file, bytes, self.trust)?;
+            self.footers.insert(file, footer);
+        }
+        Ok(self.footers.get(&file).cloned().flatten())
+    }
+
+    fn checkpoint(&mut self, file: u32, shard: ShardId, until: Lsn) -> Result<Found, Refusal> {
+        let Some(footer) = self.footer(file)? else { return because("its trailer does not verify") };
+        if self.chain.log != Some(footer.log) {
+            return because("it belongs to another log");
+        }
+        let point = footer.point.clone();
+        if point.tail.end > until {
+            return Err(Refusal::Later);
+        }
+        if !self.chain.segments.iter().any(|info| info.segment == point.tail.segment) {
+            return because("the log does not go through its position");
+        }
+        let mut index = Index::new(shard);
+        let mut parts = vec![(file, Older { file, bytes: footer.bytes, live: footer.live })];
+        parts.extend(footer.older.iter().map(|older| (older.file, *older)));
+        parts.sort_unstable_by_key(|(file, _)| std::cmp::Reverse(*file));
+        let mut gone = BTreeSet::new();
+        let mut bytes = 0;
+        for &(part, older) in &parts {
+            let Some(footer) = self.footer(part)? else {
+                return because("a file that it needs is missing or does not verify");
+            };
+            let view = self.disk.map(FileId::Checkpoint(u64::from(part)));
+            let view = view.map_err(|error| io("mapping a checkpoint", error))?;
+            bytes += self.records(&mut index, part, &footer.groups, &mut gone)?;
+            index.images_mut().found(older, footer.groups, view);
+        }
+        if index.finish_loading().is_none() {
+            return because("its records do not make one index");
+        }
+        let files = parts.iter().map(|(file, _)| *file).collect();
+        let (before, files_before) = self.before(footer.previous)?;
+        Ok(Found { index, point, file, files, before, files_before, bytes })
+    }
+
+    /// The checkpoint before, which stands in should this one be found damaged one day.
+    fn before(&mut self, previous: u32) -> Result<(Lsn, BTreeSet<u32>), Refusal> {
+        let Some(footer) = self.footer(previous)? else { return Ok((Lsn(0), BTreeSet::new())) };
+        let files: BTreeSet<u32> = footer.older.iter().map(|older| older.file).chain([previous]).collect();
+        let complete = files.iter().all(|file| self.files.contains_key(file));
+        Ok(if complete { (footer.point.tail.end, files) } else { (Lsn(0), BTreeSet::new()) })
+    }
+
+    /// Takes the records of a file that no newer file has told of.
+    fn records(
+        &mut self,
+        index: &mut Index,
+        file: u32,
+        groups: &[Group],
+        gone: &mut BTreeSet<Key>,
+    ) -> Result<u64, Refusal> {
+        let mut bytes = 0;
+        for group in groups {
+            let Some(buffer) = self.group(file, group)? else { return because("records of it are damaged") };
+            bytes += buffer.len() as u64;
+            let mut wire = Wire::new(&buffer);
+            while !wire.is_empty() {
+                let before = wire.left();
+                let Some((key, payload)) = next_record(&mut wire) else {
+                    return because("a record of it does not hold together");
+                };
+                let len = (before - wire.left()) as u32;
+                if index.has(&key) || gone.contains(&key) {
+                    continue;
+                }
+                let Some(payload) = payload else {
+                    gone.insert(key);
+                    continue;
+                };
+                if index.load(&key, payload, file, len).is_none() {
+                    return Err(Refusal::Because(format!("the record of {key:?} does not hold together")));
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn group(&mut self, file: u32, group: &Group) -> Result<Option<Vec<u8>>, Error> {
+        let size = self.files.get(&file).copied().unwrap_or(0);
+        let fits = group.len <= CHECKPOINT_GROUP_BYTES_MAX
+            && group.offset.checked_add(u64::from(group.len)).is_some_and(|end| end <= size);
+        if !fits {
+            return Ok(None);
+        }
+        let mut buffer = vec![0; group.len as usize];
+        let read = self.disk.read(FileId::Checkpoint(u64::from(file)), group.offset, &mut buffer);
+        let read = read.map_err(|error| io("reading a checkpoint", error))?;
+        Ok((read == buffer.len() && (self.trust || crc32fast::hash(&buffer) == group.crc)).then_some(buffer))
+    }
+}
+
+fn io(doing: &str, error: IoError) -> Error {
+    Error::Io { doing: doing.to_owned(), error }
+}

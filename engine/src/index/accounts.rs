@@ -1,0 +1,297 @@
+//! All accounts, most of them asleep.
+//!
+//! *Owns*: every account's slot: its head as bytes, or the account as a value, or both; who is in quarantine; the
+//! images of them all. *Promises*: who asks for an account gets it, read from its head when it is first
+//! wanted; a head lies in memory as long as the account has not changed; nothing is put to sleep that is not in a
+//! complete file. *Assumes*: [`Accounts::change`] comes before a change. *Never*: reads rows.
+//!
+//! ```text
+//!          get                     change                 copied into a round            file complete
+//!  asleep ─────► awake, as written ──────► awake, changed ───────────────► awake, written ────────────┐
+//!    ▲                  │                                                                             │
+//!    └──── evict ◄──────┴──────────────────────────────────────────────────────────────────────────◄──┘
+//! ```
+
+use std::cell::{Cell, OnceCell};
+use std::collections::{BTreeMap, VecDeque};
+
+use super::account::Account;
+use super::digest::Digest;
+use super::image::{self, Digested, Parts};
+use crate::checkpoint::images::{Held, Images, hold};
+use crate::checkpoint::round::Round;
+use crate::ids::AccountId;
+
+/// Ends the list of those that woke up; nobody's id.
+const NOBODY: AccountId = AccountId(0);
+
+/// See the module's head.
+#[derive(Debug, Default)]
+struct Slot {
+    /// None when the account has changed since.
+    head: Option<Box<[u8]>>,
+    awake: OnceCell<Box<Account>>,
+    /// In which file the record of the head is, and its bytes there; 0 for none.
+    file: u32,
+    len: u32,
+    /// Its records are damaged: it is not served.
+    quarantined: bool,
+    /// What is in its image cannot be read.
+    broken: Cell<bool>,
+    /// Asked for since it was last looked at for eviction.
+    used: Cell<bool>,
+    /// The account that woke up before it.
+    woke_before: Cell<AccountId>,
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    slots: BTreeMap<AccountId, Slot>,
+    pub(super) images: Images,
+    /// What accounts hold of files that are no longer there, until that is written.
+    gone: BTreeMap<AccountId, Held>,
+    /// The account that woke up last; the others hang on it.
+    woke_last: Cell<AccountId>,
+    /// The awake ones, in the order in which they are looked at.
+    watch: VecDeque<AccountId>,
+    /// Bytes of the awake ones as far as this lap has come, and in all of the last.
+    lap_bytes: usize,
+    lap_left: usize,
+    memory: usize,
+}
+
+impl Accounts {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn contains(&self, id: AccountId) -> bool {
+        self.slots.contains_key(&id)
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.slots.keys().copied()
+    }
+
+    /// Whether it is there and not served.
+    pub(super) fn is_quarantined(&self, id: AccountId) -> bool {
+        self.slots.get(&id).is_some_and(|slot| slot.quarantined || slot.broken.get())
+    }
+
+    pub(super) fn quarantine(&mut self, id: AccountId) {
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.quarantined = true;
+        }
+    }
+
+    /// An account, in quarantine or not; none if there is none or its image is damaged.
+    pub(super) fn get(&self, id: AccountId) -> Option<&Account> {
+        let slot = self.slots.get(&id)?;
+        slot.used.set(true);
+        if let Some(account) = slot.awake.get() {
+            return Some(account);
+        }
+        let head = slot.head.as_deref().filter(|_| !slot.broken.get())?;
+        let Some(account) = image::read(id, head, |piece| self.images.slice(piece)) else {
+            slot.broken.set(true);
+            return None;
+        };
+        slot.woke_before.set(self.woke_last.replace(id));
+        Some(slot.awake.get_or_init(|| Box::new(account)))
+    }
+
+    /// An account that is about to change.
+    pub(super) fn change(&mut self, id: AccountId) -> Option<&mut Account> {
+        self.get(id)?;
+        let slot = self.slots.get_mut(&id)?;
+        slot.head = None;
+        let account = slot.awake.get_mut()?;
+        if account.held.is_none() {
+            account.held = Some(held(account, slot.file, slot.len));
+        }
+        Some(account)
+    }
+
+    /// A new account.
+    pub(super) fn insert(&mut self, account: Account) {
+        let id = account.id;
+        let slot = Slot { awake: OnceCell::from(Box::new(account)), ..Slot::default() };
+        slot.woke_before.set(self.woke_last.replace(id));
+        self.slots.insert(id, slot);
+    }
+
+    /// Takes an account out. What it has in files is given up when they say that it is gone.
+    pub(super) fn remove(&mut self, id: AccountId) -> Option<Box<Account>> {
+        self.change(id)?;
+        self.gather();
+        let mut account = self.slots.remove(&id)?.awake.into_inner()?;
+        self.gone.insert(id, account.held.take().unwrap_or_default());
+        Some(account)
+    }
+
+    /// An account of a checkpoint, which is asleep.
+    pub(super) fn load(&mut self, id: AccountId, head: &[u8], file: u32, len: u32) -> Option<Digested<'_>> {
+        let slot = Slot { head: Some(head.into()), file, len, ..Slot::default() };
+        self.slots.insert(id, slot);
+        image::digest(self.slots.get(&id)?.head.as_deref()?)
+    }
+
+    /// Puts an account into a round: what has changed of it and a new head. False: it has bytes in an older
+    /// checkpoint that are damaged; it is not served any more. An account that is gone says so by its record.
+    pub(super) fn copy(
+        &mut self,
+        id: AccountId,
+        round: &mut Round,
+        record: impl FnOnce(&mut Round, Option<&[u8]>) -> u32,
+    ) -> bool {
+        if !self.slots.contains_key(&id) {
+            record(round, None);
+            self.images.release(&self.gone.remove(&id).unwrap_or_default());
+            return true;
+        }
+        let was_asleep = self.slots.get(&id).is_some_and(|slot| slot.awake.get().is_none());
+        if self.change(id).is_none() {
+            return false;
+        }
+        let Some(slot) = self.slots.get_mut(&id) else { return false };
+        let Some(account) = slot.awake.get_mut() else { return false };
+        let Some(head) = image::write(account, round) else {
+            slot.broken.set(true);
+            return false;
+        };
+        self.images.release(&account.held.take().unwrap_or_default());
+        (slot.file, slot.len) = (round.file, record(round, Some(&head)));
+        self.images.retain(&held(account, slot.file, slot.len));
+        slot.head = Some(head.into());
+        if was_asleep {
+            slot.used.set(false);
+        }
+        true
+    }
+
+    /// A round came to nothing: its file is not to be counted on.
+    pub(super) fn forget_image(&mut self, id: AccountId, file: u32) {
+        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.file == file) else { return };
+        if let Some(account) = slot.awake.get_mut() {
+            // Nothing goes to sleep into a file that is not complete: it is all there.
+            slot.head = None;
+            let held = account.held.take().unwrap_or_else(|| held(account, slot.file, slot.len));
+            account.held = Some(held);
+            (slot.file, slot.len, account.parts) = (0, 0, Parts::default());
+            account.mailboxes.values_mut().for_each(|mailbox| mailbox.columns.forget_images(file));
+        }
+    }
+
+    /// Whether anything of it is in this file.
+    pub(super) fn uses(&self, id: AccountId, file: u32) -> bool {
+        let Some(slot) = self.slots.get(&id) else { return false };
+        let uses = |account: &Account| held(account, slot.file, slot.len).iter().any(|(of, _)| *of == file);
+        match slot.awake.get() {
+            Some(account) => account
+                .held
+                .as_ref()
+                .map_or_else(|| uses(account), |held| held.iter().any(|(of, _)| *of == file)),
+            None => {
+                let head = slot.head.as_deref().unwrap_or_default();
+                slot.file == file
+                    || image::read(id, head, |piece| self.images.slice(piece))
+                        .is_none_or(|account| uses(&account))
+            }
+        }
+    }
+
+    /// What all images hold, counted anew, for a test of I20.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn recount(&self, add: &mut impl FnMut(&Held)) {
+        self.gone.values().for_each(&mut *add);
+        for (&id, slot) in &self.slots {
+            let asleep;
+            let account: &Account = match (slot.awake.get(), slot.head.as_deref()) {
+                (Some(account), _) => account,
+                (None, Some(head)) => {
+                    asleep = image::read(id, head, |piece| self.images.slice(piece)).expect("sound");
+                    &asleep
+                }
+                (None, None) => continue,
+            };
+            match &account.held {
+                Some(held) => add(held),
+                None => add(&held(account, slot.file, slot.len)),
+            }
+        }
+    }
+
+    /// Mixes all accounts in, and wakes none of them.
+    pub(super) fn digest(&self, digest: &mut Digest) {
+        for (&id, slot) in &self.slots {
+            digest.word(u64::from(slot.quarantined));
+            match (slot.awake.get(), slot.head.as_deref()) {
+                (Some(account), _) => account.digest(digest),
+                (None, head) => {
+                    let head = head.unwrap_or_default();
+                    match image::read(id, head, |piece| self.images.slice(piece)) {
+                        Some(account) => account.digest(digest),
+                        None => digest.word(u64::MAX),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at some of the awake accounts. Those that nobody has asked for since the last look go to sleep while
+    /// all together take more than `bytes_max`. Tells whether more of them have to be written first.
+    pub(super) fn evict(&mut self, bytes_max: usize, looks: usize) -> bool {
+        self.gather();
+        let mut waits = false;
+        for _ in 0..looks.min(self.watch.len()) {
+            if self.lap_left == 0 {
+                (self.memory, self.lap_bytes, self.lap_left) = (self.lap_bytes, 0, self.watch.len());
+            }
+            self.lap_left -= 1;
+            let Some(id) = self.watch.pop_front() else { break };
+            let Some(slot) = self.slots.get_mut(&id) else { continue };
+            let Some(account) = slot.awake.get() else { continue };
+            let bytes = account.memory();
+            if account.mailboxes.values().any(|mailbox| mailbox.columns.is_damaged()) {
+                slot.broken.set(true);
+            }
+            let pressed = self.memory.max(self.lap_bytes + bytes) > bytes_max;
+            let clean = slot.head.is_some() && account.held.is_none() && self.images.is_complete(slot.file);
+            if pressed && clean && !slot.used.replace(false) {
+                slot.awake = OnceCell::new();
+                self.memory = self.memory.saturating_sub(bytes);
+                continue;
+            }
+            waits |= pressed && slot.head.is_none();
+            self.lap_bytes += bytes;
+            self.watch.push_back(id);
+        }
+        waits
+    }
+
+    /// Puts those that woke up lately among the others.
+    fn gather(&mut self) {
+        let mut next = self.woke_last.replace(NOBODY);
+        while let Some(slot) = self.slots.get(&next) {
+            self.watch.push_back(next);
+            next = slot.woke_before.replace(NOBODY);
+        }
+    }
+
+    /// Bytes that the awake accounts take, as counted by the last looks at all of them, and how many there are.
+    pub(super) fn awake(&self) -> (usize, usize) {
+        (self.memory.max(self.lap_bytes), self.watch.len())
+    }
+}
+
+/// What an account that is as it was written holds of checkpoint files.
+fn held(account: &Account, file: u32, len: u32) -> Held {
+    let mut held = Held::new();
+    if file != 0 {
+        hold(&mut held, file, u64::from(len));
+    }
+    account.parts.hold(&mut held);
+    account.mailboxes.values().for_each(|mailbox| mailbox.columns.hold(&mut held));
+    held
+}

@@ -1,0 +1,68 @@
+//! The rows of a block as bytes.
+//!
+//! *Owns*: their encoding: each column by itself, most as differences to the row before (README §8.3).
+//! *Promises*: what is read has as many rows as it is said to have, and ascending UIDs. *Assumes*: the sum was
+//! verified. *Never*: knows where the bytes are.
+
+use super::block::Block;
+use crate::change::FlagBits;
+use crate::checkpoint::wire::{Wire, put, put_from};
+use crate::ids::{BodyId, ModSeq, Uid};
+use crate::index::Message;
+use crate::limits::{MODSEQ_MAX, SUMMARY_BYTES_MAX};
+
+/// Appends the rows of a block.
+pub(super) fn encode(block: &Block, out: &mut Vec<u8>) {
+    let mut before = ORIGIN;
+    for message in block.messages() {
+        put(out, u64::from(message.uid.0 - before.uid.0));
+        put_from(out, before.modseq.0, message.modseq.0);
+        put(out, message.flags.0);
+        put(out, u64::from(message.size));
+        put(out, u64::from(message.summary_len));
+        put_from(out, before.internal_ms / 1000, message.internal_ms / 1000);
+        put_from(out, message.internal_ms / 1000, message.saved_ms / 1000);
+        put_from(out, before.body.0, message.body.0);
+        before = message;
+    }
+}
+
+const ORIGIN: Message = Message {
+    uid: Uid(0),
+    modseq: ModSeq(0),
+    flags: FlagBits(0),
+    size: 0,
+    summary_len: 0,
+    internal_ms: 0,
+    saved_ms: 0,
+    body: BodyId(0),
+};
+
+/// Reads so many rows; none when the bytes are not those of so many.
+pub(super) fn decode(bytes: &[u8], rows: usize) -> Option<Block> {
+    let mut wire = Wire::new(bytes);
+    let mut block = Block::default();
+    let mut before = ORIGIN;
+    for _ in 0..rows {
+        let uid = before.uid.0.checked_add(wire.word()?).filter(|&uid| uid > before.uid.0)?;
+        let modseq = wire.number_from(before.modseq.0).filter(|&modseq| modseq <= MODSEQ_MAX)?;
+        let flags = FlagBits(wire.number()?);
+        let size = wire.word()?;
+        let summary_len = wire.word().filter(|&len| len as usize <= SUMMARY_BYTES_MAX)?;
+        let internal = wire.number_from(before.internal_ms / 1000)?;
+        let saved = wire.number_from(internal)?;
+        let message = Message {
+            uid: Uid(uid),
+            modseq: ModSeq(modseq),
+            flags,
+            size,
+            summary_len,
+            internal_ms: internal.checked_mul(1000)?,
+            saved_ms: saved.checked_mul(1000)?,
+            body: BodyId(wire.number_from(before.body.0)?),
+        };
+        block.push(message);
+        before = message;
+    }
+    wire.is_empty().then_some(block)
+}
