@@ -1,14 +1,16 @@
-//! `ringpost-log`: reads a Ringpost data folder without a server, and without changing it.
+//! `ringpost-log`: reads a Ringpost data folder without a server; changes one only where its command says so.
 //!
 //! *Owns*: which subcommand runs, and the exit code. *Promises*: nothing in the folder is written, locked or
-//! created by a command that reads; damage is told and passed over, and makes the exit code 1. *Assumes*: read
-//! access; a server may be running. *Never*: stops at the first thing it cannot read.
+//! created by a command that reads; damage is told and passed over, and makes the exit code 1. *Assumes*: a server
+//! may be running; `import` and `generate` take its lock. *Never*: stops at the first thing it cannot read.
 
 mod body;
 mod cli;
 mod data;
 mod describe;
 mod disk;
+mod generate;
+mod host;
 mod output;
 mod prove;
 mod show;
@@ -62,6 +64,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<Damages, Failure> {
         Command::Story(what) => story::run(cli, what, output),
         Command::Stats(what) => stats::run(cli, what, output),
         Command::Tail(what) => show::tail::run(cli, what, output),
+        Command::Generate(what) => generate::run(cli, what, output),
         Command::Verify(what) => prove::run(cli, what, output),
     }
 }

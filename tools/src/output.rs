@@ -163,6 +163,19 @@ pub fn progress(bytes: u64, doing: &'static str, prints_lines: bool) -> Progress
     bar
 }
 
+/// A bar that counts things on standard error; hidden unless a person watches.
+pub fn count_bar(things: u64, doing: &'static str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(things);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {per_sec} {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(doing);
+    bar
+}
+
 /// Text from the log, safe for a terminal.
 pub fn plain(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };

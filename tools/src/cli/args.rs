@@ -132,3 +132,46 @@ pub struct Stats {
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub jobs: Option<usize>,
 }
+
+/// Arguments of `generate`.
+#[derive(Args, Debug)]
+pub struct Generate {
+    /// How many accounts: user0000000@DOMAIN and so on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub accounts: u64,
+
+    /// How many messages, one account after the other
+    #[arg(long, value_name = "M")]
+    pub messages: u64,
+
+    /// Octets of a message, header included; a header alone takes about 600
+    #[arg(long, value_name = "B", default_value = "2048", value_parser = message_bytes)]
+    pub bytes: usize,
+
+    /// Shards (default: as many as there are cores)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub shards: Option<u16>,
+
+    /// How many messages differ; the others are the same octets, stored again
+    #[arg(long, value_name = "K", default_value = "1000", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub distinct: u64,
+
+    /// The domain of the accounts
+    #[arg(long, value_name = "DOMAIN", default_value = "example.test")]
+    pub domain: String,
+
+    /// The password of every account
+    #[arg(long, value_name = "WORD", default_value = "secret")]
+    pub password: String,
+
+    /// The same seed gives the same messages
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub seed: u64,
+}
+
+/// A size that a message can have.
+fn message_bytes(text: &str) -> Result<usize, String> {
+    let range = 600..=16 * 1024 * 1024;
+    let bytes: Option<usize> = text.parse().ok().filter(|bytes| range.contains(bytes));
+    bytes.ok_or_else(|| format!("expected {} to {}", range.start(), range.end()))
+}

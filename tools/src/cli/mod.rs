@@ -15,7 +15,7 @@ use crate::{Damages, Failure};
 
 use values::Position;
 
-pub use args::{Dump, Filter, Message, Stats, Story, Tail, Verify};
+pub use args::{Dump, Filter, Generate, Message, Stats, Story, Tail, Verify};
 
 /// Reads the log of a Ringpost server: segments, records, messages, damage.
 ///
@@ -135,6 +135,12 @@ pub enum Command {
     /// By the position in a delivery's log line (log=1:17412), or of any Body, Deliver or Append record; or by
     /// UID with --account and --mailbox. Finds what was expunged, too, as long as the log has it.
     Message(Message),
+    /// Make a store of synthetic mail, to measure with
+    ///
+    /// In a new data folder (--data), through the engine as deliveries would, but with the syncs put off to the
+    /// end: throw the folder away if this is cut off. Messages lie scattered over the log, their dates over the
+    /// last year, three of four are read. A server then serves it as any other.
+    Generate(Generate),
     /// Print the manual page (roff), of this program or of a subcommand: ringpost-log man dump | man -l -
     Man {
         /// Which subcommand

@@ -3,5 +3,6 @@
 mod figures;
 mod inspect;
 mod live;
+mod made;
 mod story;
 mod support;
