@@ -59,6 +59,7 @@ fn picks(lab: &mut Lab, section: &str, first: &str, middle: &str, last: &str) {
 
 const FIRST: &str = "From: a@x\r\n";
 const LAST: &str = "Subject: needle\r\n";
+const HUNDRED_MEGABYTES: usize = 100_000_000;
 
 #[test]
 fn a_header_of_a_hundred_thousand_lines() {
@@ -84,6 +85,33 @@ fn a_single_field_of_many_octets() {
     let middle = format!("X-Line: {}\r\n", "y".repeat(20 << 20));
     let mut lab = holding(64 << 20, &[&format!("{FIRST}{middle}{LAST}\r\nbody\r\n")]);
     picks(&mut lab, "", FIRST, &middle, LAST);
+}
+
+#[test]
+fn a_message_of_a_hundred_megabytes() {
+    let line = "what is said here is said again and again and ...\r\n";
+    let message = format!("{FIRST}{LAST}\r\n{}the end\r\n", line.repeat(HUNDRED_MEGABYTES / line.len() + 1));
+    let mut lab = holding(256 << 20, &[]);
+    lab.server.message_bytes_max = message.len();
+    let told = lab.say(0, &format!("a APPEND INBOX {{{}}}", message.len()));
+    assert!(told.starts_with("+ "), "{told}");
+    for piece in message.as_bytes().chunks(64 * 1024) {
+        assert_eq!(lab.send(0, piece), "");
+        assert!(lab.clients[0].input.is_empty(), "a literal is taken as it comes");
+    }
+    let told = lab.say(0, "");
+    assert!(told.contains("a OK [APPENDUID"), "{told}");
+    let told = lab.say(0, "b FETCH 1 RFC822.SIZE");
+    assert!(told.contains(&format!("(RFC822.SIZE {})", message.len())), "{told}");
+    assert!(literal(&mut lab, "BODY.PEEK[]") == message);
+    assert_eq!(literal(&mut lab, "BODY.PEEK[]<99999900.100>"), message[99_999_900..HUNDRED_MEGABYTES]);
+    assert_eq!(literal(&mut lab, "BODY.PEEK[HEADER.FIELDS (Subject)]"), format!("{LAST}\r\n"));
+    lab.clients[0].asked.clear();
+    assert!(lab.say(0, "c SEARCH BODY \"the end\"").starts_with("* SEARCH 1\r\n"));
+    let client = &lab.clients[0];
+    assert!(client.longest_warm <= SEARCH_WINDOW_BYTES as u32, "{} octets looked at", client.longest_warm);
+    let windows = client.asked.iter().filter(|&&asked| asked == "warm").count();
+    assert!(windows >= message.len() / SEARCH_WINDOW_BYTES, "others had {windows} turns");
 }
 
 #[test]

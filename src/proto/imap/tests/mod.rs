@@ -6,6 +6,7 @@ mod fetch;
 mod huge;
 mod lab;
 mod mailboxes;
+mod many;
 mod model;
 mod notify;
 mod octets;
