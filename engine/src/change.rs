@@ -352,6 +352,20 @@ pub enum Change {
 }
 
 impl Change {
+    /// The mailboxes whose messages it looks at; of a whole account all are.
+    pub(crate) fn mailboxes_read(&self) -> [Option<MailboxId>; 2] {
+        match self {
+            Change::FlagsStore { mailbox, .. }
+            | Change::Expunge { mailbox, .. }
+            | Change::MailboxDelete { mailbox }
+            | Change::MailboxRename { mailbox, .. }
+            | Change::Import { mailbox, .. } => [Some(*mailbox), None],
+            Change::Copy { from, to, .. } => [Some(*from), Some(*to)],
+            Change::Append { replaces: Some((mailbox, _)), .. } => [Some(*mailbox), None],
+            _ => [None, None],
+        }
+    }
+
     /// The bodies that it shows for the first time, in the order of the UIDs they are to get.
     pub fn bodies(&self) -> impl Iterator<Item = BodyId> + '_ {
         let (one, many, imported) = match self {

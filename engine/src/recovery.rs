@@ -88,7 +88,8 @@ pub fn replay_read_only(
 pub fn recover_read_only(disk: &mut dyn Disk, shard: Option<ShardId>) -> Result<Replayed, Error> {
     let chain = Chain::read(disk, shard)?;
     let shard = shard.or(chain.log.map(|log| log.shard)).unwrap_or_default();
-    let looked = load::newest(disk, &chain, shard, Lsn(u64::MAX), false)?;
+    let search = load::Search { shard, below: u32::MAX, trust: false };
+    let looked = load::newest(disk, &chain, &search)?;
     let (from, _) = From::checkpoint(shard, looked);
     replay(disk, chain, from, None).map(|(replayed, _)| replayed)
 }
@@ -340,16 +341,29 @@ pub(crate) fn open(
     let trust = options.trust_checkpoints;
     #[cfg(not(feature = "testing"))]
     let trust = false;
-    let looked = load::newest(disk, &chain, options.shard, Lsn(u64::MAX), trust)?;
-    let superfluous = superfluous(&looked);
-    let (mut from, kept) = From::checkpoint(options.shard, looked);
-    if options.checkpoint_log_bytes > 0 {
-        from.index.track_changes();
+    let mut search = load::Search { shard: options.shard, below: u32::MAX, trust };
+    let mut refused = Vec::new();
+    let (mut recovered, kept, superfluous, end) = loop {
+        let mut looked = load::newest(disk, &chain, &search)?;
+        looked.refused.splice(0..0, refused);
+        let superfluous = superfluous(&looked);
+        let (mut from, kept) = From::checkpoint(options.shard, looked);
+        if options.checkpoint_log_bytes > 0 {
+            from.index.track_changes();
+        }
+        let (recovered, end) = replay(disk, chain.clone(), from, None)?;
+        if recovered.index.broken() == 0 {
+            break (recovered, kept, superfluous, end);
+        }
+        // Rows that the log goes on from cannot be read: an older checkpoint has to do, or the log alone.
+        refused = recovered.report.refused_checkpoints;
+        refused.push(format!("{}: rows in it are damaged", FileId::Checkpoint(u64::from(kept.file)).name()));
+        search.below = kept.file;
+    };
+    if !recovered.report.damage.is_empty() || !recovered.report.quarantined.is_empty() {
+        recovered.index.stop_tracking();
     }
-    let (Replayed { mut index, mut report, places }, end) = replay(disk, chain, from, None)?;
-    if !report.damage.is_empty() || !report.quarantined.is_empty() {
-        index.stop_tracking();
-    }
+    let Replayed { index, mut report, places } = recovered;
     make_room(disk, &end)?;
     for file in superfluous {
         remove(disk, FileId::Checkpoint(u64::from(file)))?;

@@ -159,6 +159,8 @@ pub struct StoreStats {
     pub accounts_awake: u64,
     /// Bytes that they take.
     pub index_memory_bytes: u64,
+    /// Accounts that are not served since their part of a checkpoint was found damaged after the start.
+    pub accounts_damaged: u64,
 }
 
 /// One shard's mail store.
@@ -393,6 +395,7 @@ impl Store {
             checkpoint_live_bytes,
             accounts_awake: accounts_awake as u64,
             index_memory_bytes: index_memory_bytes as u64,
+            accounts_damaged: self.index.broken(),
         }
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Accounts {
     pub(super) images: Images,
     /// What accounts hold of files that are no longer there, until that is written.
     gone: BTreeMap<AccountId, Held>,
+    /// How many accounts were found to have an image that cannot be read.
+    broken: Cell<u64>,
     /// The account that woke up last; the others hang on it.
     woke_last: Cell<AccountId>,
     /// The awake ones, in the order in which they are looked at.
@@ -95,6 +97,7 @@ impl Accounts {
         let head = slot.head.as_deref().filter(|_| !slot.broken.get())?;
         let Some(account) = image::read(id, head, |piece| self.images.slice(piece)) else {
             slot.broken.set(true);
+            self.broken.set(self.broken.get() + 1);
             return None;
         };
         slot.woke_before.set(self.woke_last.replace(id));
@@ -111,6 +114,17 @@ impl Accounts {
             account.held = Some(held(account, slot.file, slot.len));
         }
         Some(account)
+    }
+
+    /// What is in the account's image cannot be read: it is not served any more.
+    pub(super) fn give_up(&mut self, id: AccountId) {
+        let found = self.slots.get(&id).is_some_and(|slot| !slot.broken.replace(true));
+        self.broken.set(self.broken.get() + u64::from(found));
+    }
+
+    /// How many accounts were found to have an image that cannot be read.
+    pub(super) fn broken(&self) -> u64 {
+        self.broken.get()
     }
 
     /// A new account.
@@ -157,7 +171,7 @@ impl Accounts {
         let Some(slot) = self.slots.get_mut(&id) else { return false };
         let Some(account) = slot.awake.get_mut() else { return false };
         let Some(head) = image::write(account, round) else {
-            slot.broken.set(true);
+            self.give_up(id);
             return false;
         };
         self.images.release(&account.held.take().unwrap_or_default());
@@ -253,8 +267,9 @@ impl Accounts {
             let Some(slot) = self.slots.get_mut(&id) else { continue };
             let Some(account) = slot.awake.get() else { continue };
             let bytes = account.memory();
-            if account.mailboxes.values().any(|mailbox| mailbox.columns.is_damaged()) {
+            if !slot.broken.get() && account.mailboxes.values().any(|mailbox| mailbox.columns.is_damaged()) {
                 slot.broken.set(true);
+                self.broken.set(self.broken.get() + 1);
             }
             let pressed = self.memory.max(self.lap_bytes + bytes) > bytes_max;
             let clean = slot.head.is_some() && account.held.is_none() && self.images.is_complete(slot.file);

@@ -58,6 +58,9 @@ pub(super) struct Bodies {
     changed: BTreeSet<BodyId>,
 }
 
+/// What rows show that stand for rows that cannot be read, until their account is closed.
+pub(super) const NO_BODY: BodyId = BodyId(0);
+
 /// The part of a checkpoint that is of no segment.
 const TOTALS: u64 = 0;
 
@@ -114,6 +117,9 @@ impl Bodies {
 
     /// One more message shows the body: a fresh one, or one that another message shows.
     pub(super) fn reference(&mut self, key: BodyKey) {
+        if key.id == NO_BODY {
+            return;
+        }
         self.touch(key.id);
         let Some(place) = self.place(key.id) else {
             *self.shared.entry(key.id).or_insert(1) += 1;
@@ -128,6 +134,9 @@ impl Bodies {
 
     /// One message less shows the body.
     pub(super) fn release(&mut self, key: BodyKey) {
+        if key.id == NO_BODY {
+            return;
+        }
         self.touch(key.id);
         if let Some(place) = self.place(key.id) {
             let references = &mut self.fresh[place].references;

@@ -230,6 +230,11 @@ impl Index {
         self.accounts.evict(bytes_max, looks)
     }
 
+    /// How many accounts are not served since their part of a checkpoint was found damaged.
+    pub(crate) fn broken(&self) -> u64 {
+        self.accounts.broken()
+    }
+
     /// Bytes that the accounts in use take, and how many they are.
     pub(crate) fn awake(&self) -> (usize, usize) {
         self.accounts.awake()

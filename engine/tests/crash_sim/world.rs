@@ -384,7 +384,8 @@ impl World {
         self.drain()?;
         let digest = self.store.digest();
         let image = Image::read(&mut self.disk)?;
-        let files: Vec<(FileId, u64)> = self.disk.sizes();
+        let mut files: Vec<(FileId, u64)> = self.disk.sizes();
+        files.retain(|(file, _)| matches!(file, FileId::Segment(_) | FileId::Checkpoint(_)));
         let &(file, bytes) = self.seed.pick(&files).ok_or("no files")?;
         if let FileId::Checkpoint(_) = file {
             return self.rot_checkpoint(file, bytes, digest);

@@ -17,7 +17,7 @@ use super::events::{AccountEvent, Events};
 use super::{Index, Message, names};
 use crate::change::{Change, Entry, Outcome, Refusal, Services, SpecialUse, Stamp};
 use crate::checkpoint::Key;
-use crate::ids::{AccountId, BodyKey, Lsn, SegmentId, Uid};
+use crate::ids::{AccountId, BodyKey, Lsn, MailboxId, SegmentId, Uid};
 use crate::limits;
 
 type Applied = Result<Outcome, Refusal>;
@@ -170,6 +170,14 @@ fn create_account(
 /// Also for an account in quarantine: that is how an operator gets its address back.
 fn delete_account(index: &mut Index, id: AccountId) -> Applied {
     index.before_change(Key::Account(id));
+    if index
+        .accounts
+        .get(id)
+        .is_some_and(|account| account.mailboxes.values().any(|held| !held.columns.load()))
+    {
+        // It goes all the same; that nothing is known of its bodies is told.
+        index.accounts.give_up(id);
+    }
     let account = index.accounts.remove(id).ok_or(Refusal::NoAccount)?;
     index.addresses.remove(&account.address);
     index.uid_validity_floor = index.uid_validity_floor.max(account.last_uid_validity);
@@ -233,6 +241,12 @@ fn change_account(index: &mut Index, entry: &Entry) -> Applied {
     }
     index.before_change(Key::Account(entry.account));
     let account = index.accounts.change(entry.account).ok_or(Refusal::NoAccount)?;
+    if let Change::MailboxDelete { mailbox } = &entry.change
+        && account.mailboxes.get(mailbox).is_some_and(|held| !held.columns.load())
+    {
+        index.accounts.give_up(entry.account);
+        return Err(Refusal::NoAccount);
+    }
     index.mailboxes -= account.mailboxes.len() as u64;
     index.messages -= account.messages;
     let applied = change_mailboxes(account, &mut index.bodies, &entry.change, &entry.stamp);
@@ -241,11 +255,18 @@ fn change_account(index: &mut Index, entry: &Entry) -> Applied {
     }
     index.mailboxes += account.mailboxes.len() as u64;
     index.messages += account.messages;
+    let damaged = |id: &MailboxId| account.mailboxes.get(id).is_some_and(|held| held.columns.is_damaged());
+    let is_damaged = entry.change.mailboxes_read().iter().flatten().any(damaged);
     for (identifier, is_named) in account.grants.news() {
         match is_named {
             true => index.sharing.insert((identifier, entry.account)),
             false => index.sharing.remove(&(identifier, entry.account)),
         };
+    }
+    if is_damaged {
+        // What was carried out was carried out on rows that stand for what cannot be read.
+        index.accounts.give_up(entry.account);
+        return Err(Refusal::NoAccount);
     }
     applied
 }
@@ -315,7 +336,7 @@ mod tests {
     use super::super::lab::{Lab, named, uids};
     use super::*;
     use crate::change::{FlagBits, FlagOp, Flags, UidSet};
-    use crate::ids::{BodyId, MailboxId, ModSeq};
+    use crate::ids::{BodyId, ModSeq};
 
     fn refused<T>(refusal: Refusal) -> Result<T, Refusal> {
         Err(refusal)

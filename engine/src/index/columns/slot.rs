@@ -15,8 +15,9 @@ use crate::change::FlagBits;
 use crate::checkpoint::Piece;
 use crate::checkpoint::format::open_blob;
 use crate::checkpoint::round::Round;
-use crate::ids::{BodyId, ModSeq, Uid};
+use crate::ids::{ModSeq, Uid};
 use crate::index::Message;
+use crate::index::bodies::NO_BODY;
 
 /// Rows as a checkpoint has them.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl Slot {
                 summary_len: 0,
                 internal_ms: 0,
                 saved_ms: 0,
-                body: BodyId(0),
+                body: NO_BODY,
             });
         }
         block
