@@ -8,7 +8,9 @@ use ringpost_engine::limits::SUMMARY_BYTES_MAX;
 use ringpost_engine::testing::seed::Seed;
 
 use super::lab::Lab;
-use crate::limits::{IMAP_COPY_BYTES_MAX, IMAP_READY_BYTES_MAX, OUTPUT_BYTES_MAX, STEP_BYTES_MAX};
+use crate::limits::{
+    IMAP_COPY_BYTES_MAX, IMAP_READY_BYTES_MAX, OUTPUT_BYTES_MAX, SEARCH_WINDOW_BYTES, STEP_BYTES_MAX,
+};
 use crate::proto::mime::summarise;
 
 /// A lab whose INBOX holds these messages, selected.
@@ -111,7 +113,7 @@ fn a_message_of_a_hundred_megabytes() {
     lab.clients[0].asked.clear();
     assert!(lab.say(0, "c SEARCH BODY \"the end\"").starts_with("* SEARCH 1\r\n"));
     let client = &lab.clients[0];
-    assert!(client.longest_warm <= SEARCH_WINDOW_BYTES as u32, "{} octets looked at", client.longest_warm);
+    assert!(client.longest_warm as usize <= STEP_BYTES_MAX, "{} octets looked at", client.longest_warm);
     let windows = client.asked.iter().filter(|&&asked| asked == "warm").count();
     assert!(windows >= message.len() / SEARCH_WINDOW_BYTES, "others had {windows} turns");
 }
