@@ -250,6 +250,14 @@ pub const PEER_DELIVER_MS: u64 = 60_000;
 pub const ALIAS_LOOKUPS_MAX: usize = 2_000;
 /// Accounts in one `AccountAddMany`, and entries in one listing.
 pub const ADMIN_ENTRIES_MAX: usize = 10_000;
+/// Octets of messages in one step of an import; a single message may be larger, as large as the store takes.
+pub const IMPORT_FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages in one step of an import.
+pub const IMPORT_FRAME_MESSAGES_MAX: usize = 500;
+/// Octets of the flags and unique-ids in one step of an import: with names and digits well within a request's line.
+pub const IMPORT_FRAME_NAMES_BYTES_MAX: usize = 256 * 1024;
+/// Ranges of UIDs in one step of an import.
+pub const IMPORT_FRAME_RANGES_MAX: usize = 20_000;
 /// Milliseconds after which a line in the log would repeat a refusal of the same kind.
 pub const REFUSAL_LOG_MS: u64 = 10_000;
 /// Entries of a ring's submission queue.

@@ -26,6 +26,16 @@ impl Client {
         request: &Request,
         each: &mut dyn FnMut(Line) -> Result<(), String>,
     ) -> Result<(), String> {
+        self.call_with(request, &[], each)
+    }
+
+    /// The same, with octets behind the request's line.
+    pub fn call_with(
+        &self,
+        request: &Request,
+        octets: &[u8],
+        each: &mut dyn FnMut(Line) -> Result<(), String>,
+    ) -> Result<(), String> {
         let stream = UnixStream::connect(&self.socket).map_err(|error| {
             format!(
                 "no server answers at {}: {error}; start it with `ringpost serve` or give its folder with --data",
@@ -35,7 +45,7 @@ impl Client {
         let lost = |error: std::io::Error| format!("the server went away before it answered: {error}");
         let mut line = serde_json::to_vec(request).map_err(|error| error.to_string())?;
         line.push(b'\n');
-        (&stream).write_all(&line).map_err(lost)?;
+        (&stream).write_all(&line).and_then(|()| (&stream).write_all(octets)).map_err(lost)?;
         for line in BufReader::new(&stream).lines() {
             let line = serde_json::from_str(&line.map_err(lost)?).map_err(|error| {
                 format!(

@@ -13,6 +13,7 @@
 
 pub mod cli;
 mod client;
+mod import;
 mod quota;
 mod route;
 mod server;

@@ -10,6 +10,7 @@ use ringpost_engine::change::Services;
 use ringpost_engine::ids::{ShardId, Slot, normalise_address};
 use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 
+use super::import::server::answer as import;
 use super::wire::{BULK_ACCOUNTS_MAX, Line, Request};
 use crate::limits::IMAP_URL_BYTES_MAX;
 use crate::password;
@@ -39,7 +40,7 @@ pub fn carry_out(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> 
 }
 
 /// The inner result is the answer's last line; the outer one the client's socket.
-type Answer = std::io::Result<Result<(), String>>;
+pub type Answer = std::io::Result<Result<(), String>>;
 
 fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer {
     match request {
@@ -104,6 +105,10 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
         Request::AliasDelete { address } => Ok(address_of(&address).and_then(|address| {
             done(ask_owner(shards, &address.clone(), AdminRequest::AliasDelete { address }))
         })),
+        Request::Import { address, step } => match address_of(&address) {
+            Ok(address) => import(shards, &address, step, sink),
+            Err(why) => Ok(Err(why)),
+        },
         Request::AliasList => merge(shards, sink, |after, limit| AdminRequest::AliasList { after, limit }),
         Request::Status => status(shards, sink),
     }
@@ -120,7 +125,8 @@ fn done(reply: Result<AdminReply, String>) -> Result<(), String> {
     }
 }
 
-fn unexpected(reply: AdminReply) -> String {
+/// What a reply that was not asked for says.
+pub fn unexpected(reply: AdminReply) -> String {
     match reply {
         AdminReply::Refused(why) => why,
         other => format!("the shard gave an answer to another question: {other:?}"),
@@ -312,10 +318,19 @@ fn account_line(info: AccountInfo) -> Line {
     Line::Account { address, id, services: service_names(services), messages, bytes, created_ms }
 }
 
-fn mailbox_line(info: MailboxInfo) -> Line {
-    let MailboxInfo { name, special_use, uid_validity, uid_next, highest_modseq, messages, unseen, bytes } =
-        info;
-    Line::Mailbox { name, special_use, uid_validity, uid_next, highest_modseq, messages, unseen, bytes }
+/// A mailbox as a listing shows it.
+pub fn mailbox_line(info: MailboxInfo) -> Line {
+    Line::Mailbox {
+        name: info.name,
+        special_use: info.special_use,
+        uid_validity: info.uid_validity,
+        uid_next: info.uid_next,
+        imported_next: info.imported_next,
+        highest_modseq: info.highest_modseq,
+        messages: info.messages,
+        unseen: info.unseen,
+        bytes: info.bytes,
+    }
 }
 
 fn show(shards: &dyn Shards, address: &str, sink: &mut Sink<'_>) -> Answer {

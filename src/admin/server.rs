@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::import::server::octets_expected;
+use super::import::wire::ImportStep;
 use super::route::{Shards, carry_out};
 use super::wire::{Line, REQUEST_BYTES_MAX, Request};
 
@@ -68,17 +70,34 @@ fn answer(client: UnixStream, shards: &dyn Shards) -> std::io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
     let mut line = Vec::new();
-    BufReader::new((&client).take(REQUEST_BYTES_MAX as u64)).read_until(b'\n', &mut line)?;
+    let mut reader = BufReader::new(&client);
+    (&mut reader).take(REQUEST_BYTES_MAX as u64).read_until(b'\n', &mut line)?;
     let mut out = BufWriter::new(&client);
     let mut sink = |line: Line| {
         serde_json::to_writer(&mut out, &line)?;
         out.write_all(b"\n")
     };
-    match serde_json::from_slice::<Request>(&line) {
+    let request = serde_json::from_slice::<Request>(&line).map_err(|error| {
+        format!("the request is not understood ({error}): use the ringpost command of the server's version")
+    });
+    match request.and_then(|request| with_octets(request, &mut reader)) {
         Ok(request) => carry_out(shards, request, &mut sink)?,
-        Err(error) => sink(Line::Refused(format!(
-            "the request is not understood ({error}): use the ringpost command of the server's version"
-        )))?,
+        Err(why) => sink(Line::Refused(why))?,
     }
     out.flush()
+}
+
+/// Takes in the octets that follow the line of a step that appends.
+fn with_octets(mut request: Request, input: &mut impl Read) -> Result<Request, String> {
+    let Request::Import { step, .. } = &mut request else { return Ok(request) };
+    let expected = octets_expected(step)?;
+    if let ImportStep::Append { octets, .. } = step {
+        let mut held = Vec::new();
+        let read = input.take(expected as u64).read_to_end(&mut held).map_err(|error| error.to_string())?;
+        if read < expected {
+            return Err(format!("{read} octets came instead of {expected}"));
+        }
+        *octets = held.into();
+    }
+    Ok(request)
 }

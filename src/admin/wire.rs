@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::import::wire::ImportStep;
+
 /// Octets of one request line.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// Accounts in one bulk request.
@@ -97,6 +99,13 @@ pub enum Request {
         /// Address.
         address: String,
     },
+    /// A step of an import into an account.
+    Import {
+        /// Address.
+        address: String,
+        /// Which.
+        step: ImportStep,
+    },
     /// List aliases in order of address.
     AliasList,
     /// Figures of every shard.
@@ -132,6 +141,8 @@ pub enum Line {
         uid_validity: u32,
         /// UIDNEXT.
         uid_next: u32,
+        /// UIDs below are those of the store it was imported from; 0 without an import.
+        imported_next: u32,
         /// HIGHESTMODSEQ.
         highest_modseq: u64,
         /// Messages.
@@ -158,6 +169,22 @@ pub enum Line {
         identifier: String,
         /// Letters.
         rights: String,
+    },
+    /// A subscribed name of the account whose mailboxes stand before.
+    Subscription {
+        /// Full name.
+        name: String,
+    },
+    /// A message of the mailbox that was asked for.
+    Message {
+        /// UID.
+        uid: u32,
+        /// Octets.
+        size: u32,
+        /// INTERNALDATE, milliseconds since 1970.
+        internal_ms: u64,
+        /// `\\Seen` and the like, and keywords.
+        flags: Vec<String>,
     },
     /// A domain.
     Domain {

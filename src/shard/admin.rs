@@ -7,6 +7,8 @@
 
 use ringpost_engine::change::{Quota, Services};
 
+use crate::shard::import::{Present, Step};
+
 /// A request. Addresses are normalised by the control thread.
 #[derive(Clone, Debug)]
 pub enum AdminRequest {
@@ -65,6 +67,13 @@ pub enum AdminRequest {
         address: String,
         /// What to set.
         change: Option<QuotaChange>,
+    },
+    /// A part of an import.
+    Import {
+        /// Address.
+        address: String,
+        /// Which.
+        step: Step,
     },
     /// Who may do what with an account's mailboxes.
     AccountShares {
@@ -129,6 +138,8 @@ pub struct MailboxInfo {
     pub uid_validity: u32,
     /// UIDNEXT.
     pub uid_next: u32,
+    /// UIDs below are those of the store it was imported from; 0 without an import.
+    pub imported_next: u32,
     /// HIGHESTMODSEQ.
     pub highest_modseq: u64,
     /// Messages.
@@ -179,6 +190,10 @@ pub enum AdminReply {
     Quota(Quota),
     /// Entries of access control lists, in order of mailbox.
     Shares(Vec<ShareInfo>),
+    /// Messages, ascending by UID.
+    Messages(Vec<Present>),
+    /// Subscribed names, in order.
+    Subscriptions(Vec<String>),
     /// Domains.
     Domains(Vec<String>),
     /// Aliases and their targets.

@@ -112,6 +112,10 @@ impl Shard {
                 self.about(&address, |account| AdminReply::Quota(account.quota()))
             }
             AdminRequest::AccountShares { address } => self.about(&address, shares),
+            AdminRequest::Import { address, step } => match self.import(&address, step) {
+                Ok(lsn) => return self.start(from, ticket, Kind::One, vec![Ok(lsn)]),
+                Err(reply) => reply,
+            },
             AdminRequest::AliasSet { address, targets } => {
                 let appended = self.set_alias(address, targets);
                 return self.start(from, ticket, Kind::One, vec![appended]);
@@ -228,23 +232,15 @@ impl Shard {
         }
     }
 
-    fn account_named(&self, address: &str) -> Result<AccountId, String> {
+    pub(super) fn account_named(&self, address: &str) -> Result<AccountId, String> {
         if self.store.is_quarantined(address) {
             return Err(format!("{address} is quarantined: its records in the log are damaged"));
         }
         self.store.account_by_address(address).ok_or_else(|| format!("there is no account {address}"))
     }
 
-    fn admin_append(&mut self, account: AccountId, change: Change) -> Result<Lsn, String> {
-        self.store.append(account, change, self.now).map_err(|refused| {
-            match refused {
-                Refused::DiskFull => "the disk is full: make room and try again",
-                Refused::Busy => "too much waits for the disk: try again",
-                Refused::TooLarge => "a value is larger than the store takes",
-                Refused::Failed => "the disk failed",
-            }
-            .to_owned()
-        })
+    pub(super) fn admin_append(&mut self, account: AccountId, change: Change) -> Result<Lsn, String> {
+        self.store.append(account, change, self.now).map_err(refused_words)
     }
 
     fn add_account(
@@ -380,6 +376,17 @@ fn check_address(address: &str) -> Result<(), String> {
     if good { Ok(()) } else { Err(format!("{address:?} is no address: local-part@domain is expected")) }
 }
 
+/// Why the store took no change.
+pub(super) fn refused_words(refused: Refused) -> String {
+    match refused {
+        Refused::DiskFull => "the disk is full: make room and try again",
+        Refused::Busy => "too much waits for the disk: try again",
+        Refused::TooLarge => "a value is larger than the store takes",
+        Refused::Failed => "the disk failed",
+    }
+    .to_owned()
+}
+
 fn refusal_words(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::NoAccount => "there is no such account any more",
@@ -434,6 +441,7 @@ fn mailbox_info(mailbox: MailboxRef<'_>) -> MailboxInfo {
         special_use: special_use.to_owned(),
         uid_validity: mailbox.uid_validity(),
         uid_next: mailbox.uid_next().0,
+        imported_next: mailbox.imported_next().0,
         highest_modseq: mailbox.highest_modseq().0,
         messages: mailbox.len() as u64,
         unseen: mailbox.unseen() as u64,

@@ -24,6 +24,7 @@ mod desk;
 mod directory;
 pub mod event;
 mod flow;
+pub mod import;
 mod outbox;
 mod push;
 mod route;

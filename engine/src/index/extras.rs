@@ -71,6 +71,8 @@ pub(super) struct MailboxExtras {
     /// Mod-sequence of the last change that made its URLs void; 0 before the first.
     pub(super) url_generation: ModSeq,
     pub(super) unique_ids: UniqueIds,
+    /// Below it, UIDs are those of the store that the mailbox was imported from; 0 without an import.
+    pub(super) imported_next: Uid,
 }
 
 /// How POP3 names a mailbox's messages.
@@ -160,6 +162,7 @@ impl MailboxExtras {
             digest.word(u64::from(rights.bits()));
         }
         digest.word(self.url_generation.0);
+        digest.word(u64::from(self.imported_next.0));
         digest.word(self.unique_ids.form as u64);
         digest.word(self.unique_ids.given.len() as u64);
         for (uid, unique_id) in &self.unique_ids.given {

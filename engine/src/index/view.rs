@@ -247,6 +247,11 @@ impl<'a> MailboxRef<'a> {
     pub fn url_generation(&self) -> ModSeq {
         self.0.extras.as_ref().map_or(ModSeq(0), |extras| extras.url_generation)
     }
+    /// Below it, UIDs name what they named in the store that it was imported from; from it on, what arrived here. 0
+    /// without an import.
+    pub fn imported_next(&self) -> Uid {
+        self.0.extras.as_ref().map_or(Uid(0), |extras| extras.imported_next)
+    }
     /// How POP3 names those of its messages that have no unique-id of their own.
     pub fn unique_id_form(&self) -> UniqueIdForm {
         self.0.extras.as_ref().map_or(UniqueIdForm::Own, |extras| extras.unique_ids.form)

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::admin::import::ImportCommand;
+
 /// A mail store server for Linux: SMTP and LMTP in, POP3 and IMAP out.
 ///
 /// Start it with `ringpost serve`; every other command speaks to the server that runs on the same data
@@ -27,6 +29,7 @@ Examples:
   ringpost account add ann@example.org              create an account, print its password
   ringpost account add --csv < accounts.csv         create many: address,password a line
   ringpost alias add info@example.org ann@example.org bob@example.org
+  ringpost import dovecot --account ann@example.org --dry-run /home/ann/Maildir   move in from Dovecot
   ringpost account list --json | jq .               every listing has --json
   ringpost status                                   figures of every shard
   ringpost config show > ringpost.toml              every setting with default, bound and comment
@@ -102,6 +105,9 @@ pub enum Command {
     /// Addresses that stand for others: add, list and delete.
     #[command(subcommand)]
     Alias(AliasCommand),
+    /// Move an account in from another mail store, into the running server.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Figures of the running server, shard by shard.
     #[command(after_help = STATUS_NOTES)]
     Status(Common),

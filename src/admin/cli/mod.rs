@@ -6,8 +6,8 @@
 
 mod args;
 mod bulk;
-mod output;
+pub mod output;
 mod run;
 
-pub use args::{Args, Command, ServeArgs};
+pub use args::{Args, Command, Common, ServeArgs};
 pub use run::run;

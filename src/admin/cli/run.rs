@@ -8,6 +8,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use super::args::{AccountCommand, AliasCommand, Command, Common, ConfigCommand, DomainCommand};
 use super::{bulk, output};
 use crate::admin::client::Client;
+use crate::admin::import::import;
 use crate::admin::wire::{Line, Request};
 use crate::config::Config;
 use crate::password;
@@ -29,6 +30,7 @@ pub fn run(command: Command) -> Result<(), String> {
         Command::Alias(AliasCommand::Delete { address, common }) => {
             change(&common, &Request::AliasDelete { address })
         }
+        Command::Import(command) => import(command),
         Command::Status(common) => list(&common, &Request::Status),
         Command::Config(ConfigCommand::Show { config, json }) => {
             let config = config.map_or(Ok(Config::embedded()), |file| Config::read(&file))?;

@@ -8,9 +8,10 @@
 //! beside IMAP) cannot disturb each other, and no client that lost its connection is shut out by its own
 //! ghost. Removing what another has removed already is no error.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use ringpost_engine::change::{Change, UidSet};
+use ringpost_engine::change::{Change, UidSet, UniqueIdForm};
 use ringpost_engine::ids::{AccountId, MailboxId, Uid};
 use ringpost_engine::store::{BodyRef, Store};
 
@@ -23,6 +24,9 @@ pub struct Maildrop {
     account: AccountId,
     mailbox: MailboxId,
     uid_validity: u32,
+    unique_ids: UniqueIdForm,
+    /// Those of messages that were imported with another.
+    given: BTreeMap<Uid, String>,
     /// Messages from here on came after the login.
     end: Uid,
     messages: Vec<Message>,
@@ -66,6 +70,8 @@ impl Maildrop {
             account,
             mailbox: inbox.id(),
             uid_validity: inbox.uid_validity(),
+            unique_ids: inbox.unique_id_form(),
+            given: BTreeMap::new(),
             end: inbox.uid_next(),
             messages: Vec::new(),
             kept: 0,
@@ -80,12 +86,17 @@ impl Maildrop {
         let after = self.messages.last().map_or(0, |message| message.uid.0);
         let first = inbox.rank(Uid(after.saturating_add(1)));
         let last = inbox.rank(self.end).min(first + STEP_MESSAGES_MAX);
+        let mut given = inbox.unique_ids_from(Uid(after.saturating_add(1))).peekable();
         for place in first..last {
             if self.messages.len() == POP3_MESSAGES_MAX {
                 return true;
             }
             let message = inbox.message(place);
             if let Some(body) = store.body(message.key()) {
+                while given.next_if(|(uid, _)| *uid < message.uid).is_some() {}
+                if let Some((uid, unique_id)) = given.next_if(|(uid, _)| *uid == message.uid) {
+                    self.given.insert(uid, unique_id.to_owned());
+                }
                 self.messages.push(Message { uid: message.uid, body, deleted: false });
                 self.kept += 1;
                 self.kept_bytes += u64::from(body.bytes.len);
@@ -178,7 +189,14 @@ impl Maildrop {
         let _ = match listing {
             Listing::Sizes => write!(line, "{number} {}", message.body.bytes.len),
             // Made of what never changes and is never reused (rfc1939#7, rfc3501#2.3.1.1).
-            Listing::UniqueIds => write!(line, "{number} {}.{}", self.uid_validity, message.uid),
+            Listing::UniqueIds => match (self.given.get(&message.uid), self.unique_ids) {
+                (Some(unique_id), _) => write!(line, "{number} {unique_id}"),
+                (None, UniqueIdForm::Own) => write!(line, "{number} {}.{}", self.uid_validity, message.uid),
+                // pop3_uidl_format = %08Xu%08Xv, of which the digits are small.
+                (None, UniqueIdForm::Dovecot) => {
+                    write!(line, "{number} {:08x}{:08x}", message.uid.0, self.uid_validity)
+                }
+            },
         };
     }
 }

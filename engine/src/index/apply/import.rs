@@ -47,20 +47,25 @@ pub(super) fn import(
     {
         return Err(Refusal::Limit);
     }
-    let first = imported.first().map_or(mailbox.uid_next, |first| first.uid);
+    let had = mailbox.uid_next;
+    let first = imported.first().map_or(had, |first| first.uid);
     let ascending = imported.windows(2).all(|pair| pair[0].uid < pair[1].uid);
-    if first < mailbox.uid_next || !ascending {
+    if first < had || !ascending {
         return Err(Refusal::NotFresh);
     }
     let arrivals = imported.iter().map(|one| messages::arrival(&one.message, one.uid.0 - first.0));
     let stamp = Stamp { uid_first: first, ..*stamp };
     let uid_validity = messages::add(account, bodies, id, arrivals, None, &stamp)?;
     account.edit(id, |mailbox| mailbox.uid_next = mailbox.uid_next.max(uid_next))?;
-    let mut named = imported.iter().filter(|one| one.unique_id.is_some()).peekable();
-    if named.peek().is_some() {
-        let named = named.filter_map(|one| Some((one.uid, one.unique_id.as_deref()?.into())));
-        account.edit_extras(id, |extras| extras.unique_ids.given.extend(named))?;
-    }
+    let named = imported.iter().filter_map(|one| Some((one.uid, one.unique_id.as_deref()?.into())));
+    let last = imported.last().map_or(Uid(0), |last| Uid(last.uid.0 + 1));
+    account.edit_extras(id, |extras| {
+        extras.unique_ids.given.extend(named);
+        // Behind a message that arrived here, no number tells any more which UIDs are whose.
+        if had == Uid(1) || had == extras.imported_next {
+            extras.imported_next = had.max(last).max(uid_next);
+        }
+    })?;
     let uids: UidSet = imported.iter().map(|one| one.uid).collect();
     Ok(Outcome::Appended { uid_validity, uids, replaced: false })
 }
@@ -111,6 +116,8 @@ mod tests {
         assert_eq!(unique_ids(&lab, id), [(3, "odd")]);
         lab.done_any(id, imported(Vec::new(), 77));
         assert_eq!(lab.deliver(id, INBOX_ID, body), Uid(77));
+        lab.done_any(id, imported(Vec::new(), 80));
+        assert_eq!(lab.inbox(id).imported_next(), Uid(77), "77 arrived here");
         let uids = uids(&[3]);
         lab.done_any(id, Change::Expunge { mailbox: INBOX_ID, uids, only_deleted: false });
         assert!(unique_ids(&lab, id).is_empty(), "a unique-id goes with its message");

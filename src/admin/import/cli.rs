@@ -1,0 +1,83 @@
+//! `ringpost import …` as it is typed.
+//!
+//! *Owns*: arguments, help texts, and which source they mean. *Promises*: `--help` reads like a short manual.
+//! *Assumes*: clap. *Never*: compares or sends.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::dovecot::{Dovecot, Layout};
+use super::report::Report;
+use super::run::{Wish, run};
+use crate::admin::cli::Common;
+use crate::admin::client::Client;
+
+const NOTES: &str = "\
+What clients remember is kept: UIDVALIDITY and UIDs (so that an IMAP client fetches nothing again), POP3 unique-ids
+(so that a POP3 client does not either), flags and keywords, dates, subscriptions.
+
+Run it as often as you like, into the running server: every further run carries over the difference: new messages,
+changed flags, with --delete also what is gone. Where both sides differ the other store's flags win. What was deleted
+here stays deleted. The usual way: import; import again until little is left; stop mail and clients at the old
+server; import once more; let mail and clients come here.
+
+UIDs can be kept only while a mailbox gets no mail here: messages that the old server takes in after mail has
+arrived here stay there, which is said, and the exit code is 1. So does whatever else cannot be carried over; all the
+rest is done.
+
+The table says for each folder: new messages, messages with other flags, messages that are gone there. A dry run
+prints the same and changes nothing.";
+
+/// What all imports need.
+#[derive(Debug, Clone, Args)]
+pub struct Into {
+    /// The account that mail is imported into; it exists already.
+    #[arg(long, value_name = "ADDRESS")]
+    pub account: String,
+    /// Print the difference and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also remove messages here that were imported and are gone there.
+    #[arg(long)]
+    pub delete: bool,
+    /// Where the server is, and how to print.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Where from.
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// From a Maildir that Dovecot keeps.
+    ///
+    /// PATH is the Maildir itself, the folder with `cur` and `new` (INBOX). Folders lie below it as `.Work.2024`
+    /// (Maildir++) or as `Work/2024` (LAYOUT=fs). Dovecot may run, or may be gone for good. Read are dovecot-uidlist
+    /// (version 3, with old POP3 unique-ids), dovecot-keywords, subscriptions and the messages; flags are those in the
+    /// file names, dates those of the files. Files that Dovecot has not given a UID to yet are told.
+    ///
+    /// Not understood: other places for index and control files, compressed messages, mbox and dbox (import those by
+    /// `ringpost import imap`).
+    #[command(after_help = NOTES)]
+    Dovecot {
+        /// The Maildir.
+        path: PathBuf,
+        /// How its folders lie.
+        #[arg(long, value_enum, default_value = "auto")]
+        layout: Layout,
+        #[command(flatten)]
+        into: Into,
+    },
+}
+
+/// Carries an import out.
+pub fn import(command: ImportCommand) -> Result<(), String> {
+    match command {
+        ImportCommand::Dovecot { path, layout, into } => {
+            let mut source = Dovecot::new(&path, layout)?;
+            let wish = Wish { address: into.account, dry_run: into.dry_run, delete: into.delete };
+            let mut report = Report::new(into.common.json);
+            run(&Client::new(&into.common.data), &mut source, &wish, &mut report)
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Folder names of a Maildir tree.
+//!
+//! *Owns*: from paths to names: Maildir++ (`.Work.2024`) and `LAYOUT=fs` (`Work/2024`), modified UTF-7, the list of
+//! subscriptions. *Promises*: names in UTF-8 with levels split by `/`. *Assumes*: nothing of the contents. *Never*:
+//! follows a symbolic link, or more levels than a mailbox may have.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use ringpost_engine::limits::{MAILBOX_LEVELS_MAX, MAILBOXES_PER_ACCOUNT_MAX};
+
+use crate::proto::imap::utf7;
+
+/// How folders lie below the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Layout {
+    /// As found: fs where a folder without a leading dot holds mail, else Maildir++.
+    Auto,
+    /// Maildir++: all in the root, `.Work.2024`.
+    #[value(name = "maildir++")]
+    MaildirPlusPlus,
+    /// LAYOUT=fs: folders in folders, `Work/2024`.
+    Fs,
+}
+
+/// Whether a path holds mail.
+fn is_maildir(path: &Path) -> bool {
+    path.join("cur").is_dir()
+}
+
+/// What lies in a folder, by name, without links.
+fn folders_in(path: &Path) -> Result<Vec<String>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let is_mail = ["cur", "new", "tmp"].iter().any(|own| name == OsStr::new(own));
+        if !is_mail && entry.file_type().map_err(failed)?.is_dir() {
+            // A name that is not UTF-8 can be no mailbox's here.
+            names.extend(name.into_string().ok());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Which layout a tree has.
+pub fn layout_of(root: &Path) -> Result<Layout, String> {
+    let plain = folders_in(root)?.into_iter().filter(|name| !name.starts_with('.'));
+    let fs = plain.into_iter().any(|name| has_mail(&root.join(name), MAILBOX_LEVELS_MAX));
+    Ok(if fs { Layout::Fs } else { Layout::MaildirPlusPlus })
+}
+
+fn has_mail(path: &Path, levels: usize) -> bool {
+    let below = || folders_in(path).unwrap_or_default();
+    is_maildir(path) || levels > 1 && below().iter().any(|name| has_mail(&path.join(name), levels - 1))
+}
+
+/// All folders but the inbox: path and name.
+pub fn folders(root: &Path, layout: Layout) -> Result<Vec<(PathBuf, String)>, String> {
+    let mut found = Vec::new();
+    match layout {
+        Layout::Fs => walk(root, "", 1, &mut found)?,
+        Layout::MaildirPlusPlus | Layout::Auto => {
+            for file in folders_in(root)? {
+                let path = root.join(&file);
+                if let Some(name) = file.strip_prefix('.').filter(|_| is_maildir(&path)) {
+                    found.push((path, name_of(name, '.')));
+                }
+            }
+        }
+    }
+    match found.len() < MAILBOXES_PER_ACCOUNT_MAX {
+        true => Ok(found),
+        false => Err(format!("{}: more than {MAILBOXES_PER_ACCOUNT_MAX} folders", root.display())),
+    }
+}
+
+fn walk(path: &Path, name: &str, level: usize, found: &mut Vec<(PathBuf, String)>) -> Result<(), String> {
+    for file in folders_in(path)? {
+        // Dovecot keeps files of its own in folders with a leading dot.
+        if file.starts_with('.') || found.len() >= MAILBOXES_PER_ACCOUNT_MAX {
+            continue;
+        }
+        let below = path.join(&file);
+        let full = if name.is_empty() { file } else { format!("{name}/{file}") };
+        if is_maildir(&below) {
+            found.push((below.clone(), name_of(&full, '/')));
+        }
+        if level < MAILBOX_LEVELS_MAX {
+            walk(&below, &full, level + 1, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// A name from how it is spelt on disk: modified UTF-7, or UTF-8 where Dovecot was told so.
+fn name_of(spelt: &str, separator: char) -> String {
+    let decode = |level: &str| utf7::decode(level.as_bytes()).unwrap_or_else(|_| level.to_owned());
+    let levels: Vec<String> = spelt.split(separator).map(decode).collect();
+    let name = levels.join("/");
+    if name.eq_ignore_ascii_case("INBOX") { "INBOX".to_owned() } else { name }
+}
+
+/// The names in a file of subscriptions. Version 2 splits levels by tabs, version 1 by the layout's separator.
+pub fn subscriptions(text: &str, layout: Layout) -> Vec<String> {
+    let separator = if layout == Layout::Fs { '/' } else { '.' };
+    let (lines, separator) = match text.strip_prefix("V\t2\n") {
+        Some(rest) => (rest, '\t'),
+        None => (text, separator),
+    };
+    lines.lines().filter(|line| !line.is_empty()).map(|line| name_of(line, separator)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_spelt_as_people_see_them() {
+        assert_eq!(name_of("Work.2024", '.'), "Work/2024");
+        assert_eq!(name_of("Entw&APw-rfe.a&-b", '.'), "Entwürfe/a&b");
+        assert_eq!(name_of("Entwürfe", '.'), "Entwürfe");
+        assert_eq!(name_of("v1.2/x", '/'), "v1.2/x");
+        assert_eq!(name_of("inbox", '.'), "INBOX");
+    }
+
+    #[test]
+    fn both_versions_of_subscriptions_are_read() {
+        let expected = ["INBOX", "Work/2024"];
+        assert_eq!(subscriptions("INBOX\nWork.2024\n", Layout::MaildirPlusPlus), expected);
+        assert_eq!(subscriptions("INBOX\nWork/2024", Layout::Fs), expected);
+        assert_eq!(subscriptions("V\t2\n\nINBOX\nWork\t2024\n", Layout::MaildirPlusPlus), expected);
+    }
+
+    #[test]
+    fn folders_are_found_in_both_layouts() {
+        let root = tempfile::tempdir().expect("a folder");
+        let make = |path: &str| std::fs::create_dir_all(root.path().join(path)).expect("made");
+        make("cur");
+        make(".Sent/cur");
+        make(".Work.2024/cur");
+        make(".no-mail");
+        assert_eq!(layout_of(root.path()), Ok(Layout::MaildirPlusPlus));
+        let names = |layout| -> Vec<String> {
+            folders(root.path(), layout).expect("read").into_iter().map(|(_, name)| name).collect()
+        };
+        assert_eq!(names(Layout::MaildirPlusPlus), ["Sent", "Work/2024"]);
+        make("a/b.c/cur");
+        assert_eq!(layout_of(root.path()), Ok(Layout::Fs));
+        assert_eq!(names(Layout::Fs), ["a/b.c"]);
+    }
+}

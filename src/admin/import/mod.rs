@@ -1,0 +1,17 @@
+//! Moving accounts in from other mail stores, into the running server.
+//!
+//! *Owns*: `ringpost import …` and the server's answers to it. *Promises*: can be repeated, and then carries over the
+//! difference only; never deletes unless asked; one mailbox's list and one frame of messages in memory. *Assumes*:
+//! nobody else imports into the account at the same time. *Never*: gives a message another UID than it had.
+
+pub mod cli;
+mod differ;
+mod dovecot;
+mod frame;
+mod report;
+mod run;
+pub mod server;
+mod source;
+pub mod wire;
+
+pub use cli::{ImportCommand, import};
