@@ -105,10 +105,7 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
         Request::AliasDelete { address } => Ok(address_of(&address).and_then(|address| {
             done(ask_owner(shards, &address.clone(), AdminRequest::AliasDelete { address }))
         })),
-        Request::Import { address, step } => match address_of(&address) {
-            Ok(address) => import(shards, &address, step, sink),
-            Err(why) => Ok(Err(why)),
-        },
+        Request::Import { address, step } => import(shards, &address, step, sink),
         Request::AliasList => merge(shards, sink, |after, limit| AdminRequest::AliasList { after, limit }),
         Request::Status => status(shards, sink),
     }
@@ -143,7 +140,8 @@ fn referral(url: &str) -> Result<String, String> {
     }
 }
 
-fn address_of(text: &str) -> Result<String, String> {
+/// A normalised address.
+pub fn address_of(text: &str) -> Result<String, String> {
     let address = normalise_address(text.trim());
     let whole =
         address.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());

@@ -20,6 +20,7 @@ use crate::shard::admin::{
 };
 use crate::shard::commit::Waiter;
 use crate::shard::event::{CloseReason, ConnId, Effect, Message, Ticket};
+use crate::shard::import::Step;
 
 /// Names a request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,10 +113,7 @@ impl Shard {
                 self.about(&address, |account| AdminReply::Quota(account.quota()))
             }
             AdminRequest::AccountShares { address } => self.about(&address, shares),
-            AdminRequest::Import { address, step } => match self.import(&address, step) {
-                Ok(lsn) => return self.start(from, ticket, Kind::One, vec![Ok(lsn)]),
-                Err(reply) => reply,
-            },
+            AdminRequest::Import { address, step } => return self.on_import(from, ticket, &address, step),
             AdminRequest::AliasSet { address, targets } => {
                 let appended = self.set_alias(address, targets);
                 return self.start(from, ticket, Kind::One, vec![appended]);
@@ -140,6 +138,13 @@ impl Shard {
             AdminRequest::Status => AdminReply::Status(self.figures()),
         };
         self.tell(from, Message::AdminReply { ticket, reply });
+    }
+
+    fn on_import(&mut self, from: ShardId, ticket: Ticket, address: &str, step: Step) {
+        match self.import(address, step) {
+            Ok(lsn) => self.start(from, ticket, Kind::One, vec![Ok(lsn)]),
+            Err(reply) => self.tell(from, Message::AdminReply { ticket, reply }),
+        }
     }
 
     fn accounts(&self, after: &str, limit: usize) -> AdminReply {

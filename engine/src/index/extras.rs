@@ -136,6 +136,7 @@ impl MailboxExtras {
             put(out, u64::from(uid.0));
             put_text(out, unique_id);
         }
+        put(out, u64::from(self.imported_next.0));
     }
 
     /// What was written.
@@ -151,7 +152,9 @@ impl MailboxExtras {
         for _ in 0..wire.count()? {
             unique_ids.given.insert(Uid(wire.word()?), wire.text()?.into());
         }
-        wire.is_empty().then_some(MailboxExtras { annotations, acl, url_generation, unique_ids })
+        let imported_next = Uid(wire.word()?);
+        let read = MailboxExtras { annotations, acl, url_generation, unique_ids, imported_next };
+        wire.is_empty().then_some(read)
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {

@@ -276,9 +276,7 @@ impl Account {
         outcome: &Outcome,
         bodies: &BTreeMap<BodyId, Bytes>,
     ) -> Result<(), String> {
-        if self.over_quota(change, bodies) == Some(true) {
-            return Err(format!("over quota: {change:?}"));
-        }
+        self.check_quota(change, bodies)?;
         match (change, outcome) {
             (Change::MailboxCreate { name, .. }, Outcome::MailboxCreated(id)) => {
                 self.mailboxes.insert(*id, Mailbox::named(name));
@@ -340,6 +338,13 @@ impl Account {
             (change, outcome) => return Err(format!("{outcome:?} is no outcome of {change:?}")),
         }
         Ok(())
+    }
+
+    fn check_quota(&self, change: &Change, bodies: &BTreeMap<BodyId, Bytes>) -> Result<(), String> {
+        match self.over_quota(change, bodies) {
+            Some(true) => Err(format!("over quota: {change:?}")),
+            _ => Ok(()),
+        }
     }
 
     /// What is not mail.

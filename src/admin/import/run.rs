@@ -6,7 +6,7 @@
 //! dry run.
 //!
 //! ```text
-//!  folder ─► open ─► differ ◄─ messages here ─► create? ─► adopt? ─► append, frame by frame ─► UIDNEXT ─► flags ─► gone?
+//!  folder ─► open ─► differ ◄─ messages here ─► create? ─► adopt? ─► append, in frames ─► UIDNEXT ─► flags ─► gone?
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};

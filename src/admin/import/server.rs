@@ -9,7 +9,7 @@ use ringpost_engine::ids::{Slot, Uid};
 use ringpost_engine::limits::BODY_BYTES_MAX;
 
 use super::wire::{ImportMessage, ImportStep, flags_of, names_of};
-use crate::admin::route::{Answer, Shards, Sink, mailbox_line, unexpected};
+use crate::admin::route::{Answer, Shards, Sink, address_of, mailbox_line, unexpected};
 use crate::admin::wire::Line;
 use crate::limits::{ADMIN_ENTRIES_MAX, IMPORT_FRAME_BYTES_MAX};
 use crate::proto::mime::summarise;
@@ -34,12 +34,16 @@ pub fn octets_expected(step: &ImportStep) -> Result<usize, String> {
     sum.filter(|&sum| sum <= max).ok_or_else(|| format!("more than {max} octets in one step of an import"))
 }
 
-/// Carries a step out. The address is normalised.
+/// Carries a step out.
 pub fn answer(shards: &dyn Shards, address: &str, step: ImportStep, sink: &mut Sink<'_>) -> Answer {
+    let address = match address_of(address) {
+        Ok(address) => address,
+        Err(why) => return Ok(Err(why)),
+    };
     match step {
-        ImportStep::State => state(shards, address, sink),
-        ImportStep::Messages { mailbox } => messages(shards, address, &mailbox, sink),
-        step => Ok(change(step).and_then(|step| match ask(shards, address, step)? {
+        ImportStep::State => state(shards, &address, sink),
+        ImportStep::Messages { mailbox } => messages(shards, &address, &mailbox, sink),
+        step => Ok(change(step).and_then(|step| match ask(shards, &address, step)? {
             AdminReply::Done => Ok(()),
             other => Err(unexpected(other)),
         })),

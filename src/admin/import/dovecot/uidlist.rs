@@ -1,7 +1,7 @@
 //! `dovecot-uidlist`: which file has which UID.
 //!
-//! *Owns*: reading version 3 of it. *Promises*: records ascending by UID, each UID once; a line that is cut short (it is
-//! being written) ends the list. *Assumes*: Dovecot's format:
+//! *Owns*: reading version 3 of it. *Promises*: bounded lines; one that is cut short (it is being written) ends the
+//! list. *Assumes*: Dovecot's format:
 //!
 //! ```text
 //!  3 V1275660208 N25022 G3085f01b7f11094c501100008c4a11c1        UIDVALIDITY, UIDNEXT, GUID
