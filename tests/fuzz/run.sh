@@ -50,10 +50,10 @@ for target in "${targets[@]}"; do
         *) seeds=none ;;
     esac
     mkdir -p "found/$target"
-    # -entropic=0: weighing rare features takes libFuzzer more than half of its time, the more the more it has kept.
-    ASAN_OPTIONS=$options cargo +nightly fuzz run --fuzz-dir . "$target" "found/$target" "corpus/$target" "$transcripts/$seeds" -- \
-        -max_total_time="$seconds" -timeout=10 -rss_limit_mb="$mib" -malloc_limit_mb="$mib" -dict=words.dict \
-        -max_len="$octets" -entropic=0 \
-        -print_final_stats=1
+    # -entropic=0: weighing rare features takes libFuzzer more than half of its time, the more the more it kept.
+    ASAN_OPTIONS=$options cargo +nightly fuzz run --fuzz-dir . "$target" \
+        "found/$target" "corpus/$target" "$transcripts/$seeds" -- \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb="$mib" -malloc_limit_mb="$mib" \
+        -dict=words.dict -max_len="$octets" -entropic=0 -print_final_stats=1
 done
 echo "fuzz: ${#targets[@]} targets, nothing found"
