@@ -15,6 +15,10 @@ debian() {
     for command in "${!packages[@]}"; do
         command -v "$command" >/dev/null 2>&1 || missing+=("${packages[$command]}")
     done
+    local part
+    for part in imap pop3 lmtp; do
+        [ -x "/usr/lib/dovecot/$part" ] || missing+=("dovecot-${part}d")
+    done
     # swaks speaks TLS only with the first.
     perl -MNet::SSLeay -e1 2>/dev/null || missing+=(libnet-ssleay-perl)
     perl -MMail::IMAPClient -e1 2>/dev/null || missing+=(libmail-imapclient-perl)
@@ -24,7 +28,8 @@ debian() {
     install=(apt-get install -y --no-install-recommends "${missing[@]}")
     if command -v apt-get >/dev/null 2>&1 && as_root true 2>/dev/null; then
         echo "installing for tests/clients: ${missing[*]}"
-        export DEBIAN_FRONTEND=noninteractive
+        # Dovecot's package would start its own server: this one must not.
+        export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
         as_root apt-get update -qq && as_root "${install[@]}" >/dev/null && return
     fi
     echo "tests/clients needs these Debian packages: ${missing[*]}" >&2

@@ -6,8 +6,10 @@
 mod server;
 
 mod curl;
+mod dovecot;
 mod fetch;
 mod idle;
+mod migrate;
 mod neomutt;
 mod offlineimap;
 mod operator;
@@ -28,7 +30,12 @@ fn message(subject: &str) -> String {
 
 /// Delivers [`message`] by LMTP.
 fn deliver(server: &Server, to: &str, subject: &str) {
-    let mut lmtp = server::Wire::connect(server.port("LMTP", false)).unwrap();
+    deliver_to(server.port("LMTP", false), to, subject);
+}
+
+/// The same, to whatever listens at a port.
+fn deliver_to(port: u16, to: &str, subject: &str) {
+    let mut lmtp = server::Wire::connect(port).unwrap();
     assert!(lmtp.smtp_reply().unwrap().starts_with("220 "));
     for (command, code) in [
         ("LHLO client.test", "250"),

@@ -34,7 +34,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 /// How many of the IMAP commands that mbsync sent moved or changed a message.
-fn moved(output: &str) -> usize {
+pub fn moved(output: &str) -> usize {
     let verbs = ["BODY.PEEK[]", "STORE ", "APPEND ", "COPY ", "MOVE ", "EXPUNGE"];
     let sent = output.lines().filter(|line| line.contains(">>> "));
     sent.filter(|line| verbs.iter().any(|verb| line.contains(verb))).count()

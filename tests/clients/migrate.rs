@@ -1,0 +1,222 @@
+//! From Dovecot to Ringpost, and no client notices: mbsync transfers nothing again, fetchmail fetches nothing again.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::dovecot::{DOVECOT_PASSWORD, Dovecot};
+use crate::server::{PASSWORD, Server, Wire, run, try_run};
+
+const USER: &str = "alice@example.test";
+const FOLDERS: [&str; 4] = ["INBOX", "Sent", "Work/2024", "Entw&APw-rfe"];
+
+/// Which server clients speak to.
+#[derive(Clone, Copy)]
+struct Far<'a> {
+    imap: u16,
+    pop3: u16,
+    password: &'a str,
+}
+
+/// Everything an IMAP client can see of a mailbox.
+fn seen_by_imap(far: Far<'_>, folder: &str) -> Vec<String> {
+    let mut imap = Wire::connect(far.imap).unwrap();
+    imap.line().unwrap();
+    imap.imap("a", &format!("LOGIN {USER} \"{}\"", far.password)).unwrap();
+    let selected = imap.imap("b", &format!("EXAMINE \"{folder}\"")).unwrap();
+    let mut seen: Vec<String> = selected
+        .iter()
+        .filter_map(|line| {
+            line.split_once("[UID").map(|(_, code)| code.split(']').next().unwrap().to_owned())
+        })
+        .collect();
+    seen.sort();
+    if selected.iter().any(|line| line == "* 0 EXISTS") {
+        return seen;
+    }
+    for line in imap.imap("c", "UID FETCH 1:* (UID INTERNALDATE RFC822.SIZE FLAGS)").unwrap() {
+        if let Some((head, flags)) = line.split_once("FLAGS (").filter(|_| line.starts_with("* ")) {
+            let (flags, tail) = flags.split_once(')').unwrap();
+            let mut flags: Vec<&str> = flags.split(' ').filter(|flag| *flag != "\\Recent").collect();
+            flags.sort();
+            seen.push(format!("{head}{tail} {}", flags.join(" ")));
+        }
+    }
+    seen.extend(
+        imap.imap("d", "UID FETCH 1:* BODY.PEEK[]").unwrap().into_iter().filter(|l| !l.starts_with("d ")),
+    );
+    seen
+}
+
+/// POP3's numbers, sizes and unique-ids.
+fn seen_by_pop3(far: Far<'_>) -> Vec<String> {
+    let mut pop3 = Wire::connect(far.pop3).unwrap();
+    let mut seen = Vec::new();
+    pop3.line().unwrap();
+    for command in [&format!("USER {USER}"), &format!("PASS {}", far.password)] {
+        pop3.send(format!("{command}\r\n").as_bytes()).unwrap();
+        assert!(pop3.line().unwrap().starts_with("+OK"));
+    }
+    for command in ["UIDL", "LIST"] {
+        pop3.send(format!("{command}\r\n").as_bytes()).unwrap();
+        assert!(pop3.line().unwrap().starts_with("+OK"));
+        seen.extend(std::iter::from_fn(|| Some(pop3.line().unwrap()).filter(|line| line != ".")));
+    }
+    seen
+}
+
+fn mbsync(folder: &Path, far: Far<'_>) -> String {
+    let (near, rc) = (folder.join("near"), folder.join("mbsyncrc"));
+    std::fs::create_dir_all(&near).unwrap();
+    let text = format!(
+        "IMAPAccount far\nHost 127.0.0.1\nPort {}\nUser {USER}\nPass \"{}\"\nSSLType None\nAuthMechs LOGIN\n\n\
+         IMAPStore far\nAccount far\n\nMaildirStore near\nPath {near}/\nInbox {near}/INBOX\nSubFolders Verbatim\n\n\
+         Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState {state}/\n",
+        far.imap,
+        far.password,
+        near = near.display(),
+        state = folder.display(),
+    );
+    std::fs::write(&rc, text).unwrap();
+    run(Command::new("mbsync").args(["-c", rc.to_str().unwrap(), "-D", "all"]), "")
+}
+
+/// Runs fetchmail, which keeps mail on the server. Returns how many messages it has fetched by now.
+fn fetchmail(folder: &Path, far: Far<'_>) -> usize {
+    let (out, rc) = (folder.join("fetched"), folder.join("fetchmailrc"));
+    std::fs::create_dir_all(&out).unwrap();
+    let text = format!(
+        "poll 127.0.0.1 protocol POP3 port {} uidl\n  user \"{USER}\" password \"{}\"\n  sslproto \"\" keep \
+         mda \"/bin/sh -c 'cat > $(mktemp {}/XXXXXX)'\"\n",
+        far.pop3,
+        far.password,
+        out.display()
+    );
+    std::fs::write(&rc, text).unwrap();
+    std::fs::set_permissions(&rc, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = Command::new("fetchmail");
+    command.env("HOME", folder).env("FETCHMAILHOME", folder).arg("-f").arg(&rc);
+    let (output, fetched) = try_run(command.args(["--nodetach", "--nosyslog"]), "");
+    // It exits with 1 where there was nothing to fetch, and then says so.
+    assert!(fetched || output.contains(" seen) for "), "{output}");
+    std::fs::read_dir(out).unwrap().count()
+}
+
+/// Fills a Dovecot: by LMTP, by IMAP with flags, keywords and dates, and with an old POP3 unique-id.
+fn fill(dovecot: &mut Dovecot) {
+    for subject in ["one", "two", "three"] {
+        crate::deliver_to(dovecot.lmtp, USER, subject);
+    }
+    let mut imap = Wire::connect(dovecot.imap).unwrap();
+    imap.line().unwrap();
+    imap.imap("a", &format!("LOGIN {USER} {DOVECOT_PASSWORD}")).unwrap();
+    for folder in &FOLDERS[1..] {
+        imap.imap("b", &format!("CREATE \"{folder}\"")).unwrap();
+    }
+    imap.imap("c", "SUBSCRIBE \"Work/2024\"").unwrap();
+    imap.imap("c", "SUBSCRIBE \"Entw&APw-rfe\"").unwrap();
+    for (folder, flags, day) in [
+        ("INBOX", "\\Flagged todo", 14),
+        ("Work/2024", "\\Seen $Forwarded", 15),
+        ("Sent", "\\Seen \\Answered", 16),
+    ] {
+        let text = format!("From: a@b.test\r\nSubject: {folder}\r\n\r\n.dot\r\nno end");
+        let date = format!("{day}-Feb-2019 03:04:05 +0000");
+        let literal = format!("d APPEND \"{folder}\" ({flags}) \"{date}\" {{{}+}}\r\n{text}\r\n", text.len());
+        imap.send(literal.as_bytes()).unwrap();
+        imap.imap_reply("d").unwrap();
+    }
+    // A UID that is given out and gone: UIDNEXT tells of it.
+    imap.imap("e", "SELECT Sent").unwrap();
+    imap.imap("f", "COPY 1 Sent").unwrap();
+    imap.imap("g", "STORE 2 +FLAGS (\\Deleted)").unwrap();
+    imap.imap("h", "EXPUNGE").unwrap();
+    imap.imap("i", "LOGOUT").unwrap();
+    let maildir = dovecot.maildir(USER);
+    dovecot.stopped(|| {
+        let list = maildir.join("dovecot-uidlist");
+        let text = std::fs::read_to_string(&list).unwrap();
+        assert!(text.contains("\n2 :"), "{text}");
+        std::fs::write(&list, text.replace("\n2 :", "\n2 Pold-unique-id-2 :")).unwrap();
+        for index in ["dovecot.index", "dovecot.index.log", "dovecot.index.cache"] {
+            // Whichever of them there are hold what the list said before.
+            let _absent = std::fs::remove_file(maildir.join(index));
+        }
+    });
+}
+
+fn import(server: &Server, maildir: &Path, more: &[&str]) -> (String, bool) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringpost"));
+    command.args(["import", "dovecot", "--account", USER, "--data", server.data.to_str().unwrap()]);
+    try_run(command.args(more).arg(maildir), "")
+}
+
+fn total(output: &str) -> serde_json::Value {
+    serde_json::from_str(output.lines().find(|line| line.contains("\"dry_run\"")).unwrap()).unwrap()
+}
+
+#[test]
+fn after_an_import_from_dovecot_no_client_fetches_anything_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dovecot = Dovecot::start(folder.path());
+    fill(&mut dovecot);
+    let there = Far { imap: dovecot.imap, pop3: dovecot.pop3, password: DOVECOT_PASSWORD };
+    // The clients know everything of the old server, and gave it a message as well.
+    mbsync(folder.path(), there);
+    let mine = crate::message("mine").replace("\r\n", "\n");
+    std::fs::write(folder.path().join("near/INBOX/cur/1.mine.here:2,S"), mine).unwrap();
+    mbsync(folder.path(), there);
+    assert_eq!(crate::sync::moved(&mbsync(folder.path(), there)), 0);
+    assert_eq!(fetchmail(folder.path(), there), 5);
+    assert!(seen_by_pop3(there).contains(&"2 old-unique-id-2".to_owned()), "{:?}", seen_by_pop3(there));
+
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    let here = Far { imap: server.port("IMAP", false), pop3: server.port("POP3", false), password: PASSWORD };
+    let maildir = dovecot.maildir(USER);
+    let before = server.admin(&["account", "show", USER, "--json"], "");
+    let (dry, good) = import(&server, &maildir, &["--dry-run", "--json"]);
+    assert!(good && total(&dry)["messages"] == 7, "{dry}");
+    assert_eq!(server.admin(&["account", "show", USER, "--json"], ""), before, "a dry run changes nothing");
+    let (table, good) = import(&server, &maildir, &[]);
+    assert!(good && table.contains("7 messages"), "{table}");
+
+    for folder in FOLDERS {
+        assert_eq!(seen_by_imap(here, folder), seen_by_imap(there, folder), "{folder}");
+    }
+    assert_eq!(seen_by_pop3(here), seen_by_pop3(there));
+    let moved = mbsync(folder.path(), here);
+    assert_eq!(crate::sync::moved(&moved), 0, "{moved}");
+    assert_eq!(fetchmail(folder.path(), here), 5, "nothing is fetched again");
+
+    the_difference_follows(&dovecot, &server, folder.path(), there, here);
+}
+
+/// What happens at the old server is carried over by the next run, and nothing else.
+fn the_difference_follows(dovecot: &Dovecot, server: &Server, folder: &Path, there: Far<'_>, here: Far<'_>) {
+    let maildir = dovecot.maildir(USER);
+    let (again, good) = import(server, &maildir, &["--json"]);
+    assert!(good && total(&again)["messages"] == 0 && total(&again)["flags"] == 0, "{again}");
+    crate::deliver_to(dovecot.lmtp, USER, "four");
+    let mut imap = Wire::connect(dovecot.imap).unwrap();
+    imap.line().unwrap();
+    imap.imap("a", &format!("LOGIN {USER} {DOVECOT_PASSWORD}")).unwrap();
+    imap.imap("b", "SELECT INBOX").unwrap();
+    imap.imap("c", "UID STORE 1 FLAGS (later)").unwrap();
+    imap.imap("d", "UID STORE 3 +FLAGS (\\Deleted)").unwrap();
+    imap.imap("e", "EXPUNGE").unwrap();
+    let (second, good) = import(server, &maildir, &["--json", "--delete"]);
+    assert!(good && total(&second)["messages"] == 1 && total(&second)["flags"] == 1, "{second}");
+    assert_eq!(seen_by_imap(here, "INBOX"), seen_by_imap(there, "INBOX"));
+    assert_eq!(fetchmail(folder, here), 6, "the new one, and nothing else");
+    // Mail that comes here from now on has unique-ids of the same form, and keeps later UIDs from being taken over.
+    crate::deliver(server, USER, "five");
+    let last = seen_by_pop3(here).into_iter().filter(|line| line.starts_with("6 ")).collect::<Vec<_>>();
+    let uid_validity =
+        seen_by_imap(here, "INBOX").into_iter().find(|code| code.starts_with("VALIDITY ")).unwrap();
+    let uid_validity: u32 = uid_validity.trim_start_matches("VALIDITY ").parse().unwrap();
+    assert_eq!(last[0], format!("6 00000007{uid_validity:08x}"));
+    crate::deliver_to(dovecot.lmtp, USER, "six");
+    imap.imap("f", "NOOP").unwrap();
+    let (late, good) = import(server, &maildir, &[]);
+    assert!(!good && late.contains("1 messages stay there"), "{late}");
+}
