@@ -79,6 +79,7 @@ fn plan(data: &Path, tls: Tls) -> Plan {
         },
         tls: Some(tls),
         verify_threads: 2,
+        undelete_ms: 0,
         segment_bytes: 8 << 20,
         message_bytes_max: 4 << 20,
         pin: true,

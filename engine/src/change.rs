@@ -329,6 +329,24 @@ pub enum Change {
         /// An IMAP URL; none serves them here.
         url: Option<String>,
     },
+    /// Puts messages back that left a mailbox, as far as they are still there to be had: under new UIDs, with the
+    /// flags and dates they had. Those that were restored can be restored again.
+    Restore {
+        /// Whose they were: the account's own id, or that of one that is deleted.
+        of: AccountId,
+        /// Which mailbox they left; it need not be there any more.
+        from: MailboxId,
+        /// Under which UIDs; at most `limits::RESTORE_MESSAGES_MAX`.
+        uids: UidSet,
+        /// Where they go.
+        to: MailboxId,
+    },
+    /// The time to have them back is over for messages that left at or before this moment (account 0; the store
+    /// asks for it by itself).
+    Reap {
+        /// Milliseconds since 1970.
+        until_ms: u64,
+    },
     /// A mailbox that never had a message takes over what clients know of it from another store. Refused where
     /// its name had that UIDVALIDITY before (I13).
     MailboxAdopt {
@@ -386,7 +404,7 @@ pub struct Stamp {
     pub time_ms: u64,
     /// The account's next mod-sequence; 0 where the change has no account.
     pub modseq: ModSeq,
-    /// First of the UIDs reserved by Deliver, Append and Copy (and by a rename of INBOX); else 0.
+    /// First of the UIDs reserved by Deliver, Append, Copy and Restore (and by a rename of INBOX); else 0.
     pub uid_first: Uid,
     /// First of the mailbox ids reserved: one for each level of a name that is created or renamed to, one for
     /// the name that a deletion may leave behind; else 0.
@@ -438,7 +456,7 @@ pub enum Outcome {
         /// Messages left alone because of `unchanged_since`.
         modified: UidSet,
     },
-    /// A COPY or MOVE was carried out; the two sets pair up in ascending order.
+    /// A COPY, MOVE or Restore was carried out; the two sets pair up in ascending order.
     Copied {
         /// UIDVALIDITY of the target.
         uid_validity: u32,

@@ -71,6 +71,12 @@ pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Bytes of one encoded summary: room for the structure of a message with [`PARTS_STORED_MAX`] plain parts, which
 /// takes about 2.5 MB.
 pub const SUMMARY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Milliseconds for which removed messages can be had back, unless configured: 7 days.
+pub const UNDELETE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Messages of one Restore.
+pub const RESTORE_MESSAGES_MAX: u64 = 10_000;
+/// Removed messages that one change lets go for good, or all of one moment if those are more.
+pub const REAP_MESSAGES_MAX: usize = 4_096;
 /// Bytes of log within which a stored body can be named by a change for the first time. More than can wait for the
 /// disk, so that no delivery loses its body; a set of messages that takes longer to arrive is refused as a whole.
 pub const FRESH_SPAN_BYTES: u64 = 512 * 1024 * 1024;

@@ -10,10 +10,10 @@
 //!   └─ replay_read_only ─┘                                      remove the last if it is empty ◄┘
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::change::{Entry, Outcome, Refusal};
+use crate::change::{Change, Entry, Outcome, Refusal};
 use crate::checkpoint::Point;
 use crate::checkpoint::keeper::Kept;
 use crate::checkpoint::load::{self, Looked};
@@ -144,6 +144,7 @@ fn replay(
         holes: Holes::from(from.point.as_ref()),
         retired: 0,
         lost_any: false,
+        wronged: BTreeSet::new(),
     };
     let end = scan::scan_from(disk, chain, from.point, &mut replay)?;
     let Replay { mut index, mut report, retired, lost_any, .. } = replay;
@@ -172,6 +173,8 @@ struct Replay {
     retired: u64,
     /// Whether something is lost that may have been anybody's.
     lost_any: bool,
+    /// Accounts of which something is lost.
+    wronged: BTreeSet<AccountId>,
 }
 
 /// Positions that something durable is lost from: a body that is missing was there once only if it was there.
@@ -214,6 +217,11 @@ impl Holes {
 
 impl Replay {
     fn distrust(&mut self, account: AccountId) {
+        self.wronged.insert(account);
+        self.put_aside(account);
+    }
+
+    fn put_aside(&mut self, account: AccountId) {
         // Domains and aliases are nobody's account: their loss is told, the rest of them goes on. An account
         // that is not there may have been created by what is lost, so its id is not for a new one.
         if self.index.account(account).is_some() {
@@ -226,9 +234,14 @@ impl Replay {
         }
     }
 
+    /// Whether something of an account may be lost, also of one that is deleted.
+    fn is_wronged(&self, account: AccountId) -> bool {
+        self.lost_any || self.wronged.contains(&account)
+    }
+
     fn distrust_missing(&mut self, account: AccountId) {
         if self.index.account(account).is_none() {
-            self.distrust(account);
+            self.put_aside(account);
         }
     }
 
@@ -280,6 +293,13 @@ impl Visitor for Replay {
                 record.payload_offset,
                 format!("a record of account {account} does not follow: {broken}"),
             );
+            return self.distrust(account);
+        }
+        if let Change::Restore { of, .. } = entry.change
+            && of != account
+            && self.is_wronged(of)
+        {
+            self.tell(record.payload_offset, format!("what account {account} got back was of account {of}"));
             return self.distrust(account);
         }
         self.report.entries += 1;

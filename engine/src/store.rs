@@ -15,7 +15,7 @@ use crate::error::{Error, Refused};
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body};
 use crate::index::plan::Planner;
-use crate::index::{AccountRef, Index, MailboxRef};
+use crate::index::{AccountRef, Buried, BuriedMailbox, Index, MailboxRef};
 use crate::io::{Disk, Extent, IoId, IoRequest, IoResult};
 use crate::limits;
 use crate::log::BLOCK;
@@ -44,6 +44,8 @@ pub struct Options {
     /// A planted bug: sums of checkpoints are not looked at.
     #[cfg(feature = "testing")]
     pub trust_checkpoints: bool,
+    /// For how many milliseconds removed messages can be had back.
+    pub undelete_ms: u64,
 }
 
 impl Options {
@@ -58,6 +60,7 @@ impl Options {
             index_memory_bytes_max: limits::INDEX_MEMORY_BYTES_MAX,
             #[cfg(feature = "testing")]
             trust_checkpoints: false,
+            undelete_ms: limits::UNDELETE_MS,
         }
     }
 }
@@ -131,8 +134,10 @@ pub struct StoreStats {
     pub mailboxes: u64,
     /// Messages shown (a copy counts).
     pub messages: u64,
-    /// Bytes of the bodies that some mailbox shows (each once).
+    /// Bytes of the bodies that some mailbox shows or that can be had back (each once).
     pub body_bytes: u64,
+    /// Messages that left their mailboxes and can be had back.
+    pub buried: u64,
     /// Log bytes in segments.
     pub log_bytes: u64,
     /// Segment files.
@@ -175,6 +180,9 @@ pub struct Store {
     keeper_io: Option<IoId>,
     index_memory_bytes_max: usize,
     message_bytes_max: usize,
+    undelete_ms: u64,
+    /// A Reap waits to become durable.
+    reaping: bool,
     scratch: Vec<u8>,
     mono_ms: u64,
     batches: u64,
@@ -205,6 +213,8 @@ impl Store {
             keeper_io: None,
             index_memory_bytes_max: options.index_memory_bytes_max,
             message_bytes_max: options.message_bytes_max.min(limits::BODY_BYTES_MAX),
+            undelete_ms: options.undelete_ms,
+            reaping: false,
             scratch: Vec::new(),
             mono_ms: now.mono_ms,
             batches: 0,
@@ -337,7 +347,7 @@ impl Store {
                     let outcome = apply(&mut self.index, &entry);
                     self.planner.settle(&entry);
                     self.entries += 1;
-                    progress.applied.push(Applied { lsn: entry.lsn, account: entry.account, outcome });
+                    self.report(entry, outcome, progress);
                 }
             }
         }
@@ -347,18 +357,39 @@ impl Store {
         for item in batch.items {
             if let Item::Entry(entry) = item {
                 self.planner.settle(&entry);
-                let outcome = Outcome::Refused(Refusal::DiskFull);
-                progress.applied.push(Applied { lsn: entry.lsn, account: entry.account, outcome });
+                self.report(entry, Outcome::Refused(Refusal::DiskFull), progress);
             }
         }
     }
 
-    /// A bounded step of upkeep: closes the idle window of recovery, retries a full disk.
+    /// Tells whoever asked for a change; what the store asked for by itself is nobody's.
+    fn report(&mut self, entry: Entry, outcome: Outcome, progress: &mut Progress) {
+        match entry.change {
+            Change::Reap { .. } => self.reaping = false,
+            _ => progress.applied.push(Applied { lsn: entry.lsn, account: entry.account, outcome }),
+        }
+    }
+
+    /// Lets go what was removed so long ago that it cannot be had back any more, a bounded lot at a time.
+    fn reap(&mut self, now: Now) {
+        // By the time of the log, so that a clock that was set back brings nothing back.
+        let time_ms = self.index.last_time_ms().max(now.unix_ms);
+        let before_ms = time_ms.checked_sub(self.undelete_ms.saturating_add(1));
+        let due = before_ms.filter(|_| !self.reaping).and_then(|before_ms| self.index.reap_due(before_ms));
+        if let Some(until_ms) = due {
+            // If there is no room for it now, there is at some later tick.
+            self.reaping = self.append(AccountId(0), Change::Reap { until_ms }, now).is_ok();
+        }
+    }
+
+    /// A bounded step of upkeep: closes the idle window of recovery, retries a full disk, lets go what was removed
+    /// long ago.
     pub fn tick(&mut self, now: Now) {
         self.mono_ms = self.mono_ms.max(now.mono_ms);
         self.writer.tick(now);
         let pressed = self.index.evict(self.index_memory_bytes_max, limits::EVICTION_LOOKS);
         self.keeper.tick(&mut self.index, &self.point, self.mono_ms, pressed);
+        self.reap(now);
     }
 
     /// Whether nothing is queued or in flight.
@@ -382,6 +413,7 @@ impl Store {
             mailboxes: counts.mailboxes,
             messages: counts.messages,
             body_bytes: counts.body_bytes,
+            buried: counts.buried,
             log_bytes: self.writer.files().values().map(|file| file.end).sum(),
             segments: self.writer.files().len() as u64,
             batches: self.batches,
@@ -429,6 +461,22 @@ impl Store {
     /// A mailbox.
     pub fn mailbox(&self, account: AccountId, mailbox: MailboxId) -> Option<MailboxRef<'_>> {
         self.index.mailbox(account, mailbox)
+    }
+
+    /// Messages of an account, there or deleted, that left their mailboxes and can be had back
+    /// ([`Change::Restore`]), in the order in which they left. A look at all of the shard that can be had back.
+    pub fn buried(&self, account: AccountId) -> Box<dyn Iterator<Item = Buried> + '_> {
+        Box::new(self.index.buried(account))
+    }
+
+    /// Deleted mailboxes that once had messages, in the order in which they went.
+    pub fn buried_mailboxes(&self) -> Box<dyn Iterator<Item = &BuriedMailbox> + '_> {
+        Box::new(self.index.buried_mailboxes())
+    }
+
+    /// Nothing that left at or before this moment, in milliseconds since 1970, can be had back.
+    pub fn reaped_ms(&self) -> u64 {
+        self.index.reaped_ms()
     }
 
     /// Targets of an alias of this shard's slots.
@@ -523,7 +571,8 @@ fn needs_no_space(change: &Change) -> bool {
         | Change::Quota { .. }
         | Change::UrlKey { .. }
         | Change::AccountHide { .. }
-        | Change::AccountReferral { .. } => true,
+        | Change::AccountReferral { .. }
+        | Change::Reap { .. } => true,
         Change::Subscribe { on, .. } => !on,
         Change::Metadata { entries, .. } => entries.iter().all(|(_, value)| value.is_none()),
         Change::Acl { rights, .. } => rights.is_none(),
@@ -536,6 +585,7 @@ fn needs_no_space(change: &Change) -> bool {
         | Change::Append { .. }
         | Change::MailboxAdopt { .. }
         | Change::Import { .. }
-        | Change::Copy { .. } => false,
+        | Change::Copy { .. }
+        | Change::Restore { .. } => false,
     }
 }

@@ -213,7 +213,7 @@ fn changes() -> Vec<Change> {
             unchanged_since: Some(ModSeq(4)),
         },
         Change::Copy { from: mailbox, to: MailboxId(8), uids: uids.clone(), expunge: true },
-        Change::Expunge { mailbox, uids, only_deleted: true },
+        Change::Expunge { mailbox, uids: uids.clone(), only_deleted: true },
         Change::RecentSeen { mailbox, below: Uid(3) },
         Change::Append {
             mailbox,
@@ -234,6 +234,8 @@ fn changes() -> Vec<Change> {
         Change::AccountHide { capabilities: vec![text("NOTIFY"), text("QRESYNC")] },
         Change::AccountReferral { url: Some(text("imap://x/")) },
         Change::AccountReferral { url: None },
+        Change::Restore { of: AccountId(6), from: mailbox, uids, to: MailboxId(8) },
+        Change::Reap { until_ms: 9 },
         Change::MailboxAdopt { mailbox, uid_validity: 7, unique_ids: UniqueIdForm::Dovecot },
         Change::Import {
             mailbox,

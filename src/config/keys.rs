@@ -201,6 +201,13 @@ pub const KEYS: &[Key] = &[
         1024 * MIB,
         "Bytes of a log segment; written ahead in full, so that a commit never waits for the file to grow.",
     ),
+    number(
+        "store.undelete_days",
+        "7",
+        0,
+        3_650,
+        "Days for which removed messages can be had back. Until then they take room on the disk.",
+    ),
     Key {
         name: "log.format",
         kind: Kind::Choice(&["text", "json"]),

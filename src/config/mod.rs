@@ -146,6 +146,11 @@ impl Config {
         self.values.number("store.segment_bytes")
     }
 
+    /// For how many milliseconds removed messages can be had back.
+    pub fn undelete_ms(&self) -> u64 {
+        self.values.number("store.undelete_days") * 24 * 60 * 60 * 1000
+    }
+
     /// Largest message, in octets.
     pub fn message_bytes_max(&self) -> usize {
         self.values.number("limits.message_bytes_max") as usize

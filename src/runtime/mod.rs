@@ -76,6 +76,8 @@ pub struct Plan {
     pub verify_threads: usize,
     /// Bytes of a log segment.
     pub segment_bytes: u64,
+    /// For how many milliseconds removed messages can be had back.
+    pub undelete_ms: u64,
     /// Octets of the largest message stored: what is taken and what the server adds to it.
     pub message_bytes_max: usize,
     /// Whether each shard's thread stays on a core of its own.

@@ -93,6 +93,7 @@ fn plan(data: &Path, config: &Config) -> Result<Plan, String> {
             threads => threads,
         },
         segment_bytes: config.segment_bytes(),
+        undelete_ms: config.undelete_ms(),
         message_bytes_max: config.message_bytes_max() + SMTP_ADDED_BYTES_MAX,
         pin: config.pin(),
     })

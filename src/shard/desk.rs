@@ -359,6 +359,7 @@ impl Shard {
             ("accounts", stats.accounts),
             ("mailboxes", stats.mailboxes),
             ("messages", stats.messages),
+            ("messages_removed", stats.buried),
             ("body_bytes", stats.body_bytes),
             ("log_bytes", stats.log_bytes),
             ("segments", stats.segments),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::output::plain;
 
 /// Every kind of record that has a name.
-pub const KINDS: [&str; 26] = [
+pub const KINDS: [&str; 30] = [
     "AccountCreate",
     "AccountPassword",
     "AccountServices",
@@ -38,6 +38,10 @@ pub const KINDS: [&str; 26] = [
     "UrlKey",
     "AccountHide",
     "AccountReferral",
+    "Restore",
+    "Reap",
+    "MailboxAdopt",
+    "Import",
     "Body",
     "Witness",
 ];
@@ -69,6 +73,8 @@ pub fn kind(change: &Change) -> &'static str {
         Change::UrlKey { .. } => "UrlKey",
         Change::AccountHide { .. } => "AccountHide",
         Change::AccountReferral { .. } => "AccountReferral",
+        Change::Restore { .. } => "Restore",
+        Change::Reap { .. } => "Reap",
         Change::MailboxAdopt { .. } => "MailboxAdopt",
         Change::Import { .. } => "Import",
     }
@@ -121,6 +127,10 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
         Change::UrlKey { mailbox } => json!({"mailbox": mailbox.map(|mailbox| mailbox.0)}),
         Change::AccountHide { capabilities } => json!({"capabilities": capabilities}),
         Change::AccountReferral { url } => json!({"url": url}),
+        Change::Restore { of, from, uids: set, to } => json!({
+            "of": of.0, "from": from.0, "uids": uids(set), "to": to.0, "uid_first": stamp.uid_first.0,
+        }),
+        Change::Reap { until_ms } => json!({"until_ms": until_ms}),
         Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => json!({
             "mailbox": mailbox.0, "uid_validity": uid_validity, "unique_ids": format!("{unique_ids:?}"),
         }),

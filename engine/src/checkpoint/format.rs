@@ -217,6 +217,10 @@ pub(crate) fn put_record(out: &mut Vec<u8>, key: &Key, payload: Option<&[u8]>) {
             out.push(4);
             put(out, *part);
         }
+        Key::Graves(part) => {
+            out.push(6);
+            put(out, *part);
+        }
         Key::Account(account) => {
             out.push(5);
             put(out, account.0);
@@ -236,6 +240,7 @@ pub(crate) fn next_record<'a>(wire: &mut Wire<'a>) -> Option<(Key, Option<&'a [u
         3 => Key::Alias(wire.text()?.to_owned()),
         4 => Key::Bodies(wire.number()?),
         5 => Key::Account(AccountId(wire.number()?)),
+        6 => Key::Graves(wire.number()?),
         _ => return None,
     };
     match wire.byte()? {
@@ -304,6 +309,7 @@ mod tests {
             Key::Domain("example.org".into()),
             Key::Alias("a@example.org".into()),
             Key::Bodies(300),
+            Key::Graves(301),
             Key::Account(AccountId(1 << 50)),
         ];
         let mut out = Vec::new();

@@ -29,6 +29,8 @@ pub(crate) enum Key {
     Alias(String),
     /// A part of what is known of bodies; what the number means is the body table's affair.
     Bodies(u64),
+    /// A part of what was removed and can be had back, likewise.
+    Graves(u64),
     /// An account.
     Account(AccountId),
 }

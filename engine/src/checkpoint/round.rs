@@ -208,8 +208,8 @@ impl Tracker {
 
     /// The keys of which nobody says that they change: they are copied first of all.
     pub fn next_unannounced(&mut self) -> Option<Key> {
-        let bodies = Key::Bodies(0)..=Key::Bodies(u64::MAX);
-        let key = self.frozen.get(&Key::Shard).or_else(|| self.frozen.range(bodies).next())?.clone();
+        let parts = Key::Bodies(0)..=Key::Graves(u64::MAX);
+        let key = self.frozen.get(&Key::Shard).or_else(|| self.frozen.range(parts).next())?.clone();
         self.frozen.take(&key)
     }
 

@@ -55,6 +55,8 @@ pub fn kind(change: &Change) -> u8 {
         Change::UrlKey { .. } => 22,
         Change::AccountHide { .. } => 23,
         Change::AccountReferral { .. } => 24,
+        Change::Restore { .. } => 25,
+        Change::Reap { .. } => 26,
         Change::MailboxAdopt { .. } => 32,
         Change::Import { .. } => 33,
     }
@@ -101,13 +103,15 @@ pub fn fits(change: &Change) -> bool {
             capabilities.len() <= limits::HIDDEN_CAPABILITIES_MAX && capabilities.iter().all(string)
         }
         Change::AccountReferral { url } => url.as_ref().is_none_or(string),
+        Change::Restore { uids, .. } => uids.len() <= limits::RESTORE_MESSAGES_MAX,
         Change::AccountServices { .. }
         | Change::AccountDelete
         | Change::Quota { .. }
         | Change::UrlKey { .. }
         | Change::MailboxDelete { .. }
         | Change::MailboxAdopt { .. }
-        | Change::RecentSeen { .. } => true,
+        | Change::RecentSeen { .. }
+        | Change::Reap { .. } => true,
     }
 }
 
@@ -145,7 +149,7 @@ mod tests {
     use crate::change::{
         FlagBits, FlagOp, ImportedMessage, QuotaLimits, Rights, Services, SpecialUse, UniqueIdForm,
     };
-    use crate::ids::{BodyId, MailboxId, ModSeq, Uid};
+    use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 
     fn uids(ranges: &[(u32, u32)]) -> UidSet {
         UidSet::from_ranges(ranges.to_vec()).expect("canonical ranges")
@@ -230,6 +234,8 @@ mod tests {
             Change::AccountHide { capabilities: vec![text("QRESYNC"), text("NOTIFY")] },
             Change::AccountReferral { url: Some(text("imap://a@b.test/")) },
             Change::AccountReferral { url: None },
+            Change::Restore { of: AccountId(9), from: MailboxId(2), uids: uids(&[(7, 9)]), to: MailboxId(1) },
+            Change::Reap { until_ms: 1 << 40 },
             Change::MailboxAdopt { mailbox, uid_validity: 7, unique_ids: UniqueIdForm::Dovecot },
             Change::MailboxAdopt { mailbox, uid_validity: 0, unique_ids: UniqueIdForm::Own },
             Change::Import {
@@ -259,7 +265,7 @@ mod tests {
             kinds.push(kind(&change));
         }
         kinds.dedup();
-        assert_eq!(kinds, (1..=24).chain([32, 33]).collect::<Vec<u8>>());
+        assert_eq!(kinds, (1..=26).chain([32, 33]).collect::<Vec<u8>>());
     }
 
     #[test]
@@ -301,6 +307,14 @@ mod tests {
         );
         let uids = sparse.expect("canonical ranges");
         assert!(!fits(&Change::Expunge { mailbox: MailboxId(1), uids, only_deleted: true }));
+        let restore = |last| Change::Restore {
+            of: AccountId(1),
+            from: MailboxId(1),
+            uids: UidSet::from_ranges(vec![(1, last)]).expect("canonical ranges"),
+            to: MailboxId(1),
+        };
+        let most = limits::RESTORE_MESSAGES_MAX as u32;
+        assert!(fits(&restore(most)) && !fits(&restore(most + 1)));
         let message = NewMessage { body: BodyId(1), flags: Flags::default(), internal_ms: 0 };
         let append = |message: &NewMessage, count: usize| Change::Append {
             mailbox: MailboxId(1),

@@ -9,7 +9,7 @@ use crate::change::{
     Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, Services, SpecialUse,
     Stamp, UidSet, UniqueIdForm,
 };
-use crate::ids::{BodyId, MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use crate::limits;
 
 /// See the module's head.
@@ -87,6 +87,13 @@ impl<'a> Reader<'a> {
             22 => Change::UrlKey { mailbox: self.maybe_mailbox()? },
             23 => Change::AccountHide { capabilities: self.strings(limits::HIDDEN_CAPABILITIES_MAX)? },
             24 => Change::AccountReferral { url: self.maybe_string()? },
+            25 => Change::Restore {
+                of: AccountId(self.u64()?),
+                from: self.mailbox()?,
+                uids: self.uids()?,
+                to: self.mailbox()?,
+            },
+            26 => Change::Reap { until_ms: self.u64()? },
             32 => Change::MailboxAdopt {
                 mailbox: self.mailbox()?,
                 uid_validity: self.u32()?,

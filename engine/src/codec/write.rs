@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::change::{
     Change, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, SpecialUse, Stamp, UidSet,
 };
-use crate::ids::{MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
 
 /// See the module's head.
 pub(super) struct Writer<'a> {
@@ -94,6 +94,8 @@ impl<'a> Writer<'a> {
                 self.u32(*uid_validity);
                 self.u8(*unique_ids as u8);
             }
+            Change::Restore { of, from, uids, to } => self.restore(*of, *from, uids, *to),
+            Change::Reap { until_ms } => self.u64(*until_ms),
             Change::Import { mailbox, messages, uid_next } => self.import(*mailbox, messages, *uid_next),
         }
     }
@@ -104,6 +106,13 @@ impl<'a> Writer<'a> {
             self.string(name);
             self.special_use(*special_use);
         }
+    }
+
+    fn restore(&mut self, of: AccountId, from: MailboxId, uids: &UidSet, to: MailboxId) {
+        self.u64(of.0);
+        self.mailbox(from);
+        self.uids(uids);
+        self.mailbox(to);
     }
 
     fn rename(&mut self, mailbox: MailboxId, to: &str) {

@@ -279,20 +279,21 @@ impl Account {
         Ok(())
     }
 
-    /// Removes a mailbox other than INBOX, and tells of each message it showed; with inferiors, its name stays
-    /// (rfc3501#6.3.4).
+    /// Removes a mailbox other than INBOX, tells of each message it showed and returns it, empty; with inferiors,
+    /// its name stays (rfc3501#6.3.4).
     pub(super) fn delete(
         &mut self,
         id: MailboxId,
         birth: &mut Birth,
         gone_with: impl FnMut(&Message),
-    ) -> Result<(), Refusal> {
+    ) -> Result<Box<Mailbox>, Refusal> {
         if id == INBOX_ID {
             return Err(Refusal::NoMailbox);
         }
         self.edit(id, |mailbox| mailbox.expunge(&mailbox.all_uids(), false, birth.modseq, gone_with))?;
-        let Mailbox { name, uid_validity, uid_next, .. } = *self.remove(id);
-        self.lose_uid_validity(uid_validity, uid_next);
+        let gone = self.remove(id);
+        self.lose_uid_validity(gone.uid_validity, gone.uid_next);
+        let name = gone.name.clone();
         self.names.remove(&name);
         if self.has_children(&name) {
             let kept = self.insert(&name, birth);
@@ -301,7 +302,7 @@ impl Account {
             self.prune_above(&name, birth.modseq);
         }
         self.events.record(birth.modseq, AccountEvent::MailboxDeleted { mailbox: id, name });
-        Ok(())
+        Ok(gone)
     }
 
     /// Drops the names above that were only kept for what is gone now.

@@ -57,6 +57,7 @@ impl Index {
         self.accounts.images.begin(file);
         self.tracker.mark(Key::Shard);
         self.bodies.take_changed().into_iter().for_each(|part| self.tracker.mark(Key::Bodies(part)));
+        self.graves.take_changed().into_iter().for_each(|part| self.tracker.mark(Key::Graves(part)));
         self.tracker.begin(Round::new(file, log, point, retiring));
         // What nobody says of that it changes is copied at once; it is not much.
         while let Some(key) = self.tracker.next_unannounced() {
@@ -108,6 +109,9 @@ impl Index {
             }
             Key::Bodies(part) => {
                 self.bodies.write(*part, &mut out).then_some(())?;
+            }
+            Key::Graves(part) => {
+                self.graves.write(*part, &mut out).then_some(())?;
             }
             // Its head says more than a record can be asked for.
             Key::Account(_) => return None,
@@ -193,6 +197,7 @@ impl Index {
                 self.aliases.insert(address.clone(), targets);
             }
             Key::Bodies(part) => self.bodies.read(*part, &mut wire)?,
+            Key::Graves(part) => self.graves.read(*part, &mut wire)?,
             Key::Account(id) => return self.load_account(*id, payload, file, len),
         }
         self.tracker.moved(key, Some((file, len)));
@@ -221,6 +226,8 @@ impl Index {
     pub(crate) fn finish_loading(&mut self) -> Option<()> {
         self.bodies.finish_reading()?;
         self.bodies.take_changed();
+        self.graves.finish_reading()?;
+        self.graves.take_changed();
         self.tracker.place(&Key::Shard).map(drop)
     }
 

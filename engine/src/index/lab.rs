@@ -105,6 +105,11 @@ impl Lab {
         }
     }
 
+    /// Nothing that was removed can be had back any more.
+    pub(super) fn reap(&mut self) {
+        self.done(AccountId(0), Change::Reap { until_ms: self.now.unix_ms });
+    }
+
     pub(super) fn account_ref(&self, account: AccountId) -> AccountRef<'_> {
         self.index.account(account).expect("it is there")
     }

@@ -9,7 +9,7 @@
 //!   brings along is none under which a name of that account had messages before;
 //! * I14: the time of entries never goes back;
 //! * I15: a mailbox's columns have one length and ascending UIDs, and all counters equal a recount;
-//! * I16: a body has as many references as messages show it;
+//! * I16: a body has as many references as messages show it or lie buried with it;
 //! * I17: every superior level of a mailbox's name is there, and every name has its mailbox;
 //! * I18: an account finds every mailbox under its `highest_modseq`, the index finds every account under whom
 //!   its access control lists name, and neither finds anything else there;
@@ -27,6 +27,7 @@ mod copying;
 mod digest;
 mod events;
 mod extras;
+mod graves;
 mod history;
 mod image;
 mod keywords;
@@ -42,11 +43,14 @@ use std::ops::Bound;
 
 use crate::checkpoint::round::Tracker;
 use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ShardId};
+use crate::limits::REAP_MESSAGES_MAX;
 use accounts::Accounts;
 use bodies::Bodies;
 use digest::Digest;
+use graves::Graves;
 
 pub use events::AccountEvent;
+pub use graves::{Buried, BuriedMailbox};
 pub use view::{AccountRef, MailboxRef, Message};
 
 /// How much of everything there is.
@@ -58,8 +62,10 @@ pub struct Counts {
     pub mailboxes: u64,
     /// Messages shown (a copy counts).
     pub messages: u64,
-    /// Octets of the bodies that some mailbox shows, each once.
+    /// Octets of the bodies that some mailbox shows or that can be had back, each once.
     pub body_bytes: u64,
+    /// Messages that left their mailboxes and can be had back.
+    pub buried: u64,
 }
 
 /// All that a shard knows, to be read. Only [`apply`] changes it.
@@ -73,6 +79,7 @@ pub struct Index {
     aliases: BTreeMap<String, Vec<String>>,
     domains: BTreeSet<String>,
     bodies: Bodies,
+    graves: Graves,
     /// The counter of the next account's id.
     next_account: u64,
     last_time_ms: u64,
@@ -95,6 +102,7 @@ impl Index {
             aliases: BTreeMap::new(),
             domains: BTreeSet::new(),
             bodies: Bodies::default(),
+            graves: Graves::default(),
             next_account: 1,
             last_time_ms: 0,
             uid_validity_floor: 0,
@@ -168,6 +176,32 @@ impl Index {
         self.bodies.fresh(id)
     }
 
+    /// Messages of an account, there or deleted, that left their mailboxes and can be had back, in the order in
+    /// which they left. A look at all that can be had back.
+    pub fn buried(&self, account: AccountId) -> impl Iterator<Item = Buried> + use<'_> {
+        self.graves.of_account(account)
+    }
+
+    /// Deleted mailboxes that once had messages, in the order in which they went.
+    pub fn buried_mailboxes(&self) -> impl Iterator<Item = &BuriedMailbox> {
+        self.graves.mailboxes()
+    }
+
+    /// Nothing that left at or before this moment, in milliseconds since 1970, can be had back.
+    pub fn reaped_ms(&self) -> u64 {
+        self.graves.reaped_ms()
+    }
+
+    /// Until when to reap, if anything was buried at or before `before_ms`.
+    pub(crate) fn reap_due(&self, before_ms: u64) -> Option<u64> {
+        self.graves.due(before_ms, REAP_MESSAGES_MAX)
+    }
+
+    /// The time of the last entry.
+    pub(crate) fn last_time_ms(&self) -> u64 {
+        self.last_time_ms
+    }
+
     /// The counter of the next account's id.
     pub(crate) fn next_account(&self) -> u64 {
         self.next_account
@@ -180,6 +214,7 @@ impl Index {
             mailboxes: self.mailboxes,
             messages: self.messages,
             body_bytes: self.bodies.bytes(),
+            buried: self.graves.len() as u64,
         }
     }
 
@@ -209,6 +244,7 @@ impl Index {
             digest.word(id.0);
         }
         self.bodies.digest(&mut digest);
+        self.graves.digest(&mut digest);
         digest.value()
     }
 }

@@ -50,7 +50,8 @@ impl Planner {
             Change::DomainAdd { .. }
             | Change::DomainDelete { .. }
             | Change::AliasSet { .. }
-            | Change::AliasDelete { .. } => return (AccountId(0), stamp),
+            | Change::AliasDelete { .. }
+            | Change::Reap { .. } => return (AccountId(0), stamp),
             Change::AccountCreate { .. } => {
                 self.next_account += 1;
                 AccountId::new(index.shard, self.next_account - 1)
@@ -116,6 +117,9 @@ impl Plan {
             }
             Change::Append { mailbox, messages, .. } => {
                 stamp.uid_first = self.reserve_uids(index, account, *mailbox, messages.len() as u64);
+            }
+            Change::Restore { uids, to, .. } => {
+                stamp.uid_first = self.reserve_uids(index, account, *to, uids.len());
             }
             Change::Import { mailbox, messages, uid_next } => {
                 let above = messages.last().map_or(0, |last| last.uid.0.saturating_add(1)).max(uid_next.0);

@@ -14,16 +14,17 @@ use crate::change::{
 use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use crate::index::{AccountEvent, AccountRef, MailboxRef};
 use crate::store::Store;
+use crate::testing::model_graves::Graves;
 use crate::testing::model_import::{Brought, Validities};
 use crate::testing::model_policy::{AccountPolicy, MailboxPolicy};
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Message {
-    octets: Bytes,
-    system: FlagBits,
-    keywords: BTreeSet<String>,
-    internal_s: u64,
+pub(super) struct Message {
+    pub(super) octets: Bytes,
+    pub(super) system: FlagBits,
+    pub(super) keywords: BTreeSet<String>,
+    pub(super) internal_s: u64,
 }
 
 impl Message {
@@ -105,13 +106,14 @@ impl Mailbox {
         Ok(())
     }
 
-    fn remove(&mut self, uids: &UidSet) -> Result<(), String> {
+    fn remove(&mut self, uids: &UidSet) -> Result<Vec<(Uid, Message)>, String> {
+        let mut removed = Vec::new();
         for uid in uids.iter() {
-            self.messages
-                .remove(&uid)
-                .ok_or_else(|| format!("UID {uid} of {:?} expunged twice", self.name))?;
+            let message = self.messages.remove(&uid);
+            let message = message.ok_or_else(|| format!("UID {uid} of {:?} expunged twice", self.name))?;
+            removed.push((uid, message));
         }
-        Ok(())
+        Ok(removed)
     }
 }
 
@@ -125,6 +127,8 @@ struct Account {
     validities: Validities,
     /// What must be among the events since `modseq`, in this order.
     events: Vec<AccountEvent>,
+    /// What left its mailbox by the change that is being carried out.
+    gone: Vec<(MailboxId, Uid, Message)>,
 }
 
 /// The model.
@@ -134,6 +138,7 @@ pub struct Model {
     /// Ids that were accounts and must never be again.
     gone: BTreeSet<AccountId>,
     bodies: BTreeMap<BodyId, Bytes>,
+    graves: Graves,
     domains: BTreeSet<String>,
     aliases: BTreeMap<String, Vec<String>>,
 }
@@ -149,8 +154,14 @@ impl Model {
         self.accounts.keys().copied()
     }
 
-    /// A change was carried out with this outcome.
-    pub fn apply(&mut self, account: AccountId, change: &Change, outcome: &Outcome) -> Result<(), String> {
+    /// A change was carried out with this outcome, which was asked for at this moment, in milliseconds since 1970.
+    pub fn apply(
+        &mut self,
+        account: AccountId,
+        change: &Change,
+        outcome: &Outcome,
+        asked_ms: u64,
+    ) -> Result<(), String> {
         if let Outcome::Refused(refusal) = outcome {
             let over = self.accounts.get(&account).and_then(|held| held.over_quota(change, &self.bodies));
             // A quota on mailboxes counts superior levels, which are not known here.
@@ -164,7 +175,11 @@ impl Model {
                 return self.create(account, address, mailboxes.iter().map(|(name, _)| name.as_str()));
             }
             Change::AccountDelete => {
-                self.accounts.remove(&account);
+                let held = self.accounts.remove(&account);
+                for (id, mailbox) in held.into_iter().flat_map(|held| held.mailboxes) {
+                    let gone = mailbox.messages.into_iter().map(|(uid, message)| (id, uid, message));
+                    self.graves.bury(account, gone.collect(), asked_ms);
+                }
                 self.gone.insert(account);
             }
             Change::DomainAdd { name } => drop(self.domains.insert(name.clone())),
@@ -175,7 +190,8 @@ impl Model {
             Change::AliasDelete { address } => drop(self.aliases.remove(address)),
             _ => {
                 let held = self.accounts.get_mut(&account).ok_or("a change of no account was carried out")?;
-                return held.apply(change, outcome, &self.bodies);
+                held.apply(change, outcome, &self.bodies, &self.graves)?;
+                self.graves.bury(account, std::mem::take(&mut held.gone), asked_ms);
             }
         }
         Ok(())
@@ -210,6 +226,7 @@ impl Model {
         if served != expected {
             return Err(format!("accounts {served:?} instead of {expected:?}"));
         }
+        self.graves.compare(store, lost)?;
         for (id, account) in self.accounts.iter_mut().filter(|(id, _)| expected.contains(id)) {
             let found = store.account(*id).ok_or("a listed account is not there")?;
             account.compare(store, found).map_err(|differs| format!("account {id}: {differs}"))?;
@@ -275,6 +292,7 @@ impl Account {
         change: &Change,
         outcome: &Outcome,
         bodies: &BTreeMap<BodyId, Bytes>,
+        graves: &Graves,
     ) -> Result<(), String> {
         self.check_quota(change, bodies)?;
         match (change, outcome) {
@@ -288,7 +306,10 @@ impl Account {
             }
             (Change::MailboxRename { mailbox, to }, _) => self.rename(*mailbox, to),
             (Change::MailboxDelete { mailbox }, _) => {
-                if let Some(name) = self.mailboxes.remove(mailbox).and_then(|gone| gone.name) {
+                let mut gone = self.mailboxes.remove(mailbox).unwrap_or_default();
+                let messages = std::mem::take(&mut gone.messages).into_iter();
+                self.gone.extend(messages.map(|(uid, message)| (*mailbox, uid, message)));
+                if let Some(name) = gone.name {
                     self.events.push(AccountEvent::MailboxDeleted { mailbox: *mailbox, name });
                 }
             }
@@ -312,17 +333,17 @@ impl Account {
                 }
             }
             (Change::Copy { from, to, expunge, .. }, Outcome::Copied { source, target, .. }) => {
-                for (old, new) in source.iter().zip(target.iter()) {
-                    let message = self.mailbox(*from).messages.get(&old).ok_or("a copy of nothing")?.clone();
-                    self.mailbox(*to).add(new, message)?;
-                }
+                let held = &self.mailbox(*from).messages;
+                let messages: Option<Vec<_>> = source.iter().map(|uid| held.get(&uid).cloned()).collect();
+                self.add(*to, messages.ok_or("a copy of nothing")?, target)?;
                 if *expunge {
-                    self.mailbox(*from).remove(source)?;
+                    self.remove(*from, source)?;
                 }
             }
-            (Change::Expunge { mailbox, .. }, Outcome::Expunged(uids)) => {
-                self.mailbox(*mailbox).remove(uids)?
+            (Change::Restore { of, from, to, .. }, Outcome::Copied { source, target, .. }) => {
+                self.add(*to, graves.of(*of, *from, source)?, target)?;
             }
+            (Change::Expunge { mailbox, .. }, Outcome::Expunged(uids)) => self.remove(*mailbox, uids)?,
             (
                 Change::AccountPassword { .. }
                 | Change::AccountServices { .. }
@@ -347,6 +368,17 @@ impl Account {
         }
     }
 
+    fn add(&mut self, mailbox: MailboxId, messages: Vec<Message>, uids: &UidSet) -> Result<(), String> {
+        let mailbox = self.mailbox(mailbox);
+        messages.into_iter().zip(uids.iter()).try_for_each(|(message, uid)| mailbox.add(uid, message))
+    }
+
+    fn remove(&mut self, mailbox: MailboxId, uids: &UidSet) -> Result<(), String> {
+        let removed = self.mailbox(mailbox).remove(uids)?;
+        self.gone.extend(removed.into_iter().map(|(uid, message)| (mailbox, uid, message)));
+        Ok(())
+    }
+
     /// What is not mail.
     fn apply_policy(&mut self, change: &Change) {
         match change {
@@ -362,12 +394,13 @@ impl Account {
 
     /// INBOX was renamed into a new mailbox.
     fn empty_into(&mut self, inbox: MailboxId, to: &str, id: MailboxId) -> Result<(), String> {
-        let inbox = self.mailbox(inbox);
-        let messages = std::mem::take(&mut inbox.messages);
-        let mut moved = Mailbox { policy: inbox.policy.of_copy(), ..Mailbox::named(to) };
-        for (uid, message) in (1..).map(Uid).zip(messages.into_values()) {
-            moved.add(uid, message)?;
+        let emptied = self.mailbox(inbox);
+        let messages = std::mem::take(&mut emptied.messages);
+        let mut moved = Mailbox { policy: emptied.policy.of_copy(), ..Mailbox::named(to) };
+        for (uid, message) in (1..).map(Uid).zip(messages.values()) {
+            moved.add(uid, message.clone())?;
         }
+        self.gone.extend(messages.into_iter().map(|(uid, message)| (inbox, uid, message)));
         self.mailboxes.insert(id, moved);
         let (from, to) = ("INBOX".to_owned(), to.to_owned());
         self.events.push(AccountEvent::MailboxRenamed { mailbox: id, from, to });
@@ -389,7 +422,7 @@ impl Account {
             let octets = bodies.get(&message.body).ok_or("a body that nobody appended")?.clone();
             self.mailbox(mailbox).add(uid, Message::new(octets, &message.flags, message.internal_ms))?;
         }
-        gone.map_or(Ok(()), |(of, uid)| self.mailbox(of).remove(&[uid].into_iter().collect()))
+        gone.map_or(Ok(()), |(of, uid)| self.remove(of, &[uid].into_iter().collect()))
     }
 
     fn rename(&mut self, mailbox: MailboxId, to: &str) {

@@ -22,6 +22,8 @@ pub struct Image {
     batches: Vec<(BatchInfo, Vec<RecordInfo>)>,
     created: Vec<(AccountId, String)>,
     named: Vec<(BodyId, AccountId)>,
+    /// Whose messages were put back, and who has them.
+    restored: Vec<(AccountId, AccountId)>,
 }
 
 /// What flipped bits may cost.
@@ -61,6 +63,12 @@ impl Image {
         }
         let dependent: Vec<AccountId> = self.dependents(&cost.accounts).collect();
         cost.accounts.extend(dependent);
+        // In order of the log, so that it goes on from one to the next.
+        for (of, account) in &self.restored {
+            if cost.accounts.contains(of) {
+                cost.accounts.insert(*account);
+            }
+        }
         cost
     }
 
@@ -116,6 +124,7 @@ impl Visitor for Image {
         let account = record.meta.account;
         match codec::decode(record.meta.kind, payload).map(|(change, _)| change) {
             Some(Change::AccountCreate { address, .. }) => self.created.push((account, address)),
+            Some(Change::Restore { of, .. }) => self.restored.push((of, account)),
             Some(change) => self.named.extend(change.bodies().map(|body| (body, account))),
             None => {}
         }

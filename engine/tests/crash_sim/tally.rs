@@ -34,9 +34,12 @@ pub enum Kind {
     FromCheckpoint,
     Evicted,
     RotCheckpoint,
+    Restored,
+    RestoredOfDeleted,
+    Reaped,
 }
 
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 25] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -59,6 +62,9 @@ const KINDS: [Kind; 22] = [
     Kind::FromCheckpoint,
     Kind::Evicted,
     Kind::RotCheckpoint,
+    Kind::Restored,
+    Kind::RestoredOfDeleted,
+    Kind::Reaped,
 ];
 
 impl Tally {

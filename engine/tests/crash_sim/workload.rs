@@ -28,7 +28,7 @@ pub fn octets(seed: &mut Seed, bytes_max: u64) -> Bytes {
 pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: bool) -> (AccountId, Change) {
     let accounts: Vec<AccountId> = store.accounts_after("").map(|account| account.id()).collect();
     let Some(&account) = seed.pick(&accounts).filter(|_| accounts.len() > 1) else { return create(seed) };
-    let kind = if structural && seed.one_in(3) { 78 + seed.below(8) } else { seed.below(132) };
+    let kind = if structural && seed.one_in(3) { 78 + seed.below(8) } else { seed.below(138) };
     let change = match kind {
         0..45 => deliver(seed, store, account, bodies),
         45..60 => flags_store(seed, store, account),
@@ -53,7 +53,8 @@ pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: boo
         97..100 => return create(seed),
         100..108 => append(seed, store, account, bodies),
         122..127 => adopt(seed, store, account),
-        127.. => import(seed, store, account, bodies),
+        127..132 => import(seed, store, account, bodies),
+        132.. => restore(seed, store, account),
         _ => policy(seed, store, account),
     };
     (account, change)
@@ -102,6 +103,21 @@ fn append(seed: &mut Seed, store: &Store, account: AccountId, bodies: &[BodyId])
         (of, uids.first().unwrap_or_default())
     });
     Change::Append { mailbox: mailbox(seed, store, account), messages, replaces }
+}
+
+/// Something that left a mailbox of this account, or of one that is gone.
+fn restore(seed: &mut Seed, store: &Store, account: AccountId) -> Change {
+    let gone: Vec<AccountId> = store
+        .buried_mailboxes()
+        .map(|gone| gone.account)
+        .filter(|&of| of == account || store.account(of).is_none())
+        .collect();
+    let of = seed.pick(&gone).copied().unwrap_or(account);
+    let buried: Vec<_> = store.buried(of).collect();
+    let from = seed.pick(&buried).map(|buried| buried.mailbox).unwrap_or_default();
+    let left = buried.iter().filter(|buried| buried.mailbox == from).map(|buried| buried.message.uid);
+    let uids = left.take(1 + seed.below(6) as usize).collect();
+    Change::Restore { of, from, uids, to: mailbox(seed, store, account) }
 }
 
 /// Few UIDVALIDITYs, so that they would repeat if they could.

@@ -43,6 +43,8 @@ struct Swarm {
     structural: bool,
     checkpoint_log_bytes: u64,
     index_memory_bytes_max: usize,
+    /// For how long removed messages can be had back.
+    undelete_ms: u64,
 }
 
 impl Swarm {
@@ -59,6 +61,7 @@ impl Swarm {
             structural: seed.one_in(4),
             checkpoint_log_bytes: *seed.pick(&[0, 1, 20_000, 100_000]).expect("some"),
             index_memory_bytes_max: *seed.pick(&[0, 10_000, usize::MAX]).expect("some"),
+            undelete_ms: *seed.pick(&[0, 50, 500, 1 << 40]).expect("some"),
         }
     }
 }
@@ -72,7 +75,8 @@ struct World {
     now: Now,
     model: Model,
     bodies: Vec<BodyId>,
-    waiting: BTreeMap<Lsn, (AccountId, Change)>,
+    /// Changes that were asked for, and when by the wall clock.
+    waiting: BTreeMap<Lsn, (AccountId, Change, u64)>,
     running: Vec<(IoId, IoRequest)>,
     /// How far each segment is written.
     written: BTreeMap<FileId, u64>,
@@ -126,6 +130,7 @@ fn options(swarm: &Swarm, plant: Option<Plant>) -> Options {
         trust_checkpoints: plant == Some(Plant::TrustCheckpoints),
         segment_bytes: SEGMENT_BYTES,
         message_bytes_max: MESSAGE_BYTES_MAX,
+        undelete_ms: swarm.undelete_ms,
         ..Options::new(ShardId(3), 0x1234_5678_9abc_def0)
     }
 }
@@ -187,7 +192,7 @@ impl World {
     fn ask(&mut self, account: AccountId, change: Change) {
         match self.store.append(account, change.clone(), self.now) {
             Ok(lsn) => {
-                let taken = self.waiting.insert(lsn, (account, change));
+                let taken = self.waiting.insert(lsn, (account, change, self.now.unix_ms));
                 assert!(taken.is_none(), "position {lsn} was given out twice");
                 self.note(lsn.0);
             }
@@ -245,15 +250,22 @@ impl World {
 
     fn acknowledge(&mut self, applied: Vec<Applied>) -> Result<(), String> {
         for applied in applied {
-            let (_, change) = self.waiting.remove(&applied.lsn).ok_or("a change nobody asked for")?;
+            let (_, change, asked_ms) =
+                self.waiting.remove(&applied.lsn).ok_or("a change nobody asked for")?;
             match applied.outcome {
                 Outcome::Refused(Refusal::DiskFull) => self.tally.count(Kind::DroppedFull),
                 Outcome::MailboxCreated(_) => self.tally.count(Kind::Structural),
                 Outcome::Refused(Refusal::OverQuota) => self.tally.count(Kind::OverQuota),
                 Outcome::Appended { replaced: true, .. } => self.tally.count(Kind::Replaced),
+                Outcome::Copied { ref source, .. } if !source.is_empty() => {
+                    if let Change::Restore { of, .. } = &change {
+                        let own = *of == applied.account;
+                        self.tally.count(if own { Kind::Restored } else { Kind::RestoredOfDeleted });
+                    }
+                }
                 _ => {}
             }
-            self.model.apply(applied.account, &change, &applied.outcome)?;
+            self.model.apply(applied.account, &change, &applied.outcome, asked_ms)?;
         }
         Ok(())
     }
@@ -306,6 +318,9 @@ impl World {
         if self.seed.one_in(4) {
             self.now.unix_ms = self.now.unix_ms.saturating_sub(self.seed.below(500_000));
             self.tally.count(Kind::ClockBack);
+        }
+        if self.store.reaped_ms() > 0 {
+            self.tally.count(Kind::Reaped);
         }
         let report = self.reopen()?;
         self.note(report.next.0);
@@ -473,7 +488,9 @@ impl World {
             // Who is lost now is there again when the rot is undone; who came in its place (README §4.3) is not,
             // and neither is a new account of its name.
             let stays = self.model.accounts().any(|known| known == account);
-            if stays && change != Change::AccountDelete {
+            // What can be had back may be more, where a Reap is lost, or less than when the rot is undone.
+            let restores = matches!(change, Change::Restore { .. });
+            if stays && !restores && change != Change::AccountDelete {
                 self.ask(account, change);
             }
             self.poll()?;

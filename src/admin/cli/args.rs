@@ -63,7 +63,8 @@ Figures of each shard, as they are now:
   sessions_logged_in, sessions_watching    of these: logged in; with a mailbox selected
   buffered_bytes, under_way                octets of mail coming in; questions and commits awaited
   accounts, mailboxes, messages            what the shard holds
-  body_bytes                               octets of all messages; a copied one counts once
+  messages_removed                         what left its mailbox and can be had back
+  body_bytes                               octets of all of these; a copied one counts once
   log_bytes, segments, batches, entries    what the log holds; an entry is one change
   log_next, log_durable                    positions: of the next record; up to which all is durable
   disk_full                                1 while mail is refused for want of space

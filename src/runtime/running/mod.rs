@@ -78,6 +78,7 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
             options: Options {
                 segment_bytes: plan.segment_bytes,
                 message_bytes_max: plan.message_bytes_max,
+                undelete_ms: plan.undelete_ms,
                 ..Options::new(ShardId(shard), log_key()?)
             },
             server: plan.server.clone(),

@@ -4,11 +4,10 @@
 //! quota holds (I19); whatever would break that is refused whole. *Assumes*: nothing: the UIDs are the other
 //! store's. *Never*: lets two messages swap UIDs or gives a message another one than it had.
 
-use super::{Applied, messages};
+use super::{Applied, Keep, messages};
 use crate::change::{ImportedMessage, Outcome, Refusal, Stamp, UidSet, UniqueIdForm, is_unique_id};
 use crate::ids::{MailboxId, Uid};
 use crate::index::account::Account;
-use crate::index::bodies::Bodies;
 use crate::limits;
 
 /// A UIDVALIDITY and a form of unique-ids for a mailbox that never had a message.
@@ -35,7 +34,7 @@ pub(super) fn adopt(
 /// Messages with the UIDs they had, and UIDNEXT beyond what was given out.
 pub(super) fn import(
     account: &mut Account,
-    bodies: &mut Bodies,
+    keep: &mut Keep<'_>,
     id: MailboxId,
     imported: &[ImportedMessage],
     uid_next: Uid,
@@ -55,7 +54,7 @@ pub(super) fn import(
     }
     let arrivals = imported.iter().map(|one| messages::arrival(&one.message, one.uid.0 - first.0));
     let stamp = Stamp { uid_first: first, ..*stamp };
-    let uid_validity = messages::add(account, bodies, id, arrivals, None, &stamp)?;
+    let uid_validity = messages::add(account, keep, id, arrivals, None, &stamp)?;
     account.edit(id, |mailbox| mailbox.uid_next = mailbox.uid_next.max(uid_next))?;
     let named = imported.iter().filter_map(|one| Some((one.uid, one.unique_id.as_deref()?.into())));
     let last = imported.last().map_or(Uid(0), |last| Uid(last.uid.0 + 1));

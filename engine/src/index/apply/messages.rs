@@ -1,14 +1,13 @@
 //! What brings messages into a mailbox.
 //!
-//! *Owns*: Deliver, Append, Copy and the rename of INBOX. *Promises*: everything is judged before anything is
+//! *Owns*: Deliver, Append, Copy, Restore and the rename of INBOX. *Promises*: everything is judged before anything is
 //! touched: quota (I19), UIDs, bodies. *Assumes*: the stamp's UIDs are free (I11). *Never*: refuses a message
 //! for its keywords: those that find no room are left off.
 
-use super::Applied;
+use super::{Applied, Keep};
 use crate::change::{FlagBits, Flags, NewMessage, Outcome, QuotaUsage, Refusal, Stamp, UidSet};
-use crate::ids::{BodyId, BodyKey, MailboxId, Uid};
+use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, Uid};
 use crate::index::account::{Account, Birth, INBOX_ID};
-use crate::index::bodies::Bodies;
 use crate::index::events::AccountEvent;
 use crate::index::extras::MailboxExtras;
 use crate::index::{Message, names};
@@ -22,19 +21,19 @@ type Arrival<'a> = (BodyId, &'a Flags, u64, u32);
 
 pub(super) fn deliver(
     account: &mut Account,
-    bodies: &mut Bodies,
+    keep: &mut Keep<'_>,
     mailbox: MailboxId,
     arrival: Arrival<'_>,
     stamp: &Stamp,
 ) -> Applied {
-    let uid_validity = add(account, bodies, mailbox, [arrival].into_iter(), None, stamp)?;
+    let uid_validity = add(account, keep, mailbox, [arrival].into_iter(), None, stamp)?;
     Ok(Outcome::Delivered { uid_validity, uid: stamp.uid_first })
 }
 
 /// APPEND of one or many, and REPLACE.
 pub(super) fn append(
     account: &mut Account,
-    bodies: &mut Bodies,
+    keep: &mut Keep<'_>,
     mailbox: MailboxId,
     messages: &[NewMessage],
     replaces: Option<(MailboxId, Uid)>,
@@ -50,11 +49,11 @@ pub(super) fn append(
     let replaced = replaces.and_then(present);
     let arrivals = messages.iter().enumerate().map(|(above, message)| arrival(message, above as u32));
     let freed = replaced.map(|(_, message)| u64::from(message.size));
-    let uid_validity = add(account, bodies, mailbox, arrivals, freed, stamp)?;
+    let uid_validity = add(account, keep, mailbox, arrivals, freed, stamp)?;
     if let Some((of, message)) = replaced {
         let old = [message.uid].into_iter().collect();
-        let unshown = |message: &Message| bodies.release(message.key());
-        account.edit(of, |mailbox| mailbox.expunge(&old, false, stamp.modseq, unshown))?;
+        let bury = |message: &Message| keep.bury(of, message);
+        account.edit(of, |mailbox| mailbox.expunge(&old, false, stamp.modseq, bury))?;
     }
     let uids = consecutive(stamp.uid_first, messages.len() as u64);
     Ok(Outcome::Appended { uid_validity, uids, replaced: replaced.is_some() })
@@ -68,7 +67,7 @@ pub(super) fn arrival(message: &NewMessage, above: u32) -> Arrival<'_> {
 /// that goes in the same change: only the net growth counts (rfc8508#3.4). Returns UIDVALIDITY.
 pub(super) fn add<'a>(
     account: &mut Account,
-    bodies: &mut Bodies,
+    keep: &mut Keep<'_>,
     mailbox: MailboxId,
     arrivals: impl ExactSizeIterator<Item = Arrival<'a>> + Clone,
     freed: Option<u64>,
@@ -78,7 +77,7 @@ pub(super) fn add<'a>(
     let mut keys = Vec::with_capacity(count);
     let mut uids = 0;
     for (body, _, _, above) in arrivals.clone() {
-        keys.push(bodies.fresh(body).ok_or(Refusal::NoBody)?);
+        keys.push(keep.bodies.fresh(body).ok_or(Refusal::NoBody)?);
         uids = above as usize + 1;
     }
     let target = account.selectable(mailbox)?;
@@ -106,7 +105,7 @@ pub(super) fn add<'a>(
         let messages: Vec<Message> = arrivals.zip(&keys).map(message).collect();
         target.append(&messages);
     })?;
-    keys.into_iter().for_each(|key| bodies.reference(key));
+    keys.into_iter().for_each(|key| keep.bodies.reference(key));
     Ok(uid_validity)
 }
 
@@ -114,7 +113,7 @@ pub(super) fn add<'a>(
 /// room.
 pub(super) fn copy(
     account: &mut Account,
-    bodies: &mut Bodies,
+    keep: &mut Keep<'_>,
     from: MailboxId,
     to: MailboxId,
     uids: &UidSet,
@@ -146,16 +145,54 @@ pub(super) fn copy(
         if let Some(translation) = &translation {
             message.flags = translation.apply(message.flags);
         }
-        if !expunge {
-            bodies.reference(message.key());
-        }
+        keep.bodies.reference(message.key());
     })?;
     if expunge {
-        // The copies show what the originals showed: no body gains or loses a reference. I16
-        account.edit(from, |mailbox| mailbox.expunge(&copied, false, stamp.modseq, |_| {}))?;
+        // The originals lie buried: where something was moved from can be had as it was.
+        let bury = |message: &Message| keep.bury(from, message);
+        account.edit(from, |mailbox| mailbox.expunge(&copied, false, stamp.modseq, bury))?;
     }
     let target = consecutive(stamp.uid_first, more.messages);
     Ok(Outcome::Copied { uid_validity, source: copied, target })
+}
+
+/// Messages that left a mailbox of this account or of a deleted one come back, as they were then.
+pub(super) fn restore(
+    account: &mut Account,
+    keep: &mut Keep<'_>,
+    (of, from): (AccountId, MailboxId),
+    to: MailboxId,
+    uids: &UidSet,
+    stamp: &Stamp,
+) -> Applied {
+    if uids.len() > limits::RESTORE_MESSAGES_MAX {
+        return Err(Refusal::Limit);
+    }
+    let mut messages = keep.graves.of_mailbox(of, from, uids, keep.burial.lsn);
+    let target = account.selectable(to)?;
+    if !target.has_uids(stamp.uid_first, messages.len()) {
+        return Err(Refusal::Limit);
+    }
+    let bytes = messages.iter().map(|message| u64::from(message.size)).sum();
+    account.check_quota(QuotaUsage { bytes, messages: messages.len() as u64, mailboxes: 0 })?;
+    let uid_validity = target.uid_validity;
+    let source = messages.iter().map(|message| message.uid).collect();
+    let used = messages.iter().fold(FlagBits::NONE, |used, message| used.union(message.flags));
+    let names = match account.mailboxes.get(&from).filter(|_| of == account.id) {
+        Some(mailbox) => mailbox.keywords.clone(),
+        None => keep.graves.keywords(of, from),
+    };
+    account.edit(to, |target| {
+        let translation = target.keywords.translation(&names, used);
+        for (message, uid) in messages.iter_mut().zip((stamp.uid_first.0..).map(Uid)) {
+            (message.uid, message.modseq, message.saved_ms) = (uid, stamp.modseq, stamp.time_ms);
+            message.flags = translation.apply(message.flags);
+        }
+        target.append(&messages);
+    })?;
+    messages.iter().for_each(|message| keep.bodies.reference(message.key()));
+    let target = consecutive(stamp.uid_first, messages.len() as u64);
+    Ok(Outcome::Copied { uid_validity, source, target })
 }
 
 /// So many UIDs from `first` on.
@@ -191,7 +228,12 @@ fn transfer(
 
 /// RENAME of INBOX: its messages go to a new mailbox, it stays (rfc3501#6.3.5). Its inferiors are not
 /// touched. Its annotations and access rights are the new mailbox's as well (rfc5464#4.1, rfc4314#4).
-pub(super) fn empty_inbox_into(account: &mut Account, to: &str, stamp: &Stamp) -> Applied {
+pub(super) fn empty_inbox_into(
+    account: &mut Account,
+    keep: &mut Keep<'_>,
+    to: &str,
+    stamp: &Stamp,
+) -> Applied {
     let inbox = account.selectable(INBOX_ID)?;
     let all = inbox.all_uids();
     if !inbox.has_uids(stamp.uid_first, inbox.columns.len()) {
@@ -209,8 +251,9 @@ pub(super) fn empty_inbox_into(account: &mut Account, to: &str, stamp: &Stamp) -
     account.edit_extras(id, |fresh| fresh.annotations = annotations)?;
     account.edit_acl(id, |own| *own = acl)?;
     account.edit(id, |target| target.keywords = keywords)?;
-    transfer(account, INBOX_ID, id, &all, stamp, |_| {})?;
-    account.edit(INBOX_ID, |inbox| inbox.expunge(&all, false, stamp.modseq, |_| {}))?;
+    transfer(account, INBOX_ID, id, &all, stamp, |message| keep.bodies.reference(message.key()))?;
+    let bury = |message: &Message| keep.bury(INBOX_ID, message);
+    account.edit(INBOX_ID, |inbox| inbox.expunge(&all, false, stamp.modseq, bury))?;
     let (from, to) = (names::INBOX.to_owned(), to.to_owned());
     account.events.record(stamp.modseq, AccountEvent::MailboxRenamed { mailbox: id, from, to });
     Ok(Outcome::MailboxCreated(id))
@@ -270,6 +313,7 @@ mod tests {
         assert!(matches!(outcome, Outcome::Appended { replaced: true, .. }), "{outcome:?}");
         let held = lab.index.mailbox(id, drafts).expect("there");
         assert_eq!((held.len(), held.highest_modseq()), (0, lab.inbox(id).highest_modseq()));
+        lab.reap();
         assert_eq!(lab.index.counts().body_bytes, 20);
         let again = lab.done_any(id, append(vec![new(fresh)], Some((INBOX_ID, Uid(1)))));
         assert!(

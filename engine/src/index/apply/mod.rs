@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use super::account::{Account, Birth, INBOX_ID};
 use super::bodies::Bodies;
 use super::events::{AccountEvent, Events};
+use super::graves::{Burial, Graves};
 use super::{Index, Message, names};
 use crate::change::{Change, Entry, Outcome, Refusal, Services, SpecialUse, Stamp};
 use crate::checkpoint::Key;
@@ -35,7 +36,11 @@ pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
             retire_ids(index, entry.account.counter());
             create_account(index, entry, address, password_hash, *services, mailboxes)
         }
-        Change::AccountDelete => delete_account(index, entry.account),
+        Change::AccountDelete => delete_account(index, entry),
+        Change::Reap { until_ms } => {
+            index.graves.reap(*until_ms, |body| index.bodies.release(body));
+            Ok(Outcome::Done)
+        }
         Change::DomainAdd { .. }
         | Change::DomainDelete { .. }
         | Change::AliasSet { .. }
@@ -96,7 +101,9 @@ pub(crate) fn fits(index: &Index, entry: &Entry) -> Result<(), &'static str> {
         Change::Deliver { mailbox, .. } | Change::Append { mailbox, .. } => {
             account.mailboxes.get(mailbox).map(|mailbox| mailbox.uid_next)
         }
-        Change::Copy { to, .. } => account.mailboxes.get(to).map(|mailbox| mailbox.uid_next),
+        Change::Copy { to, .. } | Change::Restore { to, .. } => {
+            account.mailboxes.get(to).map(|mailbox| mailbox.uid_next)
+        }
         Change::MailboxRename { mailbox: INBOX_ID, .. } => Some(Uid(1)),
         _ => None,
     };
@@ -168,7 +175,8 @@ fn create_account(
 }
 
 /// Also for an account in quarantine: that is how an operator gets its address back.
-fn delete_account(index: &mut Index, id: AccountId) -> Applied {
+fn delete_account(index: &mut Index, entry: &Entry) -> Applied {
+    let id = entry.account;
     index.before_change(Key::Account(id));
     if index
         .accounts
@@ -186,11 +194,7 @@ fn delete_account(index: &mut Index, id: AccountId) -> Applied {
     for identifier in account.grants.identifiers() {
         index.sharing.remove(&(identifier.clone(), id));
     }
-    for mailbox in account.mailboxes.values() {
-        for place in 0..mailbox.columns.len() {
-            index.bodies.release(mailbox.columns.message(place).key());
-        }
-    }
+    index.graves.bury_account(Burial::new(id, entry.lsn, &entry.stamp), &account);
     Ok(Outcome::Done)
 }
 
@@ -249,7 +253,9 @@ fn change_account(index: &mut Index, entry: &Entry) -> Applied {
     }
     index.mailboxes -= account.mailboxes.len() as u64;
     index.messages -= account.messages;
-    let applied = change_mailboxes(account, &mut index.bodies, &entry.change, &entry.stamp);
+    let burial = Burial::new(entry.account, entry.lsn, &entry.stamp);
+    let mut keep = Keep { bodies: &mut index.bodies, graves: &mut index.graves, burial };
+    let applied = change_mailboxes(account, &mut keep, &entry.change, &entry.stamp);
     if applied.is_ok() {
         account.highest_modseq = entry.stamp.modseq;
     }
@@ -271,7 +277,21 @@ fn change_account(index: &mut Index, entry: &Entry) -> Applied {
     applied
 }
 
-fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change, stamp: &Stamp) -> Applied {
+/// What a change of messages touches beside its account.
+struct Keep<'a> {
+    bodies: &'a mut Bodies,
+    graves: &'a mut Graves,
+    burial: Burial,
+}
+
+impl Keep<'_> {
+    /// A message leaves its mailbox; its body stays until it is reaped.
+    fn bury(&mut self, mailbox: MailboxId, message: &Message) {
+        self.graves.bury(self.burial, mailbox, message);
+    }
+}
+
+fn change_mailboxes(account: &mut Account, keep: &mut Keep<'_>, change: &Change, stamp: &Stamp) -> Applied {
     match change {
         Change::AccountPassword { password_hash } => {
             bounded(password_hash, limits::PASSWORD_HASH_BYTES_MAX)?;
@@ -288,19 +308,21 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
         Change::MailboxRename { mailbox, to } => {
             let to = names::checked(to).ok_or(Refusal::Limit)?;
             if *mailbox == INBOX_ID {
-                return messages::empty_inbox_into(account, &to, stamp);
+                return messages::empty_inbox_into(account, keep, &to, stamp);
             }
             account.rename(*mailbox, &to, &mut Birth::new(stamp))?;
         }
         Change::MailboxDelete { mailbox } => {
-            account.delete(*mailbox, &mut Birth::new(stamp), |message| bodies.release(message.key()))?;
+            let bury = |message: &Message| keep.bury(*mailbox, message);
+            let gone = account.delete(*mailbox, &mut Birth::new(stamp), bury)?;
+            keep.graves.bury_mailbox(keep.burial, &account.address, &gone);
         }
         Change::Subscribe { name, on } => account.subscribe(name, *on, stamp.modseq)?,
         Change::Deliver { mailbox, body, flags, internal_ms } => {
-            return messages::deliver(account, bodies, *mailbox, (*body, flags, *internal_ms, 0), stamp);
+            return messages::deliver(account, keep, *mailbox, (*body, flags, *internal_ms, 0), stamp);
         }
         Change::Append { mailbox, messages, replaces } => {
-            return messages::append(account, bodies, *mailbox, messages, *replaces, stamp);
+            return messages::append(account, keep, *mailbox, messages, *replaces, stamp);
         }
         Change::FlagsStore { mailbox, uids, op, flags, unchanged_since } => {
             let stored = account.edit(*mailbox, |mailbox| {
@@ -309,12 +331,15 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
             return Ok(Outcome::Stored { done: stored.done, modified: stored.modified });
         }
         Change::Copy { from, to, uids, expunge } => {
-            return messages::copy(account, bodies, *from, *to, uids, *expunge, stamp);
+            return messages::copy(account, keep, *from, *to, uids, *expunge, stamp);
+        }
+        Change::Restore { of, from, uids, to } => {
+            return messages::restore(account, keep, (*of, *from), *to, uids, stamp);
         }
         Change::Expunge { mailbox, uids, only_deleted } => {
-            let unshown = |message: &Message| bodies.release(message.key());
-            let gone = account
-                .edit(*mailbox, |mailbox| mailbox.expunge(uids, *only_deleted, stamp.modseq, unshown))?;
+            let bury = |message: &Message| keep.bury(*mailbox, message);
+            let gone =
+                account.edit(*mailbox, |mailbox| mailbox.expunge(uids, *only_deleted, stamp.modseq, bury))?;
             return Ok(Outcome::Expunged(gone));
         }
         Change::RecentSeen { mailbox, below } => {
@@ -324,7 +349,7 @@ fn change_mailboxes(account: &mut Account, bodies: &mut Bodies, change: &Change,
             import::adopt(account, *mailbox, *uid_validity, *unique_ids)?;
         }
         Change::Import { mailbox, messages, uid_next } => {
-            return import::import(account, bodies, *mailbox, messages, *uid_next, stamp);
+            return import::import(account, keep, *mailbox, messages, *uid_next, stamp);
         }
         _ => policy::change(account, change, stamp)?,
     }
@@ -370,6 +395,7 @@ mod tests {
         let greatest = lab.index.account(first).expect("there").mailboxes().map(|m| m.uid_validity()).max();
         assert_eq!(lab.run(first, Change::AccountDelete), Ok(Outcome::Done));
         assert!(lab.index.account(first).is_none());
+        lab.reap();
         assert_eq!(lab.index.counts(), super::super::Counts::default());
         let second = lab.account("a@x", &[]);
         assert!(second > first);
@@ -455,6 +481,7 @@ mod tests {
         let validity = lab.index.mailbox(id, a).expect("there").uid_validity();
         lab.done(id, Change::MailboxDelete { mailbox: a });
         assert!(lab.index.mailbox(id, a).is_none(), "sessions that have it selected see it go");
+        lab.reap();
         assert_eq!((lab.index.counts().messages, lab.index.counts().body_bytes), (0, 0));
         let kept = lab.index.account(id).and_then(|account| account.mailbox_by_name("a")).expect("kept");
         assert!(kept.no_select() && kept.is_empty());
@@ -519,6 +546,7 @@ mod tests {
         assert_eq!(gone, [(2, 2), (1, 1), (3, 3)]);
         assert_eq!(moved.message(1).flags, FlagBits::SEEN.union(FlagBits::keyword(0)));
         assert_eq!(moved.keywords(), ["k"]);
+        lab.reap();
         assert_eq!((lab.index.counts().messages, lab.index.counts().body_bytes), (2, 10));
     }
 

@@ -1,0 +1,522 @@
+//! What was removed and can still be had back.
+//!
+//! *Owns*: every message that left a mailbox, in order of time, and the names of mailboxes that are gone.
+//! *Promises*: a body stays as long as one of its messages lies here (I16); 64 bytes a message; what goes, goes from
+//! the front. *Assumes*: [`super::apply`] buries in log order, so that times only grow (I14). *Never*: decides how
+//! long something is kept; a Reap says it.
+//!
+//! ```text
+//!  expunge, move, delete ──bury──► │ newest … oldest │ ──Reap{until}──► bodies released
+//!                                        └─Restore──► a new message of the same body
+//! ```
+//!
+//! Who restores goes through all of it: that is rare, and a million messages are 64 MB.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::digest::Digest;
+use super::keywords::Keywords;
+use super::mailbox::Mailbox;
+use super::{Message, account::Account};
+use crate::change::{FlagBits, Stamp, UidSet};
+use crate::checkpoint::wire::{Wire, put, put_text};
+use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Uid};
+
+/// The part of a checkpoint that holds everything but rows; the others are counted from 1.
+const HEAD: u64 = 0;
+/// Rows of a full part: 64 KiB at most, mostly half of that.
+const PART_ROWS: u64 = 1024;
+
+/// A message that left its mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buried {
+    /// Whose.
+    pub account: AccountId,
+    /// Out of which mailbox.
+    pub mailbox: MailboxId,
+    /// When, milliseconds since 1970.
+    pub when_ms: u64,
+    /// By which change.
+    pub lsn: Lsn,
+    /// As it was then; `modseq` is that of the change.
+    pub message: Message,
+}
+
+/// A mailbox that was deleted, by itself or with its account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuriedMailbox {
+    /// Whose.
+    pub account: AccountId,
+    /// The address of the account.
+    pub address: String,
+    /// Which.
+    pub mailbox: MailboxId,
+    /// Its full name.
+    pub name: String,
+    /// Its UIDVALIDITY.
+    pub uid_validity: u32,
+    /// Its keywords in order of their bits.
+    pub keywords: Vec<String>,
+    /// When, milliseconds since 1970.
+    pub when_ms: u64,
+}
+
+/// A message as it is kept.
+#[derive(Clone, Copy, Debug)]
+struct Grave {
+    when_ms: u64,
+    lsn: u64,
+    account: u64,
+    flags: u64,
+    body: u64,
+    mailbox: u32,
+    uid: u32,
+    size: u32,
+    summary_len: u32,
+    internal_s: u32,
+    saved_s: u32,
+}
+
+impl Grave {
+    fn key(&self) -> BodyKey {
+        BodyKey { id: BodyId(self.body), summary_len: self.summary_len, len: self.size }
+    }
+
+    fn buried(&self) -> Buried {
+        Buried {
+            account: AccountId(self.account),
+            mailbox: MailboxId(self.mailbox),
+            when_ms: self.when_ms,
+            lsn: Lsn(self.lsn),
+            message: Message {
+                uid: Uid(self.uid),
+                modseq: ModSeq(0),
+                flags: FlagBits(self.flags),
+                size: self.size,
+                internal_ms: u64::from(self.internal_s) * 1000,
+                saved_ms: u64::from(self.saved_s) * 1000,
+                summary_len: self.summary_len,
+                body: BodyId(self.body),
+            },
+        }
+    }
+}
+
+impl Grave {
+    fn write(&self, out: &mut Vec<u8>) {
+        [self.when_ms, self.lsn, self.account, self.flags, self.body]
+            .into_iter()
+            .for_each(|word| put(out, word));
+        let words = [self.mailbox, self.uid, self.size, self.summary_len, self.internal_s, self.saved_s];
+        words.into_iter().for_each(|word| put(out, u64::from(word)));
+    }
+
+    fn read(wire: &mut Wire<'_>) -> Option<Grave> {
+        Some(Grave {
+            when_ms: wire.number()?,
+            lsn: wire.number()?,
+            account: wire.number()?,
+            flags: wire.number()?,
+            body: wire.number()?,
+            mailbox: wire.word()?,
+            uid: wire.word()?,
+            size: wire.word()?,
+            summary_len: wire.word()?,
+            internal_s: wire.word()?,
+            saved_s: wire.word()?,
+        })
+    }
+}
+
+impl BuriedMailbox {
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, self.account.0);
+        put_text(out, &self.address);
+        put(out, u64::from(self.mailbox.0));
+        put_text(out, &self.name);
+        put(out, u64::from(self.uid_validity));
+        put(out, self.when_ms);
+        put(out, self.keywords.len() as u64);
+        self.keywords.iter().for_each(|keyword| put_text(out, keyword));
+    }
+
+    fn read(wire: &mut Wire<'_>) -> Option<BuriedMailbox> {
+        Some(BuriedMailbox {
+            account: AccountId(wire.number()?),
+            address: wire.text()?.to_owned(),
+            mailbox: MailboxId(wire.word()?),
+            name: wire.text()?.to_owned(),
+            uid_validity: wire.word()?,
+            when_ms: wire.number()?,
+            keywords: (0..wire.count()?).map(|_| wire.text().map(str::to_owned)).collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// Parts of a checkpoint that are read until all are there.
+#[derive(Debug, Default)]
+struct Loading {
+    /// By the number of their first row.
+    parts: BTreeMap<u64, Vec<Grave>>,
+    /// How many rows there must be.
+    rows: u64,
+}
+
+/// The moment and the change that bury.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burial {
+    pub(super) account: AccountId,
+    pub(super) lsn: Lsn,
+    pub(super) when_ms: u64,
+}
+
+impl Burial {
+    pub(super) fn new(account: AccountId, lsn: Lsn, stamp: &Stamp) -> Burial {
+        Burial { account, lsn, when_ms: stamp.time_ms }
+    }
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub(super) struct Graves {
+    rows: VecDeque<Grave>,
+    mailboxes: VecDeque<BuriedMailbox>,
+    /// Everything that left at or before this moment is gone.
+    reaped_ms: u64,
+    /// How many messages went before the oldest that lies here.
+    gone: u64,
+    /// How many messages were ever buried when the parts that changed were asked for last, and how many of those
+    /// were gone.
+    asked: (u64, u64),
+    /// Whether anything but rows has changed since.
+    changed: bool,
+    loading: Loading,
+}
+
+impl Graves {
+    /// Takes a message that leaves its mailbox. Its reference to the body stays.
+    pub(super) fn bury(&mut self, burial: Burial, mailbox: MailboxId, message: &Message) {
+        // Both dates come from columns of whole seconds.
+        let seconds = |ms: u64| u32::try_from(ms / 1000).unwrap_or(u32::MAX);
+        self.rows.push_back(Grave {
+            when_ms: burial.when_ms,
+            lsn: burial.lsn.0,
+            account: burial.account.0,
+            flags: message.flags.0,
+            body: message.body.0,
+            mailbox: mailbox.0,
+            uid: message.uid.0,
+            size: message.size,
+            summary_len: message.summary_len,
+            internal_s: seconds(message.internal_ms),
+            saved_s: seconds(message.saved_ms),
+        });
+    }
+
+    /// Keeps the name of a mailbox that goes; of one that never had a message there is nothing to be had back.
+    pub(super) fn bury_mailbox(&mut self, burial: Burial, address: &str, mailbox: &Mailbox) {
+        if mailbox.uid_next == Uid(1) {
+            return;
+        }
+        self.changed = true;
+        self.mailboxes.push_back(BuriedMailbox {
+            account: burial.account,
+            address: address.to_owned(),
+            mailbox: mailbox.id,
+            name: mailbox.name.clone(),
+            uid_validity: mailbox.uid_validity,
+            keywords: mailbox.keywords.names().to_vec(),
+            when_ms: burial.when_ms,
+        });
+    }
+
+    /// Takes a whole account with its mailboxes.
+    pub(super) fn bury_account(&mut self, burial: Burial, account: &Account) {
+        for mailbox in account.mailboxes.values() {
+            for place in 0..mailbox.columns.len() {
+                self.bury(burial, mailbox.id, &mailbox.columns.message(place));
+            }
+            self.bury_mailbox(burial, &account.address, mailbox);
+        }
+    }
+
+    /// Until when to reap so that about `rows_max` messages go, all of them buried at or before `before_ms`; none
+    /// when nothing is due. Those of one moment go together.
+    pub(super) fn due(&self, before_ms: u64, rows_max: usize) -> Option<u64> {
+        let is_due = |when_ms: &u64| *when_ms <= before_ms;
+        let row = self.rows.front().map(|row| row.when_ms).filter(is_due);
+        let mailbox = self.mailboxes.front().map(|mailbox| mailbox.when_ms).filter(is_due);
+        let due = row.into_iter().chain(mailbox).next()?;
+        let last = self.rows.get(rows_max - 1).map_or(before_ms, |row| row.when_ms.min(before_ms));
+        Some(due.max(last))
+    }
+
+    /// Lets go what was buried at or before this moment, and tells of each body.
+    pub(super) fn reap(&mut self, until_ms: u64, mut released: impl FnMut(BodyKey)) {
+        while let Some(row) = self.rows.front().filter(|row| row.when_ms <= until_ms) {
+            released(row.key());
+            self.rows.pop_front();
+            self.gone += 1;
+        }
+        while self.mailboxes.front().is_some_and(|mailbox| mailbox.when_ms <= until_ms) {
+            self.mailboxes.pop_front();
+        }
+        self.reaped_ms = self.reaped_ms.max(until_ms);
+        self.changed = true;
+    }
+
+    /// Everything that left at or before this moment is gone.
+    pub(super) fn reaped_ms(&self) -> u64 {
+        self.reaped_ms
+    }
+
+    /// How many messages lie here.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Messages of an account, in the order in which they left.
+    pub(super) fn of_account(&self, account: AccountId) -> impl Iterator<Item = Buried> + '_ {
+        self.rows.iter().filter(move |row| row.account == account.0).map(Grave::buried)
+    }
+
+    /// Messages that left a mailbox before this position, by UID.
+    pub(super) fn of_mailbox(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: &UidSet,
+        before: Lsn,
+    ) -> Vec<Message> {
+        let ours = |row: &&Grave| (row.account, row.mailbox) == (account.0, mailbox.0) && row.lsn < before.0;
+        let asked = self.rows.iter().filter(ours).filter(|row| uids.contains(Uid(row.uid)));
+        let mut messages: Vec<Message> = asked.map(|row| row.buried().message).collect();
+        messages.sort_unstable_by_key(|message| message.uid);
+        messages
+    }
+
+    /// The keywords of a mailbox that is gone.
+    pub(super) fn keywords(&self, account: AccountId, mailbox: MailboxId) -> Keywords {
+        let is_it = |gone: &&BuriedMailbox| (gone.account, gone.mailbox) == (account, mailbox);
+        self.mailboxes
+            .iter()
+            .find(is_it)
+            .and_then(|gone| Keywords::of(gone.keywords.clone()))
+            .unwrap_or_default()
+    }
+
+    /// Mailboxes that are gone, in the order in which they went.
+    pub(super) fn mailboxes(&self) -> impl Iterator<Item = &BuriedMailbox> {
+        self.mailboxes.iter()
+    }
+
+    /// The parts that have changed since this was asked last. A part that is full never changes again; it goes when
+    /// all of its rows are gone.
+    pub(super) fn take_changed(&mut self) -> Vec<u64> {
+        let ever = self.gone + self.rows.len() as u64;
+        let (before, gone_before) = std::mem::replace(&mut self.asked, (ever, self.gone));
+        let head =
+            (std::mem::take(&mut self.changed) || before != ever || gone_before != self.gone).then_some(HEAD);
+        let emptied = gone_before / PART_ROWS..self.gone / PART_ROWS;
+        let first = (before / PART_ROWS).max(self.gone / PART_ROWS);
+        let filled = if before < ever { first..ever.div_ceil(PART_ROWS) } else { 0..0 };
+        head.into_iter().chain(emptied.chain(filled).map(|part| part + 1)).collect()
+    }
+
+    /// One part, for a checkpoint. False when there is none.
+    pub(super) fn write(&self, part: u64, out: &mut Vec<u8>) -> bool {
+        if part == HEAD {
+            put(out, self.reaped_ms);
+            put(out, self.gone);
+            put(out, self.rows.len() as u64);
+            put(out, self.mailboxes.len() as u64);
+            self.mailboxes.iter().for_each(|mailbox| mailbox.write(out));
+            return true;
+        }
+        // Counted from the oldest there is: a part may have lost its first rows.
+        let start = ((part - 1) * PART_ROWS).max(self.gone);
+        let end = (part * PART_ROWS).min(self.gone + self.rows.len() as u64);
+        if start >= end {
+            return false;
+        }
+        put(out, start);
+        put(out, end - start);
+        let rows = self.rows.range((start - self.gone) as usize..(end - self.gone) as usize);
+        rows.for_each(|row| row.write(out));
+        true
+    }
+
+    /// Takes a part of a checkpoint, in any order.
+    pub(super) fn read(&mut self, part: u64, wire: &mut Wire<'_>) -> Option<()> {
+        if part == HEAD {
+            (self.reaped_ms, self.gone) = (wire.number()?, wire.number()?);
+            self.loading.rows = wire.number()?;
+            for _ in 0..wire.count()? {
+                self.mailboxes.push_back(BuriedMailbox::read(wire)?);
+            }
+            return Some(());
+        }
+        let start = wire.number()?;
+        let rows = (0..wire.count()?).map(|_| Grave::read(wire)).collect::<Option<Vec<_>>>()?;
+        self.loading.parts.insert(start, rows);
+        Some(())
+    }
+
+    /// All parts are there; none when they do not make one queue.
+    pub(super) fn finish_reading(&mut self) -> Option<()> {
+        let Loading { parts, rows } = std::mem::take(&mut self.loading);
+        for (start, rows) in parts {
+            // Rows that went after their part was written are in it still.
+            let skip = usize::try_from(self.gone.saturating_sub(start)).ok()?.min(rows.len());
+            let next = self.gone + self.rows.len() as u64;
+            (skip == rows.len() || start + skip as u64 == next).then_some(())?;
+            self.rows.extend(&rows[skip..]);
+        }
+        let ascending = self.rows.iter().zip(self.rows.iter().skip(1)).all(|(a, b)| a.when_ms <= b.when_ms);
+        (self.rows.len() as u64 == rows && ascending).then_some(())
+    }
+
+    pub(super) fn digest(&self, digest: &mut Digest) {
+        digest.word(self.reaped_ms);
+        digest.word(self.rows.len() as u64);
+        for row in &self.rows {
+            [row.when_ms, row.lsn, row.account, row.flags, row.body]
+                .into_iter()
+                .for_each(|word| digest.word(word));
+            digest.word(u64::from(row.mailbox) << 32 | u64::from(row.uid));
+            digest.word(u64::from(row.size) << 32 | u64::from(row.summary_len));
+            digest.word(u64::from(row.internal_s) << 32 | u64::from(row.saved_s));
+        }
+        for mailbox in &self.mailboxes {
+            digest.word(mailbox.account.0);
+            digest.text(&mailbox.address);
+            digest.word(u64::from(mailbox.mailbox.0) << 32 | u64::from(mailbox.uid_validity));
+            digest.text(&mailbox.name);
+            mailbox.keywords.iter().for_each(|keyword| digest.text(keyword));
+            digest.word(mailbox.when_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Change, FlagOp, Outcome, Refusal};
+    use crate::index::account::INBOX_ID;
+    use crate::index::lab::{Lab, named, uids};
+
+    fn expunge(mailbox: MailboxId, list: &[u32]) -> Change {
+        Change::Expunge { mailbox, uids: uids(list), only_deleted: false }
+    }
+
+    fn restore(of: AccountId, from: MailboxId, list: &[u32], to: MailboxId) -> Change {
+        Change::Restore { of, from, uids: uids(list), to }
+    }
+
+    fn buried(lab: &Lab, account: AccountId) -> Vec<(u32, u32)> {
+        lab.index.buried(account).map(|buried| (buried.mailbox.0, buried.message.uid.0)).collect()
+    }
+
+    fn flag(lab: &mut Lab, id: AccountId, mailbox: MailboxId, keyword: &str) {
+        let flags = named(FlagBits::SEEN, &[keyword]);
+        let (uids, op) = (uids(&[1, 2, 3]), FlagOp::Add);
+        lab.done_any(id, Change::FlagsStore { mailbox, uids, op, flags, unchanged_since: None });
+    }
+
+    #[test]
+    fn what_was_removed_comes_back_as_it_was_under_new_uids() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[("to", None)]);
+        let to = MailboxId(2);
+        for len in [10, 20, 30] {
+            let body = lab.body(len);
+            lab.deliver(id, INBOX_ID, body);
+        }
+        flag(&mut lab, id, INBOX_ID, "k");
+        lab.now.unix_ms += 5_000;
+        lab.done_any(id, expunge(INBOX_ID, &[1, 3]));
+        assert_eq!((buried(&lab, id), lab.index.counts().body_bytes), (vec![(1, 1), (1, 3)], 60));
+        let when = lab.index.buried(id).map(|buried| buried.when_ms).max();
+        assert_eq!(when, Some(lab.now.unix_ms));
+        let back = lab.done_any(id, restore(id, INBOX_ID, &[1, 2, 3], INBOX_ID));
+        let uid_validity = lab.inbox(id).uid_validity();
+        assert_eq!(back, Outcome::Copied { uid_validity, source: uids(&[1, 3]), target: uids(&[4, 5]) });
+        assert_eq!(lab.inbox(id).uid_next(), Uid(6), "a number for each that was asked for, and not twice");
+        let third = lab.inbox(id).message(2);
+        assert_eq!((third.size, third.saved_ms, lab.account_ref(id).bytes()), (30, lab.now.unix_ms, 60));
+        assert_eq!(third.flags, FlagBits::SEEN.union(FlagBits::keyword(0)));
+        lab.done_any(id, restore(id, INBOX_ID, &[1], to));
+        let copy = lab.index.mailbox(id, to).expect("there");
+        assert_eq!((copy.len(), copy.keywords()), (1, &["k".to_owned()][..]));
+        lab.reap();
+        assert_eq!((buried(&lab, id), lab.index.counts().body_bytes), (vec![], 60));
+        let nothing = lab.done_any(id, restore(id, INBOX_ID, &[1], to));
+        assert!(matches!(nothing, Outcome::Copied { source, .. } if source.is_empty()));
+    }
+
+    #[test]
+    fn moved_deleted_and_renamed_mail_lies_where_it_was() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[("b", None), ("never", None)]);
+        let (b, body) = (MailboxId(2), lab.body(10));
+        lab.deliver(id, INBOX_ID, body);
+        lab.done_any(id, Change::Copy { from: INBOX_ID, to: b, uids: uids(&[1]), expunge: true });
+        flag(&mut lab, id, b, "word");
+        lab.done(id, Change::MailboxDelete { mailbox: b });
+        lab.done(id, Change::MailboxDelete { mailbox: MailboxId(3) });
+        assert_eq!(buried(&lab, id), [(1, 1), (2, 1)]);
+        let gone: Vec<&BuriedMailbox> = lab.index.buried_mailboxes().collect();
+        assert_eq!(
+            (gone.len(), gone[0].name.as_str(), &gone[0].keywords[..]),
+            (1, "b", &["word".to_owned()][..])
+        );
+        lab.done_any(id, restore(id, b, &[1], INBOX_ID));
+        assert_eq!((lab.inbox(id).len(), lab.inbox(id).keywords()), (1, &["word".to_owned()][..]));
+        lab.done_any(id, Change::MailboxRename { mailbox: INBOX_ID, to: "old".into() });
+        assert_eq!(buried(&lab, id), [(1, 1), (2, 1), (1, 2)]);
+        lab.reap();
+        assert_eq!((lab.index.buried_mailboxes().count(), lab.index.counts().body_bytes), (0, 10));
+    }
+
+    #[test]
+    fn a_deleted_account_gives_its_mail_to_another() {
+        let mut lab = Lab::new();
+        let first = lab.account("a@x", &[("b", None)]);
+        for mailbox in [INBOX_ID, MailboxId(2)] {
+            let body = lab.body(10);
+            lab.deliver(first, mailbox, body);
+        }
+        lab.done(first, Change::AccountDelete);
+        let second = lab.account("a@x", &[]);
+        let names: Vec<_> =
+            lab.index.buried_mailboxes().map(|gone| (gone.account, gone.name.as_str())).collect();
+        assert_eq!(names, [(first, "INBOX"), (first, "b")]);
+        lab.done_any(second, restore(first, MailboxId(2), &[1], INBOX_ID));
+        assert_eq!((lab.inbox(second).len(), lab.index.counts().body_bytes), (1, 20));
+        lab.reap();
+        assert_eq!(lab.index.counts().body_bytes, 10);
+        let many = UidSet::from_ranges(vec![(1, 10_001)]).expect("canonical");
+        let too_many = Change::Restore { of: first, from: INBOX_ID, uids: many, to: INBOX_ID };
+        assert_eq!(lab.run(second, too_many), Err(Refusal::Limit));
+    }
+
+    #[test]
+    fn graves_fall_due_in_lots_and_in_order_of_time() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[]);
+        for uid in 1..=4 {
+            let body = lab.body(10);
+            lab.deliver(id, INBOX_ID, body);
+            lab.now.unix_ms += 1000;
+            lab.done_any(id, expunge(INBOX_ID, &[uid]));
+        }
+        let last = lab.now.unix_ms;
+        let graves = &lab.index.graves;
+        assert_eq!(graves.due(last - 3001, 2), None);
+        assert_eq!(graves.due(last - 3000, 2), Some(last - 3000));
+        assert_eq!(graves.due(last, 2), Some(last - 2000), "no more than two");
+        assert_eq!(graves.due(last + 9, 5), Some(last + 9));
+        lab.done(AccountId(0), Change::Reap { until_ms: last - 2000 });
+        assert_eq!((buried(&lab, id), lab.index.reaped_ms()), (vec![(1, 3), (1, 4)], last - 2000));
+    }
+}
