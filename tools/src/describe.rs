@@ -204,16 +204,23 @@ pub fn flags(flags: &Flags) -> Vec<String> {
     names
 }
 
+/// System flags and their names.
+const SYSTEM_FLAGS: [(FlagBits, &str); 5] = [
+    (FlagBits::SEEN, "\\Seen"),
+    (FlagBits::ANSWERED, "\\Answered"),
+    (FlagBits::FLAGGED, "\\Flagged"),
+    (FlagBits::DELETED, "\\Deleted"),
+    (FlagBits::DRAFT, "\\Draft"),
+];
+
+/// The system flag of this name.
+pub fn system_flag(name: &str) -> Option<FlagBits> {
+    SYSTEM_FLAGS.iter().find(|(_, own)| own.eq_ignore_ascii_case(name)).map(|&(bit, _)| bit)
+}
+
 /// Names of system flags.
 pub fn system_flags(bits: FlagBits) -> Vec<String> {
-    let all = [
-        (FlagBits::SEEN, "\\Seen"),
-        (FlagBits::ANSWERED, "\\Answered"),
-        (FlagBits::FLAGGED, "\\Flagged"),
-        (FlagBits::DELETED, "\\Deleted"),
-        (FlagBits::DRAFT, "\\Draft"),
-    ];
-    all.iter().filter(|(bit, _)| bits.contains(*bit)).map(|&(_, name)| name.to_owned()).collect()
+    SYSTEM_FLAGS.iter().filter(|(bit, _)| bits.contains(*bit)).map(|&(_, name)| name.to_owned()).collect()
 }
 
 /// A set as IMAP writes it.

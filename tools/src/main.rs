@@ -5,6 +5,7 @@
 //! may be running; `import` and `generate` take its lock. *Never*: stops at the first thing it cannot read.
 
 mod body;
+mod carry;
 mod cli;
 mod data;
 mod describe;
@@ -64,6 +65,8 @@ fn run(cli: &Cli, output: &mut Output) -> Result<Damages, Failure> {
         Command::Story(what) => story::run(cli, what, output),
         Command::Stats(what) => stats::run(cli, what, output),
         Command::Tail(what) => show::tail::run(cli, what, output),
+        Command::Export(what) => carry::export::run(cli, what, output),
+        Command::Import(what) => carry::import::run(cli, what, output),
         Command::Generate(what) => generate::run(cli, what, output),
         Command::Verify(what) => prove::run(cli, what, output),
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::{Moment, Position, kind};
+use crate::carry::Format;
 
 /// Which records are wanted; all that is given must hold.
 #[derive(Args, Debug, Default)]
@@ -131,6 +132,62 @@ pub struct Stats {
     /// Threads to read with (default: as many as there are cores)
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub jobs: Option<usize>,
+}
+
+/// Arguments of `import`.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// What the mail is in
+    #[arg(value_enum)]
+    pub format: Format,
+
+    /// Where it is: a Maildir, an mbox file, or a folder of NAME.mbox files or .eml files
+    #[arg(value_name = "PATH")]
+    pub from: PathBuf,
+
+    /// Whose it becomes, by address or by number
+    #[arg(long, value_name = "ADDRESS|ID")]
+    pub account: String,
+
+    /// The mailbox for what has no folder of its own: a Maildir's inbox, an mbox file, .eml files that lie in PATH
+    #[arg(long, value_name = "NAME", default_value = "INBOX")]
+    pub mailbox: String,
+
+    /// Put all folders below this mailbox
+    #[arg(long, value_name = "NAME")]
+    pub below: Option<String>,
+
+    /// Make the account if it is missing, and print its password
+    #[arg(long)]
+    pub create: bool,
+
+    /// Only print the difference; changes nothing, and needs no stopped server
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Also print every message that is added
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Arguments of `export`.
+#[derive(Args, Debug)]
+pub struct Export {
+    /// What to make of it
+    #[arg(value_enum)]
+    pub format: Format,
+
+    /// What to write: a folder, or a tar file; it must not be there
+    #[arg(value_name = "PATH")]
+    pub to: PathBuf,
+
+    /// Whose mail, by address or by number
+    #[arg(long, value_name = "ADDRESS|ID")]
+    pub account: String,
+
+    /// Only this mailbox
+    #[arg(long, value_name = "NAME")]
+    pub mailbox: Option<String>,
 }
 
 /// Arguments of `generate`.

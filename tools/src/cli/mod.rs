@@ -15,7 +15,7 @@ use crate::{Damages, Failure};
 
 use values::Position;
 
-pub use args::{Dump, Filter, Generate, Message, Stats, Story, Tail, Verify};
+pub use args::{Dump, Export, Filter, Generate, Import, Message, Stats, Story, Tail, Verify};
 
 /// Reads the log of a Ringpost server: segments, records, messages, damage.
 ///
@@ -72,6 +72,11 @@ Examples:
 
   What is in it, and how well does group commit do its work?
       ringpost-log stats --plot stats.svg
+
+  Bring a Maildir in: first what it would do, then with the server stopped; and out again:
+      ringpost-log import maildir ~ann/Maildir --account ann@example.org --dry-run
+      ringpost-log import maildir ~ann/Maildir --account ann@example.org
+      ringpost-log export tar ann.tar --account ann@example.org
 
   Count the deliveries of each account:
       ringpost-log dump --json | jq -r 'select(.kind == \"Deliver\").address' | sort | uniq -c
@@ -135,6 +140,22 @@ pub enum Command {
     /// By the position in a delivery's log line (log=1:17412), or of any Body, Deliver or Append record; or by
     /// UID with --account and --mailbox. Finds what was expunged, too, as long as the log has it.
     Message(Message),
+    /// Write an account's mail as a Maildir, mbox files, .eml files or a tar file
+    ///
+    /// A server may be running: what is written is the store at one moment. Octets are written as they are stored,
+    /// with flags, keywords, dates (the files' times, or the form's own) and subscriptions; what a form cannot keep
+    /// is told for each message. A Maildir gets the lists that Dovecot keeps: dovecot-uidlist with UIDs and
+    /// UIDVALIDITY, dovecot-keywords. An mbox written here is read back octet for octet by `import`.
+    Export(Export),
+    /// Bring mail from a Maildir, mbox files or .eml files into the store of a stopped server
+    ///
+    /// Folders that are missing are made. A message comes with its octets (lines that end by LF alone get CRLF),
+    /// flags, keywords (those that IMAP can write) and date; it gets a new UID, in the order of the source.
+    ///
+    /// Run again, it adds only what is missing: a message is taken to be there when the mailbox has one of the same
+    /// Message-ID, size and date (without a Message-ID: of the same octets and date). Flags of what is there are
+    /// left alone. If it is cut off, run it again.
+    Import(Import),
     /// Make a store of synthetic mail, to measure with
     ///
     /// In a new data folder (--data), through the engine as deliveries would, but with the syncs put off to the

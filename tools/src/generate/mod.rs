@@ -135,7 +135,7 @@ fn fill(
 ) -> Result<Made, Failure> {
     let cores = Cores::of_this_thread().map_err(|error| format!("cannot learn the cores: {error}"))?;
     let files = Files::new(data, shard, cores).map_err(|error| format!("shard {shard}: {error}"))?;
-    let mut host = Host::open(Bulk::new(files), shard)?;
+    let mut host = Host::open(Bulk::new(files, data.join(format!("shard-{:03}", shard.0))), shard)?;
     if shard == ShardId(0) {
         host.change(AccountId(0), &Change::DomainAdd { name: plan.domain.clone() })?;
     }

@@ -1,9 +1,12 @@
 //! A disk for stores that can be made again: nothing is durable before the end.
 //!
-//! *Owns*: the put-off syncs. *Promises*: after [`Bulk::finish`] everything is durable. *Assumes*: whoever is cut off
+//! *Owns*: the put-off syncs, and files that are made without writing zeroes to them. *Promises*: after [`Bulk::finish`] everything is durable. *Assumes*: whoever is cut off
 //! before throws the store away. *Never*: is used for mail that somebody sent.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use ringpost::runtime::Files;
@@ -14,13 +17,24 @@ use crate::Failure;
 /// See the module's head.
 pub struct Bulk {
     files: Files,
+    folder: PathBuf,
     unsynced: BTreeSet<FileId>,
 }
 
 impl Bulk {
-    /// Over a shard's files.
-    pub fn new(files: Files) -> Bulk {
-        Bulk { files, unsynced: BTreeSet::new() }
+    /// Over a shard's files in this folder.
+    pub fn new(files: Files, folder: PathBuf) -> Bulk {
+        Bulk { files, folder, unsynced: BTreeSet::new() }
+    }
+
+    fn create(&mut self, file: FileId, size: u64) -> Result<IoResult, IoError> {
+        let made = File::create_new(self.folder.join(file.name())).and_then(|made| made.set_len(size));
+        made.map_err(|error| match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => IoError::NoSpace,
+            _ => IoError::Failed(error.to_string()),
+        })?;
+        self.unsynced.insert(file);
+        self.files.map(file).map(IoResult::Created)
     }
 
     /// Makes everything durable.
@@ -56,6 +70,7 @@ impl Disk for Bulk {
                 let write = IoRequest::Write { file: *file, offset: *offset, parts, durable: false };
                 Disk::perform(&mut self.files, &write)
             }
+            IoRequest::Create { file, size } => self.create(*file, *size).unwrap_or_else(IoResult::Failed),
             IoRequest::Rename { from, to } => {
                 if self.unsynced.remove(from) {
                     self.unsynced.insert(*to);

@@ -26,6 +26,15 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// Of a server that is stopped.
+    pub fn take(data: &Path) -> Result<Folder, Failure> {
+        let shards = runtime::stored_shards(data)?.ok_or_else(|| {
+            format!("{} is no data folder of a server; give one with --data", data.display())
+        })?;
+        let lock = runtime::lock(data)?;
+        Ok(Folder { shards, _lock: lock })
+    }
+
     /// Of a server that never was: a new one, for so many shards.
     pub fn make(data: &Path, shards: u16) -> Result<Folder, Failure> {
         if runtime::stored_shards(data)?.is_some() {

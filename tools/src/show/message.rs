@@ -5,7 +5,7 @@
 //! *Never*: changes a flag.
 
 use base64::Engine;
-use ringpost_engine::change::Change;
+use ringpost_engine::change::{Change, FlagBits, Flags};
 use ringpost_engine::codec;
 use ringpost_engine::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, Uid};
 use ringpost_engine::index::MailboxRef;
@@ -237,12 +237,16 @@ fn shown(replayed: &Replayed, id: BodyId) -> Vec<Shown> {
 }
 
 /// Names of the flags of a message.
-pub fn flag_names(mailbox: &MailboxRef<'_>, flags: ringpost_engine::change::FlagBits) -> Vec<String> {
-    let mut names = describe::system_flags(flags);
+pub fn flag_names(mailbox: &MailboxRef<'_>, flags: FlagBits) -> Vec<String> {
+    describe::flags(&flags_of(mailbox, flags))
+}
+
+/// The flags of a message by meaning.
+pub fn flags_of(mailbox: &MailboxRef<'_>, flags: FlagBits) -> Flags {
     let keywords = mailbox.keywords().iter().enumerate();
-    let set = keywords.filter(|&(bit, _)| flags.contains(ringpost_engine::change::FlagBits::keyword(bit)));
-    names.extend(set.map(|(_, name)| name.clone()));
-    names
+    let set = keywords.filter(|&(bit, _)| flags.contains(FlagBits::keyword(bit)));
+    let keywords = set.map(|(_, name)| name.clone()).collect();
+    Flags { system: FlagBits(flags.0 & FlagBits::SYSTEM.0), keywords }
 }
 
 fn show(shard: &Shard, found: &mut Found, eml: bool, output: &mut Output) -> Result<(), Failure> {

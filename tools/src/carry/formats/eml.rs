@@ -1,0 +1,234 @@
+//! One file a message.
+//!
+//! *Owns*: folders of `.eml` files, as they lie or in a tar file, and their `index.jsonl`, a line for each message:
+//! `{"file": "7.eml", "internal_ms": 0, "flags": ["\\Seen", "$Todo"]}`. *Promises*: octets as they are stored.
+//! *Assumes*: without an index the date is the file's, and there are no flags. *Never*: follows a name out of the
+//! folder.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use ringpost_engine::change::Flags;
+use ringpost_engine::limits::MAILBOX_LEVELS_MAX;
+use serde_json::{Value, json};
+
+use super::{listed, maildir, told};
+use crate::carry::{Folder, Found, Mail, Sink, Source, names};
+use crate::{Failure, describe};
+
+const INDEX: &str = "index.jsonl";
+const SUBSCRIPTIONS: &str = "subscriptions.txt";
+const EXTENSION: &str = ".eml";
+
+/// Folders of `.eml` files that are read.
+pub struct EmlFolder {
+    root: PathBuf,
+    /// Names, and paths below the root.
+    folders: Vec<(String, PathBuf)>,
+}
+
+impl EmlFolder {
+    /// Finds the folders; files that lie in `root` itself are `mailbox`.
+    pub fn open(root: &Path, mailbox: &str) -> Result<EmlFolder, Failure> {
+        let mut folders = Vec::new();
+        find(root, Path::new(""), mailbox, 0, &mut folders)?;
+        if folders.is_empty() {
+            return Err(format!("{} holds no file that ends in {EXTENSION}", root.display()));
+        }
+        folders.sort();
+        Ok(EmlFolder { root: root.to_owned(), folders })
+    }
+}
+
+fn find(
+    root: &Path,
+    below: &Path,
+    mailbox: &str,
+    depth: usize,
+    folders: &mut Vec<(String, PathBuf)>,
+) -> Result<(), Failure> {
+    let mut holds_mail = false;
+    for name in listed(&root.join(below))? {
+        let inner = below.join(&name);
+        if root.join(&inner).is_dir() {
+            if depth < MAILBOX_LEVELS_MAX {
+                find(root, &inner, mailbox, depth + 1, folders)?;
+            }
+        } else {
+            holds_mail |= name.ends_with(EXTENSION) || name == INDEX;
+        }
+    }
+    let name = if depth == 0 { Some(mailbox.to_owned()) } else { names::of_path(below) };
+    if let Some(name) = name.filter(|_| holds_mail) {
+        folders.push((name, below.to_owned()));
+    }
+    Ok(())
+}
+
+/// What an index tells of its files; a line that cannot be read tells nothing.
+fn index(folder: &Path) -> BTreeMap<String, (Flags, Option<u64>)> {
+    let text = fs::read_to_string(folder.join(INDEX)).unwrap_or_default();
+    let line = |line: &str| {
+        let object: Value = serde_json::from_str(line).ok()?;
+        let mut flags = Flags::default();
+        for name in object["flags"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            match describe::system_flag(name) {
+                Some(bit) => flags.system = flags.system.union(bit),
+                None => flags.keywords.push(name.to_owned()),
+            }
+        }
+        Some((object["file"].as_str()?.to_owned(), (flags, object["internal_ms"].as_u64())))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+impl Source for EmlFolder {
+    fn folders(&self) -> Vec<String> {
+        self.folders.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn each(&mut self, at: usize, tell: &mut dyn FnMut(Found) -> Result<(), Failure>) -> Result<(), Failure> {
+        let folder = self.root.join(&self.folders[at].1);
+        let mut index = index(&folder);
+        let mut files = listed(&folder)?;
+        files.retain(|name| name.ends_with(EXTENSION) && !folder.join(name).is_dir());
+        // Numbers by their value, everything else behind them.
+        let number = |name: &str| name.strip_suffix(EXTENSION).and_then(|stem| stem.parse::<u64>().ok());
+        files.sort_by_key(|name| number(name).unwrap_or(u64::MAX));
+        for name in files {
+            let (flags, internal_ms) = index.remove(&name).unwrap_or_default();
+            let found = match maildir::read(&folder.join(&name), flags) {
+                Found::Mail(mail) => {
+                    Found::Mail(Mail { internal_ms: internal_ms.unwrap_or(mail.internal_ms), ..mail })
+                }
+                unreadable => unreadable,
+            };
+            tell(found)?;
+        }
+        Ok(())
+    }
+
+    fn subscriptions(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.root.join(SUBSCRIPTIONS)).unwrap_or_default();
+        text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// Where files go.
+pub enum Tree {
+    /// Into a folder.
+    Folder(PathBuf),
+    /// Into a tar file.
+    Tar(PathBuf, Box<tar::Builder<BufWriter<File>>>),
+}
+
+impl Tree {
+    /// A new folder.
+    pub fn folder(root: &Path) -> Result<Tree, Failure> {
+        fs::create_dir_all(root).map_err(|error| told(root, &error))?;
+        Ok(Tree::Folder(root.to_owned()))
+    }
+
+    /// A new tar file.
+    pub fn tar(path: &Path) -> Result<Tree, Failure> {
+        let file = File::create_new(path).map_err(|error| told(path, &error))?;
+        Ok(Tree::Tar(path.to_owned(), Box::new(tar::Builder::new(BufWriter::new(file)))))
+    }
+
+    fn file(&mut self, path: &Path, seconds: u64, octets: &[u8]) -> Result<(), Failure> {
+        match self {
+            Tree::Folder(root) => {
+                let path = root.join(path);
+                let write = || {
+                    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                    let mut file = File::create_new(&path)?;
+                    file.write_all(octets)?;
+                    file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))
+                };
+                write().map_err(|error| told(&path, &error))
+            }
+            Tree::Tar(name, tar) => {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(octets.len() as u64);
+                header.set_mode(0o600);
+                header.set_mtime(seconds);
+                tar.append_data(&mut header, path, octets).map_err(|error| told(name, &error))
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        match self {
+            Tree::Folder(_) => Ok(()),
+            Tree::Tar(name, tar) => {
+                let ended = tar.finish().and_then(|()| tar.get_mut().flush());
+                ended.map_err(|error| told(name, &error))
+            }
+        }
+    }
+}
+
+/// Files that are being made.
+pub struct Making {
+    tree: Tree,
+    /// The folder that is being written, and its index.
+    open: Option<(PathBuf, String)>,
+}
+
+impl Making {
+    /// Into this tree.
+    pub fn new(tree: Tree) -> Making {
+        Making { tree, open: None }
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        match self.open.take() {
+            Some((path, index)) => self.tree.file(&path.join(INDEX), 0, index.as_bytes()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Sink for Making {
+    fn folder(&mut self, folder: &Folder) -> Result<(), Failure> {
+        self.close()?;
+        self.open = Some((names::path(&folder.name), String::new()));
+        Ok(())
+    }
+
+    fn mail(&mut self, uid: u32, mail: &Mail) -> Result<Option<&'static str>, Failure> {
+        let Some((path, index)) = &mut self.open else { return Err("a message without a folder".to_owned()) };
+        let name = format!("{uid}{EXTENSION}");
+        let line =
+            json!({"file": name, "internal_ms": mail.internal_ms, "flags": describe::flags(&mail.flags)});
+        *index += &format!("{line}\n");
+        self.tree.file(&path.join(name), mail.internal_ms / 1000, &mail.octets)?;
+        let lost = crate::carry::as_sent(mail.octets.clone()) != mail.octets;
+        Ok(lost.then_some("line ends, when it is imported again: its first line ends by LF alone"))
+    }
+
+    fn finish(&mut self, subscriptions: &[String]) -> Result<(), Failure> {
+        self.close()?;
+        let lines: String = subscriptions.iter().map(|name| format!("{name}\n")).collect();
+        self.tree.file(Path::new(SUBSCRIPTIONS), 0, lines.as_bytes())?;
+        self.tree.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringpost_engine::change::FlagBits;
+
+    #[test]
+    fn an_index_that_is_damaged_tells_what_it_can() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lines = "x\n{\"file\": \"1.eml\", \"flags\": [\"\\\\Seen\", \"$k\"], \"internal_ms\": 5}\n{\"flags\": []}\n";
+        fs::write(folder.path().join(INDEX), lines).expect("written");
+        let flags = Flags { system: FlagBits::SEEN, keywords: vec!["$k".to_owned()] };
+        assert_eq!(index(folder.path()), BTreeMap::from([("1.eml".to_owned(), (flags, Some(5)))]));
+    }
+}

@@ -1,0 +1,77 @@
+//! The forms that mail has outside of a store.
+
+mod eml;
+mod maildir;
+mod mbox;
+mod quoting;
+
+use std::fs;
+use std::path::Path;
+
+use super::{Sink, Source};
+use crate::Failure;
+
+/// A form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A Maildir++: INBOX, and a folder .A.B for each mailbox A/B
+    Maildir,
+    /// One mbox file a folder, lines that begin with >*From quoted by one > more
+    Mboxrd,
+    /// One mbox file a folder, only lines that begin with From quoted: what began with >From loses its >
+    Mboxo,
+    /// One .eml file a message, in a folder for each mailbox, with an index.jsonl for flags and dates
+    Eml,
+    /// The same in one tar file (export only; unpack it to import it)
+    Tar,
+}
+
+impl Format {
+    /// What is there.
+    pub fn source(self, path: &Path, mailbox: &str) -> Result<Box<dyn Source>, Failure> {
+        match self {
+            Format::Maildir => Ok(Box::new(maildir::Maildir::open(path, mailbox)?)),
+            Format::Mboxrd => Ok(Box::new(mbox::Mbox::open(path, mailbox, quoting::Quoting::Every)?)),
+            Format::Mboxo => Ok(Box::new(mbox::Mbox::open(path, mailbox, quoting::Quoting::Plain)?)),
+            Format::Eml => Ok(Box::new(eml::EmlFolder::open(path, mailbox)?)),
+            Format::Tar => Err("unpack the tar file, and import the folder as eml".to_owned()),
+        }
+    }
+
+    /// What is to be made; it must not be there.
+    pub fn sink(self, path: &Path) -> Result<Box<dyn Sink>, Failure> {
+        if path.exists() {
+            return Err(format!("{} exists already: name a new one", path.display()));
+        }
+        match self {
+            Format::Maildir => Ok(Box::new(maildir::Making::new(path)?)),
+            Format::Mboxrd => Ok(Box::new(mbox::Making::new(path, quoting::Quoting::Every)?)),
+            Format::Mboxo => Ok(Box::new(mbox::Making::new(path, quoting::Quoting::Plain)?)),
+            Format::Eml => Ok(Box::new(eml::Making::new(eml::Tree::folder(path)?))),
+            Format::Tar => Ok(Box::new(eml::Making::new(eml::Tree::tar(path)?))),
+        }
+    }
+}
+
+/// What the operating system said of a file.
+fn told(path: &Path, error: &std::io::Error) -> Failure {
+    format!("{}: {error}", path.display())
+}
+
+/// The names in a folder, in order.
+fn listed(folder: &Path) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| told(folder, &error))? {
+        let entry = entry.map_err(|error| told(folder, &error))?;
+        // What is no UTF-8 was made by nobody whose format this is.
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// When a file was last written, milliseconds since 1970.
+fn modified_ms(data: &fs::Metadata) -> u64 {
+    let since = data.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    since.unwrap_or_default().as_millis() as u64
+}
