@@ -1,8 +1,8 @@
 //! `ringpost-log import`: mail from a form of the world into the store of a stopped server.
 //!
-//! *Owns*: what is new, and the changes that bring it in. *Promises*: run again, it adds only what is missing; a message
-//! comes with its octets, flags, keywords and date. *Assumes*: nobody changes the source meanwhile. *Never*: changes
-//! or removes what is there; a dry run changes nothing at all.
+//! *Owns*: what is new, and the changes that bring it in. *Promises*: run again, it adds only what is missing; a
+//! message comes with its octets, flags, keywords and date. *Assumes*: nobody changes the source meanwhile.
+//! *Never*: changes or removes what is there; a dry run changes nothing at all.
 //!
 //! ```text
 //!  source ─► folder ─► what the mailbox has (known) ─► missing ─► Append, 100 messages at a time ─► settle

@@ -1,6 +1,9 @@
 //! Mail carried in and out: `import` and `export`.
 //!
-//! Reading order: [`Mail`], `formats`, `export`, `import`.
+//! *Owns*: [`Mail`] and who reads ([`Source`]) and writes ([`Sink`]) it. *Promises*: a message at a time in memory.
+//! *Assumes*: octets as they are sent. *Never*: knows a form; those are in `formats`.
+//!
+//! Reading order: this, `formats`, `export`, `import`.
 
 pub mod export;
 mod formats;

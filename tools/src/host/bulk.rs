@@ -1,7 +1,8 @@
 //! A disk for stores that can be made again: nothing is durable before the end.
 //!
-//! *Owns*: the put-off syncs, and files that are made without writing zeroes to them. *Promises*: after [`Bulk::finish`] everything is durable. *Assumes*: whoever is cut off
-//! before throws the store away. *Never*: is used for mail that somebody sent.
+//! *Owns*: the put-off syncs, and files that are made without writing zeroes to them. *Promises*: after
+//! [`Bulk::finish`] everything is durable. *Assumes*: whoever is cut off before throws the store away. *Never*: is
+//! used for mail that somebody sent.
 
 use std::collections::BTreeSet;
 use std::fs::File;

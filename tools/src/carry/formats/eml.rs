@@ -202,8 +202,8 @@ impl Sink for Making {
     fn mail(&mut self, uid: u32, mail: &Mail) -> Result<Option<&'static str>, Failure> {
         let Some((path, index)) = &mut self.open else { return Err("a message without a folder".to_owned()) };
         let name = format!("{uid}{EXTENSION}");
-        let line =
-            json!({"file": name, "internal_ms": mail.internal_ms, "flags": describe::flags(&mail.flags)});
+        let flags = describe::flags(&mail.flags);
+        let line = json!({"file": name, "internal_ms": mail.internal_ms, "flags": flags});
         *index += &format!("{line}\n");
         self.tree.file(&path.join(name), mail.internal_ms / 1000, &mail.octets)?;
         let lost = crate::carry::as_sent(mail.octets.clone()) != mail.octets;
@@ -226,7 +226,8 @@ mod tests {
     #[test]
     fn an_index_that_is_damaged_tells_what_it_can() {
         let folder = tempfile::tempdir().expect("a folder");
-        let lines = "x\n{\"file\": \"1.eml\", \"flags\": [\"\\\\Seen\", \"$k\"], \"internal_ms\": 5}\n{\"flags\": []}\n";
+        let line = r#"{"file": "1.eml", "flags": ["\\Seen", "$k"], "internal_ms": 5}"#;
+        let lines = format!("x\n{line}\n{{\"flags\": []}}\n");
         fs::write(folder.path().join(INDEX), lines).expect("written");
         let flags = Flags { system: FlagBits::SEEN, keywords: vec!["$k".to_owned()] };
         assert_eq!(index(folder.path()), BTreeMap::from([("1.eml".to_owned(), (flags, Some(5)))]));
