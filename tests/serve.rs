@@ -81,6 +81,8 @@ fn plan(data: &Path, tls: Tls) -> Plan {
         verify_threads: 2,
         undelete_ms: 0,
         segment_bytes: 8 << 20,
+        checkpoint_log_bytes: 1 << 16,
+        index_memory_bytes_max: 1 << 20,
         message_bytes_max: 4 << 20,
         pin: true,
     }

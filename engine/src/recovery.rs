@@ -84,14 +84,56 @@ pub fn replay_read_only(
     replay(disk, chain, from, until).map(|(replayed, _)| replayed)
 }
 
-/// Reads the newest checkpoint and replays the rest of the log, and writes nothing.
-pub fn recover_read_only(disk: &mut dyn Disk, shard: Option<ShardId>) -> Result<Replayed, Error> {
+/// Reads the newest checkpoint and replays the log behind it, and writes nothing. `until` leaves out what lies at or
+/// above it, later checkpoints included.
+pub fn recover_read_only(
+    disk: &mut dyn Disk,
+    shard: Option<ShardId>,
+    until: Option<Lsn>,
+) -> Result<Replayed, Error> {
     let chain = Chain::read(disk, shard)?;
     let shard = shard.or(chain.log.map(|log| log.shard)).unwrap_or_default();
-    let search = load::Search { shard, below: u32::MAX, trust: false };
+    let search = load::Search { shard, below: u32::MAX, until: until.unwrap_or(Lsn(u64::MAX)), trust: false };
     let looked = load::newest(disk, &chain, &search)?;
     let (from, _) = From::checkpoint(shard, looked);
-    replay(disk, chain, from, None).map(|(replayed, _)| replayed)
+    replay(disk, chain, from, until).map(|(replayed, _)| replayed)
+}
+
+/// A checkpoint file, for tools.
+#[derive(Clone, Debug)]
+pub struct CheckpointInfo {
+    /// Its number.
+    pub file: u32,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// What its end says; none when it does not verify.
+    pub end: Option<CheckpointEnd>,
+}
+
+/// What the end of a checkpoint file says.
+#[derive(Clone, Debug)]
+pub struct CheckpointEnd {
+    /// Up to where it holds the log's state.
+    pub position: Lsn,
+    /// Bytes of the records and rows in it.
+    pub held_bytes: u64,
+    /// The older files that belong to it, and how many bytes of each it needs.
+    pub older: Vec<(u32, u64)>,
+}
+
+/// The checkpoint files, ascending.
+pub fn checkpoints(disk: &mut dyn Disk) -> Result<Vec<CheckpointInfo>, Error> {
+    let mut found = Vec::new();
+    for (file, bytes) in load::files(disk)? {
+        let footer = load::footer(disk, file, bytes, false)?;
+        let end = footer.map(|footer| CheckpointEnd {
+            position: footer.point.tail.end,
+            held_bytes: footer.bytes,
+            older: footer.older.iter().map(|older| (older.file, older.live)).collect(),
+        });
+        found.push(CheckpointInfo { file, bytes, end });
+    }
+    Ok(found)
 }
 
 /// Where a replay begins.
@@ -361,7 +403,7 @@ pub(crate) fn open(
     let trust = options.trust_checkpoints;
     #[cfg(not(feature = "testing"))]
     let trust = false;
-    let mut search = load::Search { shard: options.shard, below: u32::MAX, trust };
+    let mut search = load::Search { shard: options.shard, below: u32::MAX, until: Lsn(u64::MAX), trust };
     let mut refused = Vec::new();
     let (mut recovered, kept, superfluous, end) = loop {
         let mut looked = load::newest(disk, &chain, &search)?;

@@ -208,6 +208,20 @@ pub const KEYS: &[Key] = &[
         3_650,
         "Days for which removed messages can be had back. Until then they take room on the disk.",
     ),
+    number(
+        "store.checkpoint_log_bytes",
+        "67108864",
+        0,
+        1 << 40,
+        "Bytes of log of a shard after which what changed of the index is written down: what a start has to read again.",
+    ),
+    number(
+        "store.index_memory_bytes_max",
+        "1073741824",
+        MIB,
+        1 << 44,
+        "Memory of all shards for accounts in use; above it, accounts that nobody asks for are put to sleep.",
+    ),
     Key {
         name: "log.format",
         kind: Kind::Choice(&["text", "json"]),

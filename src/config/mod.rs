@@ -151,6 +151,16 @@ impl Config {
         self.values.number("store.undelete_days") * 24 * 60 * 60 * 1000
     }
 
+    /// Bytes of a shard's log between two checkpoints; 0 makes none.
+    pub fn checkpoint_log_bytes(&self) -> u64 {
+        self.values.number("store.checkpoint_log_bytes")
+    }
+
+    /// Bytes that the accounts in use of all shards may take in memory.
+    pub fn index_memory_bytes_max(&self) -> u64 {
+        self.values.number("store.index_memory_bytes_max")
+    }
+
     /// Largest message, in octets.
     pub fn message_bytes_max(&self) -> usize {
         self.values.number("limits.message_bytes_max") as usize

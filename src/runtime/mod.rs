@@ -78,6 +78,10 @@ pub struct Plan {
     pub segment_bytes: u64,
     /// For how many milliseconds removed messages can be had back.
     pub undelete_ms: u64,
+    /// Bytes of a shard's log between two checkpoints; 0 makes none.
+    pub checkpoint_log_bytes: u64,
+    /// Bytes that the accounts in use of all shards may take in memory.
+    pub index_memory_bytes_max: u64,
     /// Octets of the largest message stored: what is taken and what the server adds to it.
     pub message_bytes_max: usize,
     /// Whether each shard's thread stays on a core of its own.

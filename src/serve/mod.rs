@@ -94,6 +94,8 @@ fn plan(data: &Path, config: &Config) -> Result<Plan, String> {
         },
         segment_bytes: config.segment_bytes(),
         undelete_ms: config.undelete_ms(),
+        checkpoint_log_bytes: config.checkpoint_log_bytes(),
+        index_memory_bytes_max: config.index_memory_bytes_max(),
         message_bytes_max: config.message_bytes_max() + SMTP_ADDED_BYTES_MAX,
         pin: config.pin(),
     })

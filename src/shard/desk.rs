@@ -368,6 +368,13 @@ impl Shard {
             ("log_next", stats.next.0),
             ("log_durable", stats.durable.0),
             ("disk_full", u64::from(stats.disk_full)),
+            ("checkpoints", stats.checkpoints),
+            ("checkpoint_bytes", stats.checkpoint_bytes),
+            ("checkpoint_file_bytes", stats.checkpoint_file_bytes),
+            ("checkpoint_live_bytes", stats.checkpoint_live_bytes),
+            ("accounts_awake", stats.accounts_awake),
+            ("accounts_damaged", stats.accounts_damaged),
+            ("index_memory_bytes", stats.index_memory_bytes),
         ];
         figures.extend(self.counters.figures());
         figures

@@ -26,6 +26,8 @@ impl World {
             let options = Options {
                 segment_bytes: self.segment_bytes,
                 message_bytes_max: 64 * 1024,
+                checkpoint_log_bytes: self.segment_bytes,
+                index_memory_bytes_max: 64 * 1024,
                 ..Options::new(ShardId(index as u16), 7)
             };
             if self.crashes > 0 && self.rng.chance(self.faults.recovery_cuts) {

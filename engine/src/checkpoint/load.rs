@@ -51,21 +51,15 @@ pub(crate) struct Search {
     pub shard: ShardId,
     /// Only checkpoints with a smaller number.
     pub below: u32,
+    /// Only checkpoints of this position or an earlier one.
+    pub until: Lsn,
     /// A planted bug: sums are not looked at.
     pub trust: bool,
 }
 
 /// Reads the newest checkpoint that is whole and belongs to this log.
 pub(crate) fn newest(disk: &mut dyn Disk, chain: &Chain, search: &Search) -> Result<Looked, Error> {
-    let mut looked = Looked::default();
-    let listed = disk.list().map_err(|error| io("listing the checkpoints", error))?;
-    for (file, bytes) in listed {
-        if let FileId::Checkpoint(number) = file
-            && let Ok(number) = u32::try_from(number)
-        {
-            looked.files.insert(number, bytes);
-        }
-    }
+    let mut looked = Looked { files: files(disk)?, ..Looked::default() };
     let numbers: Vec<u32> = looked.files.range(..search.below).map(|(number, _)| *number).rev().collect();
     for file in numbers {
         let mut reading = Reading {
@@ -75,11 +69,12 @@ pub(crate) fn newest(disk: &mut dyn Disk, chain: &Chain, search: &Search) -> Res
             footers: BTreeMap::new(),
             trust: search.trust,
         };
-        match reading.checkpoint(file, search.shard) {
+        match reading.checkpoint(file, search) {
             Ok(found) => {
                 looked.found = Some(found);
                 break;
             }
+            Err(Refusal::Later) => {}
             Err(Refusal::Because(why)) => {
                 looked.refused.push(format!("{}: {why}", FileId::Checkpoint(u64::from(file)).name()));
             }
@@ -87,6 +82,16 @@ pub(crate) fn newest(disk: &mut dyn Disk, chain: &Chain, search: &Search) -> Res
         }
     }
     Ok(looked)
+}
+
+/// The checkpoint files there are, and their bytes.
+pub(crate) fn files(disk: &mut dyn Disk) -> Result<BTreeMap<u32, u64>, Error> {
+    let listed = disk.list().map_err(|error| io("listing the checkpoints", error))?;
+    let number = |file| match file {
+        FileId::Checkpoint(number) => u32::try_from(number).ok(),
+        _ => None,
+    };
+    Ok(listed.into_iter().filter_map(|(file, bytes)| Some((number(file)?, bytes))).collect())
 }
 
 /// What a file's footer says, for tools; none when the file does not verify.
@@ -120,6 +125,8 @@ pub(crate) fn footer(
 }
 
 enum Refusal {
+    /// It is of a later position than what is asked for.
+    Later,
     /// It cannot be used.
     Because(String),
     /// Nothing can.
@@ -155,7 +162,7 @@ impl Reading<'_> {
         Ok(self.footers.get(&file).cloned().flatten())
     }
 
-    fn checkpoint(&mut self, file: u32, shard: ShardId) -> Result<Found, Refusal> {
+    fn checkpoint(&mut self, file: u32, search: &Search) -> Result<Found, Refusal> {
         let Some(footer) = self.footer(file)? else { return because("its trailer does not verify") };
         if self.chain.log != Some(footer.log) {
             return because("it belongs to another log");
@@ -164,7 +171,10 @@ impl Reading<'_> {
         if !self.chain.segments.iter().any(|info| info.segment == point.tail.segment) {
             return because("the log does not go through its position");
         }
-        let mut index = Index::new(shard);
+        if point.tail.end > search.until {
+            return Err(Refusal::Later);
+        }
+        let mut index = Index::new(search.shard);
         let mut parts = vec![(file, Older { file, bytes: footer.bytes, live: footer.live })];
         parts.extend(footer.older.iter().map(|older| (older.file, *older)));
         parts.sort_unstable_by_key(|(file, _)| std::cmp::Reverse(*file));

@@ -137,10 +137,19 @@ fn tell_recovery(lines: &Lines, id: ShardId, report: &RecoveryReport) {
             Line::new(Level::Error, "damage").with("shard", id.to_string()).with("what", damage.to_string()),
         );
     }
+    for refused in &report.refused_checkpoints {
+        lines.put(
+            Line::new(Level::Warn, "checkpoint refused")
+                .with("shard", id.to_string())
+                .with("what", refused.clone()),
+        );
+    }
     let level = if report.damage.is_empty() { Level::Info } else { Level::Error };
     lines.put(
         Line::new(level, "recovery")
             .with("shard", id.to_string())
+            .with("checkpoint", report.checkpoint.unwrap_or(0).to_string())
+            .with("checkpoint_bytes", report.checkpoint_bytes.to_string())
             .with("segments", report.segments.to_string())
             .with("batches", report.batches.to_string())
             .with("entries", report.entries.to_string())

@@ -54,7 +54,27 @@ impl Meaning {
             quarantined: report.quarantined.iter().map(|account| account.0).collect(),
         };
         meaning.messages(&replayed, &mut ReadOnlyDisk::quiet(&shard.folder));
+        meaning.checkpoint(shard, end, &replayed)?;
         Ok(meaning)
+    }
+
+    /// Whether the newest checkpoint and the log behind it say what the whole log says. A damaged log is no measure.
+    fn checkpoint(&mut self, shard: &Shard, end: Lsn, replayed: &Replayed) -> Result<(), Failure> {
+        let mut disk = ReadOnlyDisk::quiet(&shard.folder);
+        let recovered = recovery::recover_read_only(&mut disk, shard.id, Some(end));
+        let recovered = recovered.map_err(|error| error.to_string())?;
+        let refused =
+            recovered.report.refused_checkpoints.iter().map(|why| (0, 0, format!("checkpoint {why}")));
+        self.faults.extend(refused);
+        if let Some(number) = recovered.report.checkpoint
+            && replayed.report.damage.is_empty()
+            && recovered.digest() != replayed.digest()
+        {
+            let what =
+                format!("checkpoint {number} and the log behind it do not say what the whole log says");
+            self.faults.push((0, 0, what));
+        }
+        Ok(())
     }
 
     fn messages(&mut self, replayed: &Replayed, disk: &mut ReadOnlyDisk) {

@@ -1,10 +1,11 @@
 //! `ringpost-log segments`: what files there are and what is in them.
 //!
-//! *Owns*: the table. *Promises*: a line for every segment file of the log. *Assumes*: nothing.
+//! *Owns*: the table. *Promises*: a line for every segment file of the log and for every checkpoint. *Assumes*: nothing.
 //! *Never*: looks at what changes mean.
 
 use ringpost_engine::ids::SegmentId;
 use ringpost_engine::log::scan::{self, BatchInfo, Damage, End, RecordInfo, SegmentInfo, Visitor};
+use ringpost_engine::recovery::{self, CheckpointInfo};
 use serde_json::json;
 
 use crate::Failure;
@@ -19,8 +20,10 @@ pub fn run(shard: &Shard, output: &mut Output) -> Result<u64, Failure> {
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
     let mut count = Count::default();
     let end = scan::scan(&mut disk, shard.id, &mut count).map_err(|error| error.to_string())?;
+    let checkpoints = recovery::checkpoints(&mut disk).map_err(|error| error.to_string())?;
     bar.finish_and_clear();
     print(shard, &count, &end, output);
+    checkpoints.iter().for_each(|checkpoint| print_checkpoint(shard, checkpoint, output));
     count.damages.iter().for_each(|damage| output.damage(shard, damage));
     Ok(count.damages.len() as u64)
 }
@@ -110,5 +113,24 @@ fn print(shard: &Shard, count: &Count, end: &End, output: &mut Output) {
             bytes => format!("; {bytes} bytes behind it were being written when the server stopped"),
         };
         format!("the log ends at {} with {} batches{torn}", end.tail.end, end.batches)
+    });
+}
+
+fn print_checkpoint(shard: &Shard, checkpoint: &CheckpointInfo, output: &mut Output) {
+    let CheckpointInfo { file, bytes, end } = checkpoint;
+    let older: Vec<_> = end.iter().flat_map(|end| &end.older).collect();
+    let object = json!({
+        "type": "checkpoint", "shard": number(shard), "checkpoint": file, "bytes": bytes,
+        "position": end.as_ref().map(|end| end.position.0),
+        "held_bytes": end.as_ref().map(|end| end.held_bytes),
+        "older": older.iter().map(|(file, live)| json!({"checkpoint": file, "live_bytes": live})).collect::<Vec<_>>(),
+    });
+    output.line(&object, || match end {
+        None => format!("checkpoint {file} of {bytes} bytes is damaged"),
+        Some(end) => {
+            let older: Vec<String> = older.iter().map(|(file, live)| format!("{live} of {file}")).collect();
+            let rest = if older.is_empty() { String::new() } else { format!(", needs {}", older.join(", ")) };
+            format!("checkpoint {file} of {bytes} bytes holds what the log says up to {}{rest}", end.position)
+        }
     });
 }
