@@ -26,7 +26,7 @@ impl World {
             let options = Options {
                 segment_bytes: self.segment_bytes,
                 message_bytes_max: 64 * 1024,
-                checkpoint_log_bytes: self.segment_bytes,
+                checkpoint_log_bytes: self.checkpoint_log_bytes,
                 index_memory_bytes_max: 64 * 1024,
                 ..Options::new(ShardId(index as u16), 7)
             };

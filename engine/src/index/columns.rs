@@ -266,7 +266,7 @@ impl Columns {
 
     /// What is in that file is not to be counted on.
     pub(super) fn forget_images(&mut self, file: u32) {
-        self.blocks.iter_mut().for_each(|slot| slot.forget_image(file));
+        self.blocks.iter_mut().zip(&self.marks).for_each(|(slot, mark)| slot.forget_image(mark, file));
     }
 
     /// Puts the blocks that have changed into the round, and where all of them are into `out`. Small blocks at

@@ -117,8 +117,10 @@ impl Slot {
     }
 
     /// What is in that file is not to be counted on.
-    pub(super) fn forget_image(&mut self, file: u32) {
+    pub(super) fn forget_image(&mut self, mark: &Mark, file: u32) {
         if self.piece().is_some_and(|piece| piece.file == file) {
+            // What was carried over is in memory only as bytes of the file before.
+            self.block(mark);
             self.image = None;
         }
     }
