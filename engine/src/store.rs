@@ -5,6 +5,8 @@
 //! *Assumes*: every request from `poll_io` is carried out once and completed once.
 //! *Never*: waits.
 
+mod backup;
+
 use bytes::Bytes;
 
 use crate::change::{Change, Entry, NewBody, Outcome, Refusal};

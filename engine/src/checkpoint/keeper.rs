@@ -128,6 +128,14 @@ impl Keeper {
         self.kept.before
     }
 
+    /// The files of the newest checkpoint of a position up to `end`; of none if there never was one. None if all are
+    /// newer.
+    pub fn files_within(&self, end: Lsn) -> Option<&BTreeSet<u32>> {
+        let Kept { position, files, before, files_before, .. } = &self.kept;
+        let older = *before > Lsn(0) && *before <= end;
+        if *position <= end { Some(files) } else { older.then_some(files_before) }
+    }
+
     /// A bounded step: begins a checkpoint when it is time. `pressed` when memory waits for one.
     pub fn tick(&mut self, index: &mut Index, point: &Point, now_ms: u64, pressed: bool) {
         if self.off {

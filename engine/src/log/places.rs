@@ -23,6 +23,11 @@ impl Places {
         self.segments.insert(at, (base, segment));
     }
 
+    /// Position of byte 0 of a segment.
+    pub fn base(&self, segment: SegmentId) -> Option<Lsn> {
+        self.segments.iter().rfind(|&&(_, known)| known == segment).map(|&(base, _)| base)
+    }
+
     /// Where a body's bytes are; none when no file begins before them.
     pub fn find(&self, key: BodyKey) -> Option<BodyRef> {
         let behind = self.segments.partition_point(|&(base, _)| base.0 <= key.id.0);

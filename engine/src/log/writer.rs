@@ -10,6 +10,8 @@
 //!              (plan: where it goes)     └─ disk full: those of a segment that cannot be made are dropped
 //! ```
 
+mod seal;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
@@ -103,6 +105,8 @@ pub(crate) struct Writer {
     places: Places,
     /// The segment that is written now, and where in it the next batch to be written goes.
     current: Place,
+    /// Whether it holds more than empty batches.
+    current_holds: bool,
     /// Where the next batch to be opened goes.
     plan: Place,
     /// After the last batch handed to the disk.
@@ -140,6 +144,7 @@ impl Writer {
             files: start.files,
             places: start.places,
             current: place,
+            current_holds: false,
             plan: place,
             tail: start.tail,
             tail_witness: Witness::NONE,
@@ -230,10 +235,7 @@ impl Writer {
                 return Ok(self.open.as_mut().expect("just seen"));
             }
         }
-        let (end, witness) = match &self.open {
-            Some(open) => (open.place().offset + open.bytes_with(0), open.witness()),
-            None => (self.plan.offset, self.closed.back().map_or(&self.tail_witness, |b| &b.witness).clone()),
-        };
+        let (end, witness) = self.behind();
         let need = padded((HEAD_BYTES + witness.bytes() + bytes) as u64);
         let mut place = Place { offset: end, ..self.plan };
         if end + need > usable {
@@ -243,8 +245,7 @@ impl Writer {
             if self.supply.is_full() {
                 return Err(Refused::DiskFull);
             }
-            let base = Lsn(padded(self.high.0.max(self.plan.base.0 + end)));
-            place = Place { segment: SegmentId(self.plan.segment.0 + 1), base, offset: BLOCK };
+            place = self.beyond(end);
         }
         self.close();
         self.plan = place;
@@ -254,6 +255,20 @@ impl Writer {
             building.drop_record = self.plant == Some(Plant::DropRecord);
         }
         Ok(building)
+    }
+
+    /// Where the next batch would go in this segment, and whom the one before it concerns.
+    fn behind(&self) -> (u64, Witness) {
+        match &self.open {
+            Some(open) => (open.place().offset + open.bytes_with(0), open.witness()),
+            None => (self.plan.offset, self.closed.back().map_or(&self.tail_witness, |b| &b.witness).clone()),
+        }
+    }
+
+    /// Where it goes in the next segment, if this one ends at `end`.
+    fn beyond(&self, end: u64) -> Place {
+        let base = Lsn(padded(self.high.0.max(self.plan.base.0 + end)));
+        Place { segment: SegmentId(self.plan.segment.0 + 1), base, offset: BLOCK }
     }
 
     fn close(&mut self) {
@@ -313,6 +328,7 @@ impl Writer {
             parts.push(header_block(&meta, self.log));
             parts.push(Bytes::from_static(&ZEROES[super::segment::HEAD_BYTES..]));
             self.current = place;
+            self.current_holds = false;
             offset = 0;
         }
         assert_eq!(self.current, place, "I2: a batch goes right behind the one before");
@@ -329,6 +345,7 @@ impl Writer {
             crc,
         };
         self.tail_empty = batch.items.is_empty();
+        self.current_holds |= !self.tail_empty;
         self.tail_witness = batch.witness.clone();
         self.flight = Some(batch);
         #[cfg(feature = "testing")]

@@ -161,6 +161,17 @@ impl World {
         if self.store.stats().accounts_awake < before.accounts_awake {
             self.tally.count(Kind::Evicted);
         }
+        // As for a backup, and without drawing from the seed. A full disk refuses.
+        if self.now.mono_ms.is_multiple_of(13)
+            && let Ok(last) = self.store.seal()
+        {
+            let durable = self.store.durable();
+            let end = self.store.sealed(last);
+            assert!(
+                !matches!(end, Ok(Some(end)) if end > durable),
+                "{end:?} is sealed, {durable} is durable"
+            );
+        }
     }
 
     fn note(&mut self, what: u64) {

@@ -1,0 +1,54 @@
+//! Ends a segment before it is full, so that what it holds can be copied.
+//!
+//! A sealed segment never changes: its last batch is durable, its unused rest is cut off, and no request names it any
+//! more but the one that removes it. So a hard link to it is a copy.
+
+use super::{Building, Doing, Writer};
+use crate::error::Refused;
+use crate::ids::{Lsn, SegmentId};
+
+impl Writer {
+    /// Closes the current segment behind what is queued for it: the next batch, an empty one unless more comes, goes
+    /// into the next. Returns the last segment that anything durable lies in now; nothing is closed when that one
+    /// is sealed or about to be.
+    pub fn seal(&mut self) -> Result<SegmentId, Refused> {
+        if self.failed {
+            return Err(Refused::Failed);
+        }
+        let current = self.current.segment;
+        if self.plan.segment != current {
+            return Ok(current); // on its way already
+        }
+        if !self.current_holds {
+            return Ok(self.files.range(..current).next_back().map_or(SegmentId(0), |(last, _)| *last));
+        }
+        if self.supply.is_full() {
+            return Err(Refused::DiskFull);
+        }
+        let (end, witness) = self.behind();
+        let place = self.beyond(end);
+        self.close();
+        self.plan = place;
+        self.open = Some(Building::new(place, &witness));
+        Ok(current)
+    }
+
+    /// Where segment `last` ends, once neither it nor any before it will change any more. None: not yet. The disk
+    /// may turn out to be too full for the segment that is to follow.
+    pub fn sealed(&self, last: SegmentId) -> Result<Option<Lsn>, Refused> {
+        let trimming = |doing: &Doing| matches!(doing, Doing::Trim(segment, _) if *segment <= last);
+        let waits = self.current.segment <= last
+            || self.sealed.is_some_and(|(segment, _)| segment <= last)
+            || self.trims.iter().any(|(segment, _)| *segment <= last)
+            || self.doing.iter().any(|(_, doing)| trimming(doing));
+        match waits {
+            true if self.failed => Err(Refused::Failed),
+            true if self.supply.is_full() => Err(Refused::DiskFull),
+            true => Ok(None),
+            false => {
+                let end = self.files.get(&last).zip(self.places.base(last));
+                Ok(Some(end.map_or(Lsn(0), |(file, base)| Lsn(base.0 + file.end))))
+            }
+        }
+    }
+}
