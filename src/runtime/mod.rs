@@ -21,6 +21,7 @@ use crate::proto::{Server, Service};
 mod clock;
 pub mod compress;
 mod core;
+pub mod dial;
 mod disk;
 mod inbox;
 mod lines;

@@ -220,3 +220,67 @@ fn the_difference_follows(dovecot: &Dovecot, server: &Server, folder: &Path, the
     let (late, good) = import(server, &maildir, &[]);
     assert!(!good && late.contains("1 messages stay there"), "{late}");
 }
+
+fn pull(server: &Server, from: &str, password: &Path, more: &[&str]) -> (String, bool) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringpost"));
+    command.args(["import", "imap", "--account", USER, "--data", server.data.to_str().unwrap()]);
+    command.args(["--json", "--from", from, "--password-file"]).arg(password);
+    try_run(command.args(more), "")
+}
+
+#[test]
+fn an_account_is_pulled_over_imap_from_dovecot_and_on_to_another_ringpost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dovecot = Dovecot::start(folder.path());
+    fill(&mut dovecot);
+    let [first, second] = ["first", "second"].map(|name| {
+        let below = folder.path().join(name);
+        std::fs::create_dir(&below).unwrap();
+        Server::with_accounts(&below, &["alice"])
+    });
+    let passwords =
+        [("dovecot-password", DOVECOT_PASSWORD), ("password", PASSWORD)].map(|(name, password)| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, format!("{password}\n")).unwrap();
+            file
+        });
+
+    let from = format!("imap://{USER}@127.0.0.1:{}", dovecot.imap);
+    let (refused, good) = pull(&first, &from, &passwords[0], &[]);
+    assert!(!good && refused.contains("offers no TLS"), "{refused}");
+    let (dry, good) = pull(&first, &from, &passwords[0], &["--plaintext", "--dry-run"]);
+    assert!(good && total(&dry)["messages"] == 6, "{dry}");
+    let (pulled, good) = pull(&first, &from, &passwords[0], &["--plaintext", "--dovecot-unique-ids"]);
+    assert!(good && total(&pulled)["messages"] == 6, "{pulled}");
+
+    // STARTTLS with a certificate of its own, and TLS from the start.
+    let certificate = first.data.join("tls/certificate.pem");
+    let trust = ["--ca-file", certificate.to_str().unwrap()];
+    let from = format!("imap://{USER}@localhost:{}", first.port("IMAP", false));
+    let (untrusted, good) = pull(&second, &from, &passwords[1], &[]);
+    assert!(!good && untrusted.contains("TLS with localhost"), "{untrusted}");
+    let (pulled, good) = pull(&second, &from, &passwords[1], &trust);
+    assert!(good && total(&pulled)["messages"] == 6, "{pulled}");
+    let from = format!("imaps://{USER}@localhost:{}", first.port("IMAP", true));
+    let (again, good) = pull(&second, &from, &passwords[1], &trust);
+    assert!(good && total(&again)["messages"] == 0 && total(&again)["flags"] == 0, "{again}");
+
+    let far = |imap, password| Far { imap, pop3: 0, password };
+    let there = far(dovecot.imap, DOVECOT_PASSWORD);
+    for folder in FOLDERS {
+        let expected = seen_by_imap(there, folder);
+        for server in [&first, &second] {
+            assert_eq!(seen_by_imap(far(server.port("IMAP", false), PASSWORD), folder), expected, "{folder}");
+        }
+    }
+    let subscribed = |imap, password: &str| {
+        let mut wire = Wire::connect(imap).unwrap();
+        wire.line().unwrap();
+        wire.imap("a", &format!("LOGIN {USER} \"{password}\"")).unwrap();
+        wire.imap("b", "LSUB \"\" \"*\"").unwrap().concat()
+    };
+    for name in ["Work/2024", "Entw&APw-rfe"] {
+        assert!(subscribed(dovecot.imap, DOVECOT_PASSWORD).contains(name));
+        assert!(subscribed(second.port("IMAP", false), PASSWORD).contains(name));
+    }
+}

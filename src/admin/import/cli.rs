@@ -3,15 +3,21 @@
 //! *Owns*: arguments, help texts, and which source they mean. *Promises*: `--help` reads like a short manual.
 //! *Assumes*: clap. *Never*: compares or sends.
 
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::dovecot::{Dovecot, Layout};
+use super::imap::{Access, Imap, Url};
 use super::report::Report;
 use super::run::{Wish, run};
+use super::source::Source;
 use crate::admin::cli::Common;
 use crate::admin::client::Client;
+
+/// Octets of a password file's first line.
+const PASSWORD_BYTES_MAX: u64 = 4096;
 
 const NOTES: &str = "\
 What clients remember is kept: UIDVALIDITY and UIDs (so that an IMAP client fetches nothing again), POP3 unique-ids
@@ -68,6 +74,34 @@ pub enum ImportCommand {
         #[command(flatten)]
         into: Into,
     },
+    /// From any IMAP server, as a client of it.
+    ///
+    /// Folders, special uses, subscriptions, dates, flags, UIDs and UIDVALIDITY come over; nothing changes there, and
+    /// nothing is marked as seen. Folders of other users are left out. Over imap:// STARTTLS is used; without it
+    /// nothing is sent, unless --plaintext is given.
+    ///
+    /// POP3 unique-ids cannot be asked for over IMAP. Where the other server is a Dovecot with its default form,
+    /// --dovecot-unique-ids keeps them.
+    #[command(after_help = NOTES)]
+    Imap {
+        /// imap[s]://user@host[:port]; in the user name `@` may stand as it is.
+        #[arg(long, value_name = "URL")]
+        from: Url,
+        /// The file whose first line is the password; - for standard input.
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+        /// Certificates that are trusted, in PEM form, in place of the system's.
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
+        /// Send the password without TLS if the server has none.
+        #[arg(long)]
+        plaintext: bool,
+        /// Name messages to POP3 clients as Dovecot does.
+        #[arg(long)]
+        dovecot_unique_ids: bool,
+        #[command(flatten)]
+        into: Into,
+    },
 }
 
 /// Carries an import out.
@@ -75,9 +109,37 @@ pub fn import(command: ImportCommand) -> Result<(), String> {
     match command {
         ImportCommand::Dovecot { path, layout, into } => {
             let mut source = Dovecot::new(&path, layout)?;
-            let wish = Wish { address: into.account, dry_run: into.dry_run, delete: into.delete };
-            let mut report = Report::new(into.common.json);
-            run(&Client::new(&into.common.data), &mut source, &wish, &mut report)
+            from(&mut source, into)
         }
+        ImportCommand::Imap { from: url, password_file, ca_file, plaintext, dovecot_unique_ids, into } => {
+            let access = Access { url, password: password(&password_file)?, ca_file, plaintext };
+            let mut source = Imap::open(&access, dovecot_unique_ids)?;
+            from(&mut source, into)
+        }
+    }
+}
+
+fn from(source: &mut dyn Source, into: Into) -> Result<(), String> {
+    let wish = Wish { address: into.account, dry_run: into.dry_run, delete: into.delete };
+    let mut report = Report::new(into.common.json);
+    run(&Client::new(&into.common.data), source, &wish, &mut report)
+}
+
+/// The first line of a file, or of standard input.
+fn password(path: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut line = String::new();
+    match path == Path::new("-") {
+        true => std::io::stdin().lock().take(PASSWORD_BYTES_MAX).read_line(&mut line).map_err(failed)?,
+        false => {
+            let file = std::fs::File::open(path).map_err(failed)?;
+            BufReader::new(file.take(PASSWORD_BYTES_MAX)).read_line(&mut line).map_err(failed)?
+        }
+    };
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        Err(format!("{}: no password in its first line", path.display()))
+    } else {
+        Ok(password.to_owned())
     }
 }

@@ -8,6 +8,7 @@ pub mod cli;
 mod differ;
 mod dovecot;
 mod frame;
+mod imap;
 mod report;
 mod run;
 pub mod server;

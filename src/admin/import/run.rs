@@ -81,8 +81,14 @@ impl Import<'_> {
 
     fn folder(&mut self, folder: &Folder) -> Result<Row, String> {
         self.report.begin(&folder.name);
-        let contents = self.source.open(folder)?;
         let mut row = Row { mailbox: folder.name.clone(), ..Row::default() };
+        let contents = match self.source.open(folder) {
+            Ok(contents) => contents,
+            Err(why) => {
+                row.problems.push(why);
+                return Ok(row);
+            }
+        };
         row.problems.clone_from(&contents.problems);
         let known = self.mailboxes.get(&folder.name).cloned();
         let (is_new, here) = (known.is_none(), known.unwrap_or_default());
