@@ -462,6 +462,10 @@ fn hostile_headers_fit_the_summary() {
     let parameters: String = (0..20_000).map(|n| format!("; p{n}=\"{}\"", "\\\\".repeat(500))).collect();
     let types = format!("Content-Type: a/b{parameters}\r\nContent-Disposition: c{parameters}\r\n\r\n");
     assert_eq!(summary(types.as_bytes()).flags, too_long);
+    // rfc2231#3: one file name in far more pieces than a field may have.
+    let pieces: String = (0..100_000).map(|n| format!("; filename*{n}*=%61")).collect();
+    let cut = summary(format!("Content-Disposition: attachment{pieces}\r\n\r\n").as_bytes());
+    assert_ne!(cut.flags & flag::STRUCTURE_CUT, 0);
     summary("(".repeat(1_000_000).as_bytes());
     summary(format!("From: {}\r\n", "(".repeat(500_000)).as_bytes());
     summary(format!("From: {}\r\n", "<".repeat(500_000)).as_bytes());
