@@ -106,6 +106,13 @@ impl Mailbox {
         Ok(())
     }
 
+    fn set_flags(&mut self, uids: &UidSet, op: FlagOp, flags: &Flags) -> Result<(), String> {
+        for uid in uids.iter() {
+            self.messages.get_mut(&uid).ok_or("flags of a message that is gone")?.set(op, flags);
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, uids: &UidSet) -> Result<Vec<(Uid, Message)>, String> {
         let mut removed = Vec::new();
         for uid in uids.iter() {
@@ -326,11 +333,7 @@ impl Account {
                 self.mailbox(*mailbox).import(change, uids, bodies)?;
             }
             (Change::FlagsStore { mailbox, op, flags, .. }, Outcome::Stored { done, .. }) => {
-                let mailbox = self.mailbox(*mailbox);
-                for uid in done.iter() {
-                    let message = mailbox.messages.get_mut(&uid).ok_or("flags of a message that is gone")?;
-                    message.set(*op, flags);
-                }
+                self.mailbox(*mailbox).set_flags(done, *op, flags)?;
             }
             (Change::Copy { from, to, expunge, .. }, Outcome::Copied { source, target, .. }) => {
                 let held = &self.mailbox(*from).messages;

@@ -1,8 +1,8 @@
 //! A connection to an IMAP server, as its client.
 //!
-//! *Owns*: the socket, TLS by URL or STARTTLS, login, and one command after the other. *Promises*: a password goes over
-//! TLS only, unless the user said otherwise; one response in memory, bounded. *Assumes*: somebody waits for it. *Never*:
-//! changes anything at the server.
+//! *Owns*: the socket, TLS by URL or STARTTLS, login, and one command after the other. *Promises*: a password goes
+//! over TLS only, unless the user said otherwise; one response in memory, bounded. *Assumes*: somebody waits for it.
+//! *Never*: changes anything at the server.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn a_fetch_response_tells_uid_flags_date_and_octets() {
-        let line = b"3 FETCH (FLAGS (\\Seen \\Recent x) UID 9 INTERNALDATE \" 5-Feb-2019 03:04:05 +0000\" BODY[] {2}\r\nhi)";
+        let line = b"3 FETCH (FLAGS (\\Seen \\Recent x) UID 9 \
+            INTERNALDATE \" 5-Feb-2019 03:04:05 +0000\" BODY[] {2}\r\nhi)";
         let found = fetched(line).expect("well-formed");
         assert_eq!((found.uid, found.internal_ms), (Some(9), Some(1_549_335_845_000)));
         assert_eq!(found.flags, Some(vec!["\\Seen".to_owned(), "x".to_owned()]));
