@@ -89,6 +89,8 @@ impl Records<'_> {
             Change::Copy { from, to, .. } => (named("from_name", *from), named("to_name", *to)),
             Change::Deliver { mailbox, .. }
             | Change::Append { mailbox, .. }
+            | Change::Import { mailbox, .. }
+            | Change::MailboxAdopt { mailbox, .. }
             | Change::FlagsStore { mailbox, .. }
             | Change::Expunge { mailbox, .. }
             | Change::RecentSeen { mailbox, .. }

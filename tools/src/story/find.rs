@@ -3,6 +3,7 @@
 //! *Owns*: what a target means, and the search. *Promises*: also finds what was expunged, as long as the log has
 //! it. *Assumes*: one pass in order. *Never*: prints.
 
+use ringpost_engine::change::UidSet;
 use ringpost_engine::codec;
 use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Uid};
 use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
@@ -108,27 +109,32 @@ impl Place {
         }
         let named = self.tracker.mailbox_by_name(account, &self.mailbox);
         self.latest = named.map(|mailbox| (account, mailbox)).or(self.latest);
-        if matches!(effect, Effect::Arrived { .. } | Effect::Copied { .. }) {
+        if matches!(effect, Effect::Arrived { .. } | Effect::Copied { .. } | Effect::Restored { .. }) {
             self.arrivals.push((account, effect));
         }
     }
 
     /// Goes back from copy to original, until the body came.
     fn body(self) -> Option<BodyId> {
-        let (account, mut mailbox) = self.latest?;
+        let (mut account, mut mailbox) = self.latest?;
         let mut uid = self.uid;
-        for (_, effect) in self.arrivals.iter().rev().filter(|(of, _)| *of == account) {
+        for (whose, effect) in self.arrivals.iter().rev() {
+            let here = |to: MailboxId| *whose == account && to == mailbox;
             match effect {
-                Effect::Arrived { mailbox: to, first, bodies, .. } if *to == mailbox => {
-                    let body = uid.0.checked_sub(first.0).and_then(|nth| bodies.get(nth as usize));
-                    if body.is_some() {
-                        return body.copied();
+                Effect::Arrived { mailbox: to, messages, .. } if here(*to) => {
+                    let found = messages.iter().find(|(own, _)| *own == uid);
+                    if let Some((_, body)) = found {
+                        return Some(*body);
                     }
                 }
-                Effect::Copied { from, to, uids, first, .. } if *to == mailbox => {
-                    let nth = uid.0.checked_sub(first.0);
-                    if let Some(original) = nth.and_then(|nth| uids.iter().nth(nth as usize)) {
+                Effect::Copied { from, to, uids, first, .. } if here(*to) => {
+                    if let Some(original) = nth(uids, *first, uid) {
                         (mailbox, uid) = (*from, original);
+                    }
+                }
+                Effect::Restored { of, from, uids, to, first } if here(*to) => {
+                    if let Some(original) = nth(uids, *first, uid) {
+                        (account, mailbox, uid) = (*of, *from, original);
                     }
                 }
                 _ => {}
@@ -136,6 +142,11 @@ impl Place {
         }
         None
     }
+}
+
+/// The original of the copy that has this UID, where copies have consecutive ones.
+fn nth(uids: &UidSet, first: Uid, uid: Uid) -> Option<Uid> {
+    uids.iter().nth(uid.0.checked_sub(first.0)? as usize)
 }
 
 impl Visitor for Finder<'_> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Standing;
 use super::sessions::{Session, Sessions};
-use super::tale::{Card, Event, Named, Tale, What};
+use super::tale::{Card, DELIVERED, Event, Named, Tale, What};
 use crate::data::Shard;
 use crate::output::{Output, moment, name, number, plain};
 
@@ -31,6 +31,7 @@ impl What {
         match self {
             What::Arrived { to: named, .. }
             | What::Copied { from: named, .. }
+            | What::Restored { from: named, .. }
             | What::Replaced { gone: named }
             | What::Flags { of: named, .. }
             | What::Expunged { of: named }
@@ -43,20 +44,20 @@ impl What {
     /// Where it was after it.
     pub fn end(&self) -> &Named {
         match self {
-            What::Copied { to, .. } => to,
+            What::Copied { to, .. } | What::Restored { to, .. } => to,
             other => other.place(),
         }
     }
 
     fn word(&self) -> &'static str {
         match self {
-            What::Arrived { delivered: true, .. } => "delivered",
-            What::Arrived { delivered: false, .. } => "appended",
+            What::Arrived { how, .. } => how,
             What::Replaced { .. } => "replaced",
             What::Flags { now: Some(_), .. } => "flags",
             What::Flags { now: None, .. } => "flags-refused",
             What::Copied { moved: false, .. } => "copied",
             What::Copied { moved: true, .. } => "moved",
+            What::Restored { .. } => "restored",
             What::Expunged { .. } => "expunged",
             What::Renamed { .. } => "mailbox-renamed",
             What::MailboxGone { .. } => "mailbox-deleted",
@@ -76,7 +77,9 @@ impl What {
             What::Flags { asked, now: None, .. } => {
                 format!("flags {} of {place}: not carried out, it had changed meanwhile", plain(asked))
             }
-            What::Copied { to, .. } => format!("{word} from {place} to {}", to.text()),
+            What::Copied { to, .. } | What::Restored { to, .. } => {
+                format!("{word} from {place} to {}", to.text())
+            }
             What::Renamed { to, .. } => format!("the mailbox of {place} is called {} now", plain(to)),
             What::Expunged { .. } => format!("expunged from {place}"),
             What::MailboxGone { .. } => format!("gone with its mailbox: {place}"),
@@ -88,7 +91,7 @@ impl What {
         match self {
             What::Arrived { flags, .. } => json!({"flags": flags}),
             What::Flags { asked, now, .. } => json!({"asked": asked, "flags": now}),
-            What::Copied { to, .. } => json!({"to": to.json()}),
+            What::Copied { to, .. } | What::Restored { to, .. } => json!({"to": to.json()}),
             What::Renamed { to, .. } => json!({"name": to}),
             _ => json!({}),
         }
@@ -102,12 +105,11 @@ pub fn tale(shard: &Shard, tale: &Tale, sessions: Option<&Sessions>, output: &mu
         return output.line(&object, || "the message's record could not be read".to_owned());
     };
     // What came by SMTP or LMTP carries the server's own fields first; what was appended, a client's.
-    let received =
-        tale.events.iter().any(|event| matches!(event.what, What::Arrived { delivered: true, .. }));
+    let received = tale.events.iter().any(|event| event.what.word() == DELIVERED);
     card(shard, message, received, output);
     for event in &tale.events {
         let open = sessions.map(|all| all.open_at(&event.what.place().address, event.time_ms));
-        let arrival = matches!(event.what, What::Arrived { delivered: true, .. });
+        let arrival = event.what.word() == DELIVERED;
         line(shard, message, event, open.filter(|_| !arrival), output);
     }
 }

@@ -50,17 +50,22 @@ pub struct Named {
     pub mailbox: String,
 }
 
+/// How a message comes by SMTP or LMTP.
+pub const DELIVERED: &str = "delivered";
+
 /// What happened.
 #[derive(Debug)]
 pub enum What {
-    /// See [`Step::Arrived`]; by delivery or, if not, by APPEND.
-    Arrived { to: Named, delivered: bool, flags: Vec<String> },
+    /// See [`Step::Arrived`]; how: `delivered`, `appended` or `imported`.
+    Arrived { to: Named, how: &'static str, flags: Vec<String> },
     /// Another message took its place, or it took another's.
     Replaced { gone: Named },
     /// See [`Step::Flags`].
     Flags { of: Named, asked: String, now: Option<Vec<String>> },
     /// See [`Step::Copied`].
     Copied { from: Named, to: Named, moved: bool },
+    /// See [`Step::Restored`].
+    Restored { from: Named, to: Named },
     /// See [`Step::Expunged`].
     Expunged { of: Named },
     /// The mailbox got another name.
@@ -202,14 +207,21 @@ impl Tale {
                 },
             ));
         }
-        let delivered = matches!(change, Change::Deliver { .. });
+        let how = match change {
+            Change::Deliver { .. } => DELIVERED,
+            Change::Import { .. } => "imported",
+            _ => "appended",
+        };
         for step in self.followed.apply(account, change, stamp, effect) {
             all.push(match step {
-                Step::Arrived { to, flags, .. } => What::Arrived { to: names.current(to), delivered, flags },
+                Step::Arrived { to, flags, .. } => What::Arrived { to: names.current(to), how, flags },
                 Step::Replaced { gone } => What::Replaced { gone: names.former(gone) },
                 Step::Flags { of, asked, now } => What::Flags { of: names.former(of), asked, now },
                 Step::Copied { from, to, moved } => {
                     What::Copied { from: names.former(from), to: names.current(to), moved }
+                }
+                Step::Restored { from, to } => {
+                    What::Restored { from: names.former(from), to: names.current(to) }
                 }
                 Step::Expunged { of } => What::Expunged { of: names.former(of) },
                 Step::MailboxGone { of } => What::MailboxGone { of: names.former(of) },

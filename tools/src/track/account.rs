@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Stamp, UidSet};
-use ringpost_engine::ids::{MailboxId, Uid};
+use ringpost_engine::ids::{BodyId, MailboxId, Uid};
 use ringpost_engine::index::{AccountRef, names};
 
 use super::Effect;
@@ -67,30 +67,47 @@ impl Account {
         self.names.get(names::canonical(name).as_ref()).copied()
     }
 
-    pub(super) fn apply(&mut self, change: &Change, stamp: &Stamp) -> Effect {
+    /// All its mailboxes and what is in them.
+    pub(super) fn everything(self) -> Vec<(MailboxId, UidSet)> {
+        self.mailboxes.into_iter().map(|(id, mailbox)| (id, mailbox.uids)).collect()
+    }
+
+    /// Messages that had left come back; none when there is no such mailbox.
+    pub(super) fn put_back(&mut self, to: MailboxId, uids: &UidSet, first: Uid) -> Option<()> {
+        self.selectable(to)?;
+        // Whether they carried `\Deleted` when they left is not kept here.
+        self.put(to, uids, &UidSet::new(), first);
+        Some(())
+    }
+
+    /// Carries out a change; what leaves a mailbox is told in `left`.
+    pub(super) fn apply(&mut self, change: &Change, stamp: &Stamp, left: &mut Left) -> Effect {
         let mut next = stamp.mailbox_first;
         match change {
             Change::MailboxCreate { name, .. } => {
                 self.create(name, &mut next);
                 Effect::Other
             }
-            Change::MailboxRename { mailbox: INBOX, to } => self.empty_inbox_into(to, stamp),
+            Change::MailboxRename { mailbox: INBOX, to } => self.empty_inbox_into(to, stamp, left),
             Change::MailboxRename { mailbox, to } => {
                 self.rename(*mailbox, to, &mut next);
                 Effect::Other
             }
-            Change::MailboxDelete { mailbox } => self.delete(*mailbox, next),
-            Change::Deliver { mailbox, flags, .. } => self.arrive(*mailbox, change, [flags], None, stamp),
-            Change::Append { mailbox, messages, replaces } => {
-                let flags = messages.iter().map(|message| &message.flags);
-                self.arrive(*mailbox, change, flags, *replaces, stamp)
+            Change::MailboxDelete { mailbox } => self.delete(*mailbox, next, left),
+            Change::Deliver { mailbox, .. } | Change::Import { mailbox, .. } => {
+                self.arrive(*mailbox, &arrivals(change, stamp), None, left)
+            }
+            Change::Append { mailbox, replaces, .. } => {
+                self.arrive(*mailbox, &arrivals(change, stamp), *replaces, left)
             }
             Change::FlagsStore { mailbox, uids, op, flags, .. } => {
                 self.store(*mailbox, uids, *op, flags);
                 Effect::Other
             }
-            Change::Copy { from, to, uids, expunge } => self.copy(*from, *to, uids, *expunge, stamp),
-            Change::Expunge { mailbox, uids, only_deleted } => self.expunge(*mailbox, uids, *only_deleted),
+            Change::Copy { from, to, uids, expunge } => self.copy((*from, *to), uids, *expunge, stamp, left),
+            Change::Expunge { mailbox, uids, only_deleted } => {
+                self.expunge(*mailbox, uids, *only_deleted, left)
+            }
             _ => Effect::Other,
         }
     }
@@ -159,11 +176,12 @@ impl Account {
         self.prune_above(&from);
     }
 
-    fn delete(&mut self, mailbox: MailboxId, mut next: MailboxId) -> Effect {
+    fn delete(&mut self, mailbox: MailboxId, mut next: MailboxId, left: &mut Left) -> Effect {
         if mailbox == INBOX || self.selectable(mailbox).is_none() {
             return Effect::Other;
         }
         if let Some(gone) = self.mailboxes.remove(&mailbox) {
+            left.push((mailbox, gone.uids));
             self.names.remove(&gone.name);
             if self.below(&gone.name).is_empty() {
                 self.prune_above(&gone.name);
@@ -189,23 +207,24 @@ impl Account {
         }
     }
 
-    fn arrive<'f>(
+    fn arrive(
         &mut self,
         mailbox: MailboxId,
-        change: &Change,
-        flags: impl IntoIterator<Item = &'f Flags>,
+        arrivals: &[Arrival<'_>],
         replaces: Option<(MailboxId, Uid)>,
-        stamp: &Stamp,
+        left: &mut Left,
     ) -> Effect {
         let Some(target) = self.selectable(mailbox) else { return Effect::Other };
-        for (uid, flags) in (stamp.uid_first.0..).map(Uid).zip(flags) {
-            target.uids.push(uid);
+        for (uid, _, flags) in arrivals {
+            target.uids.push(*uid);
             if flags.system.contains(FlagBits::DELETED) {
-                target.deleted.push(uid);
+                target.deleted.push(*uid);
             }
         }
-        let replaced = replaces.filter(|&(of, uid)| self.remove(of, &[uid].into_iter().collect()).len() == 1);
-        Effect::Arrived { mailbox, first: stamp.uid_first, bodies: change.bodies().collect(), replaced }
+        let replaced =
+            replaces.filter(|&(of, uid)| self.remove(of, &[uid].into_iter().collect(), left).len() == 1);
+        let messages = arrivals.iter().map(|&(uid, body, _)| (uid, body)).collect();
+        Effect::Arrived { mailbox, messages, replaced }
     }
 
     fn store(&mut self, mailbox: MailboxId, uids: &UidSet, op: FlagOp, flags: &Flags) {
@@ -218,7 +237,14 @@ impl Account {
         };
     }
 
-    fn copy(&mut self, from: MailboxId, to: MailboxId, uids: &UidSet, moved: bool, stamp: &Stamp) -> Effect {
+    fn copy(
+        &mut self,
+        (from, to): (MailboxId, MailboxId),
+        uids: &UidSet,
+        moved: bool,
+        stamp: &Stamp,
+        left: &mut Left,
+    ) -> Effect {
         let Some(source) = self.selectable(from) else { return Effect::Other };
         let (there, deleted) = (source.uids.intersection(uids), source.deleted.clone());
         if self.selectable(to).is_none() {
@@ -226,7 +252,7 @@ impl Account {
         }
         self.put(to, &there, &deleted, stamp.uid_first);
         if moved {
-            self.remove(from, &there);
+            self.remove(from, &there, left);
         }
         Effect::Copied { from, to, uids: there, first: stamp.uid_first, moved }
     }
@@ -241,29 +267,52 @@ impl Account {
         }
     }
 
-    fn empty_inbox_into(&mut self, to: &str, stamp: &Stamp) -> Effect {
+    fn empty_inbox_into(&mut self, to: &str, stamp: &Stamp, left: &mut Left) -> Effect {
         let Some(inbox) = self.selectable(INBOX) else { return Effect::Other };
         let (all, deleted) = (inbox.uids.clone(), inbox.deleted.clone());
         let mut next = stamp.mailbox_first;
         let Some(to) = self.create(to, &mut next) else { return Effect::Other };
         self.put(to, &all, &deleted, stamp.uid_first);
-        self.remove(INBOX, &all);
+        self.remove(INBOX, &all, left);
         Effect::Copied { from: INBOX, to, uids: all, first: stamp.uid_first, moved: true }
     }
 
-    fn expunge(&mut self, mailbox: MailboxId, uids: &UidSet, only_deleted: bool) -> Effect {
+    fn expunge(&mut self, mailbox: MailboxId, uids: &UidSet, only_deleted: bool, left: &mut Left) -> Effect {
         let Some(of) = self.selectable(mailbox) else { return Effect::Other };
         let wanted = if only_deleted { of.deleted.intersection(uids) } else { uids.clone() };
-        Effect::Expunged { mailbox, uids: self.remove(mailbox, &wanted) }
+        Effect::Expunged { mailbox, uids: self.remove(mailbox, &wanted, left) }
     }
 
     /// Removes messages; returns those that were there.
-    fn remove(&mut self, mailbox: MailboxId, uids: &UidSet) -> UidSet {
-        let Some(mailbox) = self.selectable(mailbox) else { return UidSet::new() };
+    fn remove(&mut self, id: MailboxId, uids: &UidSet, left: &mut Left) -> UidSet {
+        let Some(mailbox) = self.selectable(id) else { return UidSet::new() };
         let gone = mailbox.uids.intersection(uids);
         mailbox.uids = mailbox.uids.difference(&gone);
         mailbox.deleted = mailbox.deleted.difference(&gone);
+        left.push((id, gone.clone()));
         gone
+    }
+}
+
+/// What left which mailbox.
+type Left = Vec<(MailboxId, UidSet)>;
+/// UID, body and flags of a message on its way in.
+type Arrival<'a> = (Uid, BodyId, &'a Flags);
+
+/// The messages that a change brings, in order of UID.
+pub(super) fn arrivals<'a>(change: &'a Change, stamp: &Stamp) -> Vec<Arrival<'a>> {
+    let uids = (stamp.uid_first.0..).map(Uid);
+    match change {
+        Change::Deliver { body, flags, .. } => vec![(stamp.uid_first, *body, flags)],
+        Change::Append { messages, .. } => {
+            let messages = messages.iter().zip(uids);
+            messages.map(|(message, uid)| (uid, message.body, &message.flags)).collect()
+        }
+        Change::Import { messages, .. } => {
+            let messages = messages.iter();
+            messages.map(|one| (one.uid, one.message.body, &one.message.flags)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

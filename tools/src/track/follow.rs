@@ -10,7 +10,7 @@ use ringpost_engine::change::{Change, FlagOp, Flags, Stamp};
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 
 use super::Effect;
-use super::account::rank;
+use super::account::{arrivals, rank};
 use crate::describe;
 
 /// A message in a mailbox.
@@ -59,6 +59,13 @@ pub enum Step {
         /// Whether the original is gone.
         moved: bool,
     },
+    /// It had left a mailbox and was put back.
+    Restored {
+        /// Where it had been.
+        from: Instance,
+        /// Where it is now.
+        to: Instance,
+    },
     /// It was expunged.
     Expunged {
         /// From where.
@@ -89,6 +96,8 @@ struct Held {
 pub struct Followed {
     bodies: BTreeSet<BodyId>,
     held: BTreeMap<Instance, Held>,
+    /// Where they were, and as what they left.
+    left: BTreeMap<Instance, Held>,
 }
 
 impl Followed {
@@ -118,40 +127,38 @@ impl Followed {
                 Change::FlagsStore { mailbox, .. } => self.store(account, *mailbox, change, stamp),
                 _ => Vec::new(),
             },
-            Effect::Arrived { mailbox, first, bodies, replaced } => {
-                let mut steps = Vec::new();
-                let flags = arrival_flags(change);
-                for ((uid, &body), flags) in (first.0..).map(Uid).zip(bodies).zip(flags) {
-                    if self.bodies.contains(&body) {
-                        let to = Instance { account, mailbox: *mailbox, uid };
-                        steps.push(Step::Arrived { to, body, flags: describe::flags(flags) });
-                        let flags = describe::flags(flags).into_iter().collect();
-                        self.held.insert(to, Held { body, flags, modseq: stamp.modseq });
-                    }
-                }
+            Effect::Arrived { mailbox, replaced, .. } => {
+                let mut steps = self.arrive(account, *mailbox, change, stamp);
                 if let &Some((mailbox, uid)) = replaced {
                     let gone = Instance { account, mailbox, uid };
-                    if self.held.remove(&gone).is_some() || !steps.is_empty() {
+                    if self.leave(gone).is_some() || !steps.is_empty() {
                         steps.push(Step::Replaced { gone });
                     }
                 }
                 steps
             }
             Effect::Copied { from, to, uids, first, moved } => {
-                let mut steps = Vec::new();
-                for from in self.within(account, Some(*from)) {
-                    if !uids.contains(from.uid) {
-                        continue;
-                    }
+                let mut originals = self.within(account, Some(*from));
+                originals.retain(|from| uids.contains(from.uid));
+                let copy = |from: Instance| {
                     let uid = Uid(first.0.saturating_add(rank(uids, from.uid) as u32));
-                    let copy = Instance { account, mailbox: *to, uid };
-                    let held = if *moved { self.held.remove(&from) } else { self.held.get(&from).cloned() };
-                    if let Some(held) = held {
-                        self.held.insert(copy, Held { modseq: stamp.modseq, ..held });
-                        steps.push(Step::Copied { from, to: copy, moved: *moved });
-                    }
-                }
-                steps
+                    let to = Instance { account, mailbox: *to, uid };
+                    let held = if *moved { self.leave(from) } else { self.held.get(&from).cloned() };
+                    self.held.insert(to, Held { modseq: stamp.modseq, ..held? });
+                    Some(Step::Copied { from, to, moved: *moved })
+                };
+                originals.into_iter().filter_map(copy).collect()
+            }
+            Effect::Restored { of, from, uids, to, first } => {
+                let left = self.left.iter().filter(|(at, _)| (at.account, at.mailbox) == (*of, *from));
+                let left = left.filter(|(at, _)| uids.contains(at.uid)).map(|(at, held)| (*at, held.clone()));
+                let restore = |(from, held): (Instance, Held)| {
+                    let uid = Uid(first.0.saturating_add(rank(uids, from.uid) as u32));
+                    let to = Instance { account, mailbox: *to, uid };
+                    self.held.insert(to, Held { modseq: stamp.modseq, ..held });
+                    Step::Restored { from, to }
+                };
+                left.collect::<Vec<_>>().into_iter().map(restore).collect()
             }
             Effect::Expunged { mailbox, uids } => {
                 let mut gone = self.within(account, Some(*mailbox));
@@ -176,8 +183,34 @@ impl Followed {
     }
 
     fn drop_all(&mut self, gone: Vec<Instance>, step: impl Fn(Instance) -> Step) -> Vec<Step> {
-        gone.iter().for_each(|at| drop(self.held.remove(at)));
+        gone.iter().for_each(|at| drop(self.leave(*at)));
         gone.into_iter().map(step).collect()
+    }
+
+    /// It is not there any more, and may be put back.
+    fn leave(&mut self, at: Instance) -> Option<Held> {
+        let held = self.held.remove(&at)?;
+        self.left.insert(at, held.clone());
+        Some(held)
+    }
+
+    fn arrive(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        change: &Change,
+        stamp: &Stamp,
+    ) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (uid, body, flags) in arrivals(change, stamp) {
+            if self.bodies.contains(&body) {
+                let (to, flags) = (Instance { account, mailbox, uid }, describe::flags(flags));
+                let held = Held { body, flags: flags.iter().cloned().collect(), modseq: stamp.modseq };
+                self.held.insert(to, held);
+                steps.push(Step::Arrived { to, body, flags });
+            }
+        }
+        steps
     }
 
     fn store(&mut self, account: AccountId, of: MailboxId, change: &Change, stamp: &Stamp) -> Vec<Step> {
@@ -194,14 +227,6 @@ impl Followed {
             steps.push(Step::Flags { of, asked: asked(*op, flags), now });
         }
         steps
-    }
-}
-
-fn arrival_flags(change: &Change) -> Vec<&Flags> {
-    match change {
-        Change::Deliver { flags, .. } => vec![flags],
-        Change::Append { messages, .. } => messages.iter().map(|message| &message.flags).collect(),
-        _ => Vec::new(),
     }
 }
 

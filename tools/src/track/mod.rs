@@ -24,14 +24,12 @@ pub use follow::{Followed, Instance, Step};
 pub enum Effect {
     /// Nothing that brings, moves or removes a message.
     Other,
-    /// Messages came, under consecutive UIDs.
+    /// Messages came.
     Arrived {
         /// Where.
         mailbox: MailboxId,
-        /// The first one's UID.
-        first: Uid,
-        /// What, in order.
-        bodies: Vec<BodyId>,
+        /// What, in order of UID.
+        messages: Vec<(Uid, BodyId)>,
         /// Which message they took the place of.
         replaced: Option<(MailboxId, Uid)>,
     },
@@ -47,6 +45,19 @@ pub enum Effect {
         first: Uid,
         /// Whether they are gone from `from`.
         moved: bool,
+    },
+    /// Messages that had left a mailbox were put back, under consecutive UIDs.
+    Restored {
+        /// Whose they were.
+        of: AccountId,
+        /// Which mailbox they had left.
+        from: MailboxId,
+        /// Those that could still be had.
+        uids: UidSet,
+        /// Where they are now.
+        to: MailboxId,
+        /// The first one's UID there.
+        first: Uid,
     },
     /// Messages were removed.
     Expunged {
@@ -67,6 +78,8 @@ pub struct Tracker {
     /// Also of accounts that are gone.
     addresses: BTreeMap<AccountId, String>,
     accounts: BTreeMap<AccountId, Account>,
+    /// What left each mailbox and can still be had back, and when it left.
+    gone: BTreeMap<(AccountId, MailboxId), Vec<(u64, UidSet)>>,
 }
 
 impl Tracker {
@@ -103,9 +116,39 @@ impl Tracker {
             self.accounts.insert(id, Account::new(names, stamp));
             return Effect::Other;
         }
-        if *change == Change::AccountDelete {
-            return self.accounts.remove(&id).map_or(Effect::Other, |_| Effect::AccountGone);
+        match change {
+            Change::Reap { until_ms } => {
+                self.gone.values_mut().for_each(|left| left.retain(|(when_ms, _)| when_ms > until_ms));
+                self.gone.retain(|_, left| !left.is_empty());
+                Effect::Other
+            }
+            Change::AccountDelete => {
+                let Some(account) = self.accounts.remove(&id) else { return Effect::Other };
+                self.keep(id, account.everything(), stamp);
+                Effect::AccountGone
+            }
+            Change::Restore { of, from, uids, to } => {
+                let left = self.gone.get(&(*of, *from)).into_iter().flatten();
+                let all = left.fold(UidSet::new(), |all, (_, some)| all.union(some));
+                let (uids, first) = (all.intersection(uids), stamp.uid_first);
+                let target =
+                    self.accounts.get_mut(&id).and_then(|account| account.put_back(*to, &uids, first));
+                let restored = Effect::Restored { of: *of, from: *from, uids, to: *to, first };
+                target.map_or(Effect::Other, |()| restored)
+            }
+            _ => {
+                let Some(account) = self.accounts.get_mut(&id) else { return Effect::Other };
+                let mut left = Vec::new();
+                let effect = account.apply(change, stamp, &mut left);
+                self.keep(id, left, stamp);
+                effect
+            }
         }
-        self.accounts.get_mut(&id).map_or(Effect::Other, |account| account.apply(change, stamp))
+    }
+
+    fn keep(&mut self, account: AccountId, left: Vec<(MailboxId, UidSet)>, stamp: &Stamp) {
+        for (mailbox, uids) in left.into_iter().filter(|(_, uids)| !uids.is_empty()) {
+            self.gone.entry((account, mailbox)).or_default().push((stamp.time_ms, uids));
+        }
     }
 }

@@ -154,14 +154,14 @@ fn draw(seed: &mut u64, bound: u64) -> u64 {
 }
 
 /// Some change of mailboxes 1 to 9, some of which are there.
-fn any_change(seed: &mut u64) -> Change {
+fn any_change(seed: &mut u64, own: AccountId) -> Change {
     let mailbox = MailboxId(1 + draw(seed, 9) as u32);
     let some = |seed: &mut u64| {
         let first = 1 + draw(seed, 12) as u32;
         (first..first + 1 + draw(seed, 6) as u32).map(Uid).collect::<UidSet>()
     };
     let name = |seed: &mut u64| ["A", "A/b", "A/b/c", "B", "B/c"][draw(seed, 5) as usize].to_owned();
-    match draw(seed, 9) {
+    match draw(seed, 11) {
         0 => Change::MailboxCreate { name: name(seed), special_use: None },
         1 => Change::MailboxRename { mailbox, to: name(seed) },
         2 if draw(seed, 2) == 0 => Change::MailboxDelete { mailbox },
@@ -171,6 +171,10 @@ fn any_change(seed: &mut u64) -> Change {
             Change::FlagsStore { mailbox, uids: some(seed), op, flags, unchanged_since: None }
         }
         5 => Change::Expunge { mailbox, uids: some(seed), only_deleted: draw(seed, 2) == 0 },
+        6 | 7 => {
+            let to = MailboxId(1 + draw(seed, 9) as u32);
+            Change::Restore { of: own, from: mailbox, uids: (1..40).map(Uid).collect(), to }
+        }
         _ => {
             let to = MailboxId(1 + draw(seed, 9) as u32);
             Change::Copy { from: mailbox, to, uids: some(seed), expunge: draw(seed, 2) == 0 }
@@ -180,7 +184,7 @@ fn any_change(seed: &mut u64) -> Change {
 
 #[test]
 fn whatever_was_done_the_story_ends_where_the_index_says() {
-    let (mut shown, mut moves) = (0, 0);
+    let (mut shown, mut moves, mut restored) = (0, 0, 0);
     for round in 1..=6u64 {
         let data = TempDir::new().expect("a folder can be made");
         let mut host = Host::open(data.path(), 0);
@@ -190,13 +194,15 @@ fn whatever_was_done_the_story_ends_where_the_index_says() {
             if number % 8 == 0 {
                 host.deliver(alice, format!("Message-ID: <{number}@x>\r\n\r\n").as_bytes());
             }
-            let change = any_change(&mut seed);
+            let change = any_change(&mut seed, alice);
             host.change(alice, change);
         }
         drop(host);
         for number in (0..120u32).step_by(8) {
             let told = json(data.path(), &["story", &format!("{number}@x")]);
-            moves += words(&of_type(&told, "event")).iter().filter(|word| *word == "moved").count();
+            let words = words(&of_type(&told, "event"));
+            moves += words.iter().filter(|word| *word == "moved").count();
+            restored += words.iter().filter(|word| *word == "restored").count();
             for now in of_type(&told, "now") {
                 shown += 1;
                 let agreed = (&now["in_index"], &now["in_story"]);
@@ -204,7 +210,8 @@ fn whatever_was_done_the_story_ends_where_the_index_says() {
             }
         }
     }
-    assert!(shown > 30 && moves > 30, "{shown} messages are left, {moves} were moved");
+    let enough = shown > 30 && moves > 30 && restored > 10;
+    assert!(enough, "{shown} messages are left, {moves} were moved, {restored} put back");
 }
 
 fn connection(conn: &str, service: &str, user: &str, end_ms: u64, lasted_ms: u64) -> String {
