@@ -121,8 +121,8 @@ pub enum Command {
     ///
     /// First all segments at once, on all cores: the sums of every header, batch and record, and that each batch
     /// follows the one before. Then the records are replayed, as a server does at its start, and every message that
-    /// a mailbox shows is looked up: its body must be where it should be, with the right lengths. Today's stores
-    /// keep no index on disk, so the replay is the index.
+    /// a mailbox shows is looked up: its body must be where it should be, with the right lengths. The newest
+    /// checkpoint and the log behind it must lead to the same store as the log alone.
     ///
     /// Damage is told with its place and passed over. A torn tail is what a crash left of a batch that nobody was
     /// told about: it is no damage. A running server is not disturbed; what it appends meanwhile is left out.
