@@ -30,7 +30,7 @@ fn id(option: &str) -> String {
     run(Command::new("id").args([option, "-n"]), "").trim().to_owned()
 }
 
-fn config(folder: &Path, imap: u16, pop3: u16, lmtp: u16) -> String {
+fn config(folder: &Path, layout: &str, [imap, pop3, lmtp]: [u16; 3]) -> String {
     let (user, group) = (id("-u"), id("-g"));
     // Started by root, it insists on users of its own.
     let names = match user.as_str() {
@@ -42,7 +42,7 @@ fn config(folder: &Path, imap: u16, pop3: u16, lmtp: u16) -> String {
     format!(
         "protocols = imap pop3 lmtp\nbase_dir = {folder}/sockets\nstate_dir = {folder}/state\n\
          log_path = {folder}/log\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no\n\
-         auth_mechanisms = plain login\nmail_location = maildir:{folder}/mail/%u\nmail_uid = {user}\n\
+         auth_mechanisms = plain login\nmail_location = maildir:{folder}/mail/%u{layout}\nmail_uid = {user}\n\
          mail_gid = {group}\nfirst_valid_uid = 1\ndefault_internal_user = {internal}\n\
          default_internal_group = {internal_group}\ndefault_login_user = {login}\n\
          passdb {{\n  driver = static\n  args = password={DOVECOT_PASSWORD}\n}}\n\
@@ -68,8 +68,13 @@ fn start(folder: &Path) -> Child {
 }
 
 impl Dovecot {
-    /// Starts below a folder of the caller's.
+    /// Starts below a folder of the caller's, with Maildir++.
     pub fn start(folder: &Path) -> Dovecot {
+        Dovecot::with_layout(folder, "")
+    }
+
+    /// The same with what follows in `mail_location`: `:LAYOUT=fs`.
+    pub fn with_layout(folder: &Path, layout: &str) -> Dovecot {
         let folder = folder.join("dovecot");
         for part in ["sockets", "state", "mail", "home"] {
             std::fs::create_dir_all(folder.join(part)).unwrap();
@@ -83,7 +88,7 @@ impl Dovecot {
             run(Command::new("chown").arg("mail:mail").args(own), "");
         }
         let (imap, pop3, lmtp) = (free_port(), free_port(), free_port());
-        std::fs::write(folder.join("conf"), config(&folder, imap, pop3, lmtp)).unwrap();
+        std::fs::write(folder.join("conf"), config(&folder, layout, [imap, pop3, lmtp])).unwrap();
         let dovecot = Dovecot { child: start(&folder), folder, imap, pop3, lmtp };
         dovecot.wait();
         dovecot

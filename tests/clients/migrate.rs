@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::dovecot::{DOVECOT_PASSWORD, Dovecot};
-use crate::server::{PASSWORD, Server, Wire, run, try_run};
+use crate::server::{PASSWORD, Server, Wire, run, signal, try_run};
 
 const USER: &str = "alice@example.test";
 const FOLDERS: [&str; 4] = ["INBOX", "Sent", "Work/2024", "Entw&APw-rfe"];
@@ -231,9 +231,9 @@ fn pull(server: &Server, from: &str, password: &Path, more: &[&str]) -> (String,
 #[test]
 fn an_account_is_pulled_over_imap_from_dovecot_and_on_to_another_ringpost() {
     let folder = tempfile::tempdir().unwrap();
-    let mut dovecot = Dovecot::start(folder.path());
+    let mut dovecot = Dovecot::with_layout(folder.path(), ":LAYOUT=fs");
     fill(&mut dovecot);
-    let [first, second] = ["first", "second"].map(|name| {
+    let [first, second, third] = ["first", "second", "third"].map(|name| {
         let below = folder.path().join(name);
         std::fs::create_dir(&below).unwrap();
         Server::with_accounts(&below, &["alice"])
@@ -253,6 +253,10 @@ fn an_account_is_pulled_over_imap_from_dovecot_and_on_to_another_ringpost() {
     let (pulled, good) = pull(&first, &from, &passwords[0], &["--plaintext", "--dovecot-unique-ids"]);
     assert!(good && total(&pulled)["messages"] == 6, "{pulled}");
 
+    // What Dovecot keeps with LAYOUT=fs is the same mail.
+    let (read, good) = import(&third, &dovecot.maildir(USER), &["--json"]);
+    assert!(good && total(&read)["messages"] == 6, "{read}");
+
     // STARTTLS with a certificate of its own, and TLS from the start.
     let certificate = first.data.join("tls/certificate.pem");
     let trust = ["--ca-file", certificate.to_str().unwrap()];
@@ -269,7 +273,7 @@ fn an_account_is_pulled_over_imap_from_dovecot_and_on_to_another_ringpost() {
     let there = far(dovecot.imap, DOVECOT_PASSWORD);
     for folder in FOLDERS {
         let expected = seen_by_imap(there, folder);
-        for server in [&first, &second] {
+        for server in [&first, &second, &third] {
             assert_eq!(seen_by_imap(far(server.port("IMAP", false), PASSWORD), folder), expected, "{folder}");
         }
     }
@@ -281,6 +285,70 @@ fn an_account_is_pulled_over_imap_from_dovecot_and_on_to_another_ringpost() {
     };
     for name in ["Work/2024", "Entw&APw-rfe"] {
         assert!(subscribed(dovecot.imap, DOVECOT_PASSWORD).contains(name));
-        assert!(subscribed(second.port("IMAP", false), PASSWORD).contains(name));
+        for server in [&second, &third] {
+            assert!(subscribed(server.port("IMAP", false), PASSWORD).contains(name));
+        }
     }
+}
+
+/// A Maildir as Dovecot leaves it, of so many messages, every third UID never used.
+fn maildir_of(folder: &Path, count: u32) -> Vec<u32> {
+    for part in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    let uids: Vec<u32> = (1..).filter(|uid| uid % 3 != 0).take(count as usize).collect();
+    let mut list = format!("3 V1300000000 N{} G00\n", 2 * count);
+    for uid in &uids {
+        let base = format!("1300000000.M{uid}P1.host");
+        list.push_str(&format!("{uid} :{base}\n"));
+        let text = crate::message(&format!("m{uid}")).replace("\r\n", "\n") + &"filler\n".repeat(400);
+        std::fs::write(folder.join("cur").join(format!("{base}:2,S")), text).unwrap();
+    }
+    std::fs::write(folder.join("dovecot-uidlist"), list).unwrap();
+    uids
+}
+
+#[test]
+fn an_import_that_a_kill_cuts_short_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let maildir = folder.path().join("Maildir");
+    let uids = maildir_of(&maildir, 9_000);
+    let mut server = Server::with_accounts(folder.path(), &["alice"]);
+    let held = |server: &Server| {
+        let shown = server.admin(&["account", "show", USER, "--json"], "");
+        let account: serde_json::Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
+        account["account"]["messages"].as_u64().unwrap()
+    };
+    let mut cuts = Vec::new();
+    for _ in 0..2 {
+        let before = held(&server);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringpost"));
+        command.args(["import", "dovecot", "--account", USER, "--data", server.data.to_str().unwrap()]);
+        let mut importing = command.arg(&maildir).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let started = std::time::Instant::now();
+        while held(&server) == before {
+            assert!(started.elapsed() < crate::server::PATIENCE, "nothing arrives");
+        }
+        signal(server.child.id(), "KILL");
+        server.child.wait().unwrap();
+        assert!(!importing.wait().unwrap().success(), "the server was killed before the import was through");
+        server = Server::start(folder.path());
+        cuts.push(held(&server));
+    }
+    assert!(cuts[0] > 0 && cuts.is_sorted() && cuts[1] < 9_000, "{cuts:?}");
+    let (rest, good) = import(&server, &maildir, &["--json"]);
+    assert!(good && total(&rest)["messages"] == 9_000 - cuts[1], "{cuts:?} {rest}");
+    let mut imap = Wire::connect(server.port("IMAP", false)).unwrap();
+    imap.line().unwrap();
+    imap.imap("a", &format!("LOGIN {USER} \"{PASSWORD}\"")).unwrap();
+    let selected = imap.imap("b", "SELECT INBOX").unwrap().concat();
+    assert!(
+        selected.contains("[UIDVALIDITY 1300000000]") && selected.contains("[UIDNEXT 18000]"),
+        "{selected}"
+    );
+    let found = imap.imap("c", "UID SEARCH ALL").unwrap();
+    let expected = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(found[0], format!("* SEARCH {expected}"));
+    let one = imap.imap("d", "UID FETCH 5 BODY.PEEK[HEADER.FIELDS (SUBJECT)]").unwrap().concat();
+    assert!(one.contains("Subject: m5"), "{one}");
 }

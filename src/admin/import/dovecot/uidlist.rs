@@ -108,6 +108,23 @@ mod tests {
     }
 
     #[test]
+    fn no_octets_panic_and_a_record_has_a_uid() {
+        let seed = b"3 V7 N9 G00\n1 :a:2,S\n2 W3 Pold :b\n";
+        for at in 0..seed.len() {
+            for mark in *b" :\n0P\xff" {
+                let mut bent = seed.to_vec();
+                bent[at] = mark;
+                let _any = read(&bent[..], &mut |record| assert!(record.uid > 0));
+                let _any = read(&bent[..at], &mut |record| assert!(record.uid > 0));
+            }
+        }
+        let long = format!("3 V7 N9\n1 :{}\n2 :b\n", "x".repeat(LINE_BYTES_MAX as usize));
+        let mut records = 0;
+        read(long.as_bytes(), &mut |_| records += 1).expect("the header is good");
+        assert_eq!(records, 0, "a line beyond its bound ends the list");
+    }
+
+    #[test]
     fn what_is_no_such_list_is_refused() {
         for bad in ["", "3 V0 N1\n", "1 123 4\n", "3 V1 Nx\n", "3 V99999999999 N1\n", "3 N1"] {
             assert!(read_all(bad).is_err(), "{bad:?}");

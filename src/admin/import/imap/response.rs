@@ -161,6 +161,22 @@ mod tests {
     }
 
     #[test]
+    fn no_octets_panic() {
+        let seed = b"7 FETCH (UID 42 FLAGS (\\Seen) BODY[X (Y)] {5}\r\na)\r\nb X \"q\\\"\" NIL)";
+        let marks = b"(){}[]\"\\ \r\n\xff0";
+        for at in 0..seed.len() {
+            for &mark in marks {
+                let mut bent = seed.to_vec();
+                bent[at] = mark;
+                let _any = values(&bent);
+                let _any = values(&bent[..at]);
+                bent.insert(at, mark);
+                let _any = values(&bent);
+            }
+        }
+    }
+
+    #[test]
     fn a_literal_is_announced_at_the_end_of_a_line() {
         assert_eq!(literal_len(b"* 1 FETCH (BODY[] {12}\r\n"), Some(12));
         for none in [&b"* OK {x}\r\n"[..], b"* OK\r\n", b"{12}", b"12}\r\n"] {
