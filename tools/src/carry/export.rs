@@ -25,7 +25,7 @@ pub fn run(cli: &Cli, what: &cli::Export, output: &mut Output) -> Result<Damages
     for shard in data::shards(&cli.data, cli.only()?)? {
         let bar = progress(ReadOnlyDisk::quiet(&shard.folder).bytes(), "reading", false);
         let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
-        let replayed = recovery::replay_read_only(&mut disk, shard.id, None);
+        let replayed = recovery::recover_read_only(&mut disk, shard.id, None);
         bar.finish_and_clear();
         let replayed = match replayed {
             Ok(replayed) => replayed,

@@ -188,7 +188,7 @@ impl Plan {
     fn find(cli: &Cli, wanted: &Wanted) -> Result<Plan, Failure> {
         for shard in data::shards(&cli.data, cli.only()?)? {
             let mut disk = ReadOnlyDisk::quiet(&shard.folder);
-            let replayed = recovery::replay_read_only(&mut disk, shard.id, None);
+            let replayed = recovery::recover_read_only(&mut disk, shard.id, None);
             let replayed = replayed.map_err(|error| error.to_string())?;
             let mut accounts = replayed.index.every_account().map(|(account, _)| account);
             let found = accounts.find(|known| wanted.is(known.id(), Some(known.address())));

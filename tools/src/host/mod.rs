@@ -70,7 +70,8 @@ impl<D: Disk> Host<D> {
     pub fn open(mut disk: D, shard: ShardId) -> Result<Host<D>, Failure> {
         let mut key = [0; 8];
         getrandom::fill(&mut key).map_err(|error| format!("no randomness: {error}"))?;
-        let options = Options::new(shard, u64::from_le_bytes(key));
+        // What was removed stays to be had back: how long is for the server's configuration to say.
+        let options = Options { undelete_ms: u64::MAX, ..Options::new(shard, u64::from_le_bytes(key)) };
         let began = Instant::now();
         let opened = Store::open(&mut disk, options, now(began));
         let (store, report) = opened.map_err(|error| format!("shard {shard}: {error}"))?;
@@ -111,7 +112,9 @@ impl<D: Disk> Host<D> {
     }
 
     /// Carries out all disk work that is due; returns what was applied since the last time, in order.
+    /// Upkeep comes with it, so that checkpoints are made on the way.
     pub fn settle(&mut self) -> Result<Vec<Applied>, Failure> {
+        self.store.tick(now(self.began));
         self.work()?;
         Ok(std::mem::take(&mut self.applied))
     }

@@ -100,7 +100,7 @@ impl Tail {
             let base = chain.segments.last().and_then(|info| info.meta).map(|meta| meta.base);
             let bar = progress(disk.bytes(), "learning names", false);
             let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
-            let replayed = recovery::replay_read_only(&mut disk, shard.id, base);
+            let replayed = recovery::recover_read_only(&mut disk, shard.id, base);
             bar.finish_and_clear();
             state.tracker = Tracker::of(&replayed.map_err(|error| error.to_string())?.index);
         }

@@ -84,7 +84,7 @@ fn tell(
     }
     let mut teller = Teller::new(&bodies);
     scan::scan(&mut disk, shard.id, &mut teller).map_err(|error| error.to_string())?;
-    let replayed = recovery::replay_read_only(&mut disk, shard.id, Some(end.tail.end));
+    let replayed = recovery::recover_read_only(&mut disk, shard.id, Some(end.tail.end));
     let replayed = replayed.map_err(|error| error.to_string())?;
     bar.finish_and_clear();
     let sessions = match &what.server_log {

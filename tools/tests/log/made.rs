@@ -35,6 +35,32 @@ fn a_generated_store_is_sound_and_as_large_as_asked_for() {
 }
 
 #[test]
+fn a_store_with_checkpoints_is_read_and_imported_into_like_any_other() {
+    let folder = TempDir::new().expect("a folder can be made");
+    let data = folder.path().join("new");
+    let arguments =
+        ["generate", "--accounts", "30", "--messages", "3000", "--bytes", "60000", "--shards", "1"];
+    json(&data, &[&arguments[..], &["--distinct", "3"]].concat());
+    let listed = json(&data, &["segments"]);
+    assert!(!of_type(&listed, "checkpoint").is_empty(), "so much log has one");
+    assert_eq!(of_type(&json(&data, &["verify"]), "verify")[0]["sound"], true);
+    let user = "user0000007@example.test";
+    let told = json(&data, &["story", &format!("{user}/INBOX/100")]);
+    assert_eq!(of_type(&told, "now")[0]["in_story"], true);
+    let to = folder.path().join("out");
+    let to = to.to_str().expect("text");
+    let exported = json(&data, &["export", "mboxrd", to, "--account", user, "--mailbox", "INBOX"]);
+    assert_eq!(exported[0]["messages"], 100);
+    let import = ["import", "mboxrd", to, "--account", user];
+    let there = |objects: &[serde_json::Value]| of_type(objects, "folder")[0]["there"].clone();
+    assert_eq!(there(&json(&data, &[&import[..], &["--dry-run"]].concat())), 100);
+    assert_eq!(there(&json(&data, &import)), 100, "an account that slept is woken");
+    let below = json(&data, &[&import[..], &["--below", "Again"]].concat());
+    assert_eq!(of_type(&below, "folder")[0]["added"], 100);
+    assert_eq!(of_type(&json(&data, &["verify"]), "verify")[0]["sound"], true);
+}
+
+#[test]
 fn a_folder_that_a_server_has_is_refused() {
     let data = TempDir::new().expect("a folder can be made");
     let lock = File::create(data.path().join("lock")).expect("it can be made");
