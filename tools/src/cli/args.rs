@@ -35,6 +35,14 @@ pub struct Filter {
     pub until: Option<Moment>,
 }
 
+/// Arguments of `segments`.
+#[derive(Args, Debug)]
+pub struct Segments {
+    /// Also say how much of each segment is messages that some mailbox shows
+    #[arg(long)]
+    pub live: bool,
+}
+
 /// Arguments of `dump`.
 #[derive(Args, Debug)]
 pub struct Dump {

@@ -15,7 +15,7 @@ use crate::{Damages, Failure};
 
 use values::Position;
 
-pub use args::{Dump, Export, Filter, Generate, Import, Message, Stats, Story, Tail, Verify};
+pub use args::{Dump, Export, Filter, Generate, Import, Message, Segments, Stats, Story, Tail, Verify};
 
 /// Reads the log of a Ringpost server: segments, records, messages, damage.
 ///
@@ -94,7 +94,7 @@ pub enum Command {
     ///
     /// A segment is a file of the log. Positions go on from one to the next; the newest is written ahead to
     /// its full size, sealed ones are as long as what they hold.
-    Segments,
+    Segments(Segments),
     /// Print the records of the log in order
     ///
     /// One line a record: position, time of its commit, account, kind, and what it holds. A Body holds the

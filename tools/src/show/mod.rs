@@ -2,6 +2,7 @@
 
 pub mod dump;
 pub mod filter;
+mod live;
 pub mod message;
 pub mod record;
 pub mod segments;

@@ -1,28 +1,33 @@
 //! `ringpost-log segments`: what files there are and what is in them.
 //!
-//! *Owns*: the table. *Promises*: a line for every segment file of the log and for every checkpoint. *Assumes*: nothing.
-//! *Never*: looks at what changes mean.
+//! *Owns*: the table. *Promises*: a line for every segment file of the log and for every checkpoint. *Assumes*:
+//! nothing. *Never*: looks at what changes mean, but for the live share.
+
+use std::collections::BTreeMap;
 
 use ringpost_engine::ids::SegmentId;
 use ringpost_engine::log::scan::{self, BatchInfo, Damage, End, RecordInfo, SegmentInfo, Visitor};
 use ringpost_engine::recovery::{self, CheckpointInfo};
 use serde_json::json;
 
-use crate::Failure;
+use super::live;
 use crate::data::Shard;
 use crate::disk::ReadOnlyDisk;
 use crate::output::{Output, moment, name, number, progress};
+use crate::{Damages, Failure, cli};
 
 /// Lists a shard's segments.
-pub fn run(shard: &Shard, output: &mut Output) -> Result<u64, Failure> {
+pub fn run(shard: &Shard, what: &cli::Segments, output: &mut Output) -> Result<Damages, Failure> {
     let bytes = ReadOnlyDisk::quiet(&shard.folder).bytes();
     let bar = progress(bytes, "reading", false);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
     let mut count = Count::default();
     let end = scan::scan(&mut disk, shard.id, &mut count).map_err(|error| error.to_string())?;
     let checkpoints = recovery::checkpoints(&mut disk).map_err(|error| error.to_string())?;
+    let live = what.live.then(|| recovery::recover_read_only(&mut disk, shard.id, Some(end.tail.end)));
+    let live = live.transpose().map_err(|error| error.to_string())?.map(|replayed| live::bytes(&replayed));
     bar.finish_and_clear();
-    print(shard, &count, &end, output);
+    print(shard, &count, &end, live.as_ref(), output);
     checkpoints.iter().for_each(|checkpoint| print_checkpoint(shard, checkpoint, output));
     count.damages.iter().for_each(|damage| output.damage(shard, damage));
     Ok(count.damages.len() as u64)
@@ -66,11 +71,12 @@ impl Visitor for Count {
     }
 }
 
-fn print(shard: &Shard, count: &Count, end: &End, output: &mut Output) {
+type Live = BTreeMap<SegmentId, u64>;
+
+fn print(shard: &Shard, count: &Count, end: &End, live: Option<&Live>, output: &mut Output) {
     output.heading(&format!("{} in {}", name(shard), shard.folder.display()));
-    output.heading(
-        "   segment          base           end        bytes  batches   records  state     from … to",
-    );
+    let heading = "   segment          base           end        bytes  batches   records  state     ";
+    output.heading(&format!("{heading}{}from … to", if live.is_some() { "  live  " } else { "" }));
     let newest = count.rows.last().map_or(SegmentId(0), |row| row.info.segment);
     for row in &count.rows {
         let segment = row.info.segment;
@@ -82,18 +88,21 @@ fn print(shard: &Shard, count: &Count, end: &End, output: &mut Output) {
             (false, true) => "newest",
             (false, false) => "sealed",
         };
+        let live = live.map(|live| live.get(&segment).copied().unwrap_or(0));
+        let share = live.map(|live| live as f64 / filled.map_or(1, |part| part.end).max(1) as f64);
         let times = [row.first_ms, row.last_ms].map(|ms| ms.map(moment));
         let object = json!({
             "type": "segment", "shard": number(shard), "segment": segment.0, "base": base, "end": end,
             "bytes": row.info.bytes, "batches": row.batches, "records": row.records, "state": state,
-            "from": times[0], "to": times[1],
+            "from": times[0], "to": times[1], "live_bytes": live, "live_share": share,
         });
         output.line(&object, || {
             let [base, end] = [base, end].map(|at| at.map_or("?".to_owned(), |at| at.to_string()));
             let [from, to] = times.map(|time| time.unwrap_or_default());
             let (bytes, batches, records) = (row.info.bytes, row.batches, row.records);
             let places = format!("{segment:>10} {base:>13} {end:>13} {bytes:>12}");
-            format!("{places} {batches:>8} {records:>9}  {state:<8}  {from} … {to}")
+            let share = share.map_or(String::new(), |share| format!("{:>4.0} %  ", share * 100.0));
+            format!("{places} {batches:>8} {records:>9}  {state:<8}  {share}{from} … {to}")
         });
     }
     let stale =

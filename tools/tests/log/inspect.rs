@@ -64,6 +64,34 @@ fn segments_are_listed_in_order_and_add_up() {
 }
 
 #[test]
+fn the_live_share_is_what_mailboxes_show() {
+    let data = TempDir::new().expect("a folder can be made");
+    let mut host = Host::open(data.path(), 0);
+    let alice = host.account("alice@example.test");
+    for _ in 0..8 {
+        host.deliver(alice, &[b'x'; 60_000]);
+    }
+    let live = |data: &Path| -> (u64, f64) {
+        let objects = json(data, &["segments", "--live"]);
+        let first = of_type(&objects, "segment")[0]["live_share"].as_f64().expect("a share");
+        (of_type(&objects, "segment").iter().filter_map(|one| one["live_bytes"].as_u64()).sum(), first)
+    };
+    let (all, share) = live(data.path());
+    assert!((480_000..490_000).contains(&all) && share > 0.9, "{all} {share}");
+    let work = host.mailbox(alice, "Work");
+    let uids: UidSet = (1..=8).map(Uid).collect();
+    host.change(alice, Change::Copy { from: INBOX, to: work, uids, expunge: false });
+    assert_eq!(live(data.path()).0, all, "a copy shares its body");
+    let uids: UidSet = (1..=4).map(Uid).collect();
+    host.change(alice, Change::Expunge { mailbox: INBOX, uids: uids.clone(), only_deleted: false });
+    host.change(alice, Change::Expunge { mailbox: work, uids, only_deleted: false });
+    let (half, share) = live(data.path());
+    assert_eq!(half, all / 2);
+    assert!(share < 0.2, "the oldest went: {share}");
+    assert!(text(data.path(), &["segments", "--live"]).contains(" %  20"), "the table has it");
+}
+
+#[test]
 fn dump_tells_every_change_and_no_secret() {
     let sample = sample();
     let objects = json(sample.data.path(), &["dump"]);
