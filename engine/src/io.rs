@@ -77,8 +77,8 @@ pub struct IoId(pub u64);
 /// One piece of disk work.
 #[derive(Clone, Debug)]
 pub enum IoRequest {
-    /// Writes `parts` one after the other at `offset`, within the file or at its end. With `durable`, completes only when the bytes would
-    /// survive a power cut (RWF_DSYNC, or a sync behind the write).
+    /// Writes `parts` one after the other at `offset`, within the file or at its end. With `durable`, completes
+    /// only when the bytes would survive a power cut (RWF_DSYNC, or a sync behind the write).
     Write {
         /// Where.
         file: FileId,

@@ -213,7 +213,7 @@ pub const KEYS: &[Key] = &[
         "67108864",
         0,
         1 << 40,
-        "Bytes of log of a shard after which what changed of the index is written down: what a start has to read again.",
+        "Bytes of a shard's log between two checkpoints of its index; a start reads the log behind the last. 0: none.",
     ),
     number(
         "store.index_memory_bytes_max",

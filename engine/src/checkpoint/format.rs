@@ -1,6 +1,6 @@
 //! The bytes of a checkpoint file.
 //!
-//! *Owns*: header, groups of records, footer and trailer (README §8 draws them). *Promises*: nothing counts
+//! *Owns*: header, groups of records, footer and trailer (README §10 draws them). *Promises*: nothing counts
 //! without its sum; the first 16 bytes mean the same in every version. *Assumes*: whoever reads asks a disk
 //! for it piece by piece. *Never*: knows what a record says.
 

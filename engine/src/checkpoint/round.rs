@@ -1,7 +1,8 @@
 //! One checkpoint while it is made, and what will be in it.
 //!
 //! *Owns*: which keys have changed, which of them the round still has to copy, and the bytes that wait for the
-//! disk. *Promises*: a key is copied as it was when the round began: [`Tracker::before_change`] says when it must be at once.
+//! disk. *Promises*: a key is copied as it was when the round began: [`Tracker::before_change`] says when that must
+//! be at once.
 //! *Assumes*: whoever changes something behind a key asks first. *Never*: does I/O.
 //!
 //! ```text

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use super::cold::head::Parts;
 use super::digest::Digest;
 use super::events::{AccountEvent, Events};
 use super::extras::{AccountExtras, Acl, Grants, MailboxExtras};
-use super::image::Parts;
 use super::mailbox::Mailbox;
 use super::{Message, names};
 use crate::change::{Quota, QuotaUsage, Refusal, Services, SpecialUse, Stamp};

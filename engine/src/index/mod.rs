@@ -18,18 +18,16 @@
 //! *Assumes*: [`apply`] is its only mutator. *Never*: holds what is not durable.
 
 mod account;
-mod accounts;
 mod annotations;
 pub(crate) mod apply;
 mod bodies;
+mod cold;
 mod columns;
-mod copying;
 mod digest;
 mod events;
 mod extras;
 mod graves;
 mod history;
-mod image;
 mod keywords;
 #[cfg(test)]
 mod lab;
@@ -44,8 +42,8 @@ use std::ops::Bound;
 use crate::checkpoint::round::Tracker;
 use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ShardId};
 use crate::limits::REAP_MESSAGES_MAX;
-use accounts::Accounts;
 use bodies::Bodies;
+use cold::accounts::Accounts;
 use digest::Digest;
 use graves::Graves;
 

@@ -1,6 +1,6 @@
 //! The rows of a block as bytes.
 //!
-//! *Owns*: their encoding: each column by itself, most as differences to the row before (README §8.3).
+//! *Owns*: their encoding: each column by itself, most as differences to the row before (README §10.1).
 //! *Promises*: what is read has as many rows as it is said to have, and ascending UIDs. *Assumes*: the sum was
 //! verified. *Never*: knows where the bytes are.
 

@@ -1,6 +1,6 @@
 //! An account as bytes: its head, with everything but rows in it or where to find it.
 //!
-//! *Owns*: the encoding of accounts and mailboxes in a checkpoint (README §8.2). *Promises*: what is read back
+//! *Owns*: the encoding of accounts and mailboxes in a checkpoint (README §10.1). *Promises*: what is read back
 //! has the same digest; totals that can be counted are counted, not read. *Assumes*: the sums were verified;
 //! what does not hold together all the same is none, never a panic. *Never*: holds rows; a block is a blob.
 
@@ -8,14 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::account::{Account, INBOX_ID};
-use super::columns::Columns;
-use super::events::Events;
-use super::extras::{AccountExtras, Grants, MailboxExtras};
-use super::history::History;
-use super::keywords::Keywords;
-use super::mailbox::Mailbox;
-use super::names;
 use crate::change::{Services, SpecialUse};
 use crate::checkpoint::Piece;
 use crate::checkpoint::format::open_blob;
@@ -23,6 +15,14 @@ use crate::checkpoint::images::{Held, hold};
 use crate::checkpoint::round::Round;
 use crate::checkpoint::wire::{Wire, put, put_from, put_octets, put_text};
 use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
+use crate::index::account::{Account, INBOX_ID};
+use crate::index::columns::Columns;
+use crate::index::events::Events;
+use crate::index::extras::{AccountExtras, Grants, MailboxExtras};
+use crate::index::history::History;
+use crate::index::keywords::Keywords;
+use crate::index::mailbox::Mailbox;
+use crate::index::names;
 use crate::limits::HEAD_PART_BYTES_MAX;
 
 const NO_SELECT: u8 = 1;
@@ -33,21 +33,21 @@ const EXTRAS: u8 = 16;
 const USE_SHIFT: u32 = 5;
 
 /// What a start has to know of an account without reading all of its head.
-pub(super) struct Digested<'a> {
-    pub(super) address: &'a str,
-    pub(super) mailboxes: u64,
-    pub(super) messages: u64,
+pub(in crate::index) struct Digested<'a> {
+    pub(in crate::index) address: &'a str,
+    pub(in crate::index) mailboxes: u64,
+    pub(in crate::index) messages: u64,
     /// Who is named in its access control lists.
-    pub(super) grantees: Vec<&'a str>,
+    pub(in crate::index) grantees: Vec<&'a str>,
 }
 
 /// Where the long parts of an account are, and what it held when it was last written.
 #[derive(Debug, Default)]
-pub(super) struct Parts(Vec<Piece>);
+pub(in crate::index) struct Parts(Vec<Piece>);
 
 impl Parts {
     /// What they hold of checkpoint files.
-    pub(super) fn hold(&self, held: &mut Held) {
+    pub(in crate::index) fn hold(&self, held: &mut Held) {
         self.0.iter().for_each(|piece| hold(held, piece.file, u64::from(piece.len)));
     }
 
@@ -81,7 +81,7 @@ impl Parts {
 }
 
 /// Looks at the front of a head.
-pub(super) fn digest(head: &[u8]) -> Option<Digested<'_>> {
+pub(in crate::index) fn digest(head: &[u8]) -> Option<Digested<'_>> {
     let mut wire = Wire::new(head);
     let (address, mailboxes, messages) = (wire.text()?, wire.number()?, wire.number()?);
     let grantees = (0..wire.count()?).map(|_| wire.text()).collect::<Option<_>>()?;
@@ -90,7 +90,7 @@ pub(super) fn digest(head: &[u8]) -> Option<Digested<'_>> {
 
 /// Puts what has changed of an account into a round. None: bytes of an older checkpoint that are still needed
 /// are damaged.
-pub(super) fn write(account: &mut Account, round: &mut Round) -> Option<Vec<u8>> {
+pub(in crate::index) fn write(account: &mut Account, round: &mut Round) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(256);
     let mut parts = Parts::default();
     put_text(&mut out, &account.address);
@@ -175,7 +175,11 @@ fn write_mailbox(
 }
 
 /// Reads what [`write`] put. None: the head does not hold together, or a part of it is damaged.
-pub(super) fn read(id: AccountId, head: &[u8], image: impl Fn(Piece) -> Option<Bytes>) -> Option<Account> {
+pub(in crate::index) fn read(
+    id: AccountId,
+    head: &[u8],
+    image: impl Fn(Piece) -> Option<Bytes>,
+) -> Option<Account> {
     let mut wire = Wire::new(head);
     let address = wire.text()?.to_owned();
     let (mailboxes, messages) = (wire.number()?, wire.number()?);

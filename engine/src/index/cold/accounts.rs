@@ -15,12 +15,12 @@
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, VecDeque};
 
-use super::account::Account;
-use super::digest::Digest;
-use super::image::{self, Digested, Parts};
+use super::head::{self, Digested, Parts};
 use crate::checkpoint::images::{Held, Images, hold};
 use crate::checkpoint::round::Round;
 use crate::ids::AccountId;
+use crate::index::account::Account;
+use crate::index::digest::Digest;
 
 /// Ends the list of those that woke up; nobody's id.
 const NOBODY: AccountId = AccountId(0);
@@ -46,9 +46,9 @@ struct Slot {
 
 /// See the module's head.
 #[derive(Debug, Default)]
-pub(super) struct Accounts {
+pub(in crate::index) struct Accounts {
     slots: BTreeMap<AccountId, Slot>,
-    pub(super) images: Images,
+    pub(in crate::index) images: Images,
     /// What accounts hold of files that are no longer there, until that is written.
     gone: BTreeMap<AccountId, Held>,
     /// How many accounts were found to have an image that cannot be read.
@@ -64,38 +64,38 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::index) fn len(&self) -> usize {
         self.slots.len()
     }
 
-    pub(super) fn contains(&self, id: AccountId) -> bool {
+    pub(in crate::index) fn contains(&self, id: AccountId) -> bool {
         self.slots.contains_key(&id)
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = AccountId> + '_ {
+    pub(in crate::index) fn ids(&self) -> impl Iterator<Item = AccountId> + '_ {
         self.slots.keys().copied()
     }
 
     /// Whether it is there and not served.
-    pub(super) fn is_quarantined(&self, id: AccountId) -> bool {
+    pub(in crate::index) fn is_quarantined(&self, id: AccountId) -> bool {
         self.slots.get(&id).is_some_and(|slot| slot.quarantined || slot.broken.get())
     }
 
-    pub(super) fn quarantine(&mut self, id: AccountId) {
+    pub(in crate::index) fn quarantine(&mut self, id: AccountId) {
         if let Some(slot) = self.slots.get_mut(&id) {
             slot.quarantined = true;
         }
     }
 
     /// An account, in quarantine or not; none if there is none or its image is damaged.
-    pub(super) fn get(&self, id: AccountId) -> Option<&Account> {
+    pub(in crate::index) fn get(&self, id: AccountId) -> Option<&Account> {
         let slot = self.slots.get(&id)?;
         slot.used.set(true);
         if let Some(account) = slot.awake.get() {
             return Some(account);
         }
         let head = slot.head.as_deref().filter(|_| !slot.broken.get())?;
-        let Some(account) = image::read(id, head, |piece| self.images.slice(piece)) else {
+        let Some(account) = head::read(id, head, |piece| self.images.slice(piece)) else {
             slot.broken.set(true);
             self.broken.set(self.broken.get() + 1);
             return None;
@@ -105,7 +105,7 @@ impl Accounts {
     }
 
     /// An account that is about to change.
-    pub(super) fn change(&mut self, id: AccountId) -> Option<&mut Account> {
+    pub(in crate::index) fn change(&mut self, id: AccountId) -> Option<&mut Account> {
         self.get(id)?;
         let slot = self.slots.get_mut(&id)?;
         slot.head = None;
@@ -117,18 +117,18 @@ impl Accounts {
     }
 
     /// What is in the account's image cannot be read: it is not served any more.
-    pub(super) fn give_up(&mut self, id: AccountId) {
+    pub(in crate::index) fn give_up(&mut self, id: AccountId) {
         let found = self.slots.get(&id).is_some_and(|slot| !slot.broken.replace(true));
         self.broken.set(self.broken.get() + u64::from(found));
     }
 
     /// How many accounts were found to have an image that cannot be read.
-    pub(super) fn broken(&self) -> u64 {
+    pub(in crate::index) fn broken(&self) -> u64 {
         self.broken.get()
     }
 
     /// A new account.
-    pub(super) fn insert(&mut self, account: Account) {
+    pub(in crate::index) fn insert(&mut self, account: Account) {
         let id = account.id;
         let slot = Slot { awake: OnceCell::from(Box::new(account)), ..Slot::default() };
         slot.woke_before.set(self.woke_last.replace(id));
@@ -136,7 +136,7 @@ impl Accounts {
     }
 
     /// Takes an account out. What it has in files is given up when they say that it is gone.
-    pub(super) fn remove(&mut self, id: AccountId) -> Option<Box<Account>> {
+    pub(in crate::index) fn remove(&mut self, id: AccountId) -> Option<Box<Account>> {
         self.change(id)?;
         self.gather();
         let mut account = self.slots.remove(&id)?.awake.into_inner()?;
@@ -145,15 +145,21 @@ impl Accounts {
     }
 
     /// An account of a checkpoint, which is asleep.
-    pub(super) fn load(&mut self, id: AccountId, head: &[u8], file: u32, len: u32) -> Option<Digested<'_>> {
+    pub(in crate::index) fn load(
+        &mut self,
+        id: AccountId,
+        head: &[u8],
+        file: u32,
+        len: u32,
+    ) -> Option<Digested<'_>> {
         let slot = Slot { head: Some(head.into()), file, len, ..Slot::default() };
         self.slots.insert(id, slot);
-        image::digest(self.slots.get(&id)?.head.as_deref()?)
+        head::digest(self.slots.get(&id)?.head.as_deref()?)
     }
 
     /// Puts an account into a round: what has changed of it and a new head. False: it has bytes in an older
     /// checkpoint that are damaged; it is not served any more. An account that is gone says so by its record.
-    pub(super) fn copy(
+    pub(in crate::index) fn copy(
         &mut self,
         id: AccountId,
         round: &mut Round,
@@ -170,7 +176,7 @@ impl Accounts {
         }
         let Some(slot) = self.slots.get_mut(&id) else { return false };
         let Some(account) = slot.awake.get_mut() else { return false };
-        let Some(head) = image::write(account, round) else {
+        let Some(head) = head::write(account, round) else {
             self.give_up(id);
             return false;
         };
@@ -185,7 +191,7 @@ impl Accounts {
     }
 
     /// A round came to nothing: its file is not to be counted on.
-    pub(super) fn forget_image(&mut self, id: AccountId, file: u32) {
+    pub(in crate::index) fn forget_image(&mut self, id: AccountId, file: u32) {
         let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.file == file) else { return };
         if let Some(account) = slot.awake.get_mut() {
             // Nothing goes to sleep into a file that is not complete: it is all there.
@@ -198,7 +204,7 @@ impl Accounts {
     }
 
     /// Whether anything of it is in this file.
-    pub(super) fn uses(&self, id: AccountId, file: u32) -> bool {
+    pub(in crate::index) fn uses(&self, id: AccountId, file: u32) -> bool {
         let Some(slot) = self.slots.get(&id) else { return false };
         let uses = |account: &Account| held(account, slot.file, slot.len).iter().any(|(of, _)| *of == file);
         match slot.awake.get() {
@@ -209,7 +215,7 @@ impl Accounts {
             None => {
                 let head = slot.head.as_deref().unwrap_or_default();
                 slot.file == file
-                    || image::read(id, head, |piece| self.images.slice(piece))
+                    || head::read(id, head, |piece| self.images.slice(piece))
                         .is_none_or(|account| uses(&account))
             }
         }
@@ -217,14 +223,14 @@ impl Accounts {
 
     /// What all images hold, counted anew, for a test of I20.
     #[cfg(any(test, feature = "testing"))]
-    pub(super) fn recount(&self, add: &mut impl FnMut(&Held)) {
+    pub(in crate::index) fn recount(&self, add: &mut impl FnMut(&Held)) {
         self.gone.values().for_each(&mut *add);
         for (&id, slot) in &self.slots {
             let asleep;
             let account: &Account = match (slot.awake.get(), slot.head.as_deref()) {
                 (Some(account), _) => account,
                 (None, Some(head)) => {
-                    asleep = image::read(id, head, |piece| self.images.slice(piece)).expect("sound");
+                    asleep = head::read(id, head, |piece| self.images.slice(piece)).expect("sound");
                     &asleep
                 }
                 (None, None) => continue,
@@ -237,14 +243,14 @@ impl Accounts {
     }
 
     /// Mixes all accounts in, and wakes none of them.
-    pub(super) fn digest(&self, digest: &mut Digest) {
+    pub(in crate::index) fn digest(&self, digest: &mut Digest) {
         for (&id, slot) in &self.slots {
             digest.word(u64::from(slot.quarantined));
             match (slot.awake.get(), slot.head.as_deref()) {
                 (Some(account), _) => account.digest(digest),
                 (None, head) => {
                     let head = head.unwrap_or_default();
-                    match image::read(id, head, |piece| self.images.slice(piece)) {
+                    match head::read(id, head, |piece| self.images.slice(piece)) {
                         Some(account) => account.digest(digest),
                         None => digest.word(u64::MAX),
                     }
@@ -255,7 +261,7 @@ impl Accounts {
 
     /// Looks at some of the awake accounts. Those that nobody has asked for since the last look go to sleep while
     /// all together take more than `bytes_max`. Tells whether more of them have to be written first.
-    pub(super) fn evict(&mut self, bytes_max: usize, looks: usize) -> bool {
+    pub(in crate::index) fn evict(&mut self, bytes_max: usize, looks: usize) -> bool {
         self.gather();
         let mut waits = false;
         for _ in 0..looks.min(self.watch.len()) {
@@ -295,7 +301,7 @@ impl Accounts {
     }
 
     /// Bytes that the awake accounts take, as counted by the last looks at all of them, and how many there are.
-    pub(super) fn awake(&self) -> (usize, usize) {
+    pub(in crate::index) fn awake(&self) -> (usize, usize) {
         (self.memory.max(self.lap_bytes), self.watch.len())
     }
 }

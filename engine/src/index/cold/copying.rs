@@ -4,13 +4,13 @@
 //! when it began: what is about to change is copied first. *Assumes*: [`Index::before_change`] comes before
 //! every change of what is behind a key. *Never*: asks for I/O.
 
-use super::Index;
 use crate::checkpoint::format::{Footer, next_record};
 use crate::checkpoint::images::Images;
 use crate::checkpoint::round::{Retiring, Round, held_by};
 use crate::checkpoint::wire::{Wire, put, put_text};
 use crate::checkpoint::{Key, Point};
 use crate::ids::AccountId;
+use crate::index::Index;
 use crate::io::View;
 use crate::log::batch::LogIdentity;
 
@@ -26,7 +26,7 @@ impl Index {
     }
 
     /// What is behind the key is about to change.
-    pub(super) fn before_change(&mut self, key: Key) {
+    pub(in crate::index) fn before_change(&mut self, key: Key) {
         if self.tracker.before_change(&key) {
             self.copy(key);
         }
