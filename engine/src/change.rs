@@ -361,10 +361,11 @@ pub enum Change {
     Import {
         /// Where.
         mailbox: MailboxId,
-        /// What, in ascending order of UID, all of them at or above UIDNEXT; at most
+        /// What, in ascending order of UID, all of them at or above UIDNEXT (or all 0: next free ones); at most
         /// `limits::APPEND_MESSAGES_MAX`, and none just moves UIDNEXT.
         messages: Vec<ImportedMessage>,
-        /// UIDNEXT is not smaller than this afterwards: UIDs below may have been given out in the other store.
+        /// UIDNEXT is not smaller than this afterwards, unless messages get next free UIDs: UIDs below may have been
+        /// given out in the other store.
         uid_next: Uid,
     },
 }

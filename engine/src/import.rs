@@ -29,12 +29,19 @@ impl UniqueIdForm {
 /// A message of a [`crate::change::Change::Import`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedMessage {
-    /// The UID it had and keeps.
+    /// The UID it had and keeps; 0 in all messages of a change gives them the next free ones, from the stamp's on.
     pub uid: Uid,
     /// What, with which flags, from when.
     pub message: NewMessage,
     /// The POP3 unique-id it had, where that is not the mailbox's form; see [`is_unique_id`].
     pub unique_id: Option<String>,
+}
+
+impl ImportedMessage {
+    /// Whether these messages get new UIDs.
+    pub(crate) fn are_renumbered(messages: &[ImportedMessage]) -> bool {
+        messages.first().is_some_and(|first| first.uid == Uid(0))
+    }
 }
 
 /// Whether this can be a message's unique-id: 1 to 70 visible ASCII octets (rfc1939#7).

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::account::INBOX_ID;
 use super::{Index, names};
-use crate::change::{Change, Entry, Stamp, UidSet};
+use crate::change::{Change, Entry, ImportedMessage, Stamp, UidSet};
 use crate::ids::{AccountId, MailboxId, ModSeq, Now, Uid};
 
 /// See the module's head.
@@ -120,6 +120,9 @@ impl Plan {
             }
             Change::Restore { uids, to, .. } => {
                 stamp.uid_first = self.reserve_uids(index, account, *to, uids.len());
+            }
+            Change::Import { mailbox, messages, .. } if ImportedMessage::are_renumbered(messages) => {
+                stamp.uid_first = self.reserve_uids(index, account, *mailbox, messages.len() as u64);
             }
             Change::Import { mailbox, messages, uid_next } => {
                 let above = messages.last().map_or(0, |last| last.uid.0.saturating_add(1)).max(uid_next.0);

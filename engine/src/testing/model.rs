@@ -98,11 +98,13 @@ impl Mailbox {
     ) -> Result<(), String> {
         let Change::Import { messages, uid_next, .. } = change else { return Ok(()) };
         self.brought.import(messages, uids)?;
-        for ImportedMessage { uid, message, .. } in messages {
+        for (uid, ImportedMessage { message, .. }) in uids.iter().zip(messages) {
             let octets = bodies.get(&message.body).ok_or("a body that nobody appended")?.clone();
-            self.add(*uid, Message::new(octets, &message.flags, message.internal_ms))?;
+            self.add(uid, Message::new(octets, &message.flags, message.internal_ms))?;
         }
-        self.last_uid = self.last_uid.max(uid_next.0.saturating_sub(1));
+        if messages.first().is_none_or(|first| first.uid != Uid(0)) {
+            self.last_uid = self.last_uid.max(uid_next.0.saturating_sub(1));
+        }
         Ok(())
     }
 

@@ -30,10 +30,13 @@ impl Brought {
     }
 
     pub(super) fn import(&mut self, messages: &[ImportedMessage], uids: &UidSet) -> Result<(), String> {
-        if !uids.iter().eq(messages.iter().map(|message| message.uid)) {
+        let renumbered = messages.iter().all(|message| message.uid == Uid(0));
+        let given = uids.iter().eq(messages.iter().map(|message| message.uid));
+        if uids.len() != messages.len() as u64 || !renumbered && !given {
             return Err(format!("{uids:?} instead of the UIDs that were given"));
         }
-        let named = messages.iter().filter_map(|message| Some((message.uid, message.unique_id.clone()?)));
+        let named =
+            uids.iter().zip(messages).filter_map(|(uid, message)| Some((uid, message.unique_id.clone()?)));
         self.unique_ids.extend(named);
         Ok(())
     }

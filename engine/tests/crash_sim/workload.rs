@@ -131,13 +131,14 @@ fn adopt(seed: &mut Seed, store: &Store, account: AccountId) -> Change {
 fn import(seed: &mut Seed, store: &Store, account: AccountId, bodies: &[BodyId]) -> Change {
     let mailbox = mailbox(seed, store, account);
     let uid_next = store.mailbox(account, mailbox).map_or(1, |mailbox| mailbox.uid_next().0);
+    let renumbered = seed.one_in(3);
     let mut uid = uid_next.saturating_sub(1);
     let mut message = |seed: &mut Seed| {
         uid += seed.below(4) as u32;
         let body = seed.pick(bodies).copied().unwrap_or_default();
         let message = NewMessage { body, flags: flags(seed), internal_ms: seed.below(9_000) };
         let unique_id = seed.one_in(3).then(|| format!("id{}", seed.below(99)));
-        ImportedMessage { uid: Uid(uid), message, unique_id }
+        ImportedMessage { uid: Uid(if renumbered { 0 } else { uid }), message, unique_id }
     };
     let messages = (0..seed.below(4)).map(|_| message(seed)).collect();
     Change::Import { mailbox, messages, uid_next: Uid(uid_next + seed.below(9) as u32) }

@@ -47,25 +47,37 @@ pub(super) fn import(
         return Err(Refusal::Limit);
     }
     let had = mailbox.uid_next;
-    let first = imported.first().map_or(had, |first| first.uid);
-    let ascending = imported.windows(2).all(|pair| pair[0].uid < pair[1].uid);
-    if first < had || !ascending {
+    let renumbered = ImportedMessage::are_renumbered(imported);
+    let first = if renumbered { stamp.uid_first } else { imported.first().map_or(had, |first| first.uid) };
+    let in_order = match renumbered {
+        true => imported.iter().all(|one| one.uid == Uid(0)),
+        false => imported.windows(2).all(|pair| pair[0].uid < pair[1].uid),
+    };
+    if first < had || !in_order {
         return Err(Refusal::NotFresh);
     }
-    let arrivals = imported.iter().map(|one| messages::arrival(&one.message, one.uid.0 - first.0));
+    let above = |(nth, one): (usize, &ImportedMessage)| match renumbered {
+        true => nth as u32,
+        false => one.uid.0 - first.0,
+    };
+    let arrivals =
+        imported.iter().enumerate().map(|(nth, one)| messages::arrival(&one.message, above((nth, one))));
     let stamp = Stamp { uid_first: first, ..*stamp };
     let uid_validity = messages::add(account, keep, id, arrivals, None, &stamp)?;
+    let uid_next = if renumbered { had } else { uid_next };
     account.edit(id, |mailbox| mailbox.uid_next = mailbox.uid_next.max(uid_next))?;
-    let named = imported.iter().filter_map(|one| Some((one.uid, one.unique_id.as_deref()?.into())));
-    let last = imported.last().map_or(Uid(0), |last| Uid(last.uid.0 + 1));
+    let uids: Vec<Uid> = imported.iter().enumerate().map(|one| Uid(first.0 + above(one))).collect();
+    let named =
+        uids.iter().zip(imported).filter_map(|(uid, one)| Some((*uid, one.unique_id.as_deref()?.into())));
+    let last = uids.last().map_or(Uid(0), |last| Uid(last.0 + 1));
     account.edit_extras(id, |extras| {
         extras.unique_ids.given.extend(named);
         // Behind a message that arrived here, no number tells any more which UIDs are whose.
-        if had == Uid(1) || had == extras.imported_next {
+        if !renumbered && (had == Uid(1) || had == extras.imported_next) {
             extras.imported_next = had.max(last).max(uid_next);
         }
     })?;
-    let uids: UidSet = imported.iter().map(|one| one.uid).collect();
+    let uids: UidSet = uids.into_iter().collect();
     Ok(Outcome::Appended { uid_validity, uids, replaced: false })
 }
 
@@ -120,6 +132,24 @@ mod tests {
         let uids = uids(&[3]);
         lab.done_any(id, Change::Expunge { mailbox: INBOX_ID, uids, only_deleted: false });
         assert!(unique_ids(&lab, id).is_empty(), "a unique-id goes with its message");
+    }
+
+    #[test]
+    fn messages_that_cannot_keep_their_uids_get_the_next_ones() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[]);
+        let body = lab.body(10);
+        lab.deliver(id, INBOX_ID, body);
+        let late = vec![message(0, body, Some("x")), message(0, body, None)];
+        let entries = [imported(late.clone(), 1), imported(late, 1)].map(|change| lab.stamped(id, change));
+        let outcomes = entries.map(|entry| lab.apply(&entry));
+        let uid_validity = lab.inbox(id).uid_validity();
+        let got = |list: &[u32]| Outcome::Appended { uid_validity, uids: uids(list), replaced: false };
+        assert_eq!(outcomes, [got(&[2, 3]), got(&[4, 5])]);
+        assert_eq!(unique_ids(&lab, id), [(2, "x"), (4, "x")]);
+        assert_eq!(lab.inbox(id).imported_next(), Uid(0), "they are not the other store's UIDs");
+        let mixed = vec![message(0, body, None), message(9, body, None)];
+        assert_eq!(lab.run(id, imported(mixed, 1)), Err(Refusal::NotFresh));
     }
 
     #[test]

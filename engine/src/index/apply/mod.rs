@@ -16,7 +16,7 @@ use super::bodies::Bodies;
 use super::events::{AccountEvent, Events};
 use super::graves::{Burial, Graves};
 use super::{Index, Message, names};
-use crate::change::{Change, Entry, Outcome, Refusal, Services, SpecialUse, Stamp};
+use crate::change::{Change, Entry, ImportedMessage, Outcome, Refusal, Services, SpecialUse, Stamp};
 use crate::checkpoint::Key;
 use crate::ids::{AccountId, BodyKey, Lsn, MailboxId, SegmentId, Uid};
 use crate::limits;
@@ -99,6 +99,9 @@ pub(crate) fn fits(index: &Index, entry: &Entry) -> Result<(), &'static str> {
     }
     let target = match &entry.change {
         Change::Deliver { mailbox, .. } | Change::Append { mailbox, .. } => {
+            account.mailboxes.get(mailbox).map(|mailbox| mailbox.uid_next)
+        }
+        Change::Import { mailbox, messages, .. } if ImportedMessage::are_renumbered(messages) => {
             account.mailboxes.get(mailbox).map(|mailbox| mailbox.uid_next)
         }
         Change::Copy { to, .. } | Change::Restore { to, .. } => {
