@@ -339,3 +339,19 @@ pub const CREATE_CHUNK_BYTES: usize = 1024 * 1024;
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// Bytes from which a freed block of memory goes back to the kernel at once; a password check frees 19 MiB.
 pub const BLOCK_GIVEN_BACK_BYTES: i32 = 8 * 1024 * 1024;
+/// Milliseconds for which a backup waits until a shard has sealed its segment; the next one may have to be made first.
+pub const BACKUP_SEAL_MS: u64 = 60_000;
+/// Milliseconds between two questions whether it has.
+pub const BACKUP_POLL_MS: u64 = 5;
+/// How often a backup begins again because files went away between the list and the link.
+pub const BACKUP_ATTEMPTS_MAX: u32 = 10;
+/// Files of one backup: as many as the list of them may name. At 128 MiB a segment, 128 TiB.
+pub const BACKUP_FILES_MAX: usize = 1_000_000;
+/// Bytes of a backup's manifest.
+pub const BACKUP_MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes of a small file (settings, certificate, keys) that a backup takes along.
+pub const BACKUP_SMALL_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Files of checkpoints that a backup holds open, so that they can be copied though the server is done with them.
+pub const BACKUP_OPEN_FILES_MAX: usize = 512;
+/// Bytes at each end by which a copy is compared with what it is a copy of.
+pub const BACKUP_COMPARED_BYTES: usize = 4 * 1024;

@@ -11,6 +11,7 @@
 //!                         ◄──JSON lines────             ◄──AdminReply───
 //! ```
 
+pub mod backup;
 pub mod cli;
 mod client;
 mod import;

@@ -10,6 +10,7 @@ use ringpost_engine::change::Services;
 use ringpost_engine::ids::{ShardId, Slot, normalise_address};
 use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 
+use super::backup::server::answer as backup;
 use super::import::server::answer as import;
 use super::wire::{BULK_ACCOUNTS_MAX, Line, Request};
 use crate::limits::IMAP_URL_BYTES_MAX;
@@ -107,6 +108,7 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
         })),
         Request::Import { address, step } => import(shards, &address, step, sink),
         Request::AliasList => merge(shards, sink, |after, limit| AdminRequest::AliasList { after, limit }),
+        Request::Backup => backup(shards, sink),
         Request::Status => status(shards, sink),
     }
 }

@@ -108,6 +108,8 @@ pub enum Request {
     },
     /// List aliases in order of address.
     AliasList,
+    /// Seal what is durable and list the files of a copy of it, all of a shard behind its [`Line::Sealed`].
+    Backup,
     /// Figures of every shard.
     Status,
 }
@@ -204,6 +206,20 @@ pub enum Line {
         address: String,
         /// Why not; none where it worked.
         refused: Option<String>,
+    },
+    /// A shard that is ready to be copied.
+    Sealed {
+        /// Which.
+        shard: u16,
+        /// All that the copy holds lies below this position of its log.
+        position: u64,
+    },
+    /// A file of the shard before it; never changes.
+    File {
+        /// Its name in the shard's folder.
+        name: String,
+        /// Its size where the server knows it.
+        bytes: Option<u64>,
     },
     /// A shard's figures.
     Shard {

@@ -47,6 +47,7 @@ pub fn serve(data: &Path, config: Option<PathBuf>) -> Result<(), String> {
     let plan = plan(data, &config)?;
     let first_start = runtime::stored_shards(data)?.is_none();
     runtime::preflight(&plan)?;
+    admin::backup::settle(data)?;
     let sink = sink(config.log_json());
     let running = runtime::start(plan, Arc::clone(&sink))?;
     let control = running.control();

@@ -6,6 +6,8 @@
 //! *Never*: formats for people.
 
 use ringpost_engine::change::{Quota, Services};
+use ringpost_engine::ids::{Lsn, SegmentId};
+use ringpost_engine::io::FileId;
 
 use crate::shard::import::{Present, Step};
 
@@ -75,6 +77,8 @@ pub enum AdminRequest {
         /// Which.
         step: Step,
     },
+    /// A part of a backup.
+    Backup(BackupStep),
     /// Who may do what with an account's mailboxes.
     AccountShares {
         /// Address.
@@ -108,6 +112,30 @@ pub enum AdminRequest {
     },
     /// Figures of the shard.
     Status,
+}
+
+/// A part of a backup, in this order.
+#[derive(Clone, Copy, Debug)]
+pub enum BackupStep {
+    /// Seal what is durable now.
+    Seal,
+    /// Whether that is done.
+    Sealed {
+        /// What `Seal` was answered.
+        last: SegmentId,
+    },
+    /// Sealed segments, at most `limits::ADMIN_ENTRIES_MAX`.
+    Segments {
+        /// Exclusive start.
+        after: SegmentId,
+        /// Inclusive end.
+        last: SegmentId,
+    },
+    /// The checkpoint that goes with them.
+    Checkpoint {
+        /// Where the last segment ends.
+        end: Lsn,
+    },
 }
 
 /// An account as listed.
@@ -198,6 +226,14 @@ pub enum AdminReply {
     Domains(Vec<String>),
     /// Aliases and their targets.
     Aliases(Vec<(String, Vec<String>)>),
+    /// The last segment that holds anything durable.
+    Sealing(SegmentId),
+    /// Where it ends, once it will not change any more.
+    Sealed(Option<Lsn>),
+    /// Segments and their bytes, ascending.
+    Segments(Vec<(SegmentId, u64)>),
+    /// Files of a checkpoint; none if all there are say more than the segments: seal again.
+    Checkpoint(Option<Vec<FileId>>),
     /// Figures.
     Status(Figures),
     /// It could not be done: what, and what to do.

@@ -16,7 +16,7 @@ use crate::limits::ADMIN_ENTRIES_MAX;
 use crate::proto::imap;
 use crate::shard::Shard;
 use crate::shard::admin::{
-    AccountInfo, AdminReply, AdminRequest, Figures, MailboxInfo, QuotaChange, ShareInfo,
+    AccountInfo, AdminReply, AdminRequest, BackupStep, Figures, MailboxInfo, QuotaChange, ShareInfo,
 };
 use crate::shard::commit::Waiter;
 use crate::shard::event::{CloseReason, ConnId, Effect, Message, Ticket};
@@ -113,6 +113,7 @@ impl Shard {
                 self.about(&address, |account| AdminReply::Quota(account.quota()))
             }
             AdminRequest::AccountShares { address } => self.about(&address, shares),
+            AdminRequest::Backup(step) => self.backup(step),
             AdminRequest::Import { address, step } => return self.on_import(from, ticket, &address, step),
             AdminRequest::AliasSet { address, targets } => {
                 let appended = self.set_alias(address, targets);
@@ -131,10 +132,7 @@ impl Shard {
             AdminRequest::DomainList => {
                 AdminReply::Domains(self.store.domains().map(str::to_owned).collect())
             }
-            AdminRequest::AliasList { after, limit } => {
-                let aliases = self.store.aliases_after(&after).take(limit.min(ADMIN_ENTRIES_MAX));
-                AdminReply::Aliases(aliases.map(|(name, to)| (name.to_owned(), to.to_vec())).collect())
-            }
+            AdminRequest::AliasList { after, limit } => self.aliases(&after, limit),
             AdminRequest::Status => AdminReply::Status(self.figures()),
         };
         self.tell(from, Message::AdminReply { ticket, reply });
@@ -147,9 +145,26 @@ impl Shard {
         }
     }
 
+    fn backup(&mut self, step: BackupStep) -> AdminReply {
+        let refused = |refused| AdminReply::Refused(refused_words(refused));
+        match step {
+            BackupStep::Seal => self.store.seal().map_or_else(refused, AdminReply::Sealing),
+            BackupStep::Sealed { last } => self.store.sealed(last).map_or_else(refused, AdminReply::Sealed),
+            BackupStep::Segments { after, last } => {
+                AdminReply::Segments(self.store.segments_within(after, last, ADMIN_ENTRIES_MAX))
+            }
+            BackupStep::Checkpoint { end } => AdminReply::Checkpoint(self.store.checkpoint_within(end)),
+        }
+    }
+
     fn accounts(&self, after: &str, limit: usize) -> AdminReply {
         let accounts = self.store.accounts_after(after).take(limit.min(ADMIN_ENTRIES_MAX));
         AdminReply::Accounts(accounts.map(account_info).collect())
+    }
+
+    fn aliases(&self, after: &str, limit: usize) -> AdminReply {
+        let aliases = self.store.aliases_after(after).take(limit.min(ADMIN_ENTRIES_MAX));
+        AdminReply::Aliases(aliases.map(|(name, to)| (name.to_owned(), to.to_vec())).collect())
     }
 
     fn change_account(&mut self, address: &str, change: Change) -> Result<Lsn, String> {

@@ -5,6 +5,7 @@
 #[path = "../support/server.rs"]
 mod server;
 
+mod backup;
 mod curl;
 mod dovecot;
 mod fetch;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::admin::backup::{BackupArgs, NOTES as BACKUP_NOTES};
 use crate::admin::import::ImportCommand;
 
 /// A mail store server for Linux: SMTP and LMTP in, POP3 and IMAP out.
@@ -30,6 +31,7 @@ Examples:
   ringpost account add --csv < accounts.csv         create many: address,password a line
   ringpost alias add info@example.org ann@example.org bob@example.org
   ringpost import dovecot --account ann@example.org --dry-run /home/ann/Maildir   move in from Dovecot
+  ringpost backup /backup/mail                      a copy while it serves; run it again for the difference
   ringpost account list --json | jq .               every listing has --json
   ringpost status                                   figures of every shard
   ringpost config show > ringpost.toml              every setting with default, bound and comment
@@ -109,6 +111,12 @@ pub enum Command {
     /// Move an account in from another mail store, into the running server.
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Make a consistent copy of the data folder while it is served, or bring one up to date.
+    ///
+    /// Nobody waits for it: each shard ends the file it writes and goes on in the next, and this command links or
+    /// copies the files that are finished.
+    #[command(after_help = BACKUP_NOTES)]
+    Backup(BackupArgs),
     /// Figures of the running server, shard by shard.
     #[command(after_help = STATUS_NOTES)]
     Status(Common),

@@ -166,6 +166,10 @@ fn columns(line: &Line) -> (&'static str, String) {
                 figures.iter().map(|(name, value)| format!("  {name:<28} {value}")).collect();
             ("", format!("shard {shard}\n{}", figures.join("\n")))
         }
+        Line::Sealed { shard, position } => ("", format!("shard {shard} up to {position}")),
+        Line::File { name, bytes } => {
+            ("FILE", format!("{name} {}", bytes.map_or(String::new(), |bytes| bytes.to_string())))
+        }
         Line::Done => ("", String::new()),
         Line::Refused(why) => ("", why.clone()),
     }

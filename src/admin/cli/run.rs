@@ -7,6 +7,7 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use super::args::{AccountCommand, AliasCommand, Command, Common, ConfigCommand, DomainCommand};
 use super::{bulk, output};
+use crate::admin::backup::backup;
 use crate::admin::client::Client;
 use crate::admin::import::import;
 use crate::admin::wire::{Line, Request};
@@ -31,6 +32,7 @@ pub fn run(command: Command) -> Result<(), String> {
             change(&common, &Request::AliasDelete { address })
         }
         Command::Import(command) => import(command),
+        Command::Backup(args) => backup(&args),
         Command::Status(common) => list(&common, &Request::Status),
         Command::Config(ConfigCommand::Show { config, json }) => {
             let config = config.map_or(Ok(Config::embedded()), |file| Config::read(&file))?;

@@ -78,7 +78,8 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
             options: Options {
                 segment_bytes: plan.segment_bytes,
                 checkpoint_log_bytes: plan.checkpoint_log_bytes,
-                index_memory_bytes_max: (plan.index_memory_bytes_max / u64::from(plan.shards.max(1))) as usize,
+                index_memory_bytes_max: (plan.index_memory_bytes_max / u64::from(plan.shards.max(1)))
+                    as usize,
                 message_bytes_max: plan.message_bytes_max,
                 undelete_ms: plan.undelete_ms,
                 ..Options::new(ShardId(shard), log_key()?)

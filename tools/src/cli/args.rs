@@ -125,6 +125,10 @@ pub struct Story {
 /// Arguments of `verify`.
 #[derive(Args, Debug)]
 pub struct Verify {
+    /// The folder: a server's data folder, or a backup, which must also hold what its manifest says (default: --data)
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+
     /// Threads to read with (default: as many as there are cores)
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub jobs: Option<usize>,

@@ -9,6 +9,7 @@
 //!                        └──────────────────────────────────────────────────────┴─► replay ─► references
 //! ```
 
+mod backup;
 mod meaning;
 pub mod walk;
 
@@ -29,6 +30,7 @@ use crate::data::{self, Shard};
 use crate::disk::ReadOnlyDisk;
 use crate::output::{Output, name, number, progress};
 use crate::{Damages, Failure};
+use backup::Backup;
 use meaning::Meaning;
 use walk::{Tally, Walked, walk};
 
@@ -42,16 +44,17 @@ pub fn jobs(asked: Option<usize>) -> usize {
 
 /// Verifies the shards that were asked for.
 pub fn run(cli: &Cli, what: &cli::Verify, output: &mut Output) -> Result<Damages, Failure> {
-    let shards = data::shards(&cli.data, cli.only()?)?;
+    let folder = what.folder.as_ref().unwrap_or(&cli.data);
+    let shards = data::shards(folder, cli.only()?)?;
+    let (backup, mut damages) = Backup::read(folder, &shards, output)?;
     let bytes: u64 = shards.iter().map(|shard| ReadOnlyDisk::quiet(&shard.folder).bytes()).sum();
     let bar = progress(bytes * 2, "verifying", true);
     let began = Instant::now();
-    let mut damages = 0;
     let mut read = Vec::new();
     for shard in &shards {
         match sums(shard, jobs(what.jobs), &bar, output) {
             Ok(sums) => {
-                damages += sums.damages;
+                damages += sums.damages + backup.end(shard, sums.walked.end, output);
                 read.push((shard, sums));
             }
             Err(failure) => {

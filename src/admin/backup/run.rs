@@ -1,0 +1,149 @@
+//! One run of a backup.
+//!
+//! *Owns*: the order of its steps. *Promises*: the manifest counts last; files that go away meanwhile cost another
+//! list, a bounded number of times. *Assumes*: the folder is ours. *Never*: removes before the new manifest is
+//! durable.
+//!
+//! Segments come first, ascending, then the checkpoint, so that a folder in the making is a log that goes less far.
+
+use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use ringpost_engine::io::FileId;
+
+use super::folder::Folder;
+use super::manifest::{Manifest, ShardMade};
+use super::place::{Fault, Placed, Placer, other_store, place_small};
+use super::report::Report;
+use crate::admin::client::Client;
+use crate::admin::wire::{Line, Request};
+use crate::limits::{BACKUP_ATTEMPTS_MAX, BACKUP_FILES_MAX};
+
+/// What a start needs besides the shards' folders, as far as it is there. The first says which store it is.
+const SMALL: [&str; 6] =
+    [SHARDS, "url.key", "demo-accounts-made", "ringpost.toml", "tls/certificate.pem", "tls/private-key.pem"];
+const SHARDS: &str = "shards";
+
+/// What the server listed.
+struct List {
+    shards: Vec<ShardMade>,
+    files: Vec<Listed>,
+}
+
+struct Listed {
+    path: String,
+    bytes: Option<u64>,
+    /// The server may be done with it soon.
+    is_fleeting: bool,
+}
+
+/// Makes a backup of `data` in `folder`, or brings the one that is there up to date.
+///
+/// # Errors
+/// One line; the folder holds what it held, and perhaps more files, and says that it is not complete.
+pub fn run(data: &Path, mut folder: Folder, copy: bool, report: &mut Report) -> Result<(), String> {
+    let client = Client::new(data);
+    let mut placer = Placer::new(copy);
+    for _ in 0..BACKUP_ATTEMPTS_MAX {
+        report.sealing();
+        let list = ask(&client)?;
+        folder.announce(list.files.iter().map(|file| file.path.clone()).chain(SMALL.map(str::to_string)))?;
+        let files = match fill(data, folder.path(), &list, &mut placer, report) {
+            Ok(files) => files,
+            Err(Fault::Gone) => continue,
+            Err(Fault::Told(why)) => return Err(why),
+        };
+        let (path, manifest) = (folder.path().to_owned(), Manifest::new(list.shards, files));
+        let removed = folder.complete(&manifest)?;
+        return report.end(&path, &manifest, removed, placer.copying());
+    }
+    Err(format!(
+        "files went away {BACKUP_ATTEMPTS_MAX} times before they could be linked or copied: try again when less is \
+         going on, or give a folder on the data folder's file system"
+    ))
+}
+
+fn ask(client: &Client) -> Result<List, String> {
+    let mut list = List { shards: Vec::new(), files: Vec::new() };
+    client.call(&Request::Backup, &mut |line| match line {
+        Line::Sealed { shard, position } => {
+            list.shards.push(ShardMade { shard, position });
+            Ok(())
+        }
+        Line::File { name, bytes } => {
+            let file = FileId::of_name(&name)
+                .ok_or_else(|| format!("the server named {name:?}, no file of a log"))?;
+            let shard = list.shards.last().ok_or("the server named a file before its shard")?;
+            let path = format!("shard-{:03}/{name}", shard.shard);
+            list.files.push(Listed { path, bytes, is_fleeting: !matches!(file, FileId::Segment(_)) });
+            match list.files.len() > BACKUP_FILES_MAX {
+                true => Err(format!("the store has more than {BACKUP_FILES_MAX} files")),
+                false => Ok(()),
+            }
+        }
+        other => Err(format!("the server answered something else: {other:?}")),
+    })?;
+    Ok(list)
+}
+
+/// Puts every file of the list and every small one into the folder. Returns them all, with their bytes.
+fn fill(
+    data: &Path,
+    folder: &Path,
+    list: &List,
+    placer: &mut Placer,
+    report: &mut Report,
+) -> Result<BTreeMap<String, u64>, Fault> {
+    placer.release();
+    for file in list.files.iter().filter(|file| file.is_fleeting) {
+        placer.hold(&file.path, &data.join(&file.path))?;
+    }
+    report.begin(list.files.iter().filter_map(|file| file.bytes).sum());
+    let was_copying = placer.copying().is_some();
+    let mut files = BTreeMap::new();
+    for shard in &list.shards {
+        make_folder(&folder.join(format!("shard-{:03}", shard.shard)))?;
+    }
+    same_shards(data, folder)?;
+    for Listed { path, bytes, .. } in &list.files {
+        let (placed, bytes) = placer.place(path, *bytes, &data.join(path), &folder.join(path))?;
+        if let Some(why) = placer.copying().filter(|_| !was_copying) {
+            report.copying(folder, why);
+        }
+        report.placed(path, placed, bytes);
+        files.insert(path.clone(), bytes);
+    }
+    for path in SMALL {
+        let from = data.join(path);
+        if from.exists() {
+            if let Some(parent) = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                make_folder(&folder.join(parent))?;
+            }
+            let (placed, bytes): (Placed, u64) = place_small(&from, &folder.join(path))?;
+            report.placed(path, placed, bytes);
+            files.insert(path.to_string(), bytes);
+        }
+    }
+    Ok(files)
+}
+
+/// A store never changes its number of shards: a folder with another number is another store's.
+fn same_shards(data: &Path, folder: &Path) -> Result<(), Fault> {
+    let read = |path: &Path| std::fs::read(path).ok();
+    match (read(&data.join(SHARDS)), read(&folder.join(SHARDS))) {
+        (Some(ours), Some(theirs)) if ours != theirs => Err(other_store(&folder.join(SHARDS))),
+        _ => Ok(()),
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), Fault> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(Fault::Told(format!("{}: cannot be made: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether a backup holds what its manifest says.
+//!
+//! A log that was cut off at the end of a segment looks like a log that ends there. Beside a backup stands how far it
+//! goes and which files it has.
+
+use std::path::Path;
+
+use ringpost::admin::backup::Manifest;
+use ringpost_engine::ids::Lsn;
+use serde_json::json;
+
+use crate::data::Shard;
+use crate::output::Output;
+use crate::{Damages, Failure};
+
+/// The manifest of a folder, if it is a backup.
+pub struct Backup {
+    manifest: Option<Manifest>,
+}
+
+impl Backup {
+    /// Reads the manifest and tells which of its files are not there, of the shards that are looked at.
+    pub fn read(data: &Path, shards: &[Shard], output: &mut Output) -> Result<(Backup, Damages), Failure> {
+        let mut damages = 0;
+        let mut fault = |what: String| {
+            damages += 1;
+            output.line(&json!({"type": "damage", "what": what}), || format!("DAMAGE {what}"));
+        };
+        if Manifest::read_partial(data)?.is_some() {
+            fault("the backup has not come to its end: run `ringpost backup` into it again".to_owned());
+        }
+        let manifest = Manifest::read(data)?;
+        if let Some(manifest) = &manifest {
+            let looked_at = |path: &str| match path.split_once('/') {
+                Some((folder, _)) if folder.starts_with("shard-") => {
+                    shards.iter().any(|shard| shard.folder.ends_with(folder))
+                }
+                _ => true,
+            };
+            for (path, what) in manifest.missing(data).into_iter().filter(|(path, _)| looked_at(path)) {
+                fault(format!("{path}, which the backup should hold: {what}"));
+            }
+            let object = json!({"type": "backup", "made": manifest.made, "files": manifest.files.len()});
+            output.line(&object, || format!("a backup of {}, {} files", manifest.made, manifest.files.len()));
+        }
+        Ok((Backup { manifest }, damages))
+    }
+
+    /// Whether the log of a shard goes as far as it should.
+    pub fn end(&self, shard: &Shard, end: Lsn, output: &mut Output) -> Damages {
+        let made = self.manifest.iter().flat_map(|manifest| &manifest.shards);
+        let wanted =
+            made.filter(|made| Some(made.shard) == shard.id.map(|id| id.0)).map(|made| Lsn(made.position));
+        let Some(wanted) = wanted.max().filter(|&wanted| end < wanted) else { return 0 };
+        output.fault(shard, 0, end.0, &format!("the log ends here, and the backup went to {wanted}"));
+        1
+    }
+}
