@@ -93,8 +93,10 @@ fn tell(
     };
     for tale in &teller.tales {
         print::tale(shard, tale, sessions.as_ref(), output);
-        for now in standing(tale, &replayed) {
-            print::standing(shard, &now, output);
+        let all = standing(tale, &replayed);
+        all.iter().for_each(|now| print::standing(shard, now, output));
+        if all.is_empty() {
+            output.heading("  now       nobody shows it any more");
         }
     }
     print::limits(shard, sessions.is_some(), output);

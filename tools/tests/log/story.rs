@@ -132,6 +132,7 @@ fn what_is_gone_or_refused_or_appended_is_told_as_such() {
     assert_eq!(of_type(&appended, "message")[0]["received"], Value::Null, "the field is a client's own");
     assert_eq!(of_type(&appended, "event")[1]["at"]["mailbox"], "Old");
     assert!(of_type(&appended, "now").is_empty());
+    assert!(text(data.path(), &["story", "<a@x>"]).contains("nobody shows it any more"));
     let refused = json(data.path(), &["story", "<full@x>"]);
     assert_eq!(of_type(&refused, "now")[0]["in_index"], false);
     assert!(text(data.path(), &["story", "<full@x>"]).contains("not in alice@example.test INBOX UID 1"));
