@@ -385,7 +385,7 @@ impl Visitor for Replay {
             }
             Loss::Batches { accounts: None, .. } => {
                 self.lost_any = true;
-                let all: Vec<AccountId> = self.index.accounts_after("").map(|account| account.id()).collect();
+                let all: Vec<AccountId> = self.index.account_ids().collect();
                 all.into_iter().for_each(|account| self.distrust(account));
             }
         }

@@ -251,6 +251,11 @@ impl Columns {
         self.blocks.iter().any(Slot::is_damaged)
     }
 
+    /// Whether all rows can be read, by the sums of those that are not in memory.
+    pub(super) fn is_readable(&self) -> bool {
+        self.blocks.iter().all(Slot::is_readable)
+    }
+
     /// Reads all rows that are not in memory; false if some cannot be read.
     pub(super) fn load(&self) -> bool {
         self.blocks.iter().zip(&self.marks).for_each(|(slot, mark)| _ = slot.block(mark));

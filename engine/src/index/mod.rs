@@ -139,6 +139,11 @@ impl Index {
         named.map(|&(_, id)| id).filter(|id| self.account(*id).is_some())
     }
 
+    /// The accounts that are served, in order of id. None is looked at.
+    pub(crate) fn account_ids(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.accounts.ids().filter(|id| !self.accounts.is_quarantined(*id))
+    }
+
     /// Every account in order of id, and whether it is in quarantine: for tools that look at damage.
     pub fn every_account(&self) -> impl Iterator<Item = (AccountRef<'_>, bool)> {
         let accounts = self.accounts.ids().filter_map(|id| Some((id, self.accounts.get(id)?)));

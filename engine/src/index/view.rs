@@ -265,10 +265,11 @@ impl<'a> MailboxRef<'a> {
     pub fn keywords(&self) -> &'a [String] {
         self.0.keywords.names()
     }
-    /// Reads the rows of all messages that are not in memory yet, for whoever is going to ask for them. False: some
-    /// cannot be read, their bytes are damaged; nothing of this mailbox is to be shown.
-    pub fn load(&self) -> bool {
-        self.0.columns.load()
+    /// Whether what is known of all its messages can be read. Costs a pass over some 15 bytes for each message that
+    /// nobody has asked for lately. False: its part of a checkpoint is damaged; nothing of it is to be shown, and its
+    /// account is closed within a tick.
+    pub fn is_readable(&self) -> bool {
+        self.0.columns.is_readable()
     }
     /// The message at a place; panics outside `0..len()`.
     pub fn message(&self, place: usize) -> Message {

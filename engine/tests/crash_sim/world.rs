@@ -488,7 +488,7 @@ impl World {
     }
 
     fn can_be_read(&self, id: AccountId) -> bool {
-        self.store.account(id).is_some_and(|account| account.mailboxes().all(|mailbox| mailbox.load()))
+        self.store.account(id).is_some_and(|account| account.mailboxes().all(|mailbox| mailbox.is_readable()))
     }
 
     /// The accounts that are served go on, and a start that meets the same damage finds the same.

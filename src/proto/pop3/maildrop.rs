@@ -63,9 +63,9 @@ pub enum Listing {
 }
 
 impl Maildrop {
-    /// Begins a snapshot of the account's INBOX; none when the account is gone.
+    /// Begins a snapshot of the account's INBOX; none when the account is gone or its INBOX cannot be read.
     pub fn begin(store: &Store, account: AccountId) -> Option<Maildrop> {
-        let inbox = store.account(account)?.inbox();
+        let inbox = Some(store.account(account)?.inbox()).filter(|inbox| inbox.is_readable())?;
         Some(Maildrop {
             account,
             mailbox: inbox.id(),

@@ -101,6 +101,15 @@ impl Slot {
         self.image.is_none() && self.len() < BLOCK_ROWS
     }
 
+    /// Whether its rows can be read, by their sum, without reading them.
+    pub(super) fn is_readable(&self) -> bool {
+        let blob = self.image.as_ref().map(|image| image.blob.as_ref()).unwrap_or_default();
+        if self.rows.get().is_none() && self.cold_len > 0 && open_blob(blob).is_none() {
+            self.damaged.set(true);
+        }
+        !self.damaged.get()
+    }
+
     /// Whether its rows are not what they were, for their bytes are not.
     pub(super) fn is_damaged(&self) -> bool {
         self.damaged.get()

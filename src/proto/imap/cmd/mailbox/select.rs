@@ -71,6 +71,9 @@ impl Open {
         let target = access::find_selectable(&select.mailbox, core, cx)?;
         target.allow(Rights::READ)?;
         let mailbox = target.mailbox;
+        if !mailbox.is_readable() {
+            return Err(Reply::no("[UNAVAILABLE] What is stored about this mailbox is damaged"));
+        }
         // rfc4314#5.2
         let writable = access::WRITABLE.iter().any(|&right| target.rights.contains(right));
         let read_only = select.read_only || !writable;
