@@ -29,6 +29,8 @@ imaps = ["127.0.0.1:0"]
 message_bytes_max = 8388608
 [store]
 segment_bytes = 16777216
+checkpoint_log_bytes = 65536
+index_memory_bytes_max = 1048576
 "#;
 
 /// A running `ringpost serve`. Dropping it kills the process.

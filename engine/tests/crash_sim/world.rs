@@ -300,6 +300,7 @@ impl World {
     }
 
     fn check_verify(&mut self) -> Result<(), String> {
+        self.store.check_images();
         let eio = std::mem::replace(&mut self.disk.faults, Faults::NONE);
         let verified = verify(&self.store, &mut self.disk).map_err(|error| error.to_string())?;
         self.disk.faults = eio;

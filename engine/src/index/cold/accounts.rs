@@ -192,11 +192,15 @@ impl Accounts {
 
     /// A round came to nothing: its file is not to be counted on.
     pub(in crate::index) fn forget_image(&mut self, id: AccountId, file: u32) {
+        if let Some(held) = self.gone.get_mut(&id) {
+            held.retain(|(of, _)| *of != file);
+        }
         let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.file == file) else { return };
         if let Some(account) = slot.awake.get_mut() {
             // Nothing goes to sleep into a file that is not complete: it is all there.
             slot.head = None;
-            let held = account.held.take().unwrap_or_else(|| held(account, slot.file, slot.len));
+            let mut held = account.held.take().unwrap_or_else(|| held(account, slot.file, slot.len));
+            held.retain(|(of, _)| *of != file);
             account.held = Some(held);
             (slot.file, slot.len, account.parts) = (0, 0, Parts::default());
             account.mailboxes.values_mut().for_each(|mailbox| mailbox.columns.forget_images(file));

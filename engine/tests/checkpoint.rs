@@ -1,0 +1,233 @@
+//! Checkpoints on a disk that works, and on one whose bytes rot: what they save, what they cost, what stands in.
+
+use bytes::Bytes;
+use ringpost_engine::change::{
+    Change, FlagBits, FlagOp, Flags, NewBody, Outcome, QuotaLimits, Rights, Services,
+};
+use ringpost_engine::error::Error;
+use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, ShardId, Uid};
+use ringpost_engine::io::{Disk, FileId};
+use ringpost_engine::limits::CHECKPOINT_FILES_MAX;
+use ringpost_engine::recovery::{CheckpointInfo, checkpoints};
+use ringpost_engine::store::{Options, RecoveryReport, Store};
+use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
+use ringpost_engine::testing::seed::Seed;
+use ringpost_engine::verify::verify;
+
+const INBOX: MailboxId = MailboxId(1);
+
+/// A store that writes a checkpoint whenever it is told to, and keeps nobody awake.
+struct Lab {
+    disk: FakeDisk,
+    store: Store,
+    now: Now,
+}
+
+fn options(checkpoint_log_bytes: u64) -> Options {
+    let sizes = Options { segment_bytes: 128 * 1024, ..Options::new(ShardId(0), 77) };
+    Options { checkpoint_log_bytes, index_memory_bytes_max: 0, ..sizes }
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let mut disk = FakeDisk::new(Seed::new(1));
+        let (store, _) = Store::open(&mut disk, options(1), Now::default()).expect("opens");
+        Lab { disk, store, now: Now { unix_ms: 1_700_000_000_000, mono_ms: 1 } }
+    }
+
+    fn reopen(&mut self) -> RecoveryReport {
+        let (store, report) = Store::open(&mut self.disk, options(1), self.now).expect("opens");
+        self.store = store;
+        report
+    }
+
+    fn drive(&mut self) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        while let Some((id, request)) = self.store.poll_io() {
+            let progress = self.store.complete(id, self.disk.perform(&request));
+            assert_eq!(progress.fatal, None);
+            outcomes.extend(progress.applied.into_iter().map(|applied| applied.outcome));
+        }
+        outcomes
+    }
+
+    fn change(&mut self, account: AccountId, change: Change) -> Outcome {
+        self.store.append(account, change, self.now).expect("room");
+        self.drive().pop().expect("it was carried out")
+    }
+
+    fn account(&mut self, name: &str) -> AccountId {
+        let create = Change::AccountCreate {
+            address: format!("{name}@example.test"),
+            password_hash: "hash".to_owned(),
+            services: Services::ALL,
+            mailboxes: vec![("Sent".to_owned(), None)],
+        };
+        match self.change(AccountId(0), create) {
+            Outcome::AccountCreated(account) => account,
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
+    fn deliver(&mut self, account: AccountId) {
+        let body =
+            NewBody { parts: vec![Bytes::from_static(b"hello\r\n")], summary: Bytes::from_static(b"s") };
+        let body = self.store.append_body(account, body, self.now).expect("room");
+        let change = Change::Deliver { mailbox: INBOX, body, flags: Flags::default(), internal_ms: 5_000 };
+        assert!(matches!(self.change(account, change), Outcome::Delivered { .. }));
+    }
+
+    /// Until the newest checkpoint has everything; the bytes that this took.
+    fn checkpoint(&mut self) -> u64 {
+        let before = self.store.stats().checkpoint_bytes;
+        for _ in 0..40 {
+            self.now.mono_ms += 1_000;
+            self.store.tick(self.now);
+            self.drive();
+        }
+        self.store.check_images();
+        self.store.stats().checkpoint_bytes - before
+    }
+
+    fn files(&mut self) -> Vec<CheckpointInfo> {
+        checkpoints(&mut self.disk).expect("readable")
+    }
+}
+
+#[test]
+fn everything_comes_back_from_a_checkpoint_and_nothing_is_replayed() {
+    let mut lab = Lab::new();
+    let (alice, bob) = (lab.account("alice"), lab.account("bob"));
+    for _ in 0..50 {
+        lab.deliver(alice);
+    }
+    let flags = |name: &str| Flags { system: FlagBits::SEEN, keywords: vec![name.to_owned()] };
+    let uids = |first: u32, last: u32| (first..=last).map(Uid).collect();
+    let value = |bytes: usize| Some(Bytes::from(vec![b'v'; bytes]));
+    let changes = vec![
+        Change::FlagsStore {
+            mailbox: INBOX,
+            uids: uids(3, 9),
+            op: FlagOp::Add,
+            flags: flags("$Work"),
+            unchanged_since: None,
+        },
+        Change::Copy { from: INBOX, to: MailboxId(2), uids: uids(1, 20), expunge: false },
+        Change::Expunge { mailbox: INBOX, uids: uids(4, 6), only_deleted: false },
+        Change::MailboxCreate { name: "a/b/c".to_owned(), special_use: None },
+        Change::MailboxRename { mailbox: MailboxId(3), to: "z".to_owned() },
+        Change::Subscribe { name: "nowhere".to_owned(), on: true },
+        Change::Metadata { mailbox: None, entries: vec![("/private/comment".to_owned(), value(3_000))] },
+        Change::Metadata { mailbox: Some(INBOX), entries: vec![("/shared/comment".to_owned(), value(3))] },
+        Change::Acl { mailbox: INBOX, identifier: "bob@example.test".to_owned(), rights: Some(Rights::ALL) },
+        Change::Quota { limits: QuotaLimits { messages: Some(1_000), ..QuotaLimits::default() } },
+        Change::UrlKey { mailbox: Some(INBOX) },
+        Change::AccountHide { capabilities: vec!["IDLE".to_owned()] },
+        Change::AccountReferral { url: Some("imap://elsewhere/".to_owned()) },
+        Change::RecentSeen { mailbox: INBOX, below: Uid(30) },
+    ];
+    for change in changes {
+        let outcome = lab.change(alice, change.clone());
+        assert!(!matches!(outcome, Outcome::Refused(_)), "{change:?}: {outcome:?}");
+    }
+    lab.change(AccountId(0), Change::DomainAdd { name: "example.test".to_owned() });
+    let targets = vec!["alice@example.test".to_owned()];
+    lab.change(AccountId(0), Change::AliasSet { address: "all@example.test".to_owned(), targets });
+    lab.checkpoint();
+    let digest = lab.store.digest();
+    let report = lab.reopen();
+    assert_eq!((report.entries, report.checkpoint.is_some()), (0, true), "{report:?}");
+    assert_eq!(lab.store.digest(), digest);
+    assert!(verify(&lab.store, &mut lab.disk).expect("readable").is_sound());
+    assert_eq!(lab.store.accounts_sharing_with("bob@example.test").collect::<Vec<_>>(), [alice]);
+    assert_eq!(lab.store.stats().accounts_awake, 0, "a look at who shares wakes nobody that is counted");
+    lab.change(bob, Change::AccountDelete);
+    lab.deliver(alice);
+    lab.checkpoint();
+    let digest = lab.store.digest();
+    assert_eq!(lab.reopen().entries, 0);
+    assert_eq!((lab.store.digest(), lab.store.account(bob).is_none()), (digest, true));
+    assert!(verify(&lab.store, &mut lab.disk).expect("readable").is_sound());
+}
+
+#[test]
+fn what_is_written_goes_by_what_has_changed() {
+    let mut lab = Lab::new();
+    let accounts: Vec<AccountId> = (0..300).map(|n| lab.account(&format!("user{n}"))).collect();
+    let all = lab.checkpoint();
+    assert_eq!(lab.checkpoint(), 0, "nothing has changed");
+    lab.deliver(accounts[7]);
+    let one = lab.checkpoint();
+    assert!(one * 20 < all, "{one} bytes for one account of {all}");
+    // A row is written again a few times while the block behind the others grows, not every time.
+    let before = lab.store.stats().checkpoint_bytes;
+    for _ in 0..200 {
+        lab.deliver(accounts[7]);
+        lab.checkpoint();
+    }
+    let each = (lab.store.stats().checkpoint_bytes - before) / 200;
+    assert!(each < 1_500, "{each} bytes for a delivery, head and share of the segment included");
+    let files = lab.files();
+    assert!(files.len() <= CHECKPOINT_FILES_MAX + 2, "{} files", files.len());
+    let stats = lab.store.stats();
+    assert!(stats.checkpoint_file_bytes < 8 * all, "{stats:?}");
+    assert_eq!(lab.store.mailbox(accounts[7], INBOX).map(|inbox| inbox.len()), Some(201));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_the_one_before_stands_in() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    for _ in 0..2 {
+        lab.deliver(alice);
+        lab.checkpoint();
+    }
+    let digest = lab.store.digest();
+    let newest = lab.files().pop().expect("there is one");
+    let file = FileId::Checkpoint(u64::from(newest.file));
+    for at in [newest.bytes - 1, newest.bytes - 30, 5] {
+        lab.disk.rot(file, at, 3);
+        let report = lab.reopen();
+        assert!(report.damage.is_empty() && report.checkpoint < Some(u64::from(newest.file)), "{report:?}");
+        assert_eq!(report.refused_checkpoints.len(), 1, "byte {at}: {report:?}");
+        assert!(report.refused_checkpoints[0].starts_with(&file.name()), "{report:?}");
+        assert_eq!(lab.store.digest(), digest);
+        lab.disk.rot(file, at, 3);
+    }
+    assert_eq!(lab.reopen().checkpoint, Some(u64::from(newest.file)));
+}
+
+#[test]
+fn a_checkpoint_of_a_newer_version_is_refused_by_name() {
+    let mut lab = Lab::new();
+    lab.account("alice");
+    lab.checkpoint();
+    let file = FileId::Checkpoint(u64::from(lab.files().pop().expect("there is one").file));
+    let mut head = [0; 16];
+    lab.disk.read(file, 0, &mut head).expect("readable");
+    head[8] = 2;
+    let sum = crc32fast::hash(&head[..12]).to_le_bytes();
+    head[12..].copy_from_slice(&sum);
+    let parts = vec![Bytes::copy_from_slice(&head)];
+    lab.disk.perform(&ringpost_engine::io::IoRequest::Write { file, offset: 0, parts, durable: true });
+    let refused = Store::open(&mut lab.disk, options(1), lab.now).err();
+    assert!(matches!(refused, Some(Error::NewerFormat { found: 2, .. })), "{refused:?}");
+}
+
+#[test]
+fn without_room_there_is_no_checkpoint_and_then_there_is() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    lab.checkpoint();
+    lab.deliver(alice);
+    lab.disk.faults = Faults { capacity: lab.disk.used(), ..Faults::NONE };
+    let position = lab.store.checkpointed();
+    assert_eq!((lab.checkpoint(), lab.store.checkpointed()), (0, position));
+    assert!(lab.disk.sizes().iter().all(|(file, _)| !matches!(file, FileId::CheckpointNew(_))));
+    lab.disk.faults = Faults::NONE;
+    assert!(lab.checkpoint() > 0 && lab.store.checkpointed() > position);
+    assert!(lab.store.covered() >= position && lab.store.covered() > Lsn(0));
+    let digest = lab.store.digest();
+    lab.reopen();
+    assert_eq!(lab.store.digest(), digest);
+}
