@@ -326,6 +326,7 @@ pub fn mailbox_line(info: MailboxInfo) -> Line {
         uid_validity: info.uid_validity,
         uid_next: info.uid_next,
         imported_next: info.imported_next,
+        mark: info.mark,
         highest_modseq: info.highest_modseq,
         messages: info.messages,
         unseen: info.unseen,

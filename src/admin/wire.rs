@@ -145,6 +145,8 @@ pub enum Line {
         uid_next: u32,
         /// UIDs below are those of the store it was imported from; 0 without an import.
         imported_next: u32,
+        /// What the last import that gave messages new UIDs left to remember; empty without one.
+        mark: String,
         /// HIGHESTMODSEQ.
         highest_modseq: u64,
         /// Messages.
@@ -187,6 +189,8 @@ pub enum Line {
         internal_ms: u64,
         /// `\\Seen` and the like, and keywords.
         flags: Vec<String>,
+        /// The POP3 unique-id that it was imported with.
+        unique_id: Option<String>,
     },
     /// A domain.
     Domain {

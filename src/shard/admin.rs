@@ -168,6 +168,8 @@ pub struct MailboxInfo {
     pub uid_next: u32,
     /// UIDs below are those of the store it was imported from; 0 without an import.
     pub imported_next: u32,
+    /// What the last import that gave messages new UIDs left to remember; empty without one.
+    pub mark: String,
     /// HIGHESTMODSEQ.
     pub highest_modseq: u64,
     /// Messages.

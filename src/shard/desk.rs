@@ -20,7 +20,7 @@ use crate::shard::admin::{
 };
 use crate::shard::commit::Waiter;
 use crate::shard::event::{CloseReason, ConnId, Effect, Message, Ticket};
-use crate::shard::import::Step;
+use crate::shard::import::{MARK, Step};
 
 /// Names a request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -470,6 +470,7 @@ fn mailbox_info(mailbox: MailboxRef<'_>) -> MailboxInfo {
         uid_validity: mailbox.uid_validity(),
         uid_next: mailbox.uid_next().0,
         imported_next: mailbox.imported_next().0,
+        mark: String::from_utf8_lossy(mailbox.metadata(MARK).unwrap_or_default()).into_owned(),
         highest_modseq: mailbox.highest_modseq().0,
         messages: mailbox.len() as u64,
         unseen: mailbox.unseen() as u64,

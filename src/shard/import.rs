@@ -54,7 +54,7 @@ pub enum Step {
         mailbox: String,
         /// UIDNEXT is not smaller afterwards.
         uid_next: Uid,
-        /// What, ascending by UID.
+        /// What, ascending by UID; with UID 0 in all, they get the next free ones.
         messages: Vec<Arrival>,
     },
     /// Set the flags of messages, whatever they were.
@@ -72,6 +72,13 @@ pub enum Step {
         mailbox: String,
         /// Which.
         uids: UidSet,
+    },
+    /// Remember how far messages of another UIDVALIDITY, or with other UIDs, were taken over.
+    Mark {
+        /// Where.
+        mailbox: String,
+        /// The text of [`MARK`].
+        mark: String,
     },
     /// Subscribe a name.
     Subscribe {
@@ -108,7 +115,12 @@ pub struct Present {
     pub internal_ms: u64,
     /// Flags and keywords by name.
     pub flags: Flags,
+    /// The POP3 unique-id that it was imported with.
+    pub unique_id: Option<String>,
 }
+
+/// The annotation that holds how far an import came (rfc5464#6.2.1: a vendor's).
+pub const MARK: &str = "/private/vendor/ringpost/imported";
 
 impl Shard {
     /// A position to wait for, or the answer at once.
@@ -131,6 +143,10 @@ impl Shard {
             Step::Flags { mailbox, uids, flags } => self.named(id, &mailbox).map(|mailbox| {
                 let (mailbox, op) = (mailbox.id(), FlagOp::Replace);
                 Change::FlagsStore { mailbox, uids, op, flags, unchanged_since: None }
+            }),
+            Step::Mark { mailbox, mark } => self.named(id, &mailbox).map(|mailbox| Change::Metadata {
+                mailbox: Some(mailbox.id()),
+                entries: vec![(MARK.to_owned(), Some(mark.into()))],
             }),
             Step::Expunge { mailbox, uids } => self.named(id, &mailbox).map(|mailbox| Change::Expunge {
                 mailbox: mailbox.id(),
@@ -187,5 +203,7 @@ fn present(mailbox: MailboxRef<'_>, message: Message) -> Present {
     let set = |index: &usize| flags.contains(FlagBits::keyword(*index));
     let keywords = (0..mailbox.keywords().len()).filter(set).map(|index| mailbox.keywords()[index].clone());
     let system = FlagBits(flags.0 & FlagBits::SYSTEM.0);
-    Present { uid, size, internal_ms, flags: Flags { system, keywords: keywords.collect() } }
+    let unique_id = mailbox.unique_ids_from(uid).next().filter(|(of, _)| *of == uid);
+    let unique_id = unique_id.map(|(_, text)| text.to_owned());
+    Present { uid, size, internal_ms, flags: Flags { system, keywords: keywords.collect() }, unique_id }
 }

@@ -219,6 +219,35 @@ fn the_difference_follows(dovecot: &Dovecot, server: &Server, folder: &Path, the
     imap.imap("f", "NOOP").unwrap();
     let (late, good) = import(server, &maildir, &[]);
     assert!(!good && late.contains("1 messages stay there"), "{late}");
+    late_messages_come_with_new_uids(server, &maildir, here);
+}
+
+/// `--merge`: once, and never again, whatever becomes of them here.
+fn late_messages_come_with_new_uids(server: &Server, maildir: &Path, here: Far<'_>) {
+    let (dry, good) = import(server, maildir, &["--json", "--merge", "--dry-run"]);
+    assert!(good && total(&dry)["messages"] == 1, "{dry}");
+    for expected in [1, 0] {
+        let (merged, good) = import(server, maildir, &["--json", "--merge"]);
+        assert!(good && total(&merged)["messages"] == expected && total(&merged)["flags"] == 0, "{merged}");
+    }
+    let seen = seen_by_pop3(here);
+    let mut names: Vec<&str> =
+        seen.iter().filter_map(|line| line.split_once(' ')).map(|(_, name)| name).collect();
+    names.truncate(seen.len() / 2);
+    let count = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!((count, names.len()), (7, 7), "rfc1939#7: unique-ids are unique: {seen:?}");
+    let mut imap = Wire::connect(here.imap).unwrap();
+    imap.line().unwrap();
+    imap.imap("a", &format!("LOGIN {USER} \"{PASSWORD}\"")).unwrap();
+    imap.imap("b", "SELECT INBOX").unwrap();
+    let found = imap.imap("c", "SEARCH SUBJECT six").unwrap();
+    assert_eq!(found[0], "* SEARCH 7");
+    imap.imap("d", "STORE 7 +FLAGS (\\Deleted)").unwrap();
+    imap.imap("e", "EXPUNGE").unwrap();
+    let (merged, good) = import(server, maildir, &["--json", "--merge"]);
+    assert!(good && total(&merged)["messages"] == 0, "what was deleted here stays so: {merged}");
 }
 
 fn pull(server: &Server, from: &str, password: &Path, more: &[&str]) -> (String, bool) {
@@ -226,6 +255,37 @@ fn pull(server: &Server, from: &str, password: &Path, more: &[&str]) -> (String,
     command.args(["import", "imap", "--account", USER, "--data", server.data.to_str().unwrap()]);
     command.args(["--json", "--from", from, "--password-file"]).arg(password);
     try_run(command.args(more), "")
+}
+
+/// `--merge` is the way into a mailbox that has mail of its own; bob's has.
+fn into_an_account_that_has_mail(server: &Server, from: &str, password: &Path) {
+    let into = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringpost"));
+        command.args([
+            "import",
+            "imap",
+            "--account",
+            "bob@example.test",
+            "--data",
+            server.data.to_str().unwrap(),
+        ]);
+        command.args(["--json", "--plaintext", "--from", from, "--password-file"]).arg(password);
+        try_run(command.args(more), "")
+    };
+    crate::deliver(server, "bob@example.test", "own");
+    let (partly, good) = into(&[]);
+    assert!(!good && partly.contains("4 messages stay there") && total(&partly)["messages"] == 2, "{partly}");
+    for expected in [4, 0] {
+        let (merged, good) = into(&["--merge"]);
+        assert!(good && total(&merged)["messages"] == expected && total(&merged)["flags"] == 0, "{merged}");
+    }
+}
+
+fn subscribed(imap: u16, password: &str) -> String {
+    let mut wire = Wire::connect(imap).unwrap();
+    wire.line().unwrap();
+    wire.imap("a", &format!("LOGIN {USER} \"{password}\"")).unwrap();
+    wire.imap("b", "LSUB \"\" \"*\"").unwrap().concat()
 }
 
 #[test]
@@ -236,7 +296,7 @@ fn an_account_is_pulled_over_imap_from_dovecot_and_on_to_another_ringpost() {
     let [first, second, third] = ["first", "second", "third"].map(|name| {
         let below = folder.path().join(name);
         std::fs::create_dir(&below).unwrap();
-        Server::with_accounts(&below, &["alice"])
+        Server::with_accounts(&below, &["alice", "bob"])
     });
     let passwords =
         [("dovecot-password", DOVECOT_PASSWORD), ("password", PASSWORD)].map(|(name, password)| {
@@ -252,6 +312,8 @@ fn an_account_is_pulled_over_imap_from_dovecot_and_on_to_another_ringpost() {
     assert!(good && total(&dry)["messages"] == 6, "{dry}");
     let (pulled, good) = pull(&first, &from, &passwords[0], &["--plaintext", "--dovecot-unique-ids"]);
     assert!(good && total(&pulled)["messages"] == 6, "{pulled}");
+
+    into_an_account_that_has_mail(&first, &from, &passwords[0]);
 
     // What Dovecot keeps with LAYOUT=fs is the same mail.
     let (read, good) = import(&third, &dovecot.maildir(USER), &["--json"]);
@@ -277,12 +339,6 @@ fn an_account_is_pulled_over_imap_from_dovecot_and_on_to_another_ringpost() {
             assert_eq!(seen_by_imap(far(server.port("IMAP", false), PASSWORD), folder), expected, "{folder}");
         }
     }
-    let subscribed = |imap, password: &str| {
-        let mut wire = Wire::connect(imap).unwrap();
-        wire.line().unwrap();
-        wire.imap("a", &format!("LOGIN {USER} \"{password}\"")).unwrap();
-        wire.imap("b", "LSUB \"\" \"*\"").unwrap().concat()
-    };
     for name in ["Work/2024", "Entw&APw-rfe"] {
         assert!(subscribed(dovecot.imap, DOVECOT_PASSWORD).contains(name));
         for server in [&second, &third] {

@@ -149,7 +149,7 @@ fn columns(line: &Line) -> (&'static str, String) {
             format!("{mailbox:<32} {identifier:<40} {rights}"),
         ),
         Line::Subscription { name } => ("SUBSCRIBED", name.clone()),
-        Line::Message { uid, size, internal_ms, flags } => (
+        Line::Message { uid, size, internal_ms, flags, .. } => (
             "       UID        OCTETS  INTERNALDATE (ms)  FLAGS",
             format!("{uid:>10} {size:>13} {internal_ms:>18}  {}", flags.join(" ")),
         ),

@@ -30,7 +30,9 @@ server; import once more; let mail and clients come here.
 
 UIDs can be kept only while a mailbox gets no mail here: messages that the old server takes in after mail has
 arrived here stay there, which is said, and the exit code is 1. So does whatever else cannot be carried over; all the
-rest is done.
+rest is done. With --merge such messages come too, under new UIDs: clients fetch them again, and further runs still
+know them (by their unique-ids, and by the annotation /private/vendor/ringpost/imported). It is also the way into a
+mailbox that has mail of its own.
 
 The table says for each folder: new messages, messages with other flags, messages that are gone there. A dry run
 prints the same and changes nothing.";
@@ -47,6 +49,9 @@ pub struct Into {
     /// Also remove messages here that were imported and are gone there.
     #[arg(long)]
     pub delete: bool,
+    /// Give new UIDs to messages that cannot keep theirs, because mail has arrived in the mailbox here.
+    #[arg(long)]
+    pub merge: bool,
     /// Where the server is, and how to print.
     #[command(flatten)]
     pub common: Common,
@@ -120,9 +125,10 @@ pub fn import(command: ImportCommand) -> Result<(), String> {
 }
 
 fn from(source: &mut dyn Source, into: Into) -> Result<(), String> {
-    let wish = Wish { address: into.account, dry_run: into.dry_run, delete: into.delete };
-    let mut report = Report::new(into.common.json);
-    run(&Client::new(&into.common.data), source, &wish, &mut report)
+    let Into { account: address, dry_run, delete, merge, common } = into;
+    let wish = Wish { address, dry_run, delete, merge };
+    let mut report = Report::new(common.json);
+    run(&Client::new(&common.data), source, &wish, &mut report)
 }
 
 /// The first line of a file, or of standard input.

@@ -22,6 +22,8 @@ pub struct Here {
     pub uid_next: u32,
     /// UIDs below came from the other store.
     pub imported_next: u32,
+    /// How far messages with new UIDs were taken over; empty without any.
+    pub mark: String,
 }
 
 impl Here {
@@ -66,8 +68,10 @@ pub struct Difference {
     pub gone: Ranges,
     /// Messages that were taken over once and have been deleted here.
     pub deleted_here: u64,
-    /// Messages whose UIDs are in use here or may be.
-    pub taken: u64,
+    /// Places of messages whose UIDs are in use here or may be.
+    pub taken: Vec<usize>,
+    /// Places of such messages that are to be appended with new UIDs.
+    pub late: Vec<usize>,
 }
 
 /// Compares, message by message of the mailbox here.
@@ -92,8 +96,10 @@ impl<'a> Differ<'a> {
         let is_there = self.uids.get(self.at) == Some(&uid);
         if uid >= self.here.imported_next {
             // It arrived here, whatever has its UID there.
-            self.found.taken += u64::from(is_there);
-            self.at += usize::from(is_there);
+            if is_there {
+                self.found.taken.push(self.at);
+                self.at += 1;
+            }
             return None;
         }
         if !is_there {
@@ -123,7 +129,7 @@ impl<'a> Differ<'a> {
             if uid < self.here.imported_next {
                 self.found.deleted_here += 1;
             } else if self.here.has_own() {
-                self.found.taken += 1;
+                self.found.taken.push(self.at);
             } else {
                 self.found.new.push(self.at);
             }
@@ -149,7 +155,7 @@ mod tests {
     #[test]
     fn everything_is_new_to_a_mailbox_that_had_nothing() {
         let (found, same) = differ(&[3, 9], 10, &here(1, 0), &[]);
-        assert_eq!((found.new, same, found.taken), (vec![0, 1], vec![], 0));
+        assert_eq!((found.new, same, found.taken), (vec![0, 1], vec![], vec![]));
     }
 
     #[test]
@@ -158,7 +164,7 @@ mod tests {
         let (found, same) = differ(&[3, 5, 9, 12], 13, &here(8, 8), &[3, 4]);
         assert_eq!(same, [0]);
         assert_eq!(found.new, [2, 3]);
-        assert_eq!((found.gone, found.deleted_here, found.taken), (Ranges(vec![(4, 4)]), 1, 0));
+        assert_eq!((found.gone, found.deleted_here, found.taken.len()), (Ranges(vec![(4, 4)]), 1, 0));
     }
 
     #[test]
@@ -166,7 +172,7 @@ mod tests {
         // 8 and 9 arrived here; the other store has its own 8 and 12.
         let (found, same) = differ(&[3, 8, 12], 13, &here(10, 8), &[3, 8, 9]);
         assert_eq!(same, [0]);
-        assert_eq!((found.taken, found.new.len(), found.gone.len()), (2, 0, 0));
+        assert_eq!((found.taken, found.new.len(), found.gone.len()), (vec![1, 2], 0, 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod differ;
 mod dovecot;
 mod frame;
 mod imap;
+mod late;
 mod report;
 mod run;
 pub mod server;

@@ -26,6 +26,8 @@ pub struct Row {
     pub adopt: bool,
     /// New messages.
     pub new: u64,
+    /// Those of them that get new UIDs.
+    pub late: u64,
     /// Messages that get other flags.
     pub flags: u64,
     /// Messages that are gone there.
@@ -43,13 +45,15 @@ pub struct Row {
 impl Row {
     /// Takes a difference over.
     pub fn tell(&mut self, found: &Difference, delete: bool) {
-        (self.new, self.gone, self.delete) = (found.new.len() as u64, found.gone.len(), delete);
+        (self.gone, self.delete, self.late) = (found.gone.len(), delete, found.late.len() as u64);
+        self.new = found.new.len() as u64 + self.late;
         (self.flags, self.deleted_here) =
             (found.flags.values().map(|uids| uids.len()).sum(), found.deleted_here);
-        if found.taken > 0 {
+        if !found.taken.is_empty() {
             self.problems.push(format!(
-                "{} messages stay there: mail has arrived in the mailbox here, and their UIDs cannot be kept",
-                found.taken
+                "{} messages stay there: mail has arrived in the mailbox here, and their UIDs cannot be kept \
+                 (--merge gives them new ones)",
+                found.taken.len()
             ));
         }
     }
@@ -62,6 +66,16 @@ impl Row {
             false => self.problems_more += 1,
         }
     }
+}
+
+/// Whether flags are the same: keywords compare without case, and in any order.
+pub fn same_flags(one: &[String], other: &[String]) -> bool {
+    let canonical = |flags: &[String]| {
+        let mut flags: Vec<String> = flags.iter().map(|flag| flag.to_ascii_lowercase()).collect();
+        flags.sort_unstable();
+        flags
+    };
+    one == other || canonical(one) == canonical(other)
 }
 
 /// See the module.
@@ -112,7 +126,7 @@ impl Report {
     fn print(&self, row: &Row) -> Result<(), String> {
         if self.json {
             return say(&json!({
-                "mailbox": row.mailbox, "create": row.create, "adopt": row.adopt, "new": row.new,
+                "mailbox": row.mailbox, "create": row.create, "adopt": row.adopt, "new": row.new, "late": row.late,
                 "flags": row.flags, "gone": row.gone, "delete": row.delete,
                 "deleted_here": row.deleted_here, "problems": row.problems,
                 "problems_more": row.problems_more,
@@ -125,6 +139,7 @@ impl Report {
         let words = [
             (row.create, "made"),
             (row.adopt, "takes over UIDVALIDITY"),
+            (row.late > 0, "new UIDs where mail has arrived here"),
             (row.gone > 0 && row.delete, "gone ones are deleted"),
             (row.gone > 0 && !row.delete, "gone ones stay: --delete removes them"),
             (row.deleted_here > 0, "some were deleted here, and stay so"),

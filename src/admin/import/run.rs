@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::differ::{Differ, Difference, Here, Ranges};
 use super::frame::Frame;
-use super::report::{Report, Row};
+use super::late::{Late, identity, mark};
+use super::report::{Report, Row, same_flags};
 use super::source::{Contents, Folder, Source};
 use super::wire::{ImportMessage, ImportStep};
 use crate::admin::client::Client;
@@ -29,6 +30,8 @@ pub struct Wish {
     pub dry_run: bool,
     /// Remove messages that are gone there.
     pub delete: bool,
+    /// Give new UIDs to messages that cannot keep theirs.
+    pub merge: bool,
 }
 
 /// Imports.
@@ -67,8 +70,9 @@ impl Import<'_> {
         let (mut mailboxes, mut subscribed) = (BTreeMap::new(), BTreeSet::new());
         self.ask(ImportStep::State, &mut |line| {
             match line {
-                Line::Mailbox { name, special_use, uid_validity, uid_next, imported_next, .. } => {
-                    mailboxes.insert(name, Here { special_use, uid_validity, uid_next, imported_next });
+                Line::Mailbox { name, special_use, uid_validity, uid_next, imported_next, mark, .. } => {
+                    let here = Here { special_use, uid_validity, uid_next, imported_next, mark };
+                    mailboxes.insert(name, here);
                 }
                 Line::Subscription { name } => drop(subscribed.insert(name)),
                 other => return Err(format!("the server answered something else: {other:?}")),
@@ -91,17 +95,12 @@ impl Import<'_> {
         };
         row.problems.clone_from(&contents.problems);
         let known = self.mailboxes.get(&folder.name).cloned();
-        let (is_new, here) = (known.is_none(), known.unwrap_or_default());
+        let (is_new, mut here) = (known.is_none(), known.unwrap_or_default());
         row.create = is_new;
         row.adopt = here.is_fresh() && contents.uid_validity != 0;
-        if !row.adopt && here.uid_validity != contents.uid_validity && !contents.uids.is_empty() {
-            row.problems.push(format!(
-                "{} messages stay there: the mailbox has mail of its own here, under UIDVALIDITY {} and not {}",
-                contents.uids.len(),
-                here.uid_validity,
-                contents.uid_validity
-            ));
-            return Ok(row);
+        if !here.is_fresh() && here.uid_validity != contents.uid_validity {
+            // No UID here is one of those there.
+            here.imported_next = 0;
         }
         let found = match is_new || here.is_fresh() {
             true => Differ::new(&contents.uids, contents.uid_next, &here).end(),
@@ -121,28 +120,26 @@ impl Import<'_> {
         let mut differ = Differ::new(&contents.uids, contents.uid_next, here);
         let step = ImportStep::Messages { mailbox: name.to_owned() };
         let request = Request::Import { address: self.wish.address.clone(), step };
-        let source = &mut *self.source;
+        let (merge, mut late, source) = (self.wish.merge, Late::default(), &mut *self.source);
         self.client.call(&request, &mut |line| {
-            let Line::Message { uid, mut flags, .. } = line else {
+            let Line::Message { uid, flags, unique_id, .. } = line else {
                 return Err(format!("the server answered something else: {line:?}"));
             };
             if let Some(place) = differ.next_here(uid) {
-                let mut there = source.facts(place)?.flags;
-                // Keywords compare without case, and in any order.
-                let canonical = |flags: &mut Vec<String>| {
-                    flags.iter_mut().for_each(|flag| flag.make_ascii_lowercase());
-                    flags.sort_unstable();
-                };
-                let wanted = there.clone();
-                canonical(&mut there);
-                canonical(&mut flags);
-                if there != flags {
-                    differ.set_flags(uid, wanted);
+                let there = source.facts(place)?.flags;
+                if !same_flags(&there, &flags) {
+                    differ.set_flags(uid, there);
                 }
+            } else if let Some(unique_id) = unique_id.filter(|_| merge && uid >= here.imported_next) {
+                late.see(unique_id, uid, flags);
             }
             Ok(())
         })?;
-        Ok(differ.end())
+        let mut found = differ.end();
+        if merge {
+            late.judge(self.source, contents, here, &mut found)?;
+        }
+        Ok(found)
     }
 
     fn carry_over(
@@ -165,9 +162,13 @@ impl Import<'_> {
             let uid_validity = contents.uid_validity;
             self.step(ImportStep::Adopt { mailbox: mailbox(), uid_validity, dovecot_unique_ids })?;
         }
-        self.append(&folder.name, contents, found, row)?;
-        if found.taken == 0 && contents.uid_next > here.uid_next.max(1) {
+        self.append(&folder.name, contents, here, &found.new, row)?;
+        if !here.has_own() && contents.uid_next > here.uid_next.max(1) {
             self.send(&folder.name, contents.uid_next, Frame::default())?;
+        }
+        if here.has_own() && self.wish.merge && here.mark != mark(contents) {
+            self.append(&folder.name, contents, here, &found.late, row)?;
+            self.step(ImportStep::Mark { mailbox: mailbox(), mark: mark(contents) })?;
         }
         for (flags, uids) in &found.flags {
             for uids in uids.0.chunks(IMPORT_FRAME_RANGES_MAX) {
@@ -189,12 +190,15 @@ impl Import<'_> {
         &mut self,
         name: &str,
         contents: &Contents,
-        found: &Difference,
+        here: &Here,
+        places: &[usize],
         row: &mut Row,
     ) -> Result<(), String> {
-        self.report.expect(found.new.len());
+        self.report.expect(places.len());
         let facts = |source: &mut dyn Source, place: usize| source.facts(place);
-        for places in found.new.chunks(crate::limits::IMPORT_FRAME_MESSAGES_MAX) {
+        // What arrived here is in the way of their UIDs.
+        let renumbered = here.has_own();
+        for places in places.chunks(crate::limits::IMPORT_FRAME_MESSAGES_MAX) {
             let mut known = Vec::with_capacity(places.len());
             for &place in places {
                 known.push(facts(self.source, place)?);
@@ -216,12 +220,14 @@ impl Import<'_> {
                 };
                 let nth = places.binary_search(&mail.place).map_err(|_| "a message came unasked")?;
                 let facts = &known[nth];
+                let uid = contents.uids[mail.place];
+                let name = || identity(facts, uid, contents, here);
                 let message = ImportMessage {
-                    uid: contents.uids[mail.place],
+                    uid: if renumbered { 0 } else { uid },
                     bytes: mail.octets.len(),
                     flags: facts.flags.clone(),
                     internal_ms: mail.internal_ms,
-                    unique_id: facts.unique_id.clone(),
+                    unique_id: if renumbered { Some(name()) } else { facts.unique_id.clone() },
                 };
                 if !frame.has_room(&message) {
                     report.advance(send(&mut frame)?);

@@ -73,6 +73,7 @@ fn change(step: ImportStep) -> Result<Step, String> {
             Step::Flags { mailbox, uids: set(uids)?, flags: flags_of(&flags) }
         }
         ImportStep::Expunge { mailbox, uids } => Step::Expunge { mailbox, uids: set(uids)? },
+        ImportStep::Mark { mailbox, mark } => Step::Mark { mailbox, mark },
         ImportStep::Subscribe { name } => Step::Subscribe { name },
         ImportStep::State | ImportStep::Messages { .. } => return Err("a listing is no change".to_owned()),
     })
@@ -135,7 +136,8 @@ fn messages(shards: &dyn Shards, address: &str, mailbox: &str, sink: &mut Sink<'
         let last = (page.len() == ADMIN_ENTRIES_MAX).then(|| page.last().map(|last| last.uid)).flatten();
         for message in page {
             let (uid, flags) = (message.uid.0, names_of(&message.flags));
-            sink(Line::Message { uid, size: message.size, internal_ms: message.internal_ms, flags })?;
+            let (size, internal_ms, unique_id) = (message.size, message.internal_ms, message.unique_id);
+            sink(Line::Message { uid, size, internal_ms, flags, unique_id })?;
         }
         match last {
             Some(uid) => after = uid,

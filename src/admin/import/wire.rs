@@ -41,7 +41,7 @@ pub enum ImportStep {
         mailbox: String,
         /// UIDNEXT is not smaller afterwards.
         uid_next: u32,
-        /// Ascending by UID.
+        /// Ascending by UID; with UID 0 in all, they get the next free ones.
         messages: Vec<ImportMessage>,
         /// What follows the line.
         #[serde(skip)]
@@ -62,6 +62,13 @@ pub enum ImportStep {
         mailbox: String,
         /// Ranges of UIDs, ascending.
         uids: Vec<(u32, u32)>,
+    },
+    /// Remember how far messages were taken over that got new UIDs.
+    Mark {
+        /// Full name.
+        mailbox: String,
+        /// Which the next run understands.
+        mark: String,
     },
     /// Subscribe a name.
     Subscribe {
