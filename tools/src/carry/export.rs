@@ -21,6 +21,9 @@ use crate::{Damages, Failure};
 /// Writes an account, or one mailbox of it.
 pub fn run(cli: &Cli, what: &cli::Export, output: &mut Output) -> Result<Damages, Failure> {
     let wanted = Wanted::parse(&what.account);
+    if what.to.exists() {
+        return Err(format!("{} exists already: name a new one", what.to.display()));
+    }
     let mut unread = Vec::new();
     for shard in data::shards(&cli.data, cli.only()?)? {
         let bar = progress(ReadOnlyDisk::quiet(&shard.folder).bytes(), "reading", false);
@@ -87,7 +90,8 @@ impl Export<'_> {
         self.sink.folder(&Folder { name: name.clone(), uid_validity: mailbox.uid_validity(), uid_next })?;
         let (mut messages, mut bytes, mut lost) = (0u64, 0u64, 0u64);
         for message in (0..mailbox.len()).map(|place| mailbox.message(place)) {
-            let octets = match read(self.replayed, &mut self.disk, message.key()) {
+            let key = message.key();
+            let octets = match read(self.replayed, &mut self.disk, key, key.len) {
                 Ok(octets) => octets,
                 Err(why) => {
                     self.damages += 1;
@@ -120,8 +124,14 @@ impl Export<'_> {
     }
 }
 
-/// The octets of a body.
-pub fn read(replayed: &Replayed, disk: &mut ReadOnlyDisk, key: BodyKey) -> Result<Vec<u8>, Failure> {
+/// The first `len` octets of a body.
+pub fn read(
+    replayed: &Replayed,
+    disk: &mut ReadOnlyDisk,
+    key: BodyKey,
+    len: u32,
+) -> Result<Vec<u8>, Failure> {
     let body = replayed.body(key).ok_or_else(|| "its octets are not in the log any more".to_owned())?;
-    disk.read_exact(body.bytes.segment, body.bytes.offset, body.bytes.len)
+    let start = body.bytes.slice(0, len);
+    disk.read_exact(start.segment, start.offset, start.len)
 }

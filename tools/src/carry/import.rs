@@ -209,7 +209,7 @@ impl Target for Plan {
         };
         let found = replayed.account(id).and_then(|account| account.mailbox_by_name(mailbox));
         match found {
-            Some(mailbox) => Known::of(&mailbox, &mut |key| export::read(replayed, disk, key)),
+            Some(mailbox) => Known::of(&mailbox, &mut |key, len| export::read(replayed, disk, key, len)),
             None => Ok(Known::default()),
         }
     }
@@ -295,9 +295,9 @@ impl Live {
         account.mailbox_by_name(mailbox).filter(|mailbox| !mailbox.no_select()).map(|mailbox| mailbox.id())
     }
 
-    fn octets(&self, key: BodyKey) -> Result<Vec<u8>, Failure> {
+    fn octets(&self, key: BodyKey, len: u32) -> Result<Vec<u8>, Failure> {
         let body = self.host.store().body(key);
-        let octets = body.and_then(|body| self.host.store().bytes(body.bytes));
+        let octets = body.and_then(|body| self.host.store().bytes(body.bytes.slice(0, len)));
         octets.map(|octets| octets.to_vec()).ok_or_else(|| format!("the octets at {} are not there", key.id))
     }
 }
@@ -331,7 +331,7 @@ impl Target for Live {
     fn known(&mut self, mailbox: &str) -> Result<Known, Failure> {
         let account = self.host.store().account(self.account);
         match account.and_then(|account| account.mailbox_by_name(mailbox)) {
-            Some(mailbox) => Known::of(&mailbox, &mut |key| self.octets(key)),
+            Some(mailbox) => Known::of(&mailbox, &mut |key, len| self.octets(key, len)),
             None => Ok(Known::default()),
         }
     }

@@ -6,11 +6,15 @@
 
 use std::collections::HashMap;
 
+use ringpost::proto::mime::header;
 use ringpost_engine::ids::BodyKey;
 use ringpost_engine::index::MailboxRef;
 
 use super::Mail;
 use crate::{Failure, body};
+
+/// Octets of a message that hold its Message-ID, mostly.
+const START_BYTES: u32 = 16 * 1024;
 
 /// What a message is known by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,16 +25,16 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of these octets.
-    fn new(octets: &[u8], internal_ms: u64) -> Identity {
-        let id = body::message_id(octets).unwrap_or_else(|| format!("{:08x}", crc32fast::hash(octets)));
-        Identity { id, size: octets.len() as u64, seconds: internal_ms / 1000 }
-    }
-
     /// Of a message on its way in.
     pub fn of(mail: &Mail) -> Identity {
-        Identity::new(&mail.octets, mail.internal_ms)
+        let octets = mail.octets.as_slice();
+        let id = body::message_id(octets).unwrap_or_else(|| sum(octets));
+        Identity { id, size: octets.len() as u64, seconds: mail.internal_ms / 1000 }
     }
+}
+
+fn sum(octets: &[u8]) -> String {
+    format!("{:08x}", crc32fast::hash(octets))
 }
 
 /// See the module's head.
@@ -38,15 +42,26 @@ impl Identity {
 pub struct Known(HashMap<Identity, u64>);
 
 impl Known {
-    /// What a mailbox shows; `octets` brings those of a body.
+    /// What a mailbox shows; `octets` brings the first so many of a body.
     pub fn of(
         mailbox: &MailboxRef<'_>,
-        octets: &mut dyn FnMut(BodyKey) -> Result<Vec<u8>, Failure>,
+        octets: &mut dyn FnMut(BodyKey, u32) -> Result<Vec<u8>, Failure>,
     ) -> Result<Known, Failure> {
         let mut known = Known::default();
         for message in (0..mailbox.len()).map(|place| mailbox.message(place)) {
-            let octets = octets(message.key())?;
-            *known.0.entry(Identity::new(&octets, message.internal_ms)).or_default() += 1;
+            let key = message.key();
+            let start = octets(key, START_BYTES.min(key.len))?;
+            // A field that goes up to where the start ends may be cut.
+            let field = header::find(&start, b"Message-ID").filter(|field| field.range().end < start.len());
+            let id = match field.and_then(|_| body::message_id(&start)) {
+                Some(id) => id,
+                None => {
+                    let all = octets(key, key.len)?;
+                    body::message_id(&all).unwrap_or_else(|| sum(&all))
+                }
+            };
+            let identity = Identity { id, size: u64::from(key.len), seconds: message.internal_ms / 1000 };
+            *known.0.entry(identity).or_default() += 1;
         }
         Ok(known)
     }

@@ -17,10 +17,11 @@ use values::Position;
 
 pub use args::{Dump, Export, Filter, Generate, Import, Message, Segments, Stats, Story, Tail, Verify};
 
-/// Reads the log of a Ringpost server: segments, records, messages, damage.
+/// Reads the log of a Ringpost server: what is in it, what happened, whether it is sound; carries mail in and out.
 ///
 /// No server is needed, and a running one is not disturbed: files are only read, and nothing is locked. While
-/// a server writes, you see the log as it was at some moment of the reading.
+/// a server writes, you see the log as it was at some moment of the reading. Two commands write: `import` into the
+/// store of a stopped server, whose lock it takes, and `generate` into a folder of its own.
 ///
 /// Every change of a mail store is a record of a shard's log, at a position (LSN, in bytes since the log
 /// began). A record belongs to an account; a message is one record with its octets, and one record for each

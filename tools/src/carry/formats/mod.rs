@@ -40,9 +40,6 @@ impl Format {
 
     /// What is to be made; it must not be there.
     pub fn sink(self, path: &Path) -> Result<Box<dyn Sink>, Failure> {
-        if path.exists() {
-            return Err(format!("{} exists already: name a new one", path.display()));
-        }
         match self {
             Format::Maildir => Ok(Box::new(maildir::Making::new(path)?)),
             Format::Mboxrd => Ok(Box::new(mbox::Making::new(path, quoting::Quoting::Every)?)),
