@@ -229,6 +229,9 @@ impl Store {
     /// Plants a bug, for a test to see that it is found.
     #[cfg(feature = "testing")]
     pub fn plant(&mut self, plant: crate::log::writer::Plant) {
+        if plant == crate::log::writer::Plant::ReuseUids {
+            self.index.reuse_uids();
+        }
         self.writer.plant(plant);
     }
 

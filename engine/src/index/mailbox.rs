@@ -198,6 +198,14 @@ impl Mailbox {
         self.recent_from = self.recent_from.max(below.min(self.uid_next));
     }
 
+    /// A planted bug: UIDs of messages that are gone are given out again.
+    #[cfg(feature = "testing")]
+    pub(super) fn reuse_uids(&mut self) {
+        let last = self.columns.len().checked_sub(1).map_or(Uid(0), |last| self.columns.uid(last));
+        self.uid_next = Uid(last.0 + 1);
+        self.recent_from = self.recent_from.min(self.uid_next);
+    }
+
     fn count_in(&mut self, flags: FlagBits, size: u32) {
         self.unseen += usize::from(!flags.contains(FlagBits::SEEN));
         if flags.contains(FlagBits::DELETED) {

@@ -73,6 +73,8 @@ pub enum Plant {
     DropRecord,
     /// Sums of checkpoints are not looked at.
     TrustCheckpoints,
+    /// Who wakes up from its head gives UIDs out again.
+    ReuseUids,
 }
 
 #[derive(Debug)]

@@ -97,6 +97,11 @@ fn a_trusted_checkpoint_is_found() {
 }
 
 #[test]
+fn uids_given_out_again_after_a_cold_load_are_found() {
+    is_found(Plant::ReuseUids);
+}
+
+#[test]
 fn a_dropped_record_is_found() {
     is_found(Plant::DropRecord);
 }

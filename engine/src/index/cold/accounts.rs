@@ -55,6 +55,9 @@ pub(in crate::index) struct Accounts {
     broken: Cell<u64>,
     /// The account that woke up last; the others hang on it.
     woke_last: Cell<AccountId>,
+    /// A planted bug: who wakes up gives UIDs out again.
+    #[cfg(feature = "testing")]
+    pub(in crate::index) reuse_uids: bool,
     /// The awake ones, in the order in which they are looked at.
     watch: VecDeque<AccountId>,
     /// Bytes of the awake ones as far as this lap has come, and in all of the last.
@@ -95,11 +98,16 @@ impl Accounts {
             return Some(account);
         }
         let head = slot.head.as_deref().filter(|_| !slot.broken.get())?;
-        let Some(account) = head::read(id, head, |piece| self.images.slice(piece)) else {
+        #[cfg_attr(not(feature = "testing"), expect(unused_mut))]
+        let Some(mut account) = head::read(id, head, |piece| self.images.slice(piece)) else {
             slot.broken.set(true);
             self.broken.set(self.broken.get() + 1);
             return None;
         };
+        #[cfg(feature = "testing")]
+        if self.reuse_uids {
+            account.mailboxes.values_mut().for_each(|mailbox| mailbox.reuse_uids());
+        }
         slot.woke_before.set(self.woke_last.replace(id));
         Some(slot.awake.get_or_init(|| Box::new(account)))
     }

@@ -15,6 +15,12 @@ use crate::io::View;
 use crate::log::batch::LogIdentity;
 
 impl Index {
+    /// Plants a bug: who wakes up gives UIDs out again.
+    #[cfg(feature = "testing")]
+    pub(crate) fn reuse_uids(&mut self) {
+        self.accounts.reuse_uids = true;
+    }
+
     /// Keeps book of changes from now on, for checkpoints.
     pub(crate) fn track_changes(&mut self) {
         self.tracker.enable();

@@ -291,3 +291,94 @@ fn enter(account: &mut Account, mailbox: Mailbox, subscribed: bool) -> Option<()
     let id_is_new = account.mailboxes.insert(mailbox.id, Box::new(mailbox)).is_none();
     (name_is_new && id_is_new).then_some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Change, FlagBits, FlagOp};
+    use crate::checkpoint::Point;
+    use crate::checkpoint::round::Retiring;
+    use crate::ids::{BodyId, ShardId};
+    use crate::index::digest::Digest;
+    use crate::index::lab::{Lab, named, uids};
+    use crate::log::batch::LogIdentity;
+    use crate::log::build::Witness;
+    use crate::log::segment::LogPoint;
+
+    fn round() -> Round {
+        let log = LogIdentity { shard: ShardId(3), log_key: 7 };
+        let point = Point { tail: LogPoint::default(), witness: Witness::NONE, time_ms: 0 };
+        Round::new(1, log, point, Retiring::default())
+    }
+
+    /// An account with some of everything, written: its head and the file that the rest of it is in.
+    fn written() -> (AccountId, u64, Vec<u8>, Bytes) {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[("Sent", Some(SpecialUse::Sent)), ("a/b", None)]);
+        let body = lab.body(10);
+        for _ in 0..40 {
+            lab.deliver(id, INBOX_ID, body);
+        }
+        let flags = named(FlagBits::SEEN, &["$Work"]);
+        let store = Change::FlagsStore {
+            mailbox: INBOX_ID,
+            uids: uids(&[3, 5]),
+            op: FlagOp::Add,
+            flags,
+            unchanged_since: None,
+        };
+        lab.done_any(id, store);
+        lab.done_any(id, Change::Expunge { mailbox: INBOX_ID, uids: uids(&[1, 7, 40]), only_deleted: false });
+        let value = Some(Bytes::from(vec![b'v'; 100]));
+        let entries = vec![("/private/comment".to_owned(), value)];
+        lab.done(id, Change::Metadata { mailbox: Some(INBOX_ID), entries });
+        let account = lab.index.accounts.change(id).expect("it is there");
+        let mut round = round();
+        let head = write(account, &mut round).expect("nothing is damaged");
+        let mut digest = Digest::new();
+        account.digest(&mut digest);
+        let (at, file) = round.take().expect("there is something to write");
+        assert_eq!(at, 0);
+        (id, digest.value(), head, file)
+    }
+
+    fn slice(file: &Bytes, piece: Piece) -> Option<Bytes> {
+        let end = piece.offset.checked_add(u64::from(piece.len)).filter(|&end| end <= file.len() as u64)?;
+        (piece.file == 1).then(|| file.slice(piece.offset as usize..end as usize))
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_written() {
+        let (id, expected, head, file) = written();
+        let account = read(id, &head, |piece| slice(&file, piece)).expect("it holds together");
+        let mut digest = Digest::new();
+        account.digest(&mut digest);
+        assert_eq!(digest.value(), expected);
+        let front = super::digest(&head).expect("it holds together");
+        assert_eq!((front.address, front.mailboxes, front.messages), ("a@x", 4, 37));
+        assert_eq!(account.mailboxes[&INBOX_ID].uid_next, Uid(41), "I11: what is expunged keeps its UID");
+        assert!(account.mailboxes[&INBOX_ID].columns.message(0).body > BodyId(0));
+    }
+
+    #[test]
+    fn no_octet_of_a_head_makes_a_reader_panic() {
+        let (id, _, head, file) = written();
+        let mut held_together = 0;
+        for at in 0..head.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff, head[at] ^ 1, head[at].wrapping_add(1)] {
+                let mut forged = head.clone();
+                forged[at] = value;
+                for len in [forged.len(), at] {
+                    let front = super::digest(&forged[..len]).is_some();
+                    let account = read(id, &forged[..len], |piece| slice(&file, piece));
+                    assert!(front || account.is_none(), "a front that does not hold together");
+                    if let Some(account) = account {
+                        held_together += 1;
+                        account.digest(&mut Digest::new());
+                    }
+                }
+            }
+        }
+        assert!(held_together > 0, "some octets are those of a name");
+    }
+}
