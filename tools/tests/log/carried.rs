@@ -187,6 +187,19 @@ fn only_what_is_missing_is_added_and_nothing_by_a_dry_run() {
 }
 
 #[test]
+fn a_message_id_is_found_wherever_the_header_has_it() {
+    let data = empty();
+    let out = TempDir::new().expect("a folder can be made");
+    for (nth, padding) in [0, 16_300, 16_370, 16_384, 40_000].into_iter().enumerate() {
+        let mail = format!("X: {}\r\nMessage-ID: <{nth}@example.test>\r\n\r\nbody\r\n", "x".repeat(padding));
+        fs::write(out.path().join(format!("{nth}.eml")), mail).expect("it can be written");
+    }
+    assert_eq!(sum(&import(data.path(), "eml", out.path(), &[]), "added"), 5);
+    let again = import(data.path(), "eml", out.path(), &[]);
+    assert_eq!((sum(&again, "added"), sum(&again, "there")), (0, 5));
+}
+
+#[test]
 fn a_maildir_of_somebody_else_is_understood() {
     let data = empty();
     let out = TempDir::new().expect("a folder can be made");
