@@ -119,8 +119,7 @@ fn a_backup_can_be_served_from_and_one_that_was_cut_short_cannot() {
     assert!(count(&first, "copied") > 2 && count(&first, "linked") == 0, "{first}");
     assert_eq!(std::fs::metadata(backup.join("shard-000/0000000001.seg")).unwrap().nlink(), 1);
     crate::deliver(&server, "alice@example.test", "later");
-    let manifest = std::fs::read(backup.join("backup.json")).unwrap();
-    std::fs::write(backup.join("backup.partial"), &manifest).unwrap();
+    std::fs::rename(backup.join("backup.json"), backup.join("backup.partial")).unwrap();
     let config = folder.path().join("ringpost.toml");
     let serve = ["serve", "--config", config.to_str().unwrap(), "--data", backup.to_str().unwrap()];
     let (said, good) = try_run(Command::new(env!("CARGO_BIN_EXE_ringpost")).args(serve), "");
@@ -152,6 +151,7 @@ fn a_backup_of_another_store_is_left_alone() {
     let (said, good) = try_run(Command::new(env!("CARGO_BIN_EXE_ringpost")).args(arguments), "");
     assert!(!good && said.contains("another store"), "{said}");
     assert_eq!(std::fs::read(backup.join("backup.json")).unwrap(), manifest);
+    assert!(!backup.join("backup.partial").exists());
     // Nothing of it was replaced: its own store goes on with it.
     let again = back_up(&server, &backup, &[]);
     assert_eq!((count(&again, "linked"), count(&again, "copied")), (0, 0), "{again}");

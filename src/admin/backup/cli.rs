@@ -18,7 +18,7 @@ Examples:
   ringpost backup /backup/mail                 the first run: everything
   ringpost backup /backup/mail                 every other run: what is new since then
   ringpost backup --copy /mnt/disk2/mail       a copy that shares nothing with the data folder
-  ringpost-log --data /backup/mail verify      is all of it there and sound?
+  ringpost-log verify /backup/mail             is all of it there and sound?
 
 What is in it: every message and change that was acknowledged before the backup began, and some that came while it
 was made; settings, keys and certificate where they lie in the data folder (a ringpost.toml or certificate kept
@@ -29,8 +29,10 @@ protects from everything but the disk itself. Elsewhere they are copied, which i
 kept; one that the server does not need any more is removed once the new backup is complete. To keep several
 states, copy the folder (cp -al will do): files in it never change.
 
-backup.json says when it was made, up to which position of each log, and which files it has. While backup.partial
-is there, the last run has not come to its end: run it again.
+backup.json says when it was begun, up to which position of each log it goes, and which files it has. While
+backup.partial is there, the last run has not come to its end: run it again. What was there before still counts.
+
+Run it on the server's machine, as the server's user.
 
 To restore: stop the server, copy the folder to where the data is to be (cp -a), start the server on it. A folder
 that a server was started on is no backup any more.";

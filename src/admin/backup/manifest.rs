@@ -1,7 +1,7 @@
 //! What a backup says of itself.
 //!
 //! *Owns*: `backup.json` and `backup.partial`: their form, and reading and writing them. *Promises*: `backup.json` is
-//! there only when every file that it names is durable in the folder; a path in it leads nowhere but into the folder.
+//! there only while every file that it names is durable in the folder; a path in it leads nowhere but into the folder.
 //! *Assumes*: the folder is locked by whoever writes. *Never*: trusts a path without looking at it.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ const FORMAT: u32 = 1;
 pub struct Manifest {
     /// The form.
     format: u32,
-    /// When the list was made, milliseconds since 1970.
+    /// When the server was asked, milliseconds since 1970: all that it had acknowledged before is in it.
     pub made_ms: u64,
     /// The same, for people.
     pub made: String,
@@ -143,24 +143,29 @@ pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// What a server does with a folder that is a backup before it serves it: one that was cut short is refused, and one
-/// that is complete is a data folder from now on.
+/// What a server does with a folder that is a backup before it serves it: one that never came to its end is refused,
+/// any other is a data folder from now on. A later run that was cut short has only added to a log's end.
 ///
 /// # Errors
 /// One line for the operator.
 pub fn settle(data: &Path) -> Result<(), String> {
     let (manifest, partial) = (data.join(MANIFEST), data.join(PARTIAL));
-    if partial.exists() {
+    if !manifest.exists() && partial.exists() {
         return Err(format!(
             "{} is a backup that has not come to its end: run `ringpost backup` into it again, or restore another one",
             data.display()
         ));
     }
-    match fs::rename(&manifest, data.join(RESTORED)) {
-        Ok(()) => sync_folder(data).map_err(|error| format!("{}: {error}", data.display())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("{}: cannot be renamed: {error}; check its owner", manifest.display())),
-    }
+    let unless_missing = |path: &Path, done: std::io::Result<()>| match done {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(format!("{}: cannot be put aside: {error}; check its owner", path.display()))
+        }
+        _ => Ok(()),
+    };
+    // In this order: a partial one alone would be refused at the next start.
+    unless_missing(&partial, fs::remove_file(&partial))?;
+    unless_missing(&manifest, fs::rename(&manifest, data.join(RESTORED)))?;
+    sync_folder(data).map_err(|error| format!("{}: {error}", data.display()))
 }
 
 #[cfg(test)]
@@ -209,10 +214,13 @@ mod tests {
         settle(folder.path()).unwrap();
         sample(&[]).write(folder.path(), PARTIAL).unwrap();
         assert!(settle(folder.path()).unwrap_err().contains("ringpost backup"));
-        fs::remove_file(folder.path().join(PARTIAL)).unwrap();
         sample(&[]).write(folder.path(), MANIFEST).unwrap();
         settle(folder.path()).unwrap();
-        assert_eq!(Manifest::read(folder.path()), Ok(None));
+        assert_eq!(
+            (Manifest::read(folder.path()), Manifest::read_partial(folder.path())),
+            (Ok(None), Ok(None))
+        );
         assert!(folder.path().join(RESTORED).exists());
+        settle(folder.path()).unwrap();
     }
 }

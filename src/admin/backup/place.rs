@@ -70,6 +70,12 @@ impl Placer {
         self.held.clear();
     }
 
+    /// Whether `to`, if it is there, is the same file as `from` or a copy of it.
+    pub fn check(&self, from: &Path, to: &Path) -> Result<(), Fault> {
+        let source = fs::metadata(from).map_err(|error| gone_or(from, "cannot be read", &error))?;
+        self.there("", &source, from, to).map(|_there| ())
+    }
+
     /// Puts the file of `bytes` at `from` under `to`. Returns its bytes.
     pub fn place(
         &mut self,

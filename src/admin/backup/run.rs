@@ -49,14 +49,21 @@ pub fn run(data: &Path, mut folder: Folder, copy: bool, report: &mut Report) -> 
     let mut placer = Placer::new(copy);
     for _ in 0..BACKUP_ATTEMPTS_MAX {
         report.sealing();
+        let mut manifest = Manifest::new(Vec::new(), BTreeMap::new());
         let list = ask(&client)?;
+        match check(data, folder.path(), &list, &placer) {
+            Ok(()) => {}
+            Err(Fault::Gone) => continue,
+            Err(Fault::Told(why)) => return Err(why),
+        }
         folder.announce(list.files.iter().map(|file| file.path.clone()).chain(SMALL.map(str::to_string)))?;
-        let files = match fill(data, folder.path(), &list, &mut placer, report) {
+        manifest.files = match fill(data, folder.path(), &list, &mut placer, report) {
             Ok(files) => files,
             Err(Fault::Gone) => continue,
             Err(Fault::Told(why)) => return Err(why),
         };
-        let (path, manifest) = (folder.path().to_owned(), Manifest::new(list.shards, files));
+        manifest.shards = list.shards;
+        let path = folder.path().to_owned();
         let removed = folder.complete(&manifest)?;
         return report.end(&path, &manifest, removed, placer.copying());
     }
@@ -107,7 +114,6 @@ fn fill(
     for shard in &list.shards {
         make_folder(&folder.join(format!("shard-{:03}", shard.shard)))?;
     }
-    same_shards(data, folder)?;
     for Listed { path, bytes, .. } in &list.files {
         let (placed, bytes) = placer.place(path, *bytes, &data.join(path), &folder.join(path))?;
         if let Some(why) = placer.copying().filter(|_| !was_copying) {
@@ -130,13 +136,15 @@ fn fill(
     Ok(files)
 }
 
-/// A store never changes its number of shards: a folder with another number is another store's.
-fn same_shards(data: &Path, folder: &Path) -> Result<(), Fault> {
+/// Whether what the folder holds is of this store, before anything is put beside it. A store never changes its number
+/// of shards.
+fn check(data: &Path, folder: &Path, list: &List, placer: &Placer) -> Result<(), Fault> {
     let read = |path: &Path| std::fs::read(path).ok();
     match (read(&data.join(SHARDS)), read(&folder.join(SHARDS))) {
-        (Some(ours), Some(theirs)) if ours != theirs => Err(other_store(&folder.join(SHARDS))),
-        _ => Ok(()),
+        (Some(ours), Some(theirs)) if ours != theirs => return Err(other_store(&folder.join(SHARDS))),
+        _ => {}
     }
+    list.files.iter().try_for_each(|Listed { path, .. }| placer.check(&data.join(path), &folder.join(path)))
 }
 
 fn make_folder(path: &Path) -> Result<(), Fault> {

@@ -26,10 +26,11 @@ impl Backup {
             damages += 1;
             output.line(&json!({"type": "damage", "what": what}), || format!("DAMAGE {what}"));
         };
-        if Manifest::read_partial(data)?.is_some() {
+        let manifest = Manifest::read(data)?;
+        let partial = Manifest::read_partial(data)?.is_some();
+        if partial && manifest.is_none() {
             fault("the backup has not come to its end: run `ringpost backup` into it again".to_owned());
         }
-        let manifest = Manifest::read(data)?;
         if let Some(manifest) = &manifest {
             let looked_at = |path: &str| match path.split_once('/') {
                 Some((folder, _)) if folder.starts_with("shard-") => {
@@ -40,8 +41,10 @@ impl Backup {
             for (path, what) in manifest.missing(data).into_iter().filter(|(path, _)| looked_at(path)) {
                 fault(format!("{path}, which the backup should hold: {what}"));
             }
-            let object = json!({"type": "backup", "made": manifest.made, "files": manifest.files.len()});
-            output.line(&object, || format!("a backup of {}, {} files", manifest.made, manifest.files.len()));
+            let (made, files) = (&manifest.made, manifest.files.len());
+            let object = json!({"type": "backup", "made": made, "files": files, "cut_short": partial});
+            let since = if partial { "; a later run did not come to its end" } else { "" };
+            output.line(&object, || format!("a backup of {made}, {files} files{since}"));
         }
         Ok((Backup { manifest }, damages))
     }

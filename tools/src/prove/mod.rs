@@ -53,8 +53,9 @@ pub fn run(cli: &Cli, what: &cli::Verify, output: &mut Output) -> Result<Damages
     let mut read = Vec::new();
     for shard in &shards {
         match sums(shard, jobs(what.jobs), &bar, output) {
-            Ok(sums) => {
-                damages += sums.damages + backup.end(shard, sums.walked.end, output);
+            Ok(mut sums) => {
+                sums.damages += backup.end(shard, sums.walked.end, output);
+                damages += sums.damages;
                 read.push((shard, sums));
             }
             Err(failure) => {

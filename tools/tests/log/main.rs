@@ -1,5 +1,6 @@
 //! The tool on real folders.
 
+mod backup;
 mod carried;
 mod figures;
 mod inspect;
