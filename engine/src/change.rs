@@ -396,6 +396,20 @@ impl Change {
         let many = many.iter().chain(imported.iter().map(|imported| &imported.message));
         one.into_iter().chain(many.map(|message| message.body))
     }
+
+    /// The UIDs that these bodies get if it is carried out, in their order.
+    pub fn uids(&self, stamp: &Stamp) -> impl Iterator<Item = Uid> + '_ {
+        let given = match self {
+            Change::Import { messages, .. } if !ImportedMessage::are_renumbered(messages) => {
+                messages.as_slice()
+            }
+            _ => &[],
+        };
+        let first = stamp.uid_first.0;
+        self.bodies().enumerate().map(move |(nth, _)| {
+            given.get(nth).map_or(Uid(first.saturating_add(nth as u32)), |imported| imported.uid)
+        })
+    }
 }
 
 /// What the store decided for a change when it was appended; part of its record.

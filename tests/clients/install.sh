@@ -29,8 +29,8 @@ debian() {
     if command -v apt-get >/dev/null 2>&1 && as_root true 2>/dev/null; then
         echo "installing for tests/clients: ${missing[*]}"
         # Dovecot's package would start its own server: this one must not.
-        export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-        as_root apt-get update -qq && as_root "${install[@]}" >/dev/null && return
+        as_root apt-get update -qq &&
+            as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 "${install[@]}" >/dev/null && return
     fi
     echo "tests/clients needs these Debian packages: ${missing[*]}" >&2
     echo "install them with: sudo ${install[*]}" >&2

@@ -134,7 +134,9 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
         Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => json!({
             "mailbox": mailbox.0, "uid_validity": uid_validity, "unique_ids": format!("{unique_ids:?}"),
         }),
-        Change::Import { mailbox, messages, uid_next } => import(*mailbox, messages, *uid_next),
+        Change::Import { mailbox, messages, uid_next } => {
+            import(*mailbox, messages, *uid_next, change.uids(stamp))
+        }
     };
     match value {
         Value::Object(fields) => fields,
@@ -142,14 +144,19 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
     }
 }
 
-fn import(mailbox: MailboxId, messages: &[ImportedMessage], uid_next: Uid) -> Value {
-    let message = |imported: &ImportedMessage| {
+fn import(
+    mailbox: MailboxId,
+    messages: &[ImportedMessage],
+    uid_next: Uid,
+    uids: impl Iterator<Item = Uid>,
+) -> Value {
+    let message = |(imported, uid): (&ImportedMessage, Uid)| {
         json!({
-            "uid": imported.uid.0, "body": imported.message.body.0, "flags": flags(&imported.message.flags),
+            "uid": uid.0, "body": imported.message.body.0, "flags": flags(&imported.message.flags),
             "internal_ms": imported.message.internal_ms, "unique_id": imported.unique_id,
         })
     };
-    let messages: Vec<Value> = messages.iter().map(message).collect();
+    let messages: Vec<Value> = messages.iter().zip(uids).map(message).collect();
     json!({"mailbox": mailbox.0, "messages": messages, "uid_next": uid_next.0})
 }
 

@@ -205,8 +205,11 @@ impl Visitor for Search<'_> {
             self.key = Some(BodyKey { id: self.body, summary_len, len });
         }
         let Some((change, stamp)) = codec::decode(record.meta.kind, payload) else { return };
-        if let Change::Deliver { mailbox, .. } | Change::Append { mailbox, .. } = change {
-            let arrivals = change.bodies().zip((stamp.uid_first.0..).map(Uid));
+        if let Change::Deliver { mailbox, .. }
+        | Change::Append { mailbox, .. }
+        | Change::Import { mailbox, .. } = change
+        {
+            let arrivals = change.bodies().zip(change.uids(&stamp));
             let mut wanted = arrivals.filter(|&(_, uid)| (self.wanted)(record, mailbox, uid));
             self.found = self.found.or_else(|| wanted.next().map(|(body, _)| body));
         }

@@ -309,8 +309,8 @@ pub(super) fn arrivals<'a>(change: &'a Change, stamp: &Stamp) -> Vec<Arrival<'a>
             messages.map(|(message, uid)| (uid, message.body, &message.flags)).collect()
         }
         Change::Import { messages, .. } => {
-            let messages = messages.iter();
-            messages.map(|one| (one.uid, one.message.body, &one.message.flags)).collect()
+            let messages = messages.iter().zip(change.uids(stamp));
+            messages.map(|(one, uid)| (uid, one.message.body, &one.message.flags)).collect()
         }
         _ => Vec::new(),
     }
