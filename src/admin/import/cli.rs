@@ -20,22 +20,25 @@ use crate::admin::client::Client;
 const PASSWORD_BYTES_MAX: u64 = 4096;
 
 const NOTES: &str = "\
-What clients remember is kept: UIDVALIDITY and UIDs (so that an IMAP client fetches nothing again), POP3 unique-ids
-(so that a POP3 client does not either), flags and keywords, dates, subscriptions.
+What clients remember is kept: UIDVALIDITY and UIDs (so that an IMAP client fetches nothing
+again), POP3 unique-ids (so that a POP3 client does not either), flags and keywords, dates,
+subscriptions.
 
-Run it as often as you like, into the running server: every further run carries over the difference: new messages,
-changed flags, with --delete also what is gone. Where both sides differ the other store's flags win. What was deleted
-here stays deleted. The usual way: import; import again until little is left; stop mail and clients at the old
-server; import once more; let mail and clients come here.
+Run it as often as you like, into the running server: every further run carries over the
+difference: new messages, changed flags, with --delete also what is gone. Where both sides differ
+the other store's flags win. What was deleted here stays deleted. The usual way: import; import
+again until little is left; stop mail and clients at the old server; import once more; let mail
+and clients come here.
 
-UIDs can be kept only while a mailbox gets no mail here: messages that the old server takes in after mail has
-arrived here stay there, which is said, and the exit code is 1. So does whatever else cannot be carried over; all the
-rest is done. With --merge such messages come too, under new UIDs: clients fetch them again, and further runs still
-know them (by their unique-ids, and by the annotation /private/vendor/ringpost/imported). It is also the way into a
-mailbox that has mail of its own.
+UIDs can be kept only while a mailbox gets no mail here: messages that the old server takes in
+after mail has arrived here stay there, which is said, and the exit code is 1. So does whatever
+else cannot be carried over; all the rest is done. With --merge such messages come too, under new
+UIDs: clients fetch them again, and further runs still know them (by their unique-ids, and by the
+annotation /private/vendor/ringpost/imported). It is also the way into a mailbox that has mail of
+its own.
 
-The table says for each folder: new messages, messages with other flags, messages that are gone there. A dry run
-prints the same and changes nothing.";
+The table says for each folder: new messages, messages with other flags, messages that are gone
+there. A dry run prints the same and changes nothing.";
 
 /// What all imports need.
 #[derive(Debug, Clone, Args)]
