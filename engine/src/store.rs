@@ -332,7 +332,7 @@ impl Store {
         self.keeper_io = None;
         let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
         match self.keeper.complete(&mut self.index, result, self.mono_ms) {
-            Ok(_account) => {}
+            Ok(()) => {}
             Err(error) => {
                 self.writer.fail();
                 progress.fatal = Some(error);

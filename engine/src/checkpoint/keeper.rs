@@ -18,11 +18,14 @@ use std::collections::{BTreeSet, VecDeque};
 use super::Point;
 use super::round::Retiring;
 use crate::error::Error;
-use crate::ids::{AccountId, Lsn};
+use crate::ids::Lsn;
 use crate::index::Index;
 use crate::io::{FileId, IoError, IoRequest, IoResult};
 use crate::limits::{CHECKPOINT_RETIRED_GROUPS, CHECKPOINT_RETRY_MS, CHECKPOINT_STEP_BYTES};
 use crate::log::batch::LogIdentity;
+
+/// Memory that waits for a checkpoint gets one after this part of the log between two.
+const EARLY_PARTS: u64 = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -144,7 +147,8 @@ impl Keeper {
         match self.state {
             State::Idle => {
                 let behind = point.tail.end.0.saturating_sub(self.begun.0);
-                let due = behind >= self.log_bytes || pressed && behind > 0;
+                let early = (self.log_bytes / EARLY_PARTS).max(1);
+                let due = behind >= self.log_bytes || pressed && behind >= early;
                 let ready = !self.busy && self.unlinks.is_empty() && now_ms >= self.retry_ms;
                 if due && ready && index.changed_keys() > 0 {
                     if self.retiring.files.is_empty() {
@@ -223,30 +227,24 @@ impl Keeper {
         IoRequest::Write { file, offset, parts: vec![bytes], durable: false }
     }
 
-    /// How the request ended. An account is named that cannot be copied: it is not served any more.
-    pub fn complete(
-        &mut self,
-        index: &mut Index,
-        result: IoResult,
-        now_ms: u64,
-    ) -> Result<Option<AccountId>, Error> {
+    /// How the request ended. When an account cannot be copied, it is not served any more, and no checkpoint made.
+    pub fn complete(&mut self, index: &mut Index, result: IoResult, now_ms: u64) -> Result<(), Error> {
         self.busy = false;
         if std::mem::take(&mut self.unlinking) {
             self.unlinks.pop_front();
-            return done("removing a checkpoint", result).map(|()| None);
+            return done("removing a checkpoint", result);
         }
         if let IoResult::Failed(IoError::NoSpace) = result {
             self.abandon(index, now_ms);
-            return Ok(None);
+            return Ok(());
         }
         match (self.state, result) {
             (State::Begin, IoResult::Done) => self.state = State::Filling,
             (State::Filling | State::Closing, IoResult::Done) => {
-                if let Some(account) = index.round().and_then(|round| round.spoiled) {
+                if index.round().is_some_and(|round| round.spoiled) {
                     self.abandon(index, now_ms);
                     self.off = true;
                     index.stop_tracking();
-                    return Ok(Some(account));
                 }
             }
             (State::Sync, IoResult::Done) => self.state = State::Rename,
@@ -254,14 +252,14 @@ impl Keeper {
             (State::Map, IoResult::Created(view)) => self.finish(index, view),
             (State::Clear, result) => {
                 self.state = State::Idle;
-                return done("removing a checkpoint", result).map(|()| None);
+                return done("removing a checkpoint", result);
             }
             (_, IoResult::Failed(error)) => {
                 return Err(Error::Io { doing: "writing a checkpoint".to_owned(), error });
             }
             (state, result) => panic!("I7: {result:?} does not answer a request in {state:?}"),
         }
-        Ok(None)
+        Ok(())
     }
 
     fn abandon(&mut self, index: &mut Index, now_ms: u64) {

@@ -18,7 +18,6 @@ use bytes::Bytes;
 use super::format::{self, Footer, Group, HEAD_BYTES};
 use super::images::{Held, hold};
 use super::{Key, Piece, Point};
-use crate::ids::AccountId;
 use crate::limits::CHECKPOINT_GROUP_BYTES;
 use crate::log::batch::LogIdentity;
 
@@ -40,8 +39,8 @@ pub(crate) struct Round {
     pub retiring: BTreeSet<u32>,
     /// Those of which nothing will be needed when this one is complete.
     pub superseded: BTreeSet<u32>,
-    /// An account that could not be copied, for bytes of an older file are damaged.
-    pub spoiled: Option<AccountId>,
+    /// Whether an account could not be copied, for bytes of an older file are damaged.
+    pub spoiled: bool,
     /// What it is the state of.
     pub point: Point,
     /// Everything that is in it, to be marked again should it come to nothing.
@@ -61,7 +60,7 @@ impl Round {
             file,
             retiring: retiring.files,
             superseded: retiring.walked,
-            spoiled: None,
+            spoiled: false,
             point,
             keys: BTreeSet::new(),
             offset: HEAD_BYTES as u64,

@@ -85,7 +85,7 @@ impl Index {
         if let Key::Account(id) = key {
             let record = |round: &mut Round, head: Option<&[u8]>| round.record(Key::Account(id), head);
             if !self.accounts.copy(id, &mut round, record) {
-                round.spoiled = Some(id);
+                round.spoiled = true;
             }
         } else {
             let payload = self.payload(&key);
