@@ -155,3 +155,68 @@ fn make_folder(path: &Path) -> Result<(), Fault> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixListener;
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    const NAMES: [&str; 3] = ["0000000001.seg", "0000000002.seg", "0000000009.ckp"];
+
+    /// A data folder, and something that answers in it: each time with the next list.
+    fn serve(data: &Path, lists: Vec<Vec<&'static str>>) -> JoinHandle<()> {
+        fs::create_dir(data.join("shard-000")).unwrap();
+        for name in NAMES {
+            fs::write(data.join("shard-000").join(name), name).unwrap();
+        }
+        fs::write(data.join(SHARDS), "1\n").unwrap();
+        let socket = UnixListener::bind(data.join("admin.sock")).unwrap();
+        std::thread::spawn(move || {
+            for list in lists {
+                let (client, _) = socket.accept().unwrap();
+                BufReader::new(&client).read_line(&mut String::new()).unwrap();
+                let line =
+                    |line: &Line| writeln!(&client, "{}", serde_json::to_string(line).unwrap()).unwrap();
+                line(&Line::Sealed { shard: 0, position: 4096 });
+                list.iter().for_each(|name| line(&Line::File { name: (*name).to_string(), bytes: None }));
+                line(&Line::Done);
+            }
+        })
+    }
+
+    fn back_up(data: &Path, folder: &Path) -> Result<(), String> {
+        run(data, Folder::take(folder, data)?, false, &mut Report::new(true))
+    }
+
+    #[test]
+    fn a_file_that_went_away_costs_another_list_and_what_is_over_goes() {
+        let (data, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let gone = vec![NAMES[0], "0000000007.ckp"];
+        let server = serve(data.path(), vec![gone, NAMES.to_vec(), NAMES[..2].to_vec()]);
+        let checkpoint = target.path().join("shard-000").join(NAMES[2]);
+        back_up(data.path(), target.path()).unwrap();
+        assert!(checkpoint.exists());
+        let files = Manifest::read(target.path()).unwrap().unwrap().files;
+        assert_eq!((files.len(), files[SHARDS], files["shard-000/0000000009.ckp"]), (4, 2, 14));
+        back_up(data.path(), target.path()).unwrap();
+        assert!(!checkpoint.exists(), "the newer manifest does not name it");
+        assert_eq!(Manifest::read(target.path()).unwrap().unwrap().files.len(), 3);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn files_that_never_hold_still_and_names_that_are_none_end_in_one_line() {
+        let (data, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut lists = vec![vec!["0000000007.seg"]; BACKUP_ATTEMPTS_MAX as usize];
+        lists.push(vec!["../../etc/passwd"]);
+        let server = serve(data.path(), lists);
+        assert!(back_up(data.path(), target.path()).unwrap_err().contains("went away 10 times"));
+        assert!(back_up(data.path(), target.path()).unwrap_err().contains("no file of a log"));
+        assert_eq!(Manifest::read(target.path()), Ok(None));
+        server.join().unwrap();
+    }
+}
