@@ -52,6 +52,8 @@ pub(super) struct Columns {
     marks: Vec<Mark>,
     blocks: Vec<Slot>,
     len: usize,
+    /// A block was merged or emptied that could not be read.
+    damaged: bool,
 }
 
 impl Columns {
@@ -208,6 +210,7 @@ impl Columns {
     /// numbers of rows, become one, and empty ones go. Returns the first block behind them.
     fn merge(&mut self, run: Range<usize>, fit: impl Fn(usize, usize) -> bool) -> usize {
         let (from, to) = (run.start, run.end);
+        self.damaged |= self.blocks[from..to].iter().any(Slot::is_damaged);
         let mut start = from
             .checked_sub(1)
             .map_or(0, |before| self.marks[before].start as usize + self.blocks[before].len());
@@ -248,12 +251,12 @@ impl Columns {
 
     /// Whether rows were asked for that cannot be read.
     pub(super) fn is_damaged(&self) -> bool {
-        self.blocks.iter().any(Slot::is_damaged)
+        self.damaged || self.blocks.iter().any(Slot::is_damaged)
     }
 
     /// Whether all rows can be read, by the sums of those that are not in memory.
     pub(super) fn is_readable(&self) -> bool {
-        self.blocks.iter().all(Slot::is_readable)
+        !self.damaged && self.blocks.iter().all(Slot::is_readable)
     }
 
     /// Reads all rows that are not in memory; false if some cannot be read.
@@ -318,8 +321,11 @@ impl Columns {
         image: impl Fn(Piece) -> Option<bytes::Bytes>,
     ) -> Option<Columns> {
         let count = wire.count()?;
-        let mut columns =
-            Columns { marks: Vec::with_capacity(count), blocks: Vec::with_capacity(count), len: 0 };
+        let mut columns = Columns {
+            marks: Vec::with_capacity(count),
+            blocks: Vec::with_capacity(count),
+            ..Columns::default()
+        };
         let (mut first, mut file) = (0, base);
         for _ in 0..count {
             let rows = wire.word()?;
