@@ -161,7 +161,7 @@ cp "$work/compare.jsonl" "$results/compare.jsonl"
     echo "Dovecot's settings (sdbox; mdbox differs in the format, folders and ports):"
     echo
     echo '```'
-    doveconf -n -c "$work/sdbox.conf" | sed "s|$folder|FOLDER|g; s|$sockets|SOCKETS|g; s|$RINGPOST_BENCH_PASSWORD|PASSWORD|"
+    doveconf -n -c "$work/sdbox.conf" | grep -v '^#' | sed "s|$folder|FOLDER|g; s|$sockets|SOCKETS|g; s|$RINGPOST_BENCH_PASSWORD|PASSWORD|"
     echo '```'
 } > "$results/compare.md"
 cat "$results/compare.md"
