@@ -16,7 +16,7 @@
 //! What is fresh, and when it ceases to be, depends on positions alone, so that replay comes to the same.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use super::digest::Digest;
 use crate::checkpoint::wire::{Wire, put};
@@ -56,6 +56,10 @@ pub(super) struct Bodies {
     bytes: u64,
     /// The shares of which something has changed since a checkpoint took it.
     changed: BTreeSet<BodyId>,
+    /// The bodies of one share that is among the changed ones: a COPY touches neighbours, one after the other.
+    touched: Range<BodyId>,
+    /// Behind the place of the fresh body that was found last: that of its neighbour.
+    next: usize,
 }
 
 /// What rows show that stand for rows that cannot be read, until their account is closed.
@@ -77,6 +81,14 @@ impl Bodies {
 
     fn place(&self, id: BodyId) -> Option<usize> {
         self.fresh.binary_search_by_key(&id, |fresh| fresh.key.id).ok()
+    }
+
+    /// As `place`, in one step for the neighbour of the one before.
+    fn place_near(&mut self, id: BodyId) -> Option<usize> {
+        let is_next = self.fresh.get(self.next).is_some_and(|fresh| fresh.key.id == id);
+        let place = if is_next { self.next } else { self.place(id)? };
+        self.next = place + 1;
+        Some(place)
     }
 
     /// The log has come to this position: what is too far behind is fresh no more.
@@ -101,6 +113,7 @@ impl Bodies {
         assert!(greatest.is_none_or(|greatest| greatest < key.id), "I12: body ids only grow");
         if last.is_none_or(|(_, share)| share.segment != segment) {
             self.shares.insert(key.id, Share { segment, bodies: 0, bytes: 0, dead: Vec::new() });
+            self.touched = Range::default();
         }
         self.fresh.push_back(Fresh { key, references: 0 });
         self.touch(key.id);
@@ -121,7 +134,7 @@ impl Bodies {
             return;
         }
         self.touch(key.id);
-        let Some(place) = self.place(key.id) else {
+        let Some(place) = self.place_near(key.id) else {
             *self.shared.entry(key.id).or_insert(1) += 1;
             return;
         };
@@ -138,7 +151,7 @@ impl Bodies {
             return;
         }
         self.touch(key.id);
-        if let Some(place) = self.place(key.id) {
+        if let Some(place) = self.place_near(key.id) {
             let references = &mut self.fresh[place].references;
             *references = references.checked_sub(1).expect("I16: a shown body has a reference");
             if *references == 0 {
@@ -165,13 +178,24 @@ impl Bodies {
     }
 
     fn touch(&mut self, id: BodyId) {
-        let share = self.share(id).0;
-        self.changed.insert(share);
+        if self.touched.contains(&id) {
+            return;
+        }
+        let first = self.share(id).0;
+        self.changed.insert(first);
+        self.touched = first..self.end_of(first);
+    }
+
+    /// The first body of the share behind the one that begins here.
+    fn end_of(&self, first: BodyId) -> BodyId {
+        let next = (Bound::Excluded(first), Bound::Unbounded);
+        self.shares.range(next).next().map_or(BodyId(u64::MAX), |(next, _)| *next)
     }
 
     /// The parts that have changed since this was asked last.
     pub(super) fn take_changed(&mut self) -> Vec<u64> {
         let changed = std::mem::take(&mut self.changed);
+        self.touched = Range::default();
         let totals = (!changed.is_empty()).then_some(TOTALS);
         totals.into_iter().chain(changed.into_iter().map(|first| first.0)).collect()
     }
@@ -184,8 +208,7 @@ impl Bodies {
         }
         let first = BodyId(part);
         let Some(share) = self.shares.get(&first) else { return false };
-        let next = (Bound::Excluded(first), Bound::Unbounded);
-        let end = self.shares.range(next).next().map_or(BodyId(u64::MAX), |(next, _)| *next);
+        let end = self.end_of(first);
         put(out, share.segment.0);
         put(out, u64::from(share.bodies));
         put(out, share.bytes);
