@@ -71,6 +71,19 @@ pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Bytes of one encoded summary: room for the structure of a message with [`PARTS_STORED_MAX`] plain parts, which
 /// takes about 2.5 MB.
 pub const SUMMARY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes that compaction reads and writes a second.
+pub const COMPACT_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
+/// Bytes that it reads at once; a larger record is read whole.
+pub const COMPACT_READ_BYTES: u64 = 1024 * 1024;
+/// Bytes that it gathers before it writes.
+pub const COMPACT_WRITE_BYTES: u64 = 1024 * 1024;
+/// Milliseconds for which a file stays that nobody needs any more: longer than any session may stall that sends from
+/// it.
+pub const COMPACT_GRACE_MS: u64 = 35 * 60 * 1000;
+/// Milliseconds between two looks at what is worth compacting.
+pub const COMPACT_LOOK_MS: u64 = 5_000;
+/// Milliseconds after which compaction tries again that found no room, or damage.
+pub const COMPACT_RETRY_MS: u64 = 60_000;
 /// Milliseconds for which removed messages can be had back, unless configured: 7 days.
 pub const UNDELETE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Messages of one Restore.

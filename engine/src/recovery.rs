@@ -18,6 +18,7 @@ use crate::checkpoint::Point;
 use crate::checkpoint::keeper::Kept;
 use crate::checkpoint::load::{self, Looked};
 use crate::codec;
+use crate::compact::pack::Pack;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body, fits, quarantine, retire_ids};
@@ -80,6 +81,10 @@ pub fn replay_read_only(
     until: Option<Lsn>,
 ) -> Result<Replayed, Error> {
     let chain = Chain::read(disk, shard)?;
+    if !chain.missing.is_empty() {
+        // Its beginning is compacted away.
+        return recover(disk, chain, shard, until);
+    }
     let from = From::beginning(shard.unwrap_or_default());
     replay(disk, chain, from, until).map(|(replayed, _)| replayed)
 }
@@ -92,6 +97,15 @@ pub fn recover_read_only(
     until: Option<Lsn>,
 ) -> Result<Replayed, Error> {
     let chain = Chain::read(disk, shard)?;
+    recover(disk, chain, shard, until)
+}
+
+fn recover(
+    disk: &mut dyn Disk,
+    chain: Chain,
+    shard: Option<ShardId>,
+    until: Option<Lsn>,
+) -> Result<Replayed, Error> {
     let shard = shard.or(chain.log.map(|log| log.shard)).unwrap_or_default();
     let search = load::Search { shard, below: u32::MAX, until: until.unwrap_or(Lsn(u64::MAX)), trust: false };
     let looked = load::newest(disk, &chain, &search)?;
@@ -178,6 +192,10 @@ fn replay(
     from: From,
     until: Option<Lsn>,
 ) -> Result<(Replayed, End), Error> {
+    let first = from.point.as_ref().map_or(SegmentId(0), |point| point.tail.segment);
+    if let Some(&segment) = chain.missing.iter().find(|segment| **segment >= first) {
+        return Err(gone(segment, &from.report.refused_checkpoints));
+    }
     let mut replay = Replay {
         index: from.index,
         report: from.report,
@@ -200,9 +218,48 @@ fn replay(
     report.quarantined.retain(|account| index.account(*account).is_none());
     report.quarantined.sort_unstable();
     report.quarantined.dedup();
+    let places = place(disk, &end, &index, &mut report)?;
+    Ok((Replayed { index, report, places }, end))
+}
+
+/// Which file has what: segments, and the packs that stand for some. Everything that somebody needs must be in one.
+fn place(
+    disk: &mut dyn Disk,
+    end: &End,
+    index: &Index,
+    report: &mut RecoveryReport,
+) -> Result<Places, Error> {
     let mut places = Places::default();
     end.filled.iter().for_each(|part| places.add(part.base, part.segment));
-    Ok((Replayed { index, report, places }, end))
+    let mut damaged = false;
+    for &(number, bytes) in &end.chain.packs {
+        match Pack::open(disk, number, bytes, end.chain.log)? {
+            Some(pack) => places.add_pack(pack),
+            None => {
+                damaged = true;
+                let what = format!("{} is damaged: its messages cannot be read", FileId::Pack(number).name());
+                report.damage.push(Error::Corrupt { segment: SegmentId(0), offset: 0, what });
+            }
+        }
+    }
+    let there: BTreeSet<SegmentId> = end.filled.iter().map(|part| part.segment).collect();
+    let mut missing = index
+        .alive()
+        .filter(|(first, segment)| places.pack_of(Lsn(first.0)).is_none() && !there.contains(segment));
+    match missing.next().filter(|_| !damaged) {
+        Some((_, segment)) => Err(gone(segment, &[])),
+        None => Ok(places),
+    }
+}
+
+fn gone(segment: SegmentId, refused: &[String]) -> Error {
+    let what = match refused {
+        [] => "the file is missing; put it back".to_owned(),
+        refused => {
+            format!("the file is missing, or compacted and no checkpoint can be read: {}", refused.join("; "))
+        }
+    };
+    Error::Corrupt { segment, offset: 0, what }
 }
 
 struct Replay {
@@ -338,10 +395,12 @@ impl Visitor for Replay {
             return self.distrust(account);
         }
         if let Change::Restore { of, .. } = entry.change
-            && of != account
-            && self.is_wronged(of)
+            && (of != account && self.is_wronged(of) || self.is_wronged(AccountId(0)))
         {
-            self.tell(record.payload_offset, format!("what account {account} got back was of account {of}"));
+            self.tell(
+                record.payload_offset,
+                format!("what account {account} got back of account {of} may be more or less"),
+            );
             return self.distrust(account);
         }
         self.report.entries += 1;
@@ -500,7 +559,7 @@ fn begin_segment(
     let create = IoRequest::Create { file, size: options.segment_bytes };
     let view = match disk.perform(&create) {
         IoResult::Created(view) => view,
-        IoResult::Done => disk.map(file).map_err(|error| io(doing, error))?,
+        IoResult::Done | IoResult::Read(_) => disk.map(file).map_err(|error| io(doing, error))?,
         IoResult::Failed(error) => return Err(io(doing, error)),
     };
     perform(disk, doing, &IoRequest::Write { file, offset: 0, parts, durable: true })?;
@@ -509,7 +568,18 @@ fn begin_segment(
     let size = options.segment_bytes;
     let files = BTreeMap::from([(segment, SegmentFile { view, end: filled, size })]);
     places.add(base, segment);
-    Ok(Start { log, segment_bytes: options.segment_bytes, segment, base, tail, files, places, time_ms })
+    let highest_pack = end.chain.packs.last().map_or(0, |pack| pack.0);
+    Ok(Start {
+        log,
+        segment_bytes: options.segment_bytes,
+        segment,
+        base,
+        tail,
+        files,
+        places,
+        time_ms,
+        highest_pack,
+    })
 }
 
 /// Removes the last segment if it holds nothing, and takes views of all that stay. A trim of an earlier
@@ -539,7 +609,7 @@ fn remove(disk: &mut dyn Disk, file: FileId) -> Result<(), Error> {
 fn perform(disk: &mut dyn Disk, doing: &str, request: &IoRequest) -> Result<(), Error> {
     match disk.perform(request) {
         IoResult::Failed(error) => Err(io(doing, error)),
-        IoResult::Done | IoResult::Created(_) => Ok(()),
+        IoResult::Done | IoResult::Created(_) | IoResult::Read(_) => Ok(()),
     }
 }
 

@@ -13,12 +13,13 @@ use crate::change::{Change, Entry, NewBody, Outcome, Refusal};
 use crate::checkpoint::Point;
 use crate::checkpoint::keeper::Keeper;
 use crate::codec;
+use crate::compact::{self, Compactor, Unit};
 use crate::error::{Error, Refused};
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body};
 use crate::index::plan::Planner;
 use crate::index::{AccountRef, Buried, BuriedMailbox, Index, MailboxRef};
-use crate::io::{Disk, Extent, IoId, IoRequest, IoResult};
+use crate::io::{Disk, Extent, FileId, IoId, IoRequest, IoResult};
 use crate::limits;
 use crate::log::BLOCK;
 use crate::log::build::Witness;
@@ -48,6 +49,8 @@ pub struct Options {
     pub trust_checkpoints: bool,
     /// For how many milliseconds removed messages can be had back.
     pub undelete_ms: u64,
+    /// How what is removed becomes room on the disk. Needs checkpoints.
+    pub compact: compact::Options,
 }
 
 impl Options {
@@ -63,6 +66,11 @@ impl Options {
             #[cfg(feature = "testing")]
             trust_checkpoints: false,
             undelete_ms: limits::UNDELETE_MS,
+            compact: compact::Options {
+                bytes_per_second: limits::COMPACT_BYTES_PER_SECOND,
+                grace_ms: limits::COMPACT_GRACE_MS,
+                look_ms: limits::COMPACT_LOOK_MS,
+            },
         }
     }
 }
@@ -162,6 +170,12 @@ pub struct StoreStats {
     pub checkpoint_file_bytes: u64,
     /// How many of those are needed.
     pub checkpoint_live_bytes: u64,
+    /// Packs that compaction has made of segments, and their bytes.
+    pub packs: u64,
+    /// Bytes of their files.
+    pub pack_bytes: u64,
+    /// What compaction did since the start.
+    pub compacted: compact::Done,
     /// Accounts that are awake: more than their heads is in memory.
     pub accounts_awake: u64,
     /// Bytes that they take.
@@ -180,6 +194,8 @@ pub struct Store {
     /// Where the log stands that the index is the state of.
     point: Point,
     keeper_io: Option<IoId>,
+    compactor: Compactor,
+    compactor_io: Option<IoId>,
     index_memory_bytes_max: usize,
     message_bytes_max: usize,
     undelete_ms: u64,
@@ -204,6 +220,9 @@ impl Store {
         if !is_whole {
             keeper.stop();
         }
+        let pack_bytes_max = options.segment_bytes / 10 * 9;
+        let compactor =
+            Compactor::new(start.log, options.compact, pack_bytes_max, start.highest_pack, is_whole);
         let point = Point { tail: start.tail, witness: Witness::NONE, time_ms: start.time_ms };
         let store = Store {
             shard: options.shard,
@@ -213,6 +232,8 @@ impl Store {
             keeper,
             point,
             keeper_io: None,
+            compactor,
+            compactor_io: None,
             index_memory_bytes_max: options.index_memory_bytes_max,
             message_bytes_max: options.message_bytes_max.min(limits::BODY_BYTES_MAX),
             undelete_ms: options.undelete_ms,
@@ -229,6 +250,8 @@ impl Store {
     /// Plants a bug, for a test to see that it is found.
     #[cfg(feature = "testing")]
     pub fn plant(&mut self, plant: crate::log::writer::Plant) {
+        self.compactor.unlink_early = plant == crate::log::writer::Plant::UnlinkEarly;
+        self.compactor.lose_pack = plant == crate::log::writer::Plant::LosePack;
         self.writer.plant(plant);
     }
 
@@ -294,21 +317,30 @@ impl Store {
         if let Some(request) = self.writer.poll() {
             return Some(request);
         }
-        if self.writer.has_failed() {
+        if self.writer.has_failed() || self.keeper.is_busy() || self.compactor.is_busy() {
             return None;
         }
         self.mutating = true;
         let request = self.keeper.poll(&mut self.index);
         self.mutating = false;
-        let id = request.is_some().then(|| self.writer.next_io());
-        self.keeper_io = id.or(self.keeper_io);
-        id.zip(request)
+        if let Some(request) = request {
+            let id = self.writer.next_io();
+            self.keeper_io = Some(id);
+            return Some((id, request));
+        }
+        let request = self.compactor.poll(self.writer.places(), self.keeper.covered(), self.mono_ms)?;
+        let id = self.writer.next_io();
+        self.compactor_io = Some(id);
+        Some((id, request))
     }
 
     /// Tells how a piece of disk work ended.
     pub fn complete(&mut self, id: IoId, result: IoResult) -> Progress {
         if self.keeper_io == Some(id) {
             return self.complete_upkeep(result);
+        }
+        if self.compactor_io == Some(id) {
+            return self.complete_compaction(result);
         }
         let completed = self.writer.complete(id, result, self.mono_ms);
         let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
@@ -330,6 +362,21 @@ impl Store {
         let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
         match self.keeper.complete(&mut self.index, result, self.mono_ms) {
             Ok(_account) => {}
+            Err(error) => {
+                self.writer.fail();
+                progress.fatal = Some(error);
+            }
+        }
+        progress
+    }
+
+    fn complete_compaction(&mut self, result: IoResult) -> Progress {
+        self.compactor_io = None;
+        let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
+        let places = self.writer.places_mut();
+        match self.compactor.complete(&mut self.index, places, result, self.mono_ms) {
+            Ok(Some(FileId::Segment(segment))) => self.writer.forget(segment),
+            Ok(_) => {}
             Err(error) => {
                 self.writer.fail();
                 progress.fatal = Some(error);
@@ -391,12 +438,20 @@ impl Store {
         self.writer.tick(now);
         let pressed = self.index.evict(self.index_memory_bytes_max, limits::EVICTION_LOOKS);
         self.keeper.tick(&mut self.index, &self.point, self.mono_ms, pressed);
+        let complete = self.writer.complete_segments().map(|(segment, range)| Unit {
+            file: FileId::Segment(segment),
+            bytes: range.end - range.start,
+            live: 0,
+            range,
+        });
+        let (places, covered) = (self.writer.places(), self.keeper.covered());
+        self.compactor.tick(&self.index, places, complete, covered, self.mono_ms);
         self.reap(now);
     }
 
     /// Whether nothing is queued or in flight.
     pub fn is_quiet(&self) -> bool {
-        self.writer.is_quiet() && !self.keeper.is_busy()
+        self.writer.is_quiet() && !self.keeper.is_busy() && !self.compactor.is_busy()
     }
 
     /// Everything below is durable and visible.
@@ -427,6 +482,9 @@ impl Store {
             checkpoint_bytes,
             checkpoint_file_bytes,
             checkpoint_live_bytes,
+            packs: self.writer.places().packs().len() as u64,
+            pack_bytes: self.writer.places().packs().iter().map(|pack| pack.bytes).sum(),
+            compacted: self.compactor.done(),
             accounts_awake: accounts_awake as u64,
             index_memory_bytes: index_memory_bytes as u64,
             accounts_damaged: self.index.broken(),
@@ -514,7 +572,12 @@ impl Store {
     /// looks at the bytes (instead of handing them to the kernel) first has them brought in (see
     /// `Output::Warm`).
     pub fn bytes(&self, extent: Extent) -> Option<Bytes> {
-        let file = self.writer.files().get(&extent.segment)?;
+        let segment = match extent.file {
+            FileId::Segment(segment) => segment,
+            FileId::Pack(number) => return self.writer.places().slice(number, extent.offset, extent.len),
+            _ => return None,
+        };
+        let file = self.writer.files().get(&segment)?;
         let end = extent.offset.checked_add(u64::from(extent.len))?;
         if end > file.end { None } else { file.view.slice(extent.offset, extent.len) }
     }

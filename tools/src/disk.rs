@@ -51,12 +51,12 @@ impl ReadOnlyDisk {
         std::fs::metadata(self.path(file)).ok().map(|data| data.len())
     }
 
-    /// These bytes of a segment, all of them.
-    pub fn read_exact(&mut self, segment: SegmentId, offset: u64, len: u32) -> Result<Vec<u8>, String> {
+    /// These bytes of a file, all of them.
+    pub fn read_exact(&mut self, file: FileId, offset: u64, len: u32) -> Result<Vec<u8>, String> {
         let mut buffer = vec![0; len as usize];
-        match self.read(FileId::Segment(segment), offset, &mut buffer) {
+        match self.read(file, offset, &mut buffer) {
             Ok(read) if read == buffer.len() => Ok(buffer),
-            Ok(read) => Err(format!("segment {segment} ends {} bytes too early", buffer.len() - read)),
+            Ok(read) => Err(format!("{} ends {} bytes too early", file.name(), buffer.len() - read)),
             Err(IoError::Failed(why)) => Err(why),
             Err(IoError::NoSpace) => Err("no space".to_owned()),
         }

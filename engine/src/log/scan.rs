@@ -270,7 +270,9 @@ impl Scan<'_> {
             self.state = State { tail, witness };
         }
         self.entry = self.state.clone();
+        // Behind a gap nobody tells where this one ends.
         let successor = next.and_then(|next| next.meta).map(|meta| meta.prev);
+        let successor = successor.filter(|prev| prev.segment == info.segment);
         let mut reader = Reader::new(disk, info);
         if info.rotten && begin.is_none() {
             self.rotten_header(info.segment);

@@ -100,3 +100,13 @@ fn a_trusted_checkpoint_is_found() {
 fn a_dropped_record_is_found() {
     is_found(Plant::DropRecord);
 }
+
+#[test]
+fn a_file_removed_before_checkpoints_cover_it_is_found() {
+    is_found(Plant::UnlinkEarly);
+}
+
+#[test]
+fn a_lost_relocation_is_found() {
+    is_found(Plant::LosePack);
+}

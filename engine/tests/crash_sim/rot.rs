@@ -65,7 +65,8 @@ impl Image {
         cost.accounts.extend(dependent);
         // In order of the log, so that it goes on from one to the next.
         for (of, account) in &self.restored {
-            if cost.accounts.contains(of) {
+            // A Reap that is lost leaves more to be had back.
+            if cost.accounts.contains(of) || cost.accounts.contains(&AccountId(0)) {
                 cost.accounts.insert(*account);
             }
         }
