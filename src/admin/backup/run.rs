@@ -139,8 +139,12 @@ fn fill(
 /// Whether what the folder holds is of this store, before anything is put beside it. A store never changes its number
 /// of shards.
 fn check(data: &Path, folder: &Path, list: &List, placer: &Placer) -> Result<(), Fault> {
-    let read = |path: &Path| std::fs::read(path).ok();
-    match (read(&data.join(SHARDS)), read(&folder.join(SHARDS))) {
+    let read = |path: &Path| match std::fs::read(path) {
+        Ok(shards) => Ok(Some(shards)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Fault::Told(format!("{}: {error}", path.display()))),
+    };
+    match (read(&data.join(SHARDS))?, read(&folder.join(SHARDS))?) {
         (Some(ours), Some(theirs)) if ours != theirs => return Err(other_store(&folder.join(SHARDS))),
         _ => {}
     }

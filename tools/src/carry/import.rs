@@ -134,7 +134,7 @@ fn carry(
         damages += tally.unreadable;
         told(&name, tally, what.dry_run, output);
     }
-    for name in source.subscriptions() {
+    for name in source.subscriptions()? {
         let name = what.below.as_ref().map_or(name.clone(), |above| format!("{above}/{name}"));
         if names::checked(&name).is_some() && !target.subscribed(&name) {
             let object = json!({"type": "subscription", "mailbox": name, "dry_run": what.dry_run});

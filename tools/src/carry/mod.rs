@@ -52,7 +52,7 @@ pub trait Source {
     /// Tells every message of the `at`-th folder, in order.
     fn each(&mut self, at: usize, tell: &mut dyn FnMut(Found) -> Result<(), Failure>) -> Result<(), Failure>;
     /// Folders that somebody has subscribed to.
-    fn subscriptions(&self) -> Vec<String>;
+    fn subscriptions(&self) -> Result<Vec<String>, Failure>;
 }
 
 /// Where mail is written to.

@@ -48,13 +48,27 @@ fn folders_in(path: &Path) -> Result<Vec<String>, String> {
 /// Which layout a tree has.
 pub fn layout_of(root: &Path) -> Result<Layout, String> {
     let plain = folders_in(root)?.into_iter().filter(|name| !name.starts_with('.'));
-    let fs = plain.into_iter().any(|name| has_mail(&root.join(name), MAILBOX_LEVELS_MAX));
-    Ok(if fs { Layout::Fs } else { Layout::MaildirPlusPlus })
+    for name in plain {
+        if has_mail(&root.join(name), MAILBOX_LEVELS_MAX)? {
+            return Ok(Layout::Fs);
+        }
+    }
+    Ok(Layout::MaildirPlusPlus)
 }
 
-fn has_mail(path: &Path, levels: usize) -> bool {
-    let below = || folders_in(path).unwrap_or_default();
-    is_maildir(path) || levels > 1 && below().iter().any(|name| has_mail(&path.join(name), levels - 1))
+/// Whether there is mail in a folder or below it. One that cannot be looked into is told: it could decide the layout.
+fn has_mail(path: &Path, levels: usize) -> Result<bool, String> {
+    if is_maildir(path) {
+        return Ok(true);
+    }
+    if levels > 1 {
+        for name in folders_in(path)? {
+            if has_mail(&path.join(name), levels - 1)? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// All folders but the inbox: path and name.

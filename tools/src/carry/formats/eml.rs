@@ -15,7 +15,7 @@ use ringpost_engine::change::Flags;
 use ringpost_engine::limits::MAILBOX_LEVELS_MAX;
 use serde_json::{Value, json};
 
-use super::{listed, maildir, told};
+use super::{beside, listed, maildir, told};
 use crate::carry::{Folder, Found, Mail, Sink, Source, names};
 use crate::{Failure, describe};
 
@@ -69,8 +69,8 @@ fn find(
 }
 
 /// What an index tells of its files; a line that cannot be read tells nothing.
-fn index(folder: &Path) -> BTreeMap<String, (Flags, Option<u64>)> {
-    let text = fs::read_to_string(folder.join(INDEX)).unwrap_or_default();
+fn index(folder: &Path) -> Result<BTreeMap<String, (Flags, Option<u64>)>, Failure> {
+    let text = beside(&folder.join(INDEX))?;
     let line = |line: &str| {
         let object: Value = serde_json::from_str(line).ok()?;
         let mut flags = Flags::default();
@@ -82,7 +82,7 @@ fn index(folder: &Path) -> BTreeMap<String, (Flags, Option<u64>)> {
         }
         Some((object["file"].as_str()?.to_owned(), (flags, object["internal_ms"].as_u64())))
     };
-    text.lines().filter_map(line).collect()
+    Ok(text.lines().filter_map(line).collect())
 }
 
 impl Source for EmlFolder {
@@ -92,7 +92,7 @@ impl Source for EmlFolder {
 
     fn each(&mut self, at: usize, tell: &mut dyn FnMut(Found) -> Result<(), Failure>) -> Result<(), Failure> {
         let folder = self.root.join(&self.folders[at].1);
-        let mut index = index(&folder);
+        let mut index = index(&folder)?;
         let mut files = listed(&folder)?;
         files.retain(|name| name.ends_with(EXTENSION) && !folder.join(name).is_dir());
         // Numbers by their value, everything else behind them.
@@ -111,9 +111,9 @@ impl Source for EmlFolder {
         Ok(())
     }
 
-    fn subscriptions(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.root.join(SUBSCRIPTIONS)).unwrap_or_default();
-        text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    fn subscriptions(&self) -> Result<Vec<String>, Failure> {
+        let text = beside(&self.root.join(SUBSCRIPTIONS))?;
+        Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 }
 
@@ -230,6 +230,6 @@ mod tests {
         let lines = format!("x\n{line}\n{{\"flags\": []}}\n");
         fs::write(folder.path().join(INDEX), lines).expect("written");
         let flags = Flags { system: FlagBits::SEEN, keywords: vec!["$k".to_owned()] };
-        assert_eq!(index(folder.path()), BTreeMap::from([("1.eml".to_owned(), (flags, Some(5)))]));
+        assert_eq!(index(folder.path()), Ok(BTreeMap::from([("1.eml".to_owned(), (flags, Some(5)))])));
     }
 }

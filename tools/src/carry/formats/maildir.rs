@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use ringpost_engine::change::{FlagBits, Flags};
 use ringpost_engine::limits::MAILBOX_LEVELS_MAX;
 
-use super::{listed, modified_ms, told};
+use super::{beside, listed, modified_ms, told};
 use crate::Failure;
 use crate::carry::{Folder, Found, Mail, Sink, Source, as_sent, names, too_large};
 
@@ -48,7 +48,7 @@ impl Maildir {
             return Err(format!("{} is no Maildir: it has no folder cur", root.display()));
         }
         folders.sort();
-        Ok(Maildir { folders, subscriptions: subscriptions(root) })
+        Ok(Maildir { folders, subscriptions: subscriptions(root)? })
     }
 }
 
@@ -76,28 +76,27 @@ fn find(at: &Path, above: &str, depth: usize, folders: &mut Vec<(String, PathBuf
 }
 
 /// The file `subscriptions`, in the form of Dovecot's first or second version; none where there is no such file.
-fn subscriptions(root: &Path) -> Vec<String> {
-    let text = fs::read_to_string(root.join("subscriptions")).unwrap_or_default();
+fn subscriptions(root: &Path) -> Result<Vec<String>, Failure> {
+    let text = beside(&root.join("subscriptions"))?;
     let lines = text.lines().filter(|line| !line.is_empty());
-    match text.starts_with("V\t2") {
+    Ok(match text.starts_with("V\t2") {
         true => lines
             .skip(1)
             .filter_map(|line| names::of_maildir(&line.replace('.', "\\2e").replace('\t', ".")))
             .collect(),
         false => lines.filter_map(|line| names::of_maildir(&line.replace('/', "."))).collect(),
-    }
+    })
 }
 
 /// UIDs by the part of file names that does not change.
-fn uids(folder: &Path) -> BTreeMap<String, u32> {
-    let list = fs::read(folder.join("dovecot-uidlist")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&list);
+fn uids(folder: &Path) -> Result<BTreeMap<String, u32>, Failure> {
+    let text = beside(&folder.join("dovecot-uidlist"))?;
     let line = |line: &str| {
         let (uid, name) = line.split_once(" :")?;
         let uid = uid.split(' ').next()?.parse().ok()?;
         Some((base(name).to_owned(), uid))
     };
-    text.lines().skip(1).filter_map(line).collect()
+    Ok(text.lines().skip(1).filter_map(line).collect())
 }
 
 fn base(name: &str) -> &str {
@@ -105,14 +104,14 @@ fn base(name: &str) -> &str {
 }
 
 /// What the letters mean that keywords have here.
-fn keywords(folder: &Path) -> BTreeMap<char, String> {
-    let text = fs::read_to_string(folder.join("dovecot-keywords")).unwrap_or_default();
+fn keywords(folder: &Path) -> Result<BTreeMap<char, String>, Failure> {
+    let text = beside(&folder.join("dovecot-keywords"))?;
     let line = |line: &str| {
         let (at, name) = line.split_once(' ')?;
         let letter = (b'a'..=b'z').nth(at.parse().ok()?)?;
         Some((char::from(letter), name.to_owned()))
     };
-    text.lines().filter_map(line).collect()
+    Ok(text.lines().filter_map(line).collect())
 }
 
 fn flags(name: &str, keywords: &BTreeMap<char, String>) -> Flags {
@@ -134,7 +133,7 @@ impl Source for Maildir {
 
     fn each(&mut self, at: usize, tell: &mut dyn FnMut(Found) -> Result<(), Failure>) -> Result<(), Failure> {
         let folder = &self.folders[at].1;
-        let (uids, keywords) = (uids(folder), keywords(folder));
+        let (uids, keywords) = (uids(folder)?, keywords(folder)?);
         let mut files = Vec::new();
         for part in ["new", "cur"] {
             let path = folder.join(part);
@@ -153,8 +152,8 @@ impl Source for Maildir {
         Ok(())
     }
 
-    fn subscriptions(&self) -> Vec<String> {
-        self.subscriptions.clone()
+    fn subscriptions(&self) -> Result<Vec<String>, Failure> {
+        Ok(self.subscriptions.clone())
     }
 }
 

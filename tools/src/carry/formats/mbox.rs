@@ -108,8 +108,8 @@ impl Source for Mbox {
         }
     }
 
-    fn subscriptions(&self) -> Vec<String> {
-        Vec::new()
+    fn subscriptions(&self) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
     }
 }
 

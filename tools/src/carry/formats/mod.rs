@@ -1,4 +1,8 @@
 //! The forms that mail has outside of a store.
+//!
+//! *Owns*: which forms there are, and how their files are read. *Promises*: a file that is missing and one that cannot
+//! be read are never taken for each other. *Assumes*: nobody changes a tree that is read. *Never*: writes over what is
+//! there.
 
 mod eml;
 mod maildir;
@@ -6,6 +10,7 @@ mod mbox;
 mod quoting;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{Sink, Source};
@@ -55,6 +60,16 @@ fn told(path: &Path, error: &std::io::Error) -> Failure {
     format!("{}: {error}", path.display())
 }
 
+/// What a file says that need not be there; nothing when it is not. One that cannot be read is told: the flags, the
+/// order or the subscriptions that it holds must not go missing unseen.
+fn beside(path: &Path) -> Result<String, Failure> {
+    match fs::read(path) {
+        Ok(octets) => Ok(String::from_utf8_lossy(&octets).into_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(told(path, &error)),
+    }
+}
+
 /// The names in a folder, in order.
 fn listed(folder: &Path) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
@@ -71,4 +86,21 @@ fn listed(folder: &Path) -> Result<Vec<String>, Failure> {
 fn modified_ms(data: &fs::Metadata) -> u64 {
     let since = data.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     since.unwrap_or_default().as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_missing_says_nothing_and_one_that_cannot_be_read_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("subscriptions");
+        assert_eq!(beside(&path), Ok(String::new()));
+        fs::write(&path, "Work\n").unwrap();
+        assert_eq!(beside(&path), Ok("Work\n".to_owned()));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(beside(&path).is_err_and(|why| why.contains("subscriptions")));
+    }
 }
