@@ -6,6 +6,7 @@
 //! *Never*: waits.
 
 mod backup;
+mod relief;
 
 use bytes::Bytes;
 
@@ -25,6 +26,7 @@ use crate::log::build::Witness;
 use crate::log::build::{Batch, Item};
 use crate::log::writer::{Completed, Writer};
 use crate::recovery;
+use relief::needs_no_space;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -558,39 +560,5 @@ impl Store {
     /// A fingerprint of everything visible, the same for the same state, however it came about.
     pub fn digest(&self) -> u64 {
         self.index.digest()
-    }
-}
-
-/// Whether a change is taken from the headroom of a full disk: it adds no message, account or name.
-fn needs_no_space(change: &Change) -> bool {
-    match change {
-        Change::AccountPassword { .. }
-        | Change::AccountServices { .. }
-        | Change::AccountDelete
-        | Change::DomainDelete { .. }
-        | Change::AliasDelete { .. }
-        | Change::MailboxDelete { .. }
-        | Change::FlagsStore { .. }
-        | Change::Expunge { .. }
-        | Change::RecentSeen { .. }
-        | Change::Quota { .. }
-        | Change::UrlKey { .. }
-        | Change::AccountHide { .. }
-        | Change::AccountReferral { .. }
-        | Change::Reap { .. } => true,
-        Change::Subscribe { on, .. } => !on,
-        Change::Metadata { entries, .. } => entries.iter().all(|(_, value)| value.is_none()),
-        Change::Acl { rights, .. } => rights.is_none(),
-        Change::AccountCreate { .. }
-        | Change::DomainAdd { .. }
-        | Change::AliasSet { .. }
-        | Change::MailboxCreate { .. }
-        | Change::MailboxRename { .. }
-        | Change::Deliver { .. }
-        | Change::Append { .. }
-        | Change::MailboxAdopt { .. }
-        | Change::Import { .. }
-        | Change::Copy { .. }
-        | Change::Restore { .. } => false,
     }
 }
