@@ -1,7 +1,13 @@
 //! Reading the summaries of messages that were found.
 //!
-//! *Owns*: which of them are to be read next. *Promises*: in the order of the finds, a bounded run of summaries
-//! brought in at a time. *Assumes*: the same mailbox every time. *Never*: reads a message's own octets.
+//! *Owns*: which of them are to be read next, and when the hunt goes on. *Promises*: in the order of the finds, a
+//! bounded run of summaries brought in at a time. *Assumes*: the same mailbox every time. *Never*: reads a message's
+//! own octets.
+//!
+//! ```text
+//!  hunting ──finds──► bringing in ──► reading ──all read──► hunting … no more ──► over
+//!                          ▲─────more──────┘
+//! ```
 
 use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::io::Extent;
@@ -11,6 +17,7 @@ use ringpost_engine::store::Store;
 use super::hunt::{Found, Hunt, Hunted};
 use super::summaries::{self, Lot, Sought, present};
 use crate::limits::IMAP_GATHER_ROWS_MAX;
+use crate::proto::imap::pace::Progress;
 use crate::proto::imap::state::Step;
 use crate::proto::imap::view::View;
 
@@ -31,24 +38,8 @@ impl Gather {
         Gather { by_index: true, ..Gather::default() }
     }
 
-    /// Takes a hunt's next window of finds. Whether it was the last one, or what the hunt waits for.
-    pub fn take(
-        &mut self,
-        hunt: &mut Hunt,
-        view: &View,
-        mailbox: MailboxRef<'_>,
-        store: &Store,
-    ) -> Result<bool, Step> {
-        let hunted = hunt.step(view, mailbox, store);
-        if let Hunted::Wait(step) = hunted {
-            return Err(step);
-        }
-        self.waiting.extend(hunt.finds());
-        Ok(matches!(hunted, Hunted::End))
-    }
-
     /// What is to be brought in before the next [`Gather::read`]; none when all finds are read.
-    pub fn warm(&mut self, mailbox: MailboxRef<'_>, store: &Store) -> Option<Vec<Extent>> {
+    fn warm(&mut self, mailbox: MailboxRef<'_>, store: &Store) -> Option<Vec<Extent>> {
         if self.next == self.waiting.len() {
             self.waiting.clear();
             self.next = 0;
@@ -67,7 +58,7 @@ impl Gather {
     /// Gives what was brought in to `take`, until that fails or has done `work_max` of what it counts as its work;
     /// what is left is brought in again. Messages that are gone by now are passed over; a summary that cannot be
     /// read is none.
-    pub fn read<E>(
+    fn read<E>(
         &mut self,
         mailbox: MailboxRef<'_>,
         store: &Store,
@@ -97,6 +88,77 @@ impl Gather {
         self.next += taken;
         self.warmed = 0;
         Ok(())
+    }
+}
+
+/// A hunt whose finds are read before it goes on.
+#[derive(Debug)]
+pub struct Harvest {
+    hunt: Hunt,
+    gather: Gather,
+    /// The next summaries were brought in.
+    ready: bool,
+    /// No find is behind those being gathered.
+    last_finds: bool,
+}
+
+/// How a step of a [`Harvest`] ended.
+#[derive(Debug)]
+pub enum Harvested {
+    /// The command waits for this.
+    Wait(Step),
+    /// [`Harvest::read`] has something to read.
+    Ready,
+    /// All finds are read.
+    Over,
+}
+
+impl Harvest {
+    /// One that has not begun.
+    pub fn new(hunt: Hunt, gather: Gather) -> Harvest {
+        Harvest { hunt, gather, ready: false, last_finds: false }
+    }
+
+    /// How far it is: messages looked at.
+    pub fn progress(&self) -> Progress {
+        self.hunt.progress()
+    }
+
+    /// Goes on: a window of the hunt at the most.
+    pub fn step(&mut self, view: &View, mailbox: MailboxRef<'_>, store: &Store) -> Harvested {
+        if std::mem::take(&mut self.ready) {
+            return Harvested::Ready;
+        }
+        if self.gather.waiting.is_empty() {
+            if self.last_finds {
+                return Harvested::Over;
+            }
+            let hunted = self.hunt.step(view, mailbox, store);
+            if let Hunted::Wait(step) = hunted {
+                return Harvested::Wait(step);
+            }
+            self.gather.waiting.extend(self.hunt.finds());
+            self.last_finds = matches!(hunted, Hunted::End);
+        }
+        Harvested::Wait(self.bring_in(mailbox, store))
+    }
+
+    fn bring_in(&mut self, mailbox: MailboxRef<'_>, store: &Store) -> Step {
+        let extents = self.gather.warm(mailbox, store);
+        self.ready = extents.is_some();
+        extents.filter(|extents| !extents.is_empty()).map_or(Step::Yield, Step::Warm)
+    }
+
+    /// Reads what was brought in, as [`Gather::read`] says, and tells what the command waits for next.
+    pub fn read<E>(
+        &mut self,
+        mailbox: MailboxRef<'_>,
+        store: &Store,
+        work_max: usize,
+        take: impl FnMut(&Found, &Message, Option<SummaryView<'_>>) -> Result<usize, E>,
+    ) -> Result<Step, E> {
+        self.gather.read(mailbox, store, work_max, take)?;
+        Ok(self.bring_in(mailbox, store))
     }
 }
 

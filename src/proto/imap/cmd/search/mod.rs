@@ -118,15 +118,11 @@ impl Search {
 
     fn begin(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<(), Reply> {
         if self.command.program.charset.is_some() && core.enabled.utf8 {
-            // rfc9755#3: the labels would conflict.
-            return Err(Reply::bad("No CHARSET after ENABLE UTF8=ACCEPT"));
+            return Err(no_charset());
         }
         if core.enabled.rev2 && self.form.returns.is_none() {
             // rfc9051#6.4.4: SEARCH is answered by ESEARCH, as if RETURN (ALL) stood there.
             self.form.returns = Some(SearchReturn { all: true, ..SearchReturn::default() });
-        }
-        if core.enabled.utf8 && self.command.program.charset.is_some() {
-            return Err(no_charset());
         }
         let (view, mailbox) = core.selected(cx)?;
         let mut query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx))?;

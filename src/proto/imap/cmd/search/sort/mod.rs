@@ -6,14 +6,16 @@
 //! a message to sort it.
 //!
 //! ```text
-//!  Begin ──► Hunting ──finds──► Gathering ──all read──► Hunting … no more ──► Sorting ──► Telling ──► Done
+//!  Begin ──► Harvesting ──all read──► Sorting ──► Telling ──► Done
 //! ```
 
 use bytes::Bytes;
+use ringpost_engine::index::MailboxRef;
+use ringpost_engine::store::Store;
 
 use super::context::Update;
-use super::gather::Gather;
-use super::hunt::{Found, Hunt};
+use super::gather::{Gather, Harvest, Harvested};
+use super::hunt::Found;
 use super::key::{Ground, Query};
 use super::results::{Form, Results};
 use super::room::release;
@@ -34,9 +36,6 @@ pub struct Sort {
     command: command::Sort,
     form: Form,
     stage: Stage,
-    gather: Gather,
-    /// No find is behind those being gathered.
-    last_finds: bool,
     key: KeyWriter,
     sorter: Sorter,
     /// In mailbox order, as they were added to the sorter.
@@ -48,8 +47,7 @@ pub struct Sort {
 #[derive(Debug)]
 enum Stage {
     Begin,
-    Hunting(Box<Hunt>),
-    Gathering(Box<Hunt>),
+    Harvesting(Box<Harvest>),
     Sorting,
     Telling,
 }
@@ -64,16 +62,10 @@ impl Sort {
     /// A SORT that has not begun.
     pub fn new(command: command::Sort, tag: Bytes) -> Sort {
         let (uid, returns) = (command.uid, command.returns);
-        let gather = match criteria::wants_summaries(&command.criteria) {
-            true => Gather::default(),
-            false => Gather::by_index(),
-        };
         Sort {
             form: Form { tag, uid, returns, basic: "SORT", modseq: false, correlator: Bytes::new() },
             command,
             stage: Stage::Begin,
-            gather,
-            last_finds: false,
             key: KeyWriter::default(),
             sorter: Sorter::default(),
             finds: Vec::new(),
@@ -85,7 +77,7 @@ impl Sort {
     /// How far it is: messages looked at.
     pub fn progress(&self) -> Progress {
         match &self.stage {
-            Stage::Hunting(hunt) | Stage::Gathering(hunt) => hunt.progress(),
+            Stage::Harvesting(harvest) => harvest.progress(),
             _ => Progress::default(),
         }
     }
@@ -100,8 +92,7 @@ impl Sort {
         loop {
             let next = match std::mem::replace(&mut self.stage, Stage::Telling) {
                 Stage::Begin => self.begin(core, cx)?,
-                Stage::Hunting(hunt) => self.hunt(hunt, core, cx)?,
-                Stage::Gathering(hunt) => self.gather(hunt, core, cx)?,
+                Stage::Harvesting(harvest) => self.harvest(harvest, core, cx)?,
                 Stage::Sorting => self.sort(core, cx)?,
                 Stage::Telling => {
                     let quiet = self.form.returns.is_some_and(says_nothing);
@@ -125,56 +116,52 @@ impl Sort {
             || self.form.returns.is_some_and(|returns| returns.relevancy);
         self.form.modseq = query.modseq;
         self.update = Update::of(&self.form, &query, Some(&self.command.criteria), view, mailbox)?;
-        self.stage = Stage::Hunting(Box::new(uncut(query, view, mailbox, cx)?));
+        let gather = match criteria::wants_summaries(&self.command.criteria) {
+            true => Gather::default(),
+            false => Gather::by_index(),
+        };
+        self.stage = Stage::Harvesting(Box::new(Harvest::new(uncut(query, view, mailbox, cx)?, gather)));
         if self.form.modseq {
             core.enable_condstore(cx);
         }
         Ok(None)
     }
 
-    fn hunt(&mut self, mut hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+    fn harvest(
+        &mut self,
+        mut harvest: Box<Harvest>,
+        core: &Core,
+        cx: &Cx<'_>,
+    ) -> Result<Option<Step>, Reply> {
         let (view, mailbox) = core.selected(cx)?;
-        match self.gather.take(&mut hunt, view, mailbox, cx.store) {
-            Ok(last) => self.last_finds = last,
-            Err(step) => {
-                self.stage = Stage::Hunting(hunt);
-                return Ok(Some(step));
+        let step = match harvest.step(view, mailbox, cx.store) {
+            Harvested::Wait(step) => step,
+            Harvested::Ready => self.read(&mut harvest, mailbox, cx.store)?,
+            Harvested::Over => {
+                self.stage = Stage::Sorting;
+                return Ok(None);
             }
-        }
-        self.stage = Stage::Gathering(hunt);
-        self.warm(core, cx)
+        };
+        self.stage = Stage::Harvesting(harvest);
+        Ok(Some(step))
     }
 
-    /// Brings the next summaries in, or goes on where there are none to read.
-    fn warm(&mut self, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
-        let (_, mailbox) = core.selected(cx)?;
-        if let Some(extents) = self.gather.warm(mailbox, cx.store) {
-            return Ok(Some(if extents.is_empty() { Step::Yield } else { Step::Warm(extents) }));
-        }
-        let gathered = std::mem::replace(&mut self.stage, Stage::Sorting);
-        if let (Stage::Gathering(hunt), false) = (gathered, self.last_finds) {
-            self.stage = Stage::Hunting(hunt);
-        }
-        Ok(Some(Step::Yield))
-    }
-
-    fn gather(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
-        let (_, mailbox) = core.selected(cx)?;
-        let Sort { gather, key, sorter, finds, command, update, .. } = self;
+    /// Makes the keys of what was brought in.
+    fn read(&mut self, harvest: &mut Harvest, mailbox: MailboxRef<'_>, store: &Store) -> Result<Step, Reply> {
+        let Sort { key, sorter, finds, command, update, .. } = self;
         if finds.is_empty() {
-            let count = hunt.progress().goal.unwrap_or_default() as usize;
+            let count = harvest.progress().goal.unwrap_or_default() as usize;
             finds.reserve_exact(count.min(IMAP_SORT_BYTES_MAX / size_of::<Found>()));
             sorter.expect(count);
         }
-        gather.read(mailbox, cx.store, IMAP_GATHER_MESSAGES_MAX, |found, message, summary| {
+        let step = harvest.read(mailbox, store, IMAP_GATHER_MESSAGES_MAX, |found, message, summary| {
             key.clear();
             criteria::write(key, &command.criteria, found, message, summary.as_ref());
             finds.push(*found);
             update.note_key(found.uid, key.key());
             sorter.add(key.key()).map(|()| 1)
         })?;
-        self.stage = Stage::Gathering(hunt);
-        self.warm(core, cx)
+        Ok(step)
     }
 
     fn sort(&mut self, core: &mut Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {

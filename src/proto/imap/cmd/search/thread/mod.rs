@@ -5,12 +5,14 @@
 //! numbers still. *Never*: reads a message to thread it.
 //!
 //! ```text
-//!  Begin ──► Hunting ──finds──► Gathering ──all read──► Hunting … no more ──► Arranging ──► Telling ─┐
-//!                                                                              Done ◄─── Ending ◄────┘
+//!  Begin ──► Harvesting ──all read──► Arranging ──► Telling ──► Ending ──► Done
 //! ```
 
-use super::gather::Gather;
-use super::hunt::{Found, Hunt};
+use ringpost_engine::index::MailboxRef;
+use ringpost_engine::store::Store;
+
+use super::gather::{Gather, Harvest, Harvested};
+use super::hunt::Found;
 use super::key::{Ground, Query};
 use super::sort::criteria::sent_s;
 use super::uncut;
@@ -37,17 +39,13 @@ use tell::Teller;
 pub struct Thread {
     command: command::Thread,
     stage: Stage,
-    gather: Gather,
-    /// No find is behind those being gathered.
-    last_finds: bool,
     graph: Graph,
 }
 
 #[derive(Debug)]
 enum Stage {
     Begin,
-    Hunting(Box<Hunt>),
-    Gathering(Box<Hunt>),
+    Harvesting(Box<Harvest>),
     Arranging(Box<Arrange>),
     Telling(Threads, Teller),
     /// All is told, and memory goes back.
@@ -57,19 +55,13 @@ enum Stage {
 impl Thread {
     /// A THREAD that has not begun.
     pub fn new(command: command::Thread) -> Thread {
-        Thread {
-            command,
-            stage: Stage::Begin,
-            gather: Gather::default(),
-            last_finds: false,
-            graph: Graph::default(),
-        }
+        Thread { command, stage: Stage::Begin, graph: Graph::default() }
     }
 
     /// How far it is: messages looked at.
     pub fn progress(&self) -> Progress {
         match &self.stage {
-            Stage::Hunting(hunt) | Stage::Gathering(hunt) => hunt.progress(),
+            Stage::Harvesting(harvest) => harvest.progress(),
             _ => Progress::default(),
         }
     }
@@ -83,8 +75,7 @@ impl Thread {
         loop {
             let next = match std::mem::replace(&mut self.stage, Stage::Begin) {
                 Stage::Begin => self.begin(core, cx)?,
-                Stage::Hunting(hunt) => self.hunt(hunt, core, cx)?,
-                Stage::Gathering(hunt) => self.gather(hunt, core, cx)?,
+                Stage::Harvesting(harvest) => self.harvest(harvest, core, cx)?,
                 Stage::Arranging(mut arrange) => {
                     self.stage = match arrange.step()? {
                         Some(threads) => Stage::Telling(threads, Teller::default()),
@@ -115,62 +106,57 @@ impl Thread {
         let (view, mailbox) = core.selected(cx)?;
         let query = Query::new(&self.command.program, Ground::new(view, mailbox, core, cx))?;
         let modseq = query.modseq;
-        self.stage = Stage::Hunting(Box::new(uncut(query, view, mailbox, cx)?));
+        let hunt = uncut(query, view, mailbox, cx)?;
+        self.stage = Stage::Harvesting(Box::new(Harvest::new(hunt, Gather::default())));
         if modseq {
             core.enable_condstore(cx);
         }
         Ok(None)
     }
 
-    fn hunt(&mut self, mut hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
+    fn harvest(
+        &mut self,
+        mut harvest: Box<Harvest>,
+        core: &Core,
+        cx: &Cx<'_>,
+    ) -> Result<Option<Step>, Reply> {
         let (view, mailbox) = core.selected(cx)?;
-        match self.gather.take(&mut hunt, view, mailbox, cx.store) {
-            Ok(last) => self.last_finds = last,
-            Err(step) => {
-                self.stage = Stage::Hunting(hunt);
-                return Ok(Some(step));
-            }
-        }
-        self.warm(hunt, core, cx)
-    }
-
-    /// Brings the next summaries in, or goes on where there are none to read.
-    fn warm(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
-        let (_, mailbox) = core.selected(cx)?;
-        let warm = self.gather.warm(mailbox, cx.store);
-        self.stage = match (&warm, self.last_finds) {
-            (Some(_), _) => Stage::Gathering(hunt),
-            (None, false) => Stage::Hunting(hunt),
-            (None, true) => {
+        let step = match harvest.step(view, mailbox, cx.store) {
+            Harvested::Wait(step) => step,
+            Harvested::Ready => self.read(&mut harvest, mailbox, cx.store)?,
+            Harvested::Over => {
                 let graph = std::mem::take(&mut self.graph);
-                Stage::Arranging(Box::new(Arrange::new(graph, self.command.algorithm)))
+                self.stage = Stage::Arranging(Box::new(Arrange::new(graph, self.command.algorithm)));
+                return Ok(None);
             }
         };
-        Ok(Some(warm.map_or(Step::Yield, Step::Warm)))
+        self.stage = Stage::Harvesting(harvest);
+        Ok(Some(step))
     }
 
-    fn gather(&mut self, hunt: Box<Hunt>, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
-        let (_, mailbox) = core.selected(cx)?;
-        let Thread { gather, graph, command, .. } = self;
+    /// Takes what was brought in into the graph.
+    fn read(&mut self, harvest: &mut Harvest, mailbox: MailboxRef<'_>, store: &Store) -> Result<Step, Reply> {
+        let Thread { graph, command, .. } = self;
         if graph.facts.is_empty() {
-            graph.expect(hunt.progress().goal.unwrap_or_default() as usize);
+            graph.expect(harvest.progress().goal.unwrap_or_default() as usize);
         }
-        gather.read(mailbox, cx.store, IMAP_THREAD_LINKS_MAX, |found: &Found, message, summary| {
-            let keys = summary.as_ref().and_then(|summary| summary.sort_keys());
-            let arrival = Arrival {
-                name: if command.uid { found.uid.0 } else { found.number },
-                sent_s: sent_s(message, keys.as_ref()),
-                arrived_s: (message.internal_ms / 1000) as i64,
-                subject: keys.as_ref().map_or(&[], |keys| keys.subject),
-                reply: keys.as_ref().is_some_and(|keys| keys.reply_or_forward),
-            };
-            if command.algorithm == Threading::OrderedSubject {
-                return graph.add(arrival, None).map(|_| 1);
-            }
-            let links = summary.as_ref().and_then(|summary| summary.thread_keys());
-            let node = graph.add(arrival, links.and_then(|links| links.message_id()))?;
-            graph.link(node, links.iter().flat_map(|links| links.ancestors()))
-        })?;
-        self.warm(hunt, core, cx)
+        let step =
+            harvest.read(mailbox, store, IMAP_THREAD_LINKS_MAX, |found: &Found, message, summary| {
+                let keys = summary.as_ref().and_then(|summary| summary.sort_keys());
+                let arrival = Arrival {
+                    name: if command.uid { found.uid.0 } else { found.number },
+                    sent_s: sent_s(message, keys.as_ref()),
+                    arrived_s: (message.internal_ms / 1000) as i64,
+                    subject: keys.as_ref().map_or(&[], |keys| keys.subject),
+                    reply: keys.as_ref().is_some_and(|keys| keys.reply_or_forward),
+                };
+                if command.algorithm == Threading::OrderedSubject {
+                    return graph.add(arrival, None).map(|_| 1);
+                }
+                let links = summary.as_ref().and_then(|summary| summary.thread_keys());
+                let node = graph.add(arrival, links.and_then(|links| links.message_id()))?;
+                graph.link(node, links.iter().flat_map(|links| links.ancestors()))
+            })?;
+        Ok(step)
     }
 }
