@@ -330,7 +330,7 @@ pub enum Change {
         url: Option<String>,
     },
     /// Puts messages back that left a mailbox, as far as they are still there to be had: under new UIDs, with the
-    /// flags and dates they had. Those that were restored can be restored again.
+    /// dates and, `\Deleted` aside, the flags they had. Those that were restored can be restored again.
     Restore {
         /// Whose they were: the account's own id, or that of one that is deleted.
         of: AccountId,

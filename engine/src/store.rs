@@ -6,6 +6,7 @@
 //! *Never*: waits.
 
 mod backup;
+mod removed;
 mod relief;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use crate::error::{Error, Refused};
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body};
 use crate::index::plan::Planner;
-use crate::index::{AccountRef, Buried, BuriedMailbox, Index, MailboxRef};
+use crate::index::{AccountRef, Index, MailboxRef};
 use crate::io::{Disk, Extent, IoId, IoRequest, IoResult};
 use crate::limits;
 use crate::log::BLOCK;
@@ -468,22 +469,6 @@ impl Store {
     /// A mailbox.
     pub fn mailbox(&self, account: AccountId, mailbox: MailboxId) -> Option<MailboxRef<'_>> {
         self.index.mailbox(account, mailbox)
-    }
-
-    /// Messages of an account, there or deleted, that left their mailboxes and can be had back
-    /// ([`Change::Restore`]), in the order in which they left. A look at all of the shard that can be had back.
-    pub fn buried(&self, account: AccountId) -> Box<dyn Iterator<Item = Buried> + '_> {
-        Box::new(self.index.buried(account))
-    }
-
-    /// Deleted mailboxes that once had messages, in the order in which they went.
-    pub fn buried_mailboxes(&self) -> Box<dyn Iterator<Item = &BuriedMailbox> + '_> {
-        Box::new(self.index.buried_mailboxes())
-    }
-
-    /// Nothing that left at or before this moment, in milliseconds since 1970, can be had back.
-    pub fn reaped_ms(&self) -> u64 {
-        self.index.reaped_ms()
     }
 
     /// Targets of an alias of this shard's slots.

@@ -185,6 +185,8 @@ pub(super) struct Graves {
     reaped_ms: u64,
     /// How many messages went before the oldest that lies here.
     gone: u64,
+    /// How many mailboxes did since the start: their numbers hold only that long.
+    mailboxes_gone: u64,
     /// How many messages were ever buried when the parts that changed were asked for last, and how many of those
     /// were gone.
     asked: (u64, u64),
@@ -260,6 +262,7 @@ impl Graves {
         }
         while self.mailboxes.front().is_some_and(|mailbox| mailbox.when_ms <= until_ms) {
             self.mailboxes.pop_front();
+            self.mailboxes_gone += 1;
         }
         self.reaped_ms = self.reaped_ms.max(until_ms);
         self.changed = true;
@@ -278,6 +281,33 @@ impl Graves {
     /// Messages of an account, in the order in which they left.
     pub(super) fn of_account(&self, account: AccountId) -> impl Iterator<Item = Buried> + '_ {
         self.rows.iter().filter(move |row| row.account == account.0).map(Grave::buried)
+    }
+
+    /// The number of the first message that left at or after this moment. Messages are numbered in the order in
+    /// which they left, and keep their numbers.
+    pub(super) fn number_since(&self, since_ms: u64) -> u64 {
+        self.gone + self.rows.partition_point(|row| row.when_ms < since_ms) as u64
+    }
+
+    /// The messages of so many numbers from `from` on, and the number behind them; none when that is the end.
+    pub(super) fn stretch(&self, from: u64, count: usize) -> (impl Iterator<Item = Buried> + '_, Option<u64>) {
+        let start = usize::try_from(from.saturating_sub(self.gone)).unwrap_or(usize::MAX).min(self.rows.len());
+        let end = start.saturating_add(count).min(self.rows.len());
+        let next = (end < self.rows.len()).then_some(self.gone + end as u64);
+        (self.rows.range(start..end).map(Grave::buried), next)
+    }
+
+    /// The same of mailboxes; their numbers hold until the next start.
+    pub(super) fn mailbox_stretch(
+        &self,
+        from: u64,
+        count: usize,
+    ) -> (impl Iterator<Item = &BuriedMailbox>, Option<u64>) {
+        let start = usize::try_from(from.saturating_sub(self.mailboxes_gone)).unwrap_or(usize::MAX);
+        let start = start.min(self.mailboxes.len());
+        let end = start.saturating_add(count).min(self.mailboxes.len());
+        let next = (end < self.mailboxes.len()).then_some(self.mailboxes_gone + end as u64);
+        (self.mailboxes.range(start..end), next)
     }
 
     /// Messages that left a mailbox before this position, by UID.
@@ -498,6 +528,59 @@ mod tests {
         let many = UidSet::from_ranges(vec![(1, 10_001)]).expect("canonical");
         let too_many = Change::Restore { of: first, from: INBOX_ID, uids: many, to: INBOX_ID };
         assert_eq!(lab.run(second, too_many), Err(Refusal::Limit));
+    }
+
+    #[test]
+    fn numbers_stay_while_the_oldest_go() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[("b", None), ("c", None)]);
+        for uid in 1..=4 {
+            let body = lab.body(10);
+            lab.deliver(id, INBOX_ID, body);
+            lab.now.unix_ms += 1000;
+            lab.done_any(id, expunge(INBOX_ID, &[uid]));
+        }
+        let last = lab.now.unix_ms;
+        for mailbox in [MailboxId(2), MailboxId(3)] {
+            let body = lab.body(10);
+            lab.deliver(id, mailbox, body);
+            lab.now.unix_ms += 1000;
+            lab.done(id, Change::MailboxDelete { mailbox });
+        }
+        let seen = |lab: &Lab, from, count| {
+            let (rows, next) = lab.index.graves.stretch(from, count);
+            (rows.map(|row| (row.mailbox.0, row.message.uid.0)).collect::<Vec<_>>(), next)
+        };
+        assert_eq!(seen(&lab, 0, 3), (vec![(1, 1), (1, 2), (1, 3)], Some(3)));
+        assert_eq!(lab.index.graves.number_since(last - 1500), 2);
+        lab.done(AccountId(0), Change::Reap { until_ms: last - 2000 });
+        assert_eq!(seen(&lab, 0, 1), (vec![(1, 3)], Some(3)));
+        assert_eq!(seen(&lab, 3, 9), (vec![(1, 4), (2, 1), (3, 1)], None));
+        assert_eq!(seen(&lab, u64::MAX, usize::MAX), (vec![], None));
+        assert_eq!(lab.index.graves.number_since(last + 1_000_000), 6);
+        let names = |lab: &Lab, from, count| {
+            let (rows, next) = lab.index.graves.mailbox_stretch(from, count);
+            (rows.map(|row| row.name.clone()).collect::<Vec<_>>(), next)
+        };
+        assert_eq!(names(&lab, 0, 1), (vec!["b".to_owned()], Some(1)));
+        lab.done(AccountId(0), Change::Reap { until_ms: last + 1000 });
+        assert_eq!(names(&lab, 1, 1), (vec!["c".to_owned()], None));
+        assert_eq!(names(&lab, 0, 9), (vec!["c".to_owned()], None));
+    }
+
+    #[test]
+    fn what_comes_back_does_not_go_with_the_next_expunge() {
+        let mut lab = Lab::new();
+        let id = lab.account("a@x", &[]);
+        let body = lab.body(10);
+        lab.deliver(id, INBOX_ID, body);
+        let flags = named(FlagBits::DELETED.union(FlagBits::FLAGGED), &[]);
+        let (list, op) = (uids(&[1]), FlagOp::Replace);
+        let store = Change::FlagsStore { mailbox: INBOX_ID, uids: list, op, flags, unchanged_since: None };
+        lab.done_any(id, store);
+        lab.done_any(id, Change::Expunge { mailbox: INBOX_ID, uids: uids(&[1]), only_deleted: true });
+        lab.done_any(id, restore(id, INBOX_ID, &[1], INBOX_ID));
+        assert_eq!((lab.inbox(id).message(0).flags, lab.inbox(id).deleted()), (FlagBits::FLAGGED, 0));
     }
 
     #[test]

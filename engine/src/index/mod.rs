@@ -190,6 +190,29 @@ impl Index {
         self.graves.mailboxes()
     }
 
+    /// See [`crate::store::Store::buried_since`].
+    pub(crate) fn buried_since(&self, since_ms: u64) -> u64 {
+        self.graves.number_since(since_ms)
+    }
+
+    /// See [`crate::store::Store::buried_from`].
+    pub(crate) fn buried_from(
+        &self,
+        from: u64,
+        count: usize,
+    ) -> (impl Iterator<Item = Buried> + use<'_>, Option<u64>) {
+        self.graves.stretch(from, count)
+    }
+
+    /// See [`crate::store::Store::buried_mailboxes_from`].
+    pub(crate) fn buried_mailboxes_from(
+        &self,
+        from: u64,
+        count: usize,
+    ) -> (impl Iterator<Item = &BuriedMailbox>, Option<u64>) {
+        self.graves.mailbox_stretch(from, count)
+    }
+
     /// Nothing that left at or before this moment, in milliseconds since 1970, can be had back.
     pub fn reaped_ms(&self) -> u64 {
         self.graves.reaped_ms()

@@ -156,7 +156,7 @@ pub(super) fn copy(
     Ok(Outcome::Copied { uid_validity, source: copied, target })
 }
 
-/// Messages that left a mailbox of this account or of a deleted one come back, as they were then.
+/// Messages that left a mailbox of this account or of a deleted one come back, as they were then but for `\Deleted`.
 pub(super) fn restore(
     account: &mut Account,
     keep: &mut Keep<'_>,
@@ -186,7 +186,8 @@ pub(super) fn restore(
         let translation = target.keywords.translation(&names, used);
         for (message, uid) in messages.iter_mut().zip((stamp.uid_first.0..).map(Uid)) {
             (message.uid, message.modseq, message.saved_ms) = (uid, stamp.modseq, stamp.time_ms);
-            message.flags = translation.apply(message.flags);
+            // Else the client's next EXPUNGE would take it again.
+            message.flags = translation.apply(message.flags).without(FlagBits::DELETED);
         }
         target.append(&messages);
     })?;
