@@ -339,6 +339,9 @@ pub const CREATE_CHUNK_BYTES: usize = 1024 * 1024;
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// Bytes from which a freed block of memory goes back to the kernel at once; a password check frees 19 MiB.
 pub const BLOCK_GIVEN_BACK_BYTES: i32 = 8 * 1024 * 1024;
+/// Segments' worth of bytes a shard that stay free on the disk when mail is refused: for the segment of a start, for
+/// checkpoints and for packs, without which deleting would free nothing.
+pub const RESERVE_SEGMENTS: u64 = 2;
 /// Milliseconds for which a backup waits until a shard has sealed its segment; the next one may have to be made first.
 pub const BACKUP_SEAL_MS: u64 = 60_000;
 /// Milliseconds between two questions whether it has.

@@ -54,7 +54,7 @@ impl FileDisk {
                 }
             }
             IoRequest::Sync { .. } => {}
-            IoRequest::Create { file, size } => {
+            IoRequest::Create { file, size, .. } => {
                 let created =
                     File::options().read(true).write(true).create_new(true).open(self.path(*file))?;
                 created.set_len(*size)?;

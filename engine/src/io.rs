@@ -100,6 +100,8 @@ pub enum IoRequest {
         file: FileId,
         /// Bytes.
         size: u64,
+        /// Bytes that must be left on the disk behind it, or there is no space.
+        spare: u64,
     },
     /// Creates `file` empty. Later writes make it longer; nothing of it is durable before a [`IoRequest::Sync`].
     Begin {

@@ -500,7 +500,8 @@ fn begin_segment(
     parts.extend(batch.parts);
     let file = FileId::Fresh(segment);
     let doing = "making a segment";
-    let create = IoRequest::Create { file, size: options.segment_bytes };
+    // A start may take of the reserve: what it does not get, nobody can delete with.
+    let create = IoRequest::Create { file, size: options.segment_bytes, spare: 0 };
     let view = match disk.perform(&create) {
         IoResult::Created(view) => view,
         IoResult::Done => disk.map(file).map_err(|error| io(doing, error))?,
@@ -512,7 +513,8 @@ fn begin_segment(
     let size = options.segment_bytes;
     let files = BTreeMap::from([(segment, SegmentFile { view, end: filled, size })]);
     places.add(base, segment);
-    Ok(Start { log, segment_bytes: options.segment_bytes, segment, base, tail, files, places, time_ms })
+    let (segment_bytes, reserve_bytes) = (options.segment_bytes, options.reserve_bytes);
+    Ok(Start { log, segment_bytes, reserve_bytes, segment, base, tail, files, places, time_ms })
 }
 
 /// Removes the last segment if it holds nothing, and takes views of all that stay. A trim of an earlier

@@ -36,6 +36,9 @@ pub struct Options {
     pub shard: ShardId,
     /// Bytes of a segment file; `limits::SEGMENT_BYTES` unless a test wants rollovers.
     pub segment_bytes: u64,
+    /// Bytes of the disk that no new segment may take. What makes room lives on them when the disk is full: the
+    /// segment of the next start, checkpoints, packs.
+    pub reserve_bytes: u64,
     /// Largest message taken, in bytes; at most `limits::BODY_BYTES_MAX` and what a segment holds.
     pub message_bytes_max: usize,
     /// Eight random bytes for the batches of a log that begins now; a log that is there keeps the key it has.
@@ -59,6 +62,7 @@ impl Options {
         Options {
             shard,
             segment_bytes: limits::SEGMENT_BYTES,
+            reserve_bytes: 0,
             message_bytes_max: limits::BODY_BYTES_MAX,
             log_key,
             checkpoint_log_bytes: limits::CHECKPOINT_LOG_BYTES,

@@ -26,6 +26,7 @@ use super::warm::{Recent, in_order, runs};
 use crate::limits::{CREATE_CHUNK_BYTES, WARM_BYTES};
 use crate::sys::cpu::Cores;
 use crate::sys::map::Mapping;
+use crate::sys::process::free_bytes;
 use crate::sys::request::{self, Descriptor, GATHER_SLICES_MAX, Gather};
 
 /// The files of one shard.
@@ -274,8 +275,9 @@ struct Made {
 fn perform_slowly(folder: &Path, request: &IoRequest) -> io::Result<Made> {
     let mut made = Made { result: IoResult::Done, file: None };
     match request {
-        IoRequest::Create { file, size } => {
+        IoRequest::Create { file, size, spare } => {
             let path = path(folder, *file);
+            leave(folder, *size, *spare)?;
             let created = create(&path, *size).and_then(|created| {
                 File::open(folder)?.sync_all()?;
                 Ok((view(&created)?, created))
@@ -326,6 +328,15 @@ fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Refuses a file that would leave less than `spare` bytes on the disk. A quota of the user's is not seen here; it
+/// refuses by itself, and then nothing is spared.
+fn leave(folder: &Path, size: u64, spare: u64) -> io::Result<()> {
+    match spare > 0 && free_bytes(folder)? < size.saturating_add(spare) {
+        true => Err(io::ErrorKind::StorageFull.into()),
+        false => Ok(()),
+    }
+}
+
 /// Zeroes are really written, so that later writes change no metadata and cost one flush (DESIGN §10).
 fn create(path: &Path, size: u64) -> io::Result<File> {
     let file = new_file(path)?;
@@ -355,6 +366,7 @@ fn path(folder: &Path, file: FileId) -> PathBuf {
 fn io_error(error: &io::Error) -> IoError {
     match error.raw_os_error() {
         Some(libc::ENOSPC | libc::EDQUOT) => IoError::NoSpace,
+        None if error.kind() == io::ErrorKind::StorageFull => IoError::NoSpace,
         _ => IoError::Failed(error.to_string()),
     }
 }
@@ -392,7 +404,7 @@ mod tests {
         let data = tempfile::tempdir().expect("a folder");
         let ran = ring::run(async {
             let files = files(data.path());
-            let created = must(&files, IoRequest::Create { file: FRESH, size: 3 << 20 }).await;
+            let created = must(&files, IoRequest::Create { file: FRESH, size: 3 << 20, spare: 0 }).await;
             let IoResult::Created(view) = created else { panic!("a view comes with it") };
             must(&files, IoRequest::Rename { from: FRESH, to: SEGMENT }).await;
             // More parts than one gathered write takes.
@@ -435,7 +447,7 @@ mod tests {
     fn what_exists_is_not_overwritten_and_what_is_missing_fails() {
         let data = tempfile::tempdir().expect("a folder");
         let mut files = files(data.path());
-        let create = |file| IoRequest::Create { file, size: 4096 };
+        let create = |file| IoRequest::Create { file, size: 4096, spare: 0 };
         assert!(matches!(Disk::perform(&mut files, &create(FRESH)), IoResult::Created(_)));
         assert!(matches!(Disk::perform(&mut files, &create(SEGMENT)), IoResult::Created(_)));
         for refused in [create(FRESH), IoRequest::Rename { from: FRESH, to: SEGMENT }] {
@@ -450,7 +462,7 @@ mod tests {
     fn cold_bytes_are_brought_in() {
         let data = tempfile::tempdir().expect("a folder");
         let mut files = files(data.path());
-        let create = IoRequest::Create { file: SEGMENT, size: 8 << 20 };
+        let create = IoRequest::Create { file: SEGMENT, size: 8 << 20, spare: 0 };
         let IoResult::Created(view) = Disk::perform(&mut files, &create) else { panic!("created") };
         let bytes = view.slice(0, 8 << 20).expect("in the file");
         let file = files.open_file(SEGMENT).expect("open");

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::limits::RESERVE_SEGMENTS;
 use crate::log::Line;
 use crate::proto::{Server, Service};
 
@@ -87,6 +88,13 @@ pub struct Plan {
     pub message_bytes_max: usize,
     /// Whether each shard's thread stays on a core of its own.
     pub pin: bool,
+}
+
+impl Plan {
+    /// Bytes of the disk that stay free when mail is refused: all shards', for they share it.
+    pub fn reserve_bytes(&self) -> u64 {
+        (RESERVE_SEGMENTS * u64::from(self.shards)).saturating_mul(self.segment_bytes)
+    }
 }
 
 /// Takes log lines, in order, as many as have gathered. Called on one thread of its own, so it may block.

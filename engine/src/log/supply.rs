@@ -30,12 +30,13 @@ pub(crate) struct Supply {
     state: State,
     full: bool,
     size: u64,
+    spare: u64,
 }
 
 impl Supply {
-    /// Makes segments of `size` bytes.
-    pub fn new(size: u64) -> Supply {
-        Supply { state: State::Absent, full: false, size }
+    /// Makes segments of `size` bytes, and none that would leave less than `spare` bytes on the disk.
+    pub fn new(size: u64, spare: u64) -> Supply {
+        Supply { state: State::Absent, full: false, size, spare }
     }
 
     /// Whether the last attempt found no space; stays so until one succeeds.
@@ -48,7 +49,8 @@ impl Supply {
         match std::mem::replace(&mut self.state, State::Absent) {
             State::Absent => {
                 self.state = State::Creating;
-                Some(IoRequest::Create { file: FileId::Fresh(id), size: self.size })
+                let (size, spare) = (self.size, self.spare);
+                Some(IoRequest::Create { file: FileId::Fresh(id), size, spare })
             }
             State::Made(view) => {
                 self.state = State::Renaming(view);

@@ -47,6 +47,8 @@ pub(crate) struct Start {
     pub log: LogIdentity,
     /// Bytes of a segment.
     pub segment_bytes: u64,
+    /// Bytes of the disk that no segment may take.
+    pub reserve_bytes: u64,
     /// The fresh segment with its opening batch.
     pub segment: SegmentId,
     /// Position of its byte 0.
@@ -158,7 +160,7 @@ impl Writer {
             flight: None,
             sealed: None,
             trims: VecDeque::new(),
-            supply: Supply::new(start.segment_bytes),
+            supply: Supply::new(start.segment_bytes, start.reserve_bytes),
             doing: Vec::new(),
             io_count: 0,
             pending_bytes: 0,

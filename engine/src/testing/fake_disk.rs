@@ -135,7 +135,10 @@ impl FakeDisk {
                 self.end_write(*file, *offset, parts, *durable)
             }
             IoRequest::Sync { file } => self.sync(*file),
-            IoRequest::Create { file, size } => self.create(*file, *size),
+            IoRequest::Create { size, spare, .. } if self.left() < size.saturating_add(*spare) => {
+                IoResult::Failed(IoError::NoSpace)
+            }
+            IoRequest::Create { file, size, .. } => self.create(*file, *size),
             IoRequest::Begin { file } => match self.create(*file, 0) {
                 IoResult::Created(_) => IoResult::Done,
                 other => other,
@@ -238,7 +241,7 @@ impl FakeDisk {
     pub fn cut_off(&mut self, request: &IoRequest) {
         match request {
             IoRequest::Write { .. } | IoRequest::Sync { .. } | IoRequest::Map { .. } => {}
-            IoRequest::Create { file, size } => {
+            IoRequest::Create { file, size, .. } => {
                 let piece = self.seed.below(*size + 1);
                 drop(self.create(*file, piece));
             }
@@ -253,7 +256,12 @@ impl FakeDisk {
         }
     }
 
-    /// Bytes of all files.
+    /// Bytes that files may still take.
+    pub fn left(&self) -> u64 {
+        self.faults.capacity.saturating_sub(self.used())
+    }
+
+    /// Bytes that all files hold.
     pub fn used(&self) -> u64 {
         self.files.values().map(|file| lock(&file.now).len() as u64).sum()
     }

@@ -36,6 +36,8 @@ struct Swarm {
     kills: bool,
     eio: bool,
     small_disk: bool,
+    /// Bytes of the disk that no new segment takes.
+    reserve_bytes: u64,
     rot: bool,
     recovery_crashes: bool,
     idle: bool,
@@ -55,6 +57,7 @@ impl Swarm {
             kills: seed.one_in(2),
             eio: seed.one_in(4),
             small_disk: seed.one_in(4),
+            reserve_bytes: *seed.pick(&[0, 2 * SEGMENT_BYTES]).expect("some"),
             rot: seed.one_in(2),
             recovery_crashes: seed.one_in(2),
             idle: seed.one_in(2),
@@ -129,6 +132,7 @@ fn options(swarm: &Swarm, plant: Option<Plant>) -> Options {
         index_memory_bytes_max: swarm.index_memory_bytes_max,
         trust_checkpoints: plant == Some(Plant::TrustCheckpoints),
         segment_bytes: SEGMENT_BYTES,
+        reserve_bytes: swarm.reserve_bytes,
         message_bytes_max: MESSAGE_BYTES_MAX,
         undelete_ms: swarm.undelete_ms,
         ..Options::new(ShardId(3), 0x1234_5678_9abc_def0)

@@ -77,6 +77,7 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
             data: plan.data.clone(),
             options: Options {
                 segment_bytes: plan.segment_bytes,
+                reserve_bytes: plan.reserve_bytes(),
                 checkpoint_log_bytes: plan.checkpoint_log_bytes,
                 index_memory_bytes_max: (plan.index_memory_bytes_max / u64::from(plan.shards.max(1)))
                     as usize,

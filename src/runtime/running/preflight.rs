@@ -165,17 +165,22 @@ fn ring_refusal(error: &io::Error, switch: &str, kernel: &str) -> String {
     }
 }
 
-/// Each shard opens a fresh segment at start.
+/// A new folder takes a segment a shard at once and the next one soon, and a reserve stays free. In an old one the start
+/// itself finds out: it gives room back before it asks for some, and a full disk must not keep anybody from deleting.
 fn check_space(plan: &Plan) -> Result<(), String> {
+    if stored_shards(&plan.data)?.is_some() {
+        return Ok(());
+    }
     // The folder may not exist yet: its nearest parent that does is on the same file system.
     let existing = plan.data.ancestors().find(|path| path.exists());
     let place = existing.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let free = free_bytes(place).map_err(|error| format!("cannot look at {}: {error}", place.display()))?;
-    let needed = plan.segment_bytes.saturating_mul(u64::from(plan.shards));
+    let ahead = plan.segment_bytes.saturating_mul(2 * u64::from(plan.shards));
+    let needed = ahead.saturating_add(plan.reserve_bytes());
     if free < needed {
         return Err(format!(
-            "{} has {free} bytes free, and {} shards need {needed} for their next segments: make room or \
-             choose another folder with --data",
+            "{} has {free} bytes free, and a new store of {} shards needs {needed}: make room, choose another \
+             folder with --data, or set a smaller store.segment_bytes",
             plan.data.display(),
             plan.shards
         ));

@@ -71,7 +71,9 @@ impl Disk for Bulk {
                 let write = IoRequest::Write { file: *file, offset: *offset, parts, durable: false };
                 Disk::perform(&mut self.files, &write)
             }
-            IoRequest::Create { file, size } => self.create(*file, *size).unwrap_or_else(IoResult::Failed),
+            IoRequest::Create { file, size, .. } => {
+                self.create(*file, *size).unwrap_or_else(IoResult::Failed)
+            }
             IoRequest::Rename { from, to } => {
                 if self.unsynced.remove(from) {
                     self.unsynced.insert(*to);
