@@ -18,6 +18,7 @@ mod import;
 mod quota;
 mod route;
 mod server;
+mod slots;
 pub mod wire;
 
 pub use client::Client;

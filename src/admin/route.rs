@@ -12,13 +12,14 @@ use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 
 use super::backup::server::answer as backup;
 use super::import::server::answer as import;
+use super::slots::server::answer as slots;
 use super::wire::{BULK_ACCOUNTS_MAX, Line, Request};
 use crate::limits::IMAP_URL_BYTES_MAX;
 use crate::password;
 use crate::shard::admin::{AccountInfo, AdminReply, AdminRequest, MailboxInfo, QuotaChange, ShareInfo};
 
 /// Rows a shard is asked for at a time.
-const PAGE_ROWS: usize = 500;
+pub const PAGE_ROWS: usize = 500;
 
 /// The running shards, as the control thread reaches them.
 pub trait Shards: Send + Sync {
@@ -26,6 +27,10 @@ pub trait Shards: Send + Sync {
     fn count(&self) -> u16;
     /// Asks one and waits for its answer.
     fn request(&self, to: ShardId, request: AdminRequest) -> Result<AdminReply, String>;
+    /// Who has a slot.
+    fn owner(&self, slot: Slot) -> ShardId {
+        slot.shard(self.count())
+    }
 }
 
 /// Where lines of an answer go; an error means that the client is gone.
@@ -109,12 +114,13 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
         Request::Import { address, step } => import(shards, &address, step, sink),
         Request::AliasList => merge(shards, sink, |after, limit| AdminRequest::AliasList { after, limit }),
         Request::Backup => backup(shards, sink),
+        Request::Slots { each, slot } => slots(shards, each, slot, sink),
         Request::Status => status(shards, sink),
     }
 }
 
 fn ask_owner(shards: &dyn Shards, address: &str, request: AdminRequest) -> Result<AdminReply, String> {
-    shards.request(Slot::of(address).shard(shards.count()), request)
+    shards.request(shards.owner(Slot::of(address)), request)
 }
 
 fn done(reply: Result<AdminReply, String>) -> Result<(), String> {
@@ -236,7 +242,7 @@ fn add_many(shards: &dyn Shards, accounts: Vec<(String, String)>, sink: &mut Sin
         let checked = checked.and_then(|address| password::check(&hash).map(|()| address));
         match checked {
             Ok(address) => {
-                by_shard.entry(Slot::of(&address).shard(shards.count())).or_default().push((address, hash));
+                by_shard.entry(shards.owner(Slot::of(&address))).or_default().push((address, hash));
             }
             Err(why) => sink(Line::Result { address: text, refused: Some(why) })?,
         }

@@ -110,8 +110,33 @@ pub enum Request {
     AliasList,
     /// Seal what is durable and list the files of a copy of it, all of a shard behind its [`Line::Sealed`].
     Backup,
+    /// Who has which slots, and what lies in them.
+    Slots {
+        /// Slot by slot, those that hold an account.
+        each: bool,
+        /// Only this one.
+        slot: Option<u16>,
+    },
     /// Figures of every shard.
     Status,
+}
+
+/// Slots `first`, `first + step` and so on to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotRun {
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+    /// From one to the next.
+    pub step: u16,
+}
+
+impl SlotRun {
+    /// All of them, ascending.
+    pub fn slots(&self) -> impl Iterator<Item = u16> + use<> {
+        (self.first..=self.last).step_by(usize::from(self.step.max(1)))
+    }
 }
 
 /// A line of an answer. The last one is `Done` or `Refused`.
@@ -224,6 +249,34 @@ pub enum Line {
         name: String,
         /// Its size where the server knows it.
         bytes: Option<u64>,
+    },
+    /// A shard with its slots.
+    Slots {
+        /// Which.
+        shard: u16,
+        /// How many slots.
+        slots: u16,
+        /// Which slots, ascending.
+        runs: Vec<SlotRun>,
+        /// Accounts in them.
+        accounts: u64,
+        /// Messages in their mailboxes.
+        messages: u64,
+        /// Octets of the messages, each body once, with what can be had back.
+        bytes: u64,
+    },
+    /// A slot.
+    Slot {
+        /// Which.
+        slot: u16,
+        /// Who has it.
+        shard: u16,
+        /// Accounts in it.
+        accounts: u64,
+        /// Messages in their mailboxes.
+        messages: u64,
+        /// Octets of these.
+        bytes: u64,
     },
     /// A shard's figures.
     Shard {

@@ -42,7 +42,7 @@ pub fn accounts(shards: &dyn Shards, data: &Path, first_start: bool) -> Result<V
                 (password, hash)
             }
         };
-        let owner = Slot::of(address).shard(shards.count());
+        let owner = shards.owner(Slot::of(address));
         let request = AdminRequest::AccountAdd {
             address: address.to_string(),
             password_hash: password_hash.clone(),

@@ -10,6 +10,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::admin::backup::{BackupArgs, NOTES as BACKUP_NOTES};
 use crate::admin::import::ImportCommand;
+use crate::admin::slots::{NOTES as SLOTS_NOTES, SlotsArgs};
 
 /// A mail store server for Linux: SMTP and LMTP in, POP3 and IMAP out.
 ///
@@ -117,6 +118,9 @@ pub enum Command {
     /// copies the files that are finished.
     #[command(after_help = BACKUP_NOTES)]
     Backup(BackupArgs),
+    /// Which shard has which slots of the name space, and how much lies in them.
+    #[command(after_help = SLOTS_NOTES)]
+    Slots(SlotsArgs),
     /// Figures of the running server, shard by shard.
     #[command(after_help = STATUS_NOTES)]
     Status(Common),

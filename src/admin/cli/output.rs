@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::admin::wire::Line;
+use crate::admin::wire::{Line, SlotRun};
 use crate::config::{Config, Value};
 
 fn told(result: std::io::Result<()>) -> Result<(), String> {
@@ -166,11 +166,37 @@ fn columns(line: &Line) -> (&'static str, String) {
                 figures.iter().map(|(name, value)| format!("  {name:<28} {value}")).collect();
             ("", format!("shard {shard}\n{}", figures.join("\n")))
         }
+        Line::Slots { shard, slots, runs, accounts, messages, bytes } => (
+            "SHARD  SLOTS   ACCOUNTS     MESSAGES            OCTETS  WHICH",
+            format!("{shard:>5} {slots:>6} {accounts:>10} {messages:>12} {bytes:>17}  {}", slot_runs(runs)),
+        ),
+        Line::Slot { slot, shard, accounts, messages, bytes } => (
+            " SLOT  SHARD   ACCOUNTS     MESSAGES            OCTETS",
+            format!("{slot:>5} {shard:>6} {accounts:>10} {messages:>12} {bytes:>17}"),
+        ),
         Line::Sealed { shard, position } => ("", format!("shard {shard} up to {position}")),
         Line::File { name, bytes } => {
             ("FILE", format!("{name} {}", bytes.map_or(String::new(), |bytes| bytes.to_string())))
         }
         Line::Done => ("", String::new()),
         Line::Refused(why) => ("", why.clone()),
+    }
+}
+
+/// `0-4094/2` for every second slot, `17` for one; the first runs of many.
+fn slot_runs(runs: &[SlotRun]) -> String {
+    const TOLD: usize = 6;
+    let mut told: Vec<String> = runs.iter().take(TOLD).map(slot_run).collect();
+    if runs.len() > TOLD {
+        told.push(format!("and {} runs more", runs.len() - TOLD));
+    }
+    told.join(" ")
+}
+
+fn slot_run(run: &SlotRun) -> String {
+    match (run.first == run.last, run.step) {
+        (true, _) => run.first.to_string(),
+        (false, 1) => format!("{}-{}", run.first, run.last),
+        (false, step) => format!("{}-{}/{step}", run.first, run.last),
     }
 }

@@ -10,6 +10,7 @@ use super::{bulk, output};
 use crate::admin::backup::backup;
 use crate::admin::client::Client;
 use crate::admin::import::import;
+use crate::admin::slots::slots;
 use crate::admin::wire::{Line, Request};
 use crate::config::Config;
 use crate::password;
@@ -33,6 +34,7 @@ pub fn run(command: Command) -> Result<(), String> {
         }
         Command::Import(command) => import(command),
         Command::Backup(args) => backup(&args),
+        Command::Slots(args) => slots(&args),
         Command::Status(common) => list(&common, &Request::Status),
         Command::Config(ConfigCommand::Show { config, json }) => {
             let config = config.map_or(Ok(Config::embedded()), |file| Config::read(&file))?;
