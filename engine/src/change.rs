@@ -16,6 +16,7 @@ pub use crate::rights::Rights;
 pub use crate::uid_set::UidSet;
 
 use crate::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Uid};
+use crate::origin::SessionInfo;
 
 /// Bit set of the system flags (rfc3501#2.3.2) in the low bits; keywords are bits above them, per mailbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -367,6 +368,20 @@ pub enum Change {
         /// UIDNEXT is not smaller than this afterwards, unless messages get next free UIDs: UIDs below may have been
         /// given out in the other store.
         uid_next: Uid,
+    },
+    /// A session that changes something, told before its first change (account 0). Changes nothing itself.
+    Session {
+        /// Who it is.
+        about: SessionInfo,
+    },
+    /// Messages were sent to a session that leaves no other trace of it (account 0). Changes nothing.
+    Read {
+        /// Whose.
+        of: AccountId,
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        uids: UidSet,
     },
 }
 

@@ -64,6 +64,15 @@ pub const DOMAIN_BYTES_MAX: usize = 512;
 /// Bytes of any string in a record: its length has two bytes. The bounds above are narrower, and `apply`
 /// judges them.
 pub const RECORD_STRING_BYTES_MAX: usize = 65_535;
+
+/// Octets of each text that the log has of a session; what is longer is cut.
+pub const SESSION_TEXT_BYTES_MAX: usize = ADDRESS_BYTES_MAX;
+
+/// Readings that wait for the next change, so that they cost no write of their own; more are written at once.
+pub const READINGS_HELD_MAX: usize = 256;
+
+/// How long readings wait at most, in milliseconds. A crash loses what waits.
+pub const READINGS_HOLD_MS: u64 = 5_000;
 /// Ranges of a set of UIDs in one record (8 bytes each).
 pub const RECORD_UID_RANGES_MAX: usize = 524_288;
 /// Bytes of one message the format can hold, whatever the configuration allows.

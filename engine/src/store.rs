@@ -6,8 +6,9 @@
 //! *Never*: waits.
 
 mod backup;
-mod removed;
+mod origin;
 mod relief;
+mod removed;
 
 use bytes::Bytes;
 
@@ -26,6 +27,7 @@ use crate::log::BLOCK;
 use crate::log::build::Witness;
 use crate::log::build::{Batch, Item};
 use crate::log::writer::{Completed, Writer};
+use crate::origin::Origin;
 use crate::recovery;
 use relief::needs_no_space;
 
@@ -175,6 +177,8 @@ pub struct StoreStats {
     pub index_memory_bytes: u64,
     /// Accounts that are not served since their part of a checkpoint was found damaged after the start.
     pub accounts_damaged: u64,
+    /// Readings of messages that found no room in the log.
+    pub readings_lost: u64,
 }
 
 /// One shard's mail store.
@@ -198,6 +202,9 @@ pub struct Store {
     entries: u64,
     /// A mutation is under way; true outside of one only after a panic has unwound out of it.
     mutating: bool,
+    /// How often what was queued was dropped because the disk was full.
+    drops: u32,
+    readings: origin::Readings,
 }
 
 impl Store {
@@ -229,6 +236,8 @@ impl Store {
             batches: 0,
             entries: 0,
             mutating: false,
+            drops: 0,
+            readings: origin::Readings::default(),
         };
         Ok((store, report))
     }
@@ -265,6 +274,22 @@ impl Store {
     /// gets a new one). Returns its position; [`Progress::applied`] names the same position when it is
     /// durable and visible.
     pub fn append(&mut self, account: AccountId, change: Change, now: Now) -> Result<Lsn, Refused> {
+        self.append_by(Origin::NONE, account, change, now)
+    }
+
+    /// The same, asked for by a session that the log knows ([`Store::introduce`]).
+    pub fn append_by(
+        &mut self,
+        by: Origin,
+        account: AccountId,
+        change: Change,
+        now: Now,
+    ) -> Result<Lsn, Refused> {
+        self.write_readings(now);
+        self.queue(if self.knows(by) { by.number() } else { 0 }, account, change, now)
+    }
+
+    fn queue(&mut self, session: u32, account: AccountId, change: Change, now: Now) -> Result<Lsn, Refused> {
         if !codec::fits(&change) {
             return Err(Refused::TooLarge);
         }
@@ -281,7 +306,7 @@ impl Store {
         let kind = codec::kind(&change);
         let entry = Entry { lsn: reserved.unwrap_or_default(), account, stamp, change };
         match reserved {
-            Ok(_) => self.writer.push(kind, &self.scratch, entry),
+            Ok(_) => self.writer.push(kind, session, &self.scratch, entry),
             Err(_) => self.planner.settle(&entry),
         }
         self.mutating = false;
@@ -326,6 +351,7 @@ impl Store {
             Completed::Step => {}
             Completed::Committed(batch) => self.commit(batch, &mut progress),
             Completed::Dropped(batches) => {
+                self.drops = self.drops.wrapping_add(1);
                 for batch in batches {
                     self.discard(batch, &mut progress);
                 }
@@ -378,6 +404,7 @@ impl Store {
     fn report(&mut self, entry: Entry, outcome: Outcome, progress: &mut Progress) {
         match entry.change {
             Change::Reap { .. } => self.reaping = false,
+            Change::Session { .. } | Change::Read { .. } => {}
             _ => progress.applied.push(Applied { lsn: entry.lsn, account: entry.account, outcome }),
         }
     }
@@ -402,6 +429,7 @@ impl Store {
         let pressed = self.index.evict(self.index_memory_bytes_max, limits::EVICTION_LOOKS);
         self.keeper.tick(&mut self.index, &self.point, self.mono_ms, pressed);
         self.reap(now);
+        self.age_readings(now);
     }
 
     /// Whether nothing is queued or in flight.
@@ -440,6 +468,7 @@ impl Store {
             accounts_awake: accounts_awake as u64,
             index_memory_bytes: index_memory_bytes as u64,
             accounts_damaged: self.index.broken(),
+            readings_lost: self.readings.lost(),
         }
     }
 

@@ -10,6 +10,7 @@ use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, SegmentId,
 use ringpost_engine::log::batch::{BatchMeta, LogIdentity};
 use ringpost_engine::log::record::{RecordHead, RecordMeta};
 use ringpost_engine::log::segment::{LogPoint, SegmentMeta};
+use ringpost_engine::origin::SessionInfo;
 use zerocopy::IntoBytes;
 
 const LOG: LogIdentity = LogIdentity { shard: ShardId(0x0102), log_key: 0x1112_1314_1516_1718 };
@@ -105,14 +106,21 @@ fn a_batch_header_is_as_drawn() {
 
 #[test]
 fn a_record_header_is_as_drawn() {
-    let meta = RecordMeta { kind: 255, flags: 1, account: AccountId(0x0708_0910), len: 5, summary_len: 2 };
+    let meta = RecordMeta {
+        kind: 255,
+        flags: 1,
+        account: AccountId(0x0708_0910),
+        len: 5,
+        summary_len: 2,
+        session: 0,
+    };
     let head = RecordHead::seal(meta, std::iter::once(&b"hello"[..]));
     let summed = [&head.as_bytes()[4..], b"hello"].concat();
     let fields = [
         ("sum", u64::from(crc32fast::hash(&summed))),
         ("length", 5),
         ("account", 0x0708_0910),
-        ("summary length", 2),
+        ("detail", 2),
         ("kind", 255),
         ("flags", 1),
     ];
@@ -245,6 +253,8 @@ fn changes() -> Vec<Change> {
             ],
             uid_next: Uid(9),
         },
+        Change::Session { about: SessionInfo { service: text("imap"), tls: true, ..SessionInfo::default() } },
+        Change::Read { of: AccountId(6), mailbox, uids: std::iter::once(Uid(3)).collect() },
     ]
 }
 

@@ -8,12 +8,13 @@ use ringpost_engine::change::{
     Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, Services, SpecialUse, Stamp, UidSet,
 };
 use ringpost_engine::ids::{MailboxId, Uid};
+use ringpost_engine::origin::SessionInfo;
 use serde_json::{Map, Value, json};
 
-use crate::output::plain;
+use crate::output::{moment, plain};
 
 /// Every kind of record that has a name.
-pub const KINDS: [&str; 30] = [
+pub const KINDS: [&str; 32] = [
     "AccountCreate",
     "AccountPassword",
     "AccountServices",
@@ -42,6 +43,8 @@ pub const KINDS: [&str; 30] = [
     "Reap",
     "MailboxAdopt",
     "Import",
+    "Session",
+    "Read",
     "Body",
     "Witness",
 ];
@@ -77,6 +80,8 @@ pub fn kind(change: &Change) -> &'static str {
         Change::Reap { .. } => "Reap",
         Change::MailboxAdopt { .. } => "MailboxAdopt",
         Change::Import { .. } => "Import",
+        Change::Session { .. } => "Session",
+        Change::Read { .. } => "Read",
     }
 }
 
@@ -137,11 +142,23 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
         Change::Import { mailbox, messages, uid_next } => {
             import(*mailbox, messages, *uid_next, change.uids(stamp))
         }
+        Change::Session { about } => session(about),
+        Change::Read { of, mailbox, uids: set } => {
+            json!({"of": of.0, "mailbox": mailbox.0, "uids": uids(set)})
+        }
     };
     match value {
         Value::Object(fields) => fields,
         other => Map::from_iter([("value".to_owned(), other)]),
     }
+}
+
+/// Who a session is.
+pub fn session(about: &SessionInfo) -> Value {
+    json!({
+        "service": about.service, "connection": about.connection, "tls": about.tls, "peer": about.peer,
+        "user": about.user, "client": about.client, "opened": moment(about.opened_ms),
+    })
 }
 
 fn import(

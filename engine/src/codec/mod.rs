@@ -59,6 +59,8 @@ pub fn kind(change: &Change) -> u8 {
         Change::Reap { .. } => 26,
         Change::MailboxAdopt { .. } => 32,
         Change::Import { .. } => 33,
+        Change::Session { .. } => 44,
+        Change::Read { .. } => 45,
     }
 }
 
@@ -85,7 +87,10 @@ pub fn fits(change: &Change) -> bool {
         }
         Change::Deliver { flags, .. } => flags_fit(flags),
         Change::FlagsStore { uids: set, flags, .. } => uids(set) && flags_fit(flags),
-        Change::Copy { uids: set, .. } | Change::Expunge { uids: set, .. } => uids(set),
+        Change::Copy { uids: set, .. }
+        | Change::Expunge { uids: set, .. }
+        | Change::Read { uids: set, .. } => uids(set),
+        Change::Session { about } => about.fits(),
         Change::Append { messages, .. } => all_flags_fit(messages.iter()),
         Change::Import { messages, .. } => {
             messages.iter().all(|imported| imported.unique_id.as_ref().is_none_or(string))
@@ -150,6 +155,7 @@ mod tests {
         FlagBits, FlagOp, ImportedMessage, QuotaLimits, Rights, Services, SpecialUse, UniqueIdForm,
     };
     use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+    use crate::origin::SessionInfo;
 
     fn uids(ranges: &[(u32, u32)]) -> UidSet {
         UidSet::from_ranges(ranges.to_vec()).expect("canonical ranges")
@@ -244,7 +250,22 @@ mod tests {
                 uid_next: Uid(9),
             },
             Change::Import { mailbox, messages: Vec::new(), uid_next: Uid(1) },
+            Change::Session { about: session() },
+            Change::Session { about: SessionInfo::default() },
+            Change::Read { of: AccountId(9), mailbox, uids: uids(&[(7, 9)]) },
         ]
+    }
+
+    fn session() -> SessionInfo {
+        SessionInfo {
+            service: "imap".into(),
+            connection: u64::MAX,
+            tls: true,
+            peer: "2001:db8::1".into(),
+            user: "a@x".into(),
+            client: "Ünï 1".into(),
+            opened_ms: 5,
+        }
     }
 
     fn stamp() -> Stamp {
@@ -265,7 +286,7 @@ mod tests {
             kinds.push(kind(&change));
         }
         kinds.dedup();
-        assert_eq!(kinds, (1..=26).chain([32, 33]).collect::<Vec<u8>>());
+        assert_eq!(kinds, (1..=26).chain([32, 33, 44, 45]).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::change::{
 };
 use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use crate::limits;
+use crate::origin::SessionInfo;
 
 /// See the module's head.
 pub(super) struct Reader<'a> {
@@ -100,6 +101,11 @@ impl<'a> Reader<'a> {
                 unique_ids: self.unique_ids()?,
             },
             33 => self.import()?,
+            44 => Change::Session { about: self.session()? },
+            45 => {
+                let (of, mailbox) = (AccountId(self.u64()?), self.mailbox()?);
+                Change::Read { of, mailbox, uids: self.uids()? }
+            }
             _ => return None,
         })
     }
@@ -151,6 +157,19 @@ impl<'a> Reader<'a> {
             messages.push(ImportedMessage { uid, message, unique_id });
         }
         Some(Change::Import { mailbox, messages, uid_next })
+    }
+
+    fn session(&mut self) -> Option<SessionInfo> {
+        let about = SessionInfo {
+            service: self.string()?,
+            connection: self.u64()?,
+            tls: self.bool()?,
+            peer: self.string()?,
+            user: self.string()?,
+            client: self.string()?,
+            opened_ms: self.u64()?,
+        };
+        about.fits().then_some(about)
     }
 
     fn unique_ids(&mut self) -> Option<UniqueIdForm> {

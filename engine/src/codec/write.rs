@@ -9,6 +9,7 @@ use crate::change::{
     Change, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, SpecialUse, Stamp, UidSet,
 };
 use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
+use crate::origin::SessionInfo;
 
 /// See the module's head.
 pub(super) struct Writer<'a> {
@@ -97,6 +98,12 @@ impl<'a> Writer<'a> {
             Change::Restore { of, from, uids, to } => self.restore(*of, *from, uids, *to),
             Change::Reap { until_ms } => self.u64(*until_ms),
             Change::Import { mailbox, messages, uid_next } => self.import(*mailbox, messages, *uid_next),
+            Change::Session { about } => self.session(about),
+            Change::Read { of, mailbox, uids } => {
+                self.u64(of.0);
+                self.mailbox(*mailbox);
+                self.uids(uids);
+            }
         }
     }
 
@@ -160,6 +167,16 @@ impl<'a> Writer<'a> {
             self.message(&imported.message);
             self.maybe_string(imported.unique_id.as_deref());
         }
+    }
+
+    fn session(&mut self, about: &SessionInfo) {
+        self.string(&about.service);
+        self.u64(about.connection);
+        self.bool(about.tls);
+        self.string(&about.peer);
+        self.string(&about.user);
+        self.string(&about.client);
+        self.u64(about.opened_ms);
     }
 
     fn metadata(&mut self, mailbox: Option<MailboxId>, entries: &[(String, Option<Bytes>)]) {

@@ -290,8 +290,13 @@ impl Graves {
     }
 
     /// The messages of so many numbers from `from` on, and the number behind them; none when that is the end.
-    pub(super) fn stretch(&self, from: u64, count: usize) -> (impl Iterator<Item = Buried> + '_, Option<u64>) {
-        let start = usize::try_from(from.saturating_sub(self.gone)).unwrap_or(usize::MAX).min(self.rows.len());
+    pub(super) fn stretch(
+        &self,
+        from: u64,
+        count: usize,
+    ) -> (impl Iterator<Item = Buried> + '_, Option<u64>) {
+        let start =
+            usize::try_from(from.saturating_sub(self.gone)).unwrap_or(usize::MAX).min(self.rows.len());
         let end = start.saturating_add(count).min(self.rows.len());
         let next = (end < self.rows.len()).then_some(self.gone + end as u64);
         (self.rows.range(start..end).map(Grave::buried), next)

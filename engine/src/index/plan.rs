@@ -51,7 +51,9 @@ impl Planner {
             | Change::DomainDelete { .. }
             | Change::AliasSet { .. }
             | Change::AliasDelete { .. }
-            | Change::Reap { .. } => return (AccountId(0), stamp),
+            | Change::Reap { .. }
+            | Change::Session { .. }
+            | Change::Read { .. } => return (AccountId(0), stamp),
             Change::AccountCreate { .. } => {
                 self.next_account += 1;
                 AccountId::new(index.shard, self.next_account - 1)

@@ -104,7 +104,7 @@ impl BatchMeta {
         let head = BatchHead::ref_from_prefix(bytes).ok()?.0;
         let found = LogIdentity { shard: ShardId(head.shard.get()), log_key: head.log_key.get() };
         let ours = head.magic.get() == MAGIC
-            && head.version.get() == FORMAT
+            && (1..=FORMAT).contains(&head.version.get())
             && log.is_none_or(|log| log == found)
             && head.lsn.get().max(head.sequence.get()) < NUMBER_MAX
             && crc32fast::hash(&head.as_bytes()[..HEAD_BYTES - 4]) == head.crc.get();
@@ -180,8 +180,14 @@ mod tests {
         let mut payload = Vec::new();
         let mut heads = crc32fast::Hasher::new();
         for (kind, body) in [(KIND_WITNESS, &b""[..]), (1, b"one"), (2, b"second")] {
-            let meta =
-                RecordMeta { kind, flags: 0, account: AccountId(5), len: body.len() as u32, summary_len: 0 };
+            let meta = RecordMeta {
+                kind,
+                flags: 0,
+                account: AccountId(5),
+                len: body.len() as u32,
+                summary_len: 0,
+                session: 0,
+            };
             let head = RecordHead::seal(meta, [body].into_iter());
             heads.update(head.as_bytes());
             payload.extend_from_slice(head.as_bytes());

@@ -145,7 +145,8 @@ impl Building {
         for id in ids {
             payload.extend_from_slice(&id.0.to_le_bytes());
         }
-        batch.push(KIND_WITNESS, flags, AccountId(0), &payload);
+        let (kind, account, len) = (KIND_WITNESS, AccountId(0), payload.len() as u32);
+        batch.push(RecordMeta { kind, flags, account, len, summary_len: 0, session: 0 }, &payload);
         batch
     }
 
@@ -189,12 +190,20 @@ impl Building {
         &self.items
     }
 
-    /// Adds a change under its encoded form.
-    pub fn push_change(&mut self, kind: u8, payload: &[u8], entry: Entry) {
+    /// Adds a change under its encoded form, and which session asked for it.
+    pub fn push_change(&mut self, kind: u8, session: u32, payload: &[u8], entry: Entry) {
         assert_eq!(entry.lsn, self.next_lsn(), "I1: a record is where its position says");
         #[cfg(feature = "testing")]
         let kind = if self.drop_record && self.records % 4 == 3 { KIND_WITNESS } else { kind };
-        self.push(kind, 0, entry.account, payload);
+        let meta = RecordMeta {
+            kind,
+            flags: 0,
+            account: entry.account,
+            len: payload.len() as u32,
+            summary_len: 0,
+            session,
+        };
+        self.push(meta, payload);
         self.accounts.push(entry.account);
         self.items.push(Item::Entry(entry));
     }
@@ -209,6 +218,7 @@ impl Building {
             account,
             len: (body.summary.len() + octets) as u32,
             summary_len: body.summary.len() as u32,
+            session: 0,
         };
         let slices = std::iter::once(&body.summary[..]).chain(body.parts.iter().map(|part| &part[..]));
         let head = RecordHead::seal(meta, slices);
@@ -222,8 +232,7 @@ impl Building {
         id
     }
 
-    fn push(&mut self, kind: u8, flags: u8, account: AccountId, payload: &[u8]) {
-        let meta = RecordMeta { kind, flags, account, len: payload.len() as u32, summary_len: 0 };
+    fn push(&mut self, meta: RecordMeta, payload: &[u8]) {
         self.add_head(&RecordHead::seal(meta, std::iter::once(payload)));
         self.tail.extend_from_slice(payload);
         self.len += RECORD_HEAD + payload.len();

@@ -26,8 +26,9 @@ pub struct RecordHead {
     pub len: U32,
     /// Whose record; 0 for domains, aliases and witnesses.
     pub account: U64,
-    /// For a body: bytes of the summary at the start of the payload; else 0.
-    pub summary_len: U32,
+    /// Of a body: bytes of the summary at the start of the payload. Of a change: the number of the session that
+    /// asked for it ([`crate::origin`]), 0 if the log does not say. Else 0.
+    pub detail: U32,
     /// What it is.
     pub kind: u8,
     /// `FLAG_*`.
@@ -50,8 +51,10 @@ pub struct RecordMeta {
     pub account: AccountId,
     /// Bytes of the payload.
     pub len: u32,
-    /// Bytes of a body's summary.
+    /// Bytes of a body's summary; else 0.
     pub summary_len: u32,
+    /// Which session asked for a change ([`crate::origin::session_number`]); 0 if the log does not say.
+    pub session: u32,
 }
 
 impl RecordHead {
@@ -61,7 +64,7 @@ impl RecordHead {
             crc: U32::ZERO,
             len: U32::new(meta.len),
             account: U64::new(meta.account.0),
-            summary_len: U32::new(meta.summary_len),
+            detail: U32::new(if meta.kind == KIND_BODY { meta.summary_len } else { meta.session }),
             kind: meta.kind,
             flags: meta.flags,
             reserved: U16::ZERO,
@@ -89,18 +92,23 @@ impl RecordHead {
         sum.update(&self.as_bytes()[4..]);
         sum.update(payload);
         payload.len() == self.len.get() as usize
-            && self.summary_len.get() <= self.len.get()
+            && (self.kind != KIND_BODY || self.detail.get() <= self.len.get())
             && sum.finalize() == self.crc.get()
     }
 
     /// What it says.
     pub fn meta(&self) -> RecordMeta {
+        let (summary_len, session) = match self.kind {
+            KIND_BODY => (self.detail.get(), 0),
+            _ => (0, self.detail.get()),
+        };
         RecordMeta {
             kind: self.kind,
             flags: self.flags,
             account: AccountId(self.account.get()),
             len: self.len.get(),
-            summary_len: self.summary_len.get(),
+            summary_len,
+            session,
         }
     }
 }
@@ -114,7 +122,8 @@ pub fn witness_accounts(payload: &[u8]) -> impl Iterator<Item = AccountId> + '_ 
 mod tests {
     use super::*;
 
-    const META: RecordMeta = RecordMeta { kind: 3, flags: 0, account: AccountId(7), len: 5, summary_len: 0 };
+    const META: RecordMeta =
+        RecordMeta { kind: 3, flags: 0, account: AccountId(7), len: 5, summary_len: 0, session: 1 << 31 };
 
     #[test]
     fn every_flipped_bit_is_seen() {

@@ -191,9 +191,9 @@ impl Writer {
         self.room(RECORD_HEAD + payload_len, 1, relief).map(|building| building.next_lsn())
     }
 
-    /// Queues the change that room was found for.
-    pub fn push(&mut self, kind: u8, payload: &[u8], entry: Entry) {
-        self.open.as_mut().expect("I1: room was found in it").push_change(kind, payload, entry);
+    /// Queues the change that room was found for, asked for by a session (0: none is known).
+    pub fn push(&mut self, kind: u8, session: u32, payload: &[u8], entry: Entry) {
+        self.open.as_mut().expect("I1: room was found in it").push_change(kind, session, payload, entry);
         self.reserved(RECORD_HEAD + payload.len());
     }
 

@@ -18,7 +18,8 @@ pub(super) fn needs_no_space(change: &Change) -> bool {
         | Change::UrlKey { .. }
         | Change::AccountHide { .. }
         | Change::AccountReferral { .. }
-        | Change::Reap { .. } => true,
+        | Change::Reap { .. }
+        | Change::Session { .. } => true,
         Change::Subscribe { on, .. } => !on,
         Change::Metadata { entries, .. } => entries.iter().all(|(_, value)| value.is_none()),
         Change::Acl { rights, .. } => rights.is_none(),
@@ -32,6 +33,7 @@ pub(super) fn needs_no_space(change: &Change) -> bool {
         | Change::MailboxAdopt { .. }
         | Change::Import { .. }
         | Change::Copy { .. }
-        | Change::Restore { .. } => false,
+        | Change::Restore { .. }
+        | Change::Read { .. } => false,
     }
 }

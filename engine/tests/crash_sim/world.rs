@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 
 use ringpost_engine::change::{Change, NewBody, Outcome, Refusal};
 use ringpost_engine::error::{Error, Refused};
-use ringpost_engine::ids::{AccountId, BodyId, Lsn, Now, SegmentId, ShardId};
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Now, SegmentId, ShardId, Uid};
 use ringpost_engine::io::{FileId, IoError, IoId, IoRequest, IoResult};
 use ringpost_engine::limits;
 use ringpost_engine::log::BLOCK;
+use ringpost_engine::origin::{Origin, Reading, SessionInfo};
 use ringpost_engine::store::{Applied, Options, RecoveryReport, Store};
 use ringpost_engine::testing::Plant;
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults, SECTOR};
@@ -78,6 +79,8 @@ struct World {
     now: Now,
     model: Model,
     bodies: Vec<BodyId>,
+    /// Of the session that asks at the moment; none is left after a crash.
+    origin: Origin,
     /// Changes that were asked for, and when by the wall clock.
     waiting: BTreeMap<Lsn, (AccountId, Change, u64)>,
     running: Vec<(IoId, IoRequest)>,
@@ -104,6 +107,7 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
         now,
         model: Model::default(),
         bodies: Vec::new(),
+        origin: Origin::NONE,
         waiting: BTreeMap::new(),
         running: Vec::new(),
         written: BTreeMap::new(),
@@ -205,7 +209,8 @@ impl World {
     }
 
     fn ask(&mut self, account: AccountId, change: Change) {
-        match self.store.append(account, change.clone(), self.now) {
+        let by = self.session(account);
+        match self.store.append_by(by, account, change.clone(), self.now) {
             Ok(lsn) => {
                 let taken = self.waiting.insert(lsn, (account, change, self.now.unix_ms));
                 assert!(taken.is_none(), "position {lsn} was given out twice");
@@ -216,6 +221,25 @@ impl World {
                 self.tally.count(Kind::RefusedFull);
             }
         }
+    }
+
+    /// Who asks: nobody, or a session, which at times has only read.
+    fn session(&mut self, account: AccountId) -> Origin {
+        if self.seed.one_in(2) {
+            return Origin::NONE;
+        }
+        let user = format!("u{}", self.seed.below(3));
+        if !self.store.knows(self.origin) || self.seed.one_in(8) {
+            let about = SessionInfo { user: user.clone(), ..SessionInfo::default() };
+            self.origin = self.store.introduce(about, self.now).unwrap_or_default();
+        }
+        if self.seed.one_in(8) {
+            let about = SessionInfo { user, ..SessionInfo::default() };
+            let uids = (1..=self.seed.below(9) as u32).map(Uid).collect();
+            let reading = Reading { by: self.origin, about, of: account, mailbox: MailboxId(1), uids };
+            self.store.note_reading(reading, self.now);
+        }
+        self.origin
     }
 
     fn poll(&mut self) -> Result<(), String> {
@@ -379,6 +403,7 @@ impl World {
                     self.disk.power_fails_in = None;
                     report.checkpoint.iter().for_each(|_| self.tally.count(Kind::FromCheckpoint));
                     self.store = store;
+                    self.origin = Origin::NONE;
                     self.opened();
                     return Ok(report);
                 }
