@@ -1,5 +1,5 @@
 # Verbs only: each is one line that calls something with a name. `make` alone lists them.
-.PHONY: help run test check sim crash loom fuzz soak bench compare man
+.PHONY: help run test check sim crash full-disk loom fuzz soak bench compare man
 ARGS ?=
 
 help: ## list the verbs
@@ -25,6 +25,9 @@ loom: ## every interleaving of the ring between shards (also part of `test`)
 
 fuzz: ## fuzz every parser for a minute each; says what to install when it cannot
 	@tests/fuzz/run.sh
+
+full-disk: ## a real server on a small disk that fills and on one that breaks; needs root or user namespaces
+	@tests/full-disk.sh
 
 soak: ## hours of what `test` does in minutes
 	@RINGPOST_SIM_SEEDS=1000000 RINGPOST_SIM_SHARD_SEEDS=100000 tests/sim.sh && RINGPOST_CRASH_ROUNDS=500 $(MAKE) crash

@@ -43,10 +43,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts on `folder/data` and waits until the table of client settings names every port.
+    /// Starts on `folder/data`, with the settings in `folder/ringpost.toml` if there are any, and waits until the table of client settings names every port.
     pub fn start(folder: &Path) -> Server {
         let (data, config) = (folder.join("data"), folder.join("ringpost.toml"));
-        std::fs::write(&config, CONFIG).unwrap();
+        if !config.exists() {
+            std::fs::write(&config, CONFIG).unwrap();
+        }
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_ringpost"))
             .args(["serve", "--data", data.to_str().unwrap(), "--config", config.to_str().unwrap()])
