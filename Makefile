@@ -3,7 +3,7 @@
 ARGS ?=
 
 help: ## list the verbs
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 14
 
 run: ## build and serve on ./data with two demonstration accounts; ARGS="--data DIR --config FILE" for the rest
 	@cargo run --release --bin ringpost -- serve $(ARGS)
