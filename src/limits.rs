@@ -73,6 +73,8 @@ pub const IMAP_URL_BYTES_MAX: usize = 8_192;
 pub const IMAP_METADATA_ENTRIES_MAX: usize = 128;
 /// Octets of messages that travel at once when they are copied to another user's mailbox.
 pub const IMAP_TRANSFER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Octets of them that one step copies: the longest message is less than `BATCH_PARTS_MAX` such pieces.
+pub const IMAP_TRANSFER_STEP_BYTES: u32 = 256 * 1024;
 /// Octets of the subscriptions to other users' mailboxes that a LIST carries along.
 pub const IMAP_CARRIED_NAMES_BYTES_MAX: usize = 256 * 1024;
 /// Owners whose mailboxes one LIST looks at.

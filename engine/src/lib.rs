@@ -20,6 +20,7 @@ pub mod io;
 pub mod layout;
 pub mod limits;
 pub mod log;
+pub mod octets;
 pub mod origin;
 mod quota;
 pub mod recovery;

@@ -27,6 +27,7 @@ use crate::log::BLOCK;
 use crate::log::build::Witness;
 use crate::log::build::{Batch, Item};
 use crate::log::writer::{Completed, Writer};
+use crate::octets::Octets;
 use crate::origin::Origin;
 use crate::recovery;
 use relief::needs_no_space;
@@ -131,7 +132,7 @@ pub struct Applied {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyRef {
     /// The octets as they are sent. `bytes.len` is RFC822.SIZE.
-    pub bytes: Extent,
+    pub bytes: Octets,
     /// The encoded summary.
     pub summary: Extent,
 }
@@ -533,13 +534,19 @@ impl Store {
         self.index.fresh_body(body)
     }
 
-    /// The bytes of an extent, as a slice of the segment's view: no copy. The slice pins the view; whoever
-    /// looks at the bytes (instead of handing them to the kernel) first has them brought in (see
-    /// `Output::Warm`).
-    pub fn bytes(&self, extent: Extent) -> Option<Bytes> {
+    /// Octets of a message, or bytes of its summary. Kept as they are sent they are a slice of the file's view: no copy,
+    /// and the slice pins the view. Whoever looks at them (instead of handing them to the kernel) first has brought in
+    /// what [`Store::kept`] names, and asks for no more than one step may look at.
+    pub fn bytes(&self, octets: impl Into<Octets>) -> Option<Bytes> {
+        let extent = octets.into().as_sent()?;
         let file = self.writer.files().get(&extent.segment)?;
         let end = extent.offset.checked_add(u64::from(extent.len))?;
         if end > file.end { None } else { file.view.slice(extent.offset, extent.len) }
+    }
+
+    /// What has to be in memory before [`Store::bytes`] is asked for these octets.
+    pub fn kept(&self, octets: Octets) -> Vec<Extent> {
+        octets.as_sent().into_iter().collect()
     }
 
     /// Expunges of a mailbox at or below this mod-sequence cannot be told one by one: history was cut.

@@ -214,8 +214,8 @@ fn one_message(octets: Vec<u8>) -> (FakeDisk, u64) {
             store.complete(id, disk.perform(&request));
         }
     }
-    let at = store.fresh_body(body).and_then(|body| store.body(body)).expect("stored").bytes.offset;
-    (disk, at)
+    let stored = store.fresh_body(body).and_then(|body| store.body(body)).expect("stored");
+    (disk, stored.bytes.as_sent().expect("as sent").offset)
 }
 
 fn messages(disk: &mut FakeDisk) -> u64 {

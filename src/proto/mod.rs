@@ -9,7 +9,7 @@
 //!
 //! ```text
 //!            feed ─────────────►┌─────────┐
-//!            on_reply ─────────►│ Session │──poll_output──► Bytes Extent │ AwaitCommit Warm Ask Deliver Verify
+//!            on_reply ─────────►│ Session │──poll_output──► Bytes Octets │ AwaitCommit Warm Ask Deliver Verify
 //!            on_commit ────────►│ (a value│                 StartTls Handoff Yield Close
 //!            on_push, resume ──►│  Send)  │                 Start- and StopCompression
 //!            on_timeout ───────►└─────────┘
@@ -19,6 +19,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use ringpost_engine::change::{Outcome, Services};
 use ringpost_engine::ids::{AccountId, Lsn, Now};
 use ringpost_engine::io::Extent;
+use ringpost_engine::octets::Octets;
 use ringpost_engine::store::Store;
 
 pub mod framer;
@@ -207,8 +208,8 @@ impl Input {
 pub enum Output {
     /// Send these bytes.
     Bytes(Bytes),
-    /// Send this run of a segment; nobody looks at it.
-    Extent(Extent),
+    /// Send these octets of a stored message, or bytes of its summary; no session looks at them.
+    Octets(Octets),
     /// Call `on_commit` when this position is applied. Later output waits in the session until then.
     AwaitCommit(Lsn),
     /// Bring these runs into memory, then call `resume`: the session is about to look at them.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use ringpost_engine::io::Extent;
+use ringpost_engine::octets::Octets;
 
 use crate::limits::{OUTPUT_BYTES_MAX, OUTPUT_PIECE_COST_BYTES};
 use crate::proto::Output;
@@ -35,10 +35,10 @@ impl Outbox {
         self.queued += text.as_ref().len();
     }
 
-    /// Adds a run of a segment. An extent holds no memory of its own; it counts as the bookkeeping it costs.
-    pub fn extent(&mut self, extent: Extent) {
-        if extent.len > 0 {
-            self.push(Output::Extent(extent));
+    /// Adds stored octets. They hold no memory of their own here and count as the bookkeeping they cost.
+    pub fn octets(&mut self, octets: Octets) {
+        if octets.len > 0 {
+            self.push(Output::Octets(octets));
         }
     }
 

@@ -6,6 +6,7 @@
 
 use ringpost_engine::ids::{ShardId, Slot};
 use ringpost_engine::io::Extent;
+use ringpost_engine::octets::Octets;
 
 use crate::proto::{Output, Reply};
 use crate::shard::Shard;
@@ -27,7 +28,7 @@ impl Shard {
                     connection.outbox.push(bytes);
                 }
             }
-            Output::Extent(extent) => self.send_extent(id, extent),
+            Output::Octets(octets) => self.send_octets(id, octets),
             Output::AwaitCommit(lsn) => {
                 self.owe(id);
                 self.await_commit(id, lsn);
@@ -73,11 +74,12 @@ impl Shard {
         }
     }
 
-    fn send_extent(&mut self, id: ConnId, extent: Extent) {
-        match (self.store.bytes(extent), self.connections.get_mut(&id)) {
-            (Some(bytes), Some(connection)) => connection.outbox.push_mapped(extent, bytes),
+    fn send_octets(&mut self, id: ConnId, octets: Octets) {
+        let extent = octets.as_sent().and_then(|extent| Some((extent, self.store.bytes(extent)?)));
+        match (extent, self.connections.get_mut(&id)) {
+            (Some((extent, bytes)), Some(connection)) => connection.outbox.push_mapped(extent, bytes),
             // Its length is announced already, so nothing sensible can follow.
-            (None, _) => self.hang_up(id, CloseReason::Error(format!("no bytes at {extent:?}"))),
+            (None, _) => self.hang_up(id, CloseReason::Error(format!("no bytes at {octets:?}"))),
             (_, None) => {}
         }
     }

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use indicatif::ProgressBar;
 use ringpost_engine::ids::SegmentId;
-use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
+use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
+use ringpost_engine::octets::Octets;
 
 /// See the module's head.
 pub struct ReadOnlyDisk {
@@ -60,6 +61,13 @@ impl ReadOnlyDisk {
             Err(IoError::Failed(why)) => Err(why),
             Err(IoError::NoSpace) => Err("no space".to_owned()),
         }
+    }
+
+    /// Octets of a message.
+    pub fn octets(&mut self, octets: Octets) -> Result<Vec<u8>, String> {
+        let Extent { segment, offset, len } =
+            octets.as_sent().ok_or_else(|| "not kept as sent".to_owned())?;
+        self.read_exact(segment, offset, len)
     }
 
     fn path(&self, file: FileId) -> PathBuf {

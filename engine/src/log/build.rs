@@ -309,7 +309,7 @@ mod tests {
             &bytes[start..start + extent.len as usize]
         };
         assert_eq!(at(body.summary), b"SUM");
-        assert_eq!(at(body.bytes), b"Subject: x\r\n\r\nhi\r\n");
+        assert_eq!(at(body.bytes.as_sent().expect("as sent")), b"Subject: x\r\n\r\nhi\r\n");
         assert_eq!(id.0 - place.lsn().0, (HEAD_BYTES + slots[1].at) as u64);
     }
 }

@@ -35,7 +35,7 @@ impl Places {
         let offset = key.id.0 - base.0 + RECORD_HEAD as u64;
         let summary = Extent { segment, offset, len: key.summary_len };
         let bytes = Extent { segment, offset: offset + u64::from(key.summary_len), len: key.len };
-        Some(BodyRef { bytes, summary })
+        Some(BodyRef { bytes: bytes.into(), summary })
     }
 }
 
@@ -51,7 +51,12 @@ mod tests {
         places.add(Lsn(40_960), SegmentId(7));
         let at = |id| {
             let found = places.find(BodyKey { id: BodyId(id), summary_len: 10, len: 100 })?;
-            Some((found.summary.segment.0, found.summary.offset, found.bytes.offset, found.bytes.len))
+            Some((
+                found.summary.segment.0,
+                found.summary.offset,
+                found.bytes.as_sent()?.offset,
+                found.bytes.len,
+            ))
         };
         assert_eq!(at(4000), None);
         assert_eq!(at(8192), Some((2, 4120, 4130, 100)));

@@ -3,12 +3,12 @@
 //! *Owns*: the order of outputs and how much may still be queued. *Promises*: text between two other
 //! outputs leaves as one piece; prefixes of many replies share one allocation. *Assumes*: whoever writes
 //! asks [`Out::has_room`] between two replies, so one reply may exceed the allowance, never two. *Never*:
-//! looks into an extent.
+//! looks at stored octets.
 
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
-use ringpost_engine::io::Extent;
+use ringpost_engine::octets::Octets;
 
 use super::write;
 use crate::limits::OUTPUT_BYTES_MAX;
@@ -76,11 +76,12 @@ impl Out {
         self.utf8_names = utf8;
     }
 
-    /// Adds a run of a segment, behind the text so far.
-    pub fn extent(&mut self, extent: Extent) {
-        if extent.len > 0 {
-            self.queued += extent.len as usize;
-            self.push(Output::Extent(extent));
+    /// Adds stored octets, behind the text so far.
+    pub fn octets(&mut self, octets: impl Into<Octets>) {
+        let octets = octets.into();
+        if octets.len > 0 {
+            self.queued += octets.len as usize;
+            self.push(Output::Octets(octets));
         }
     }
 
@@ -116,12 +117,13 @@ impl Out {
 mod tests {
     use super::*;
     use ringpost_engine::ids::SegmentId;
+    use ringpost_engine::io::Extent;
 
     #[test]
     fn text_joins_and_keeps_its_place_among_others() {
         let mut out = Out::default();
         out.put(b"* 1 FETCH (BODY[] {3}\r\n");
-        out.extent(Extent { segment: SegmentId(1), offset: 8, len: 3 });
+        out.octets(Extent { segment: SegmentId(1), offset: 8, len: 3 });
         out.put(b")\r\n");
         out.line("a OK done");
         let mut shown = Vec::new();
@@ -142,11 +144,11 @@ mod tests {
         out.allow(10);
         out.put(b"12345");
         assert!(out.has_room());
-        out.extent(Extent { segment: SegmentId(1), offset: 8, len: 5 });
+        out.octets(Extent { segment: SegmentId(1), offset: 8, len: 5 });
         assert!(!out.has_room());
         out.allow(usize::MAX);
         assert!(out.has_room());
-        out.extent(Extent { segment: SegmentId(1), offset: 8, len: OUTPUT_BYTES_MAX as u32 });
+        out.octets(Extent { segment: SegmentId(1), offset: 8, len: OUTPUT_BYTES_MAX as u32 });
         assert!(!out.has_room(), "no call gets more than the bound");
     }
 }

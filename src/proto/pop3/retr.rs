@@ -1,6 +1,6 @@
 //! Sending a message: RETR, and TOP as a RETR that stops early.
 //!
-//! *Owns*: dot-stuffing and the end of the answer. *Promises*: a message goes out as runs of the log, cut
+//! *Owns*: dot-stuffing and the end of the answer. *Promises*: a message goes out as it is stored, cut
 //! only where a dot must be put in; its octets are looked at only if there is no other way, in bounded
 //! windows, and never cold. *Assumes*: the summary was made from these octets. *Never*: changes a body.
 //!
@@ -15,8 +15,8 @@
 //! an unstuffed LF "." CRLF inside a message would end the answer and pass the rest of the message off as our
 //! replies.
 
-use ringpost_engine::io::Extent;
 use ringpost_engine::layout::{SummaryView, flag};
+use ringpost_engine::octets::Octets;
 use ringpost_engine::store::{BodyRef, Store};
 
 use crate::limits::POP3_SCAN_BYTES;
@@ -73,8 +73,10 @@ pub enum Step {
 
 impl Retr {
     /// Begins the answer; `top` is TOP's number of lines.
-    pub fn begin(body: BodyRef, top: Option<u32>, utf8: bool, out: &mut Outbox) -> Retr {
-        out.push(Output::Warm(vec![body.summary, last_octets(body.bytes, body.bytes.len)]));
+    pub fn begin(body: BodyRef, top: Option<u32>, utf8: bool, store: &Store, out: &mut Outbox) -> Retr {
+        let mut cold = vec![body.summary];
+        cold.extend(store.kept(last_octets(body.bytes, body.bytes.len)));
+        out.push(Output::Warm(cold));
         Retr { body, top, utf8, at: 0, state: State::Asked }
     }
 
@@ -137,12 +139,12 @@ impl Retr {
                 return false;
             }
             let dot = dot.clamp(self.at, self.body.bytes.len);
-            out.extent(self.body.bytes.slice(self.at, dot - self.at));
+            out.octets(self.body.bytes.slice(self.at, dot - self.at));
             out.text(".");
             self.at = dot;
             *next_dot += 1;
         }
-        out.extent(self.body.bytes.slice(self.at, self.body.bytes.len - self.at));
+        out.octets(self.body.bytes.slice(self.at, self.body.bytes.len - self.at));
         self.at = self.body.bytes.len;
         true
     }
@@ -161,7 +163,7 @@ impl Retr {
         if !complete && self.at == scan.warmed {
             let window = body.slice(self.at, POP3_SCAN_BYTES);
             scan.warmed += window.len;
-            out.push(Output::Warm(vec![window]));
+            out.push(Output::Warm(store.kept(window)));
         }
         Some(complete)
     }
@@ -179,7 +181,7 @@ impl Retr {
 impl Scan {
     /// Sends from a window that begins at `at` until it ends, enough is sent, or there is no room. Returns
     /// how far it came.
-    fn window(&mut self, at: u32, window: Extent, octets: &[u8], out: &mut Outbox) -> u32 {
+    fn window(&mut self, at: u32, window: Octets, octets: &[u8], out: &mut Outbox) -> u32 {
         let ascii = self.ascii_until.saturating_sub(at) as usize;
         let (mut sent, mut seen) = (0, 0);
         while seen < octets.len() && !out.is_full() && !self.enough(at + seen as u32) {
@@ -205,16 +207,16 @@ impl Scan {
     }
 }
 
-/// Sends a range of a window: octets before `ascii` as a surrogate, all others as they lie in the log.
-fn send(window: Extent, octets: &[u8], range: std::ops::Range<usize>, ascii: usize, out: &mut Outbox) {
+/// Sends a range of a window: octets before `ascii` as a surrogate, all others as they are stored.
+fn send(window: Octets, octets: &[u8], range: std::ops::Range<usize>, ascii: usize, out: &mut Outbox) {
     let split = ascii.clamp(range.start, range.end);
     let surrogate: Vec<u8> =
         octets[range.start..split].iter().map(|&octet| if octet.is_ascii() { octet } else { b'?' }).collect();
     out.text(surrogate);
-    out.extent(window.slice(split as u32, (range.end - split) as u32));
+    out.octets(window.slice(split as u32, (range.end - split) as u32));
 }
 
 /// The last two octets before `end`.
-fn last_octets(body: Extent, end: u32) -> Extent {
+fn last_octets(body: Octets, end: u32) -> Octets {
     body.slice(end.saturating_sub(2), end.min(2))
 }

@@ -132,6 +132,5 @@ pub fn read(
     len: u32,
 ) -> Result<Vec<u8>, Failure> {
     let body = replayed.body(key).ok_or_else(|| "its octets are not in the log any more".to_owned())?;
-    let start = body.bytes.slice(0, len);
-    disk.read_exact(start.segment, start.offset, start.len)
+    disk.octets(body.bytes.slice(0, len))
 }

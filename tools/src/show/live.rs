@@ -23,7 +23,7 @@ pub fn bytes(replayed: &Replayed) -> BTreeMap<SegmentId, u64> {
     for key in shown {
         if let Some(body) = replayed.body(key) {
             let record = HEAD_BYTES as u64 + u64::from(key.summary_len) + u64::from(key.len);
-            *segments.entry(body.bytes.segment).or_default() += record;
+            *segments.entry(body.summary.segment).or_default() += record;
         }
     }
     segments

@@ -255,26 +255,26 @@ pub fn flags_of(mailbox: &MailboxRef<'_>, flags: FlagBits) -> Flags {
 fn show(shard: &Shard, found: &mut Found, eml: bool, output: &mut Output) -> Result<(), Failure> {
     let bytes = found.body.bytes;
     let summary = found.body.summary;
-    let octets =
-        if eml { Some(found.disk.read_exact(bytes.segment, bytes.offset, bytes.len)?) } else { None };
+    let octets = if eml { Some(found.disk.octets(bytes)?) } else { None };
     if let Some(octets) = octets.as_deref().filter(|_| !output.is_json()) {
         output.raw(octets);
         return Ok(());
     }
-    let summary = found.disk.read_exact(summary.segment, summary.offset, summary.len)?;
+    let (segment, offset) = (summary.segment, summary.offset + u64::from(summary.len));
+    let summary = found.disk.octets(summary.into())?;
     let view = SummaryView::new(&summary);
     let part = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let envelope = view.as_ref().map(|view| part(view.envelope()));
     let structure = view.as_ref().map(|view| part(view.bodystructure()));
     let places: Vec<Value> = found.shown.iter().map(place).collect();
     let object = json!({
-        "type": "message", "shard": number(shard), "lsn": found.id.0, "segment": bytes.segment.0,
-        "offset": bytes.offset, "octets": bytes.len, "shown": places, "envelope": envelope,
+        "type": "message", "shard": number(shard), "lsn": found.id.0, "segment": segment.0,
+        "offset": offset, "octets": bytes.len, "shown": places, "envelope": envelope,
         "bodystructure": structure,
         "eml": octets.map(|octets| base64::engine::general_purpose::STANDARD.encode(octets)),
     });
     output.line(&object, || {
-        let (segment, offset, len) = (bytes.segment, bytes.offset, bytes.len);
+        let len = bytes.len;
         let mut text = format!("message at {} of {}\n", found.id, name(shard));
         text += &format!("  octets     {len}, from byte {offset} of segment {segment}\n");
         for place in &found.shown {

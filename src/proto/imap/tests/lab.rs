@@ -257,7 +257,7 @@ impl Lab {
         let mut sent = false;
         while let Some(output) = self.clients[who].session.poll_output() {
             moved = true;
-            sent |= matches!(output, Output::Bytes(_) | Output::Extent(_));
+            sent |= matches!(output, Output::Bytes(_) | Output::Octets(_));
             self.carry_out(who, output);
         }
         let client = &self.clients[who];
@@ -283,8 +283,8 @@ impl Lab {
                 client.longest = client.longest.max(bytes.len());
                 client.sent.extend_from_slice(&bytes);
             }
-            Output::Extent(extent) => {
-                let bytes = self.store.bytes(extent).expect("an extent of the store");
+            Output::Octets(octets) => {
+                let bytes = self.store.bytes(octets).expect("octets of the store");
                 self.clients[who].asked.push("extent");
                 self.clients[who].sent.extend_from_slice(&bytes);
             }

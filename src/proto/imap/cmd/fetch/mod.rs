@@ -84,7 +84,7 @@ impl Sent {
             Sent::Damaged => Ok(true),
             Sent::Full => Err(Step::Room),
             Sent::Budget => Err(Step::Yield),
-            Sent::Warm(extent) => Err(Step::Warm(vec![extent])),
+            Sent::Warm(extents) => Err(Step::Warm(extents)),
         }
     }
 }
@@ -257,7 +257,7 @@ impl Fetch {
             if let Some(body) = cx.store.body(message.key()) {
                 extents.push(body.summary);
                 if self.plan.picks_fields {
-                    extents.push(body.bytes.slice(0, IMAP_WARM_HEADER_BYTES));
+                    extents.extend(cx.store.kept(body.bytes.slice(0, IMAP_WARM_HEADER_BYTES)));
                 }
             }
         }

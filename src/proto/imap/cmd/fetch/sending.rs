@@ -196,7 +196,7 @@ pub enum Sent {
     /// Enough was looked at for one call.
     Budget,
     /// This has to be in memory first.
-    Warm(Extent),
+    Warm(Vec<Extent>),
 }
 
 impl Sending {
@@ -223,7 +223,7 @@ impl Sending {
                     let known = at_hand.as_ref() == Some(&window) || rest.is_at_hand(&window);
                     if !known && piece.len > 0 && !std::mem::replace(&mut self.warm, false) {
                         self.warm = true;
-                        return Sent::Warm(piece);
+                        return Sent::Warm(store.kept(piece));
                     }
                     let item = plan.octets.get(self.item - 1);
                     let (Some(octets), Some(item)) = (store.bytes(piece), item) else {
@@ -274,7 +274,7 @@ impl Sending {
                 let (from, to) = clip(start, end, item.partial);
                 put_literal_head(out, to - from);
                 if !stored.has_nul() {
-                    out.extent(stored.body.bytes.slice(from, to - from));
+                    out.octets(stored.body.bytes.slice(from, to - from));
                 } else if from < to {
                     self.rest = Some(Rest::Run(from, to));
                 }
@@ -300,7 +300,7 @@ impl Sending {
             (Form::Binary, _) if part.encoding == TransferEncoding::Identity && !stored.has_nul() => {
                 let (from, to) = clip(part.body_start, part.body_end, item.partial);
                 put_literal_head(out, to - from);
-                out.extent(stored.body.bytes.slice(from, to - from));
+                out.octets(stored.body.bytes.slice(from, to - from));
             }
             (form, _) => self.rest = Binary::new(part, form, item.partial).map(Rest::Binary),
         }

@@ -127,6 +127,6 @@ fn put_ready(name: &[u8], ready: Ready, stored: Option<&Stored<'_>>, out: &mut O
     if octets.len() <= IMAP_READY_BYTES_MAX {
         out.put(octets);
     } else {
-        out.extent(extent.slice(start as u32, octets.len() as u32));
+        out.octets(extent.slice(start as u32, octets.len() as u32));
     }
 }

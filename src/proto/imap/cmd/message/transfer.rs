@@ -6,10 +6,10 @@
 //! sees the destination refuse has the session brought back. *Never*: touches an original before its copy is there.
 //!
 //! ```text
-//!  Choose ──► Load ──Warm──► there: bodies ─┬─last load──► Append ─► COPYUID ─┬─COPY─► Done
-//!               ▲                           └─more──► back ─┐                 └─MOVE─► back
-//!               └───────────────────────────────────────────┘                          │ Expunge
-//!                                                           Choose … Done ◄────────────┘
+//!  Choose ──► Load ──Warm──► Copy ──► there: bodies ─┬─last load──► Append ─► COPYUID ─┬─COPY─► Done
+//!               ▲          Yield ⟲                   └─more──► back ─┐                 └─MOVE─► back
+//!               └────────────────────────────────────────────────────┘                          │ Expunge
+//!                                                                    Choose … Done ◄────────────┘
 //! ```
 
 use std::collections::VecDeque;
@@ -18,9 +18,10 @@ use bytes::Bytes;
 use ringpost_engine::change::{Change, FlagBits, Flags, NewBody, NewMessage, Outcome, Rights, UidSet};
 use ringpost_engine::ids::{BodyId, BodyKey, Uid};
 use ringpost_engine::limits::APPEND_MESSAGES_MAX;
+use ringpost_engine::octets::Octets;
 
 use super::copy::target;
-use crate::limits::IMAP_TRANSFER_BYTES_MAX;
+use crate::limits::{IMAP_TRANSFER_BYTES_MAX, IMAP_TRANSFER_STEP_BYTES};
 use crate::proto::Cx;
 use crate::proto::imap::access;
 use crate::proto::imap::reply::{Reply, set_text};
@@ -48,8 +49,8 @@ pub struct Transfer {
 #[derive(Debug)]
 enum Stage {
     Choose,
-    /// So many of those that wait are in memory.
-    Warm(usize),
+    /// Those that wait are being copied, as many as are in memory.
+    Copy(Load),
     /// The session carries them to the destination.
     Carry(Vec<(NewBody, Original)>),
     /// It is back for the next load.
@@ -60,6 +61,17 @@ enum Stage {
     Back,
     /// They are being removed.
     Expunge,
+}
+
+/// What travels together.
+#[derive(Debug)]
+struct Load {
+    /// Messages that are still to be copied.
+    left: usize,
+    done: Vec<(NewBody, Original)>,
+    /// Of the message under way, and how many octets they are.
+    parts: Vec<Bytes>,
+    at: u32,
 }
 
 /// A message to be copied.
@@ -89,7 +101,7 @@ impl Transfer {
     pub fn step(&mut self, wake: Wake, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
         match (std::mem::replace(&mut self.stage, Stage::Choose), wake) {
             (Stage::Choose, _) => self.choose(core, cx),
-            (Stage::Warm(count), _) => self.carry(count, core, cx),
+            (Stage::Copy(load), _) => self.carry(load, core, cx),
             (Stage::Carry(load), _) => self.unload(load, core, cx),
             (Stage::Load, _) => self.load(cx),
             (Stage::Append, Wake::Committed(outcome)) => self.appended(outcome, core),
@@ -150,32 +162,44 @@ impl Transfer {
 
     /// Brings the next load into memory.
     fn load(&mut self, cx: &Cx<'_>) -> Result<Step, Reply> {
-        let (mut extents, mut bytes) = (Vec::new(), 0);
+        let (mut extents, mut bytes, mut left) = (Vec::new(), 0, 0);
         for original in &self.waiting {
             let body = cx.store.body(original.body).ok_or_else(damaged)?;
             bytes += (body.bytes.len + body.summary.len) as usize;
             if bytes > IMAP_TRANSFER_BYTES_MAX && !extents.is_empty() {
                 break;
             }
-            extents.extend([body.summary, body.bytes]);
+            left += 1;
+            extents.push(body.summary);
+            extents.extend(cx.store.kept(body.bytes));
         }
-        self.stage = Stage::Warm(extents.len() / 2);
+        self.stage = Stage::Copy(Load { left, done: Vec::with_capacity(left), parts: Vec::new(), at: 0 });
         Ok(Step::Warm(extents))
     }
 
-    /// Takes the load along to the destination.
-    fn carry(&mut self, count: usize, core: &mut Core, cx: &Cx<'_>) -> Result<Step, Reply> {
-        let octets =
-            |extent| cx.store.bytes(extent).map(|bytes| Bytes::copy_from_slice(&bytes)).ok_or_else(damaged);
-        let mut load = Vec::with_capacity(count);
-        for original in self.waiting.drain(..count) {
+    /// Copies the next piece of the load; takes all of it along to the destination.
+    fn carry(&mut self, mut load: Load, core: &mut Core, cx: &Cx<'_>) -> Result<Step, Reply> {
+        let octets = |octets: Octets| {
+            cx.store.bytes(octets).map(|bytes| Bytes::copy_from_slice(&bytes)).ok_or_else(damaged)
+        };
+        let mut room = IMAP_TRANSFER_STEP_BYTES;
+        while load.left > 0 {
+            let Some(original) = self.waiting.front() else { break };
             let body = cx.store.body(original.body).ok_or_else(damaged)?;
-            load.push((
-                NewBody { parts: vec![octets(body.bytes)?], summary: octets(body.summary)? },
-                original,
-            ));
+            let piece = body.bytes.slice(load.at, room);
+            if piece.len > 0 {
+                load.parts.push(octets(piece)?);
+                (load.at, room) = (load.at + piece.len, room - piece.len);
+            }
+            if load.at < body.bytes.len {
+                self.stage = Stage::Copy(load);
+                return Ok(Step::Yield);
+            }
+            let (parts, summary) = (std::mem::take(&mut load.parts), octets(body.summary.into())?);
+            load.done.extend(self.waiting.pop_front().map(|original| (NewBody { parts, summary }, original)));
+            (load.left, load.at) = (load.left - 1, 0);
         }
-        self.stage = Stage::Carry(load);
+        self.stage = Stage::Carry(load.done);
         Ok(core.go_to(self.owner(core)))
     }
 

@@ -133,7 +133,8 @@ impl Reading {
                 let window = window.start..window.end.min(body.bytes.len).max(window.start);
                 if window.start < ready.start || window.end > ready.end {
                     *ready = window.clone();
-                    return Err(Step::Warm(vec![body.bytes.slice(window.start, window.end - window.start)]));
+                    let octets = body.bytes.slice(window.start, window.end - window.start);
+                    return Err(Step::Warm(store.kept(octets)));
                 }
                 if *bytes >= STEP_BYTES_MAX {
                     return Err(Step::Yield);
@@ -164,7 +165,8 @@ impl Reading {
             waiting.ready = wanted.start..end;
             let first = body.bytes.slice(wanted.start, end - wanted.start);
             bytes += (first.len + body.summary.len) as usize;
-            extents.extend([body.summary, first]);
+            extents.push(body.summary);
+            extents.extend(store.kept(first));
             if bytes >= STEP_BYTES_MAX {
                 break;
             }

@@ -151,7 +151,7 @@ impl UrlAuthorisation {
         let piece = body.bytes.slice(window.start, window.end - window.start);
         if !warm {
             self.stage = Stage::Pick(id, fields, true);
-            return Step::Warm(vec![piece]);
+            return Step::Warm(cx.store.kept(piece));
         }
         let Some(octets) = cx.store.bytes(piece) else { return gone() };
         reading.window(&octets, names, &mut |piece| put_without_nul(piece, &mut core.out));
@@ -174,7 +174,7 @@ impl UrlAuthorisation {
         let len = (to - from).min(IMAP_COPY_BYTES_MAX);
         let piece = body.bytes.slice(from, len);
         if !warm {
-            return Step::Warm(vec![piece]);
+            return Step::Warm(cx.store.kept(piece));
         }
         let octets = cx.store.bytes(piece).unwrap_or_else(|| Bytes::from(vec![0; len as usize]));
         put_without_nul(&octets, &mut core.out);
@@ -214,7 +214,7 @@ fn put_octets(
             if view.flags() & flag::HAS_NUL != 0 && from < to {
                 return Some(Left::Run(from, to));
             }
-            out.extent(body.bytes.slice(from, to - from));
+            out.octets(body.bytes.slice(from, to - from));
         }
         Located::Fields(start, end) => {
             let names = Names::of(section)?;

@@ -15,7 +15,7 @@ use ringpost_engine::ids::BodyKey;
 use ringpost_engine::layout::SummaryView;
 
 use super::draft::Draft;
-use crate::limits::STEP_BYTES_MAX;
+use crate::limits::IMAP_COPY_BYTES_MAX;
 use crate::proto::Cx;
 use crate::proto::imap::cmd::fetch::fields::{Names, Pass, Reading};
 use crate::proto::imap::cmd::fetch::section::{Located, clip, locate};
@@ -86,7 +86,7 @@ impl Inclusion {
     pub fn step(&mut self, draft: &mut Draft, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let body = cx.store.body(self.body).ok_or_else(|| bad_url(&self.url))?;
         let looked_at = match &self.stage {
-            Stage::Located => body.summary,
+            Stage::Located => body.summary.into(),
             Stage::Fields(fields) => match fields.1.wants() {
                 Some(window) => body.bytes.slice(window.start, window.end - window.start),
                 None => return self.end_pass(draft, cx),
@@ -95,12 +95,12 @@ impl Inclusion {
                 if !self.warm {
                     draft.grow(u64::from(end - at), cx)?;
                 }
-                body.bytes.slice(at, (end - at).min(STEP_BYTES_MAX as u32))
+                body.bytes.slice(at, (end - at).min(IMAP_COPY_BYTES_MAX))
             }
         };
         if !self.warm {
             self.warm = true;
-            return Ok(Some(Step::Warm(vec![looked_at])));
+            return Ok(Some(Step::Warm(cx.store.kept(looked_at))));
         }
         let octets = cx.store.bytes(looked_at).ok_or_else(|| bad_url(&self.url))?;
         self.warm = false;
