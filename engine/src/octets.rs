@@ -1,8 +1,8 @@
 //! Octets of a stored message, however they are kept.
 //!
-//! *Owns*: the name for a run of a message's octets. *Promises*: offsets and lengths in it are those of the message as it
-//! is sent, RFC822.SIZE included. *Assumes*: who sends it hands it on whole, who looks at it asks for a piece of bounded
-//! size ([`crate::store::Store::bytes`]). *Never*: tells anybody but the store how they are kept.
+//! *Owns*: the name for a run of a message's octets. *Promises*: offsets and lengths in it are those of the message as
+//! it is sent, RFC822.SIZE included. *Assumes*: who sends it hands it on whole, who looks at it asks for a piece of
+//! bounded size ([`crate::store::Store::bytes`]). *Never*: tells anybody but the store how they are kept.
 
 use crate::io::Extent;
 

@@ -534,8 +534,8 @@ impl Store {
         self.index.fresh_body(body)
     }
 
-    /// Octets of a message, or bytes of its summary. Kept as they are sent they are a slice of the file's view: no copy,
-    /// and the slice pins the view. Whoever looks at them (instead of handing them to the kernel) first has brought in
+    /// Octets of a message, or bytes of its summary. Kept as they are sent they are a slice of the file's view: no
+    /// copy, and the slice pins the view. Whoever looks at them (instead of handing them to the kernel) first has brought in
     /// what [`Store::kept`] names, and asks for no more than one step may look at.
     pub fn bytes(&self, octets: impl Into<Octets>) -> Option<Bytes> {
         let extent = octets.into().as_sent()?;
