@@ -167,6 +167,10 @@ pub const IMAP_COPY_BYTES_MAX: u32 = 128 * 1024;
 pub const IMAP_FIELD_NAME_BYTES_MAX: usize = 1_000;
 /// Messages a POP3 session shows; older ones first, the rest after the next login.
 pub const POP3_MESSAGES_MAX: usize = 1_000_000;
+/// Ranges of UIDs that a POP3 session was sent and the log has not noted yet; more are noted at once.
+pub const POP3_READ_RANGES_MAX: usize = 256;
+/// Characters that are kept of a client's name and of its version each (rfc2971#3.3).
+pub const IMAP_CLIENT_CHARS_MAX: usize = 60;
 /// Octets of a message that one step of TOP (or of a RETR that must look) goes through.
 pub const POP3_SCAN_BYTES: u32 = 128 * 1024;
 /// MIME nesting that is looked into; deeper parts are shown as application/octet-stream.

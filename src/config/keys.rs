@@ -208,6 +208,12 @@ pub const KEYS: &[Key] = &[
         3_650,
         "Days for which removed messages can be had back. Until then they take room on the disk.",
     ),
+    Key {
+        name: "store.note_reads",
+        kind: Kind::Switch,
+        default: "true",
+        comment: "Whether the log notes which messages POP3 sessions read: some 50 bytes a session, told by ringpost-log.",
+    },
     number(
         "store.checkpoint_log_bytes",
         "67108864",

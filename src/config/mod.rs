@@ -192,6 +192,7 @@ impl Config {
                 .next()
                 .unwrap_or('+'),
             pop3_login_delay_s: (delay > 0).then_some(delay),
+            note_reads: self.values.switch("store.note_reads"),
             login_timeout_ms: self.values.number("timeouts.login_timeout_ms"),
             pop3_idle_timeout_ms: self.values.number("timeouts.pop3_idle_timeout_ms"),
             imap_idle_timeout_ms: self.values.number("timeouts.imap_idle_timeout_ms"),

@@ -23,6 +23,7 @@ use ringpost_engine::octets::Octets;
 use ringpost_engine::store::Store;
 
 pub mod framer;
+pub mod identity;
 pub mod imap;
 pub mod mime;
 pub mod output;
@@ -71,6 +72,8 @@ pub struct Server {
     pub subaddress_separator: char,
     /// POP3 LOGIN-DELAY in seconds; shown only if set.
     pub pop3_login_delay_s: Option<u32>,
+    /// Whether the log notes which messages POP3 sessions were sent.
+    pub note_reads: bool,
     /// Milliseconds without a command before a session that has not logged in ends.
     pub login_timeout_ms: u64,
     /// Milliseconds without a command before a POP3 session ends (rfc1939#3: at least ten minutes).
@@ -119,6 +122,8 @@ pub struct Peer {
     pub service: Service,
     /// Whether TLS is on.
     pub tls: bool,
+    /// When it connected, milliseconds since 1970.
+    pub opened_ms: u64,
 }
 
 /// What a listener speaks.
@@ -411,6 +416,8 @@ pub trait Session: Send {
     fn on_timeout(&mut self, cx: &mut Cx<'_>);
     /// The server is stopping: say so and close as soon as no command is half done.
     fn on_drain(&mut self, cx: &mut Cx<'_>);
+    /// The connection is gone or goes now: nothing more can be said.
+    fn on_end(&mut self, _cx: &mut Cx<'_>) {}
     /// The next output, in order.
     fn poll_output(&mut self) -> Option<Output>;
     /// Which time-out applies now.

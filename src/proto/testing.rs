@@ -25,7 +25,7 @@ pub struct Stage<S> {
 
 /// Who connects.
 pub fn peer(service: Service) -> Peer {
-    Peer { conn: 1, address: "192.0.2.7".to_owned(), service, tls: false }
+    Peer { conn: 1, address: "192.0.2.7".to_owned(), service, tls: false, opened_ms: 0 }
 }
 
 impl<S: Session> Stage<S> {
@@ -46,6 +46,7 @@ impl<S: Session> Stage<S> {
             domains: vec!["x.test".to_owned()],
             subaddress_separator: '+',
             pop3_login_delay_s: None,
+            note_reads: true,
             login_timeout_ms: 1,
             pop3_idle_timeout_ms: 2,
             imap_idle_timeout_ms: 3,

@@ -152,11 +152,11 @@ mod tests {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
         let link = Link::new(ConnId(7), Arc::new(OwnedFd::from(socket)));
         link.received_late(b"nobody takes this");
-        let peer = Peer { conn: 7, address: String::new(), service: Service::Imap, tls: false };
+        let peer = Peer { conn: 7, address: String::new(), service: Service::Imap, tls: false, opened_ms: 0 };
         let session = crate::shard::session::open(peer.clone());
         let mut input = Input::new();
         input.extend(b"a NOOP\r\n");
-        let session = Box::new(MovedSession { session, input, peer, bytes_in: 8, bytes_out: 0, since_ms: 0 });
+        let session = Box::new(MovedSession { session, input, peer, bytes_in: 8, bytes_out: 0 });
         link.order(Order::Move { to: ShardId(1), session });
         link.received_late(b"b NOOP\r\n");
         let mut context = Context::from_waker(Waker::noop());

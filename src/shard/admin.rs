@@ -114,6 +114,31 @@ pub enum AdminRequest {
     Status,
 }
 
+impl AdminRequest {
+    /// What the administrator is doing, as the log names it.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            AdminRequest::AccountAdd { .. } | AdminRequest::AccountAddMany(_) => "account add",
+            AdminRequest::AccountPassword { .. } => "account password",
+            AdminRequest::AccountHide { .. } => "account hide",
+            AdminRequest::AccountReferral { .. } => "account refer",
+            AdminRequest::AccountDelete { .. } => "account delete",
+            AdminRequest::AccountList { .. } => "account list",
+            AdminRequest::AccountShow { .. } => "account show",
+            AdminRequest::AccountQuota { .. } => "account quota",
+            AdminRequest::AccountShares { .. } => "account shares",
+            AdminRequest::Import { .. } => "import",
+            AdminRequest::Backup(_) => "backup",
+            AdminRequest::DomainAdd { .. } => "domain add",
+            AdminRequest::DomainList => "domain list",
+            AdminRequest::AliasSet { .. } => "alias add",
+            AdminRequest::AliasDelete { .. } => "alias delete",
+            AdminRequest::AliasList { .. } => "alias list",
+            AdminRequest::Status => "status",
+        }
+    }
+}
+
 /// A part of a backup, in this order.
 #[derive(Clone, Copy, Debug)]
 pub enum BackupStep {

@@ -11,6 +11,7 @@ use ringpost_engine::error::Refused;
 use ringpost_engine::ids::{AccountId, Lsn, ShardId};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
+use ringpost_engine::origin::{Origin, SessionInfo};
 
 use crate::limits::ADMIN_ENTRIES_MAX;
 use crate::proto::imap;
@@ -31,6 +32,9 @@ pub(super) struct JobId(u64);
 pub(super) struct Desk {
     jobs: BTreeMap<JobId, Job>,
     last: u64,
+    /// What the administrator is doing, and how the log names each thing done.
+    verb: &'static str,
+    origins: BTreeMap<&'static str, Origin>,
 }
 
 impl Desk {
@@ -70,6 +74,7 @@ pub const USUAL_MAILBOXES: [(&str, SpecialUse); 5] = [
 
 impl Shard {
     pub(super) fn on_admin(&mut self, from: ShardId, ticket: Ticket, request: AdminRequest) {
+        self.desk.verb = request.verb();
         let reply = match request {
             AdminRequest::AccountAdd { address, password_hash, services } => {
                 let appended = self.add_account(address, password_hash, services);
@@ -260,7 +265,22 @@ impl Shard {
     }
 
     pub(super) fn admin_append(&mut self, account: AccountId, change: Change) -> Result<Lsn, String> {
-        self.store.append(account, change, self.now).map_err(refused_words)
+        let by = self.admin_origin();
+        self.store.append_by(by, account, change, self.now).map_err(refused_words)
+    }
+
+    /// How the log names what the administrator is doing: one record a verb and process.
+    fn admin_origin(&mut self) -> Origin {
+        let by = self.desk.origins.get(self.desk.verb).copied().unwrap_or_default();
+        if self.store.knows(by) {
+            return by;
+        }
+        let (service, client) = ("admin".to_owned(), self.desk.verb.to_owned());
+        let about = SessionInfo { service, client, opened_ms: self.now.unix_ms, ..SessionInfo::default() };
+        // Refused: then the log has no room, which the change itself will meet with.
+        let by = self.store.introduce(about, self.now).unwrap_or_default();
+        self.desk.origins.insert(self.desk.verb, by);
+        by
     }
 
     fn add_account(

@@ -50,14 +50,13 @@ impl Shard {
             return;
         }
         self.counters.connections += 1;
-        let peer = Peer { conn: conn.0, address, service, tls };
+        let peer = Peer { conn: conn.0, address, service, tls, opened_ms: self.now.unix_ms };
         let moved = MovedSession {
             session: (self.open)(peer.clone()),
             input: Input::new(),
             peer,
             bytes_in: 0,
             bytes_out: 0,
-            since_ms: self.now.unix_ms,
         };
         self.install(conn, moved);
         self.wakes.push_back((conn, Wake::Start));
@@ -329,15 +328,23 @@ impl Shard {
 
     /// Ends a connection now; what is still queued is lost.
     pub(super) fn hang_up(&mut self, id: ConnId, why: CloseReason) {
-        let Some(connection) = self.remove(id) else { return };
-        self.log_end(&connection, &why);
+        let Some(mut connection) = self.remove(id) else { return };
+        self.end(id, &mut connection, &why);
         self.effects.push_back(Effect::Close { conn: id, why });
     }
 
     pub(super) fn on_closed(&mut self, id: ConnId, why: &CloseReason) {
-        if let Some(connection) = self.remove(id) {
-            self.log_end(&connection, why);
+        if let Some(mut connection) = self.remove(id) {
+            self.end(id, &mut connection, why);
         }
+    }
+
+    fn end(&mut self, id: ConnId, connection: &mut Connection, why: &CloseReason) {
+        let mut cx = Cx { store: &mut self.store, now: self.now, server: &self.server, crowded: false };
+        self.running = Some(id);
+        connection.session.on_end(&mut cx);
+        self.running = None;
+        self.log_end(connection, why);
     }
 
     /// Takes a connection out of every record.
@@ -357,7 +364,7 @@ impl Shard {
             _ => Level::Warn,
         };
         let peer = &connection.peer;
-        let ms = self.now.unix_ms.saturating_sub(connection.since_ms);
+        let ms = self.now.unix_ms.saturating_sub(peer.opened_ms);
         let mut line = Line::new(level, "connection")
             .with("conn", peer.conn.to_string())
             .with("service", peer.service.name())

@@ -33,8 +33,6 @@ pub struct MovedSession {
     pub bytes_in: u64,
     /// See `bytes_in`.
     pub bytes_out: u64,
-    /// When it connected, wall-clock milliseconds.
-    pub since_ms: u64,
 }
 
 impl std::fmt::Debug for MovedSession {
@@ -89,8 +87,6 @@ pub(super) struct Connection {
     pub pushed: bool,
     pub bytes_in: u64,
     pub bytes_out: u64,
-    /// Wall clock, for the log line.
-    pub since_ms: u64,
     /// Monotonic, for the time-out.
     pub active_ms: u64,
     /// When the timer looks at it next; none: it does not.
@@ -118,7 +114,6 @@ impl Connection {
             pushed: false,
             bytes_in: moved.bytes_in,
             bytes_out: moved.bytes_out,
-            since_ms: moved.since_ms,
             active_ms: now.mono_ms,
             armed_ms: None,
             watching: None,
@@ -135,7 +130,6 @@ impl Connection {
             peer: self.peer,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
-            since_ms: self.since_ms,
         }
     }
 

@@ -190,6 +190,7 @@ pub(super) fn server() -> Server {
         domains: Vec::new(),
         subaddress_separator: '+',
         pop3_login_delay_s: None,
+        note_reads: true,
         login_timeout_ms: 1_000,
         pop3_idle_timeout_ms: 1_000,
         imap_idle_timeout_ms: 1_000,

@@ -112,6 +112,9 @@ impl Shard {
     /// Says [`Effect::Drained`] once, when nothing is left that a client or a peer could wait for.
     pub(super) fn check_drained(&mut self) {
         let Life::Draining(since_ms) = self.life else { return };
+        if self.connections.is_empty() {
+            self.store.write_readings(self.now);
+        }
         let idle = self.connections.is_empty() && self.under_way() == 0 && self.store.is_quiet();
         // What a full disk keeps from becoming durable was acknowledged to nobody: it may be lost.
         let late = self.now.mono_ms.saturating_sub(since_ms) >= DRAIN_MS + DRAIN_STORE_MS;

@@ -178,6 +178,7 @@ fn server() -> Server {
         domains: Vec::new(),
         subaddress_separator: '+',
         pop3_login_delay_s: None,
+        note_reads: true,
         login_timeout_ms: 60_000,
         pop3_idle_timeout_ms: 200_000,
         imap_idle_timeout_ms: 400_000,

@@ -9,6 +9,7 @@ use ringpost_engine::change::{Change, Outcome, Rights, UidSet};
 use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Uid};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::io::Extent;
+use ringpost_engine::origin::Origin;
 
 use super::access;
 use super::capability;
@@ -19,6 +20,7 @@ use super::out::Out;
 use super::reply::{self, Name, Reply};
 use super::table::Place;
 use super::view::{OutOfRange, Tell, View};
+use crate::proto::identity::Identity;
 use crate::proto::{self, Cx, Output, Peer};
 
 /// Why a command is called.
@@ -142,6 +144,8 @@ pub struct Core {
     pub login_failures: u32,
     /// Messages sent by FETCH, for the log line.
     pub fetched: u64,
+    /// How it is named in the log.
+    pub identity: Identity,
 }
 
 impl Core {
@@ -161,6 +165,7 @@ impl Core {
             pipelined: false,
             login_failures: 0,
             fetched: 0,
+            identity: Identity::default(),
         }
     }
 
@@ -196,7 +201,8 @@ impl Core {
         let mut out = std::mem::take(&mut self.out);
         out.spell_names_in_utf8(false);
         let (login_failures, fetched) = (self.login_failures, self.fetched);
-        *self = Core { out, login_failures, fetched, ..Core::new(peer) };
+        let identity = std::mem::take(&mut self.identity).without_user();
+        *self = Core { out, login_failures, fetched, identity, ..Core::new(peer) };
     }
 
     /// The id of the account that [`Core::account`] shows.
@@ -282,17 +288,24 @@ impl Core {
     }
 
     /// Queues a change of the user's account.
-    pub fn append(&self, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
+    pub fn append(&mut self, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
         self.append_to(self.account_id(), cx, change)
     }
 
     /// Queues a change of an account that the user has the rights to.
-    pub fn append_to(&self, account: AccountId, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
-        cx.store.append(account, change, cx.now).map_err(Reply::from)
+    pub fn append_to(&mut self, account: AccountId, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
+        let by = self.origin(cx);
+        cx.store.append_by(by, account, change, cx.now).map_err(Reply::from)
+    }
+
+    /// How the log names this session.
+    fn origin(&mut self, cx: &mut Cx<'_>) -> Origin {
+        let user = self.user.as_ref().map_or("", |user| &user.address);
+        self.identity.origin(&self.peer, user, cx)
     }
 
     /// Queues a change of the selected mailbox.
-    pub fn append_selected(&self, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
+    pub fn append_selected(&mut self, cx: &mut Cx<'_>, change: Change) -> Result<Lsn, Reply> {
         let account = self.view.as_ref().map_or(AccountId(0), |view| view.account());
         self.append_to(account, cx, change)
     }

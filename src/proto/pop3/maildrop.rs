@@ -38,7 +38,8 @@ pub struct Maildrop {
 /// A message of the snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct Message {
-    uid: Uid,
+    /// Its UID.
+    pub uid: Uid,
     /// Where its bytes are.
     pub body: BodyRef,
     deleted: bool,
@@ -108,6 +109,11 @@ impl Maildrop {
     /// Whose maildrop this is.
     pub fn account(&self) -> AccountId {
         self.account
+    }
+
+    /// Which mailbox this is, and whose.
+    pub fn place(&self) -> (AccountId, MailboxId) {
+        (self.account, self.mailbox)
     }
 
     /// Messages that are not marked.

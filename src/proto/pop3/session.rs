@@ -16,15 +16,18 @@
 //!                   (Handoff)     (Verify)     (snapshot in steps)
 //! ```
 
-use ringpost_engine::change::Outcome;
-use ringpost_engine::ids::{AccountId, Lsn};
+use ringpost_engine::change::{Outcome, UidSet};
+use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Uid};
 use ringpost_engine::store::Store;
 
 use super::command::{Bad, Command, parse};
 use super::maildrop::{Listing, Maildrop, NoMessage};
 use super::retr::{Retr, Step};
-use crate::limits::{BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, POP3_LINE_BYTES_MAX};
+use crate::limits::{
+    BAD_COMMANDS_AFTER_LOGIN_MAX, BAD_COMMANDS_BEFORE_LOGIN_MAX, POP3_LINE_BYTES_MAX, POP3_READ_RANGES_MAX,
+};
 use crate::proto::framer::{Framed, LineEnd, LineFramer};
+use crate::proto::identity::Identity;
 use crate::proto::output::Outbox;
 use crate::proto::sasl::{Credentials, Exchange};
 use crate::proto::{Committed, Cx, Fact, Input, Output, Patience, Peer, Reply, Server, Session};
@@ -43,6 +46,10 @@ pub struct Pop3Session {
     bad_commands: u32,
     pub(super) login_failures: u32,
     pub(super) tally: Tally,
+    identity: Identity,
+    /// Sent whole, and not noted yet; whose.
+    reads: UidSet,
+    read_in: Option<(AccountId, MailboxId)>,
 }
 
 #[derive(Debug)]
@@ -73,7 +80,8 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) enum Answer {
     Listing(Listing, usize),
-    Message(Box<Retr>),
+    /// With the UID of a message that is sent whole.
+    Message(Box<Retr>, Option<Uid>),
 }
 
 /// For the log line.
@@ -98,6 +106,9 @@ impl Pop3Session {
             bad_commands: 0,
             login_failures: 0,
             tally: Tally::default(),
+            identity: Identity::default(),
+            reads: UidSet::new(),
+            read_in: None,
         }
     }
 
@@ -219,7 +230,8 @@ impl Pop3Session {
         self.state = match maildrop.message(number) {
             Ok(message) => {
                 let retr = Retr::begin(message.body, top, self.utf8, store, &mut self.out);
-                State::Answering(maildrop, Answer::Message(Box::new(retr)))
+                let whole = top.is_none().then_some(message.uid);
+                State::Answering(maildrop, Answer::Message(Box::new(retr), whole))
             }
             Err(missing) => {
                 self.missing(missing);
@@ -250,33 +262,55 @@ impl Pop3Session {
                     }
                 }
             }
-            State::Answering(maildrop, Answer::Message(mut retr)) => match retr.step(cx.store, &mut self.out)
-            {
-                Step::More => State::Answering(maildrop, Answer::Message(retr)),
-                Step::Done => {
-                    self.tally.retrieved += 1;
-                    State::Transaction(maildrop)
+            State::Answering(maildrop, Answer::Message(mut retr, whole)) => {
+                match retr.step(cx.store, &mut self.out) {
+                    Step::More => State::Answering(maildrop, Answer::Message(retr, whole)),
+                    Step::Done => {
+                        self.tally.retrieved += 1;
+                        self.read(maildrop.place(), whole, cx);
+                        State::Transaction(maildrop)
+                    }
+                    Step::Unreadable => {
+                        self.err("[SYS/PERM] this message is damaged");
+                        State::Transaction(maildrop)
+                    }
+                    // Half an answer must not look like a whole one.
+                    Step::Lost => return self.close(),
                 }
-                Step::Unreadable => {
-                    self.err("[SYS/PERM] this message is damaged");
-                    State::Transaction(maildrop)
-                }
-                // Half an answer must not look like a whole one.
-                Step::Lost => return self.close(),
-            },
+            }
             state => state,
         };
+    }
+
+    /// A message was sent.
+    fn read(&mut self, place: (AccountId, MailboxId), whole: Option<Uid>, cx: &mut Cx<'_>) {
+        let Some(uid) = whole.filter(|_| cx.server.note_reads) else { return };
+        self.reads.push(uid);
+        self.read_in = Some(place);
+        if self.reads.ranges().len() >= POP3_READ_RANGES_MAX {
+            self.note_reads(cx);
+        }
+    }
+
+    /// Has the log note what was sent, once a session: no RETR waits for it, nor does QUIT.
+    fn note_reads(&mut self, cx: &mut Cx<'_>) {
+        if let Some(place) = self.read_in.take() {
+            let who = (&self.peer, self.tally.user.as_str());
+            self.identity.note_reading(who, place, std::mem::take(&mut self.reads), cx);
+        }
     }
 
     // The UPDATE state (rfc1939#6).
 
     fn update(&mut self, maildrop: Maildrop, cx: &mut Cx<'_>) {
+        self.note_reads(cx);
         let Some(change) = maildrop.expunge() else {
             self.ok("goodbye");
             return self.close();
         };
         let account = maildrop.account();
-        match cx.store.append(account, change, cx.now) {
+        let by = self.identity.origin(&self.peer, &self.tally.user, cx);
+        match cx.store.append_by(by, account, change, cx.now) {
             Ok(lsn) => {
                 self.tally.deleted = maildrop.marked() as u64;
                 self.out.push(Output::AwaitCommit(lsn));
@@ -353,6 +387,10 @@ impl Session for Pop3Session {
     fn on_timeout(&mut self, _cx: &mut Cx<'_>) {
         // rfc1939#3: without removing any messages or sending any response.
         self.close();
+    }
+
+    fn on_end(&mut self, cx: &mut Cx<'_>) {
+        self.note_reads(cx);
     }
 
     fn on_drain(&mut self, _cx: &mut Cx<'_>) {

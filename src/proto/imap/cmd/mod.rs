@@ -86,7 +86,7 @@ impl Running {
             Verb::Capability => Running::Plain(plain::Plain::Capability),
             Verb::Noop | Verb::Check => Running::Plain(plain::Plain::Noop),
             Verb::Logout => Running::Plain(plain::Plain::Logout),
-            Verb::Id(_) => Running::Plain(plain::Plain::Id),
+            Verb::Id(pairs) => Running::Plain(plain::Plain::Id(pairs)),
             Verb::Enable(names) => Running::Plain(plain::Plain::Enable(names)),
             Verb::Namespace => Running::Plain(plain::Plain::Namespace),
             Verb::Unauthenticate => Running::Plain(plain::Plain::Unauthenticate),

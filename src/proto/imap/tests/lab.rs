@@ -66,6 +66,7 @@ fn server() -> Server {
         domains: Vec::new(),
         subaddress_separator: '+',
         pop3_login_delay_s: None,
+        note_reads: true,
         login_timeout_ms: 60_000,
         pop3_idle_timeout_ms: 600_000,
         imap_idle_timeout_ms: 1_800_000,
@@ -143,7 +144,8 @@ impl Lab {
 
     /// A new connection; what it was greeted with.
     pub fn connect(&mut self, tls: bool) -> String {
-        let peer = Peer { conn: 1, address: "192.0.2.1".to_owned(), service: Service::Imap, tls };
+        let peer =
+            Peer { conn: 1, address: "192.0.2.1".to_owned(), service: Service::Imap, tls, opened_ms: 0 };
         self.clients.push(Client {
             session: ImapSession::new(peer),
             input: Input::new(),
@@ -218,7 +220,13 @@ impl Lab {
 
     /// A connection breaks; nobody hears of it what it had to say.
     pub fn drop_client(&mut self, who: usize) {
-        let peer = Peer { conn: 1, address: "192.0.2.1".to_owned(), service: Service::Imap, tls: true };
+        let peer = Peer {
+            conn: 1,
+            address: "192.0.2.1".to_owned(),
+            service: Service::Imap,
+            tls: true,
+            opened_ms: 0,
+        };
         let client = &mut self.clients[who];
         client.session = ImapSession::new(peer);
         client.closed = true;

@@ -223,7 +223,7 @@ impl Transfer {
     }
 
     /// All of the round become messages at once.
-    fn append(&mut self, core: &Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+    fn append(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
         let to = target(&self.name, core, cx)?;
         let mut messages = std::mem::take(&mut self.ready);
         for message in &mut messages {

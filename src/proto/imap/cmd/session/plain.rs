@@ -8,6 +8,7 @@
 use bytes::Bytes;
 
 use super::enable;
+use crate::limits::IMAP_CLIENT_CHARS_MAX;
 use crate::proto::imap::reply::Reply;
 use crate::proto::imap::state::{Core, Step};
 use crate::proto::{Cx, Output};
@@ -21,8 +22,8 @@ pub enum Plain {
     Noop,
     /// rfc3501#6.1.3
     Logout,
-    /// rfc2971#3.1
-    Id,
+    /// rfc2971#3.1: what the client says it is.
+    Id(Vec<(Bytes, Option<Bytes>)>),
     /// rfc5161#3.1
     Enable(Vec<String>),
     /// rfc8437#3
@@ -52,7 +53,8 @@ impl Plain {
                 core.out.line("* BYE Logging out");
                 Step::Leave(Reply::done())
             }
-            Plain::Id => {
+            Plain::Id(pairs) => {
+                core.identity.set_client(&client(pairs));
                 core.out.put(b"* ID (\"name\" \"ringpost\" \"version\" \"");
                 core.out.put(env!("CARGO_PKG_VERSION").as_bytes());
                 core.out.line("\")");
@@ -74,6 +76,19 @@ impl Plain {
             }
         }
     }
+}
+
+/// Name and version of the program (rfc2971#3.3), for the log.
+fn client(pairs: &[(Bytes, Option<Bytes>)]) -> String {
+    let field = |wanted: &[u8]| {
+        let found = pairs.iter().find(|(field, _)| field.eq_ignore_ascii_case(wanted));
+        found.and_then(|(_, value)| value.as_deref()).unwrap_or_default()
+    };
+    let words = [field(b"name"), field(b"version")].map(|octets| {
+        let text = String::from_utf8_lossy(octets).into_owned();
+        text.chars().filter(|c| !c.is_control()).take(IMAP_CLIENT_CHARS_MAX).collect::<String>()
+    });
+    words.join(" ").trim().to_owned()
 }
 
 /// COMPRESS DEFLATE (rfc4978#3): what is said before the layer begins.

@@ -79,7 +79,7 @@ impl Acl {
     }
 
     /// Leaves the note in the account of whom it concerns; nobody by that name needs none.
-    fn note(&mut self, core: &Core, cx: &mut Cx<'_>) -> Step {
+    fn note(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
         let Some(account) = cx.store.account_by_address(&core.here) else { return Reply::done().into() };
         let name = format!("{GRANTS}/{}", self.owner);
         let noted = cx.store.account(account).is_some_and(|account| account.metadata(&name).is_some());
@@ -155,7 +155,7 @@ fn changed(
     (rights != listed).then_some((target.account.id(), change))
 }
 
-fn commit(changed: Option<(AccountId, Change)>, core: &Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+fn commit(changed: Option<(AccountId, Change)>, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
     match changed {
         Some((account, change)) => Ok(Step::Commit(core.append_to(account, cx, change)?)),
         None => Ok(Reply::done().into()),

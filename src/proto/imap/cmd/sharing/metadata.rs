@@ -222,7 +222,12 @@ pub fn put_listed(out: &mut Out, name: &str, mailbox: MailboxRef<'_>, entries: &
     text.extend_from_slice(b")\r\n");
 }
 
-fn set(name: &str, entries: &[(String, Option<Bytes>)], core: &Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+fn set(
+    name: &str,
+    entries: &[(String, Option<Bytes>)],
+    core: &mut Core,
+    cx: &mut Cx<'_>,
+) -> Result<Step, Reply> {
     let (account, mailbox): (AccountId, Option<MailboxId>) = match subject(name, core, cx)? {
         Subject::Server(account) => (account.id(), None),
         Subject::Mailbox(target) => {

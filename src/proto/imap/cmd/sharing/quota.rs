@@ -60,7 +60,7 @@ impl Quota {
         Ok(Reply::done().into())
     }
 
-    fn set(&self, core: &Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+    fn set(&self, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
         let QuotaCommand::Set { root, limits } = &self.0 else { return Err(no_root()) };
         if !administers(core, cx) {
             return Err(Reply::no("[NOPERM] Quotas are set by administrators"));

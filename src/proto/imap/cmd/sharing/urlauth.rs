@@ -308,7 +308,7 @@ fn generate(urls: &[(Bytes, String)], core: &mut Core, cx: &Cx<'_>) -> Result<St
 }
 
 /// RESETKEY: what was authorised so far is void.
-fn reset(name: Option<&str>, core: &Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
+fn reset(name: Option<&str>, core: &mut Core, cx: &mut Cx<'_>) -> Result<Step, Reply> {
     let account = core.account(cx)?.id();
     let mailbox = match name {
         None => None,
