@@ -212,7 +212,7 @@ pub const KEYS: &[Key] = &[
         name: "store.note_reads",
         kind: Kind::Switch,
         default: "true",
-        comment: "Whether the log notes which messages POP3 sessions read: some 50 bytes a session, told by ringpost-log.",
+        comment: "Whether the log notes which messages POP3 sessions read, some 200 bytes a session.",
     },
     number(
         "store.checkpoint_log_bytes",

@@ -8,6 +8,7 @@
 mod check;
 mod chunking;
 mod files;
+mod origins;
 mod pop3;
 mod registry;
 mod script;

@@ -40,14 +40,16 @@ pub fn server() -> Server {
 }
 
 /// A shard with its disk.
-struct Core {
+pub struct Core {
     shard: Shard,
-    disk: FakeDisk,
+    /// Where its log is.
+    pub disk: FakeDisk,
 }
 
 /// Everything.
 pub struct World {
-    cores: Vec<Core>,
+    /// All shards.
+    pub cores: Vec<Core>,
     events: VecDeque<(usize, Event)>,
     now: Now,
     /// On which shard each client is.

@@ -68,12 +68,7 @@ impl<'a> Writer<'a> {
             Change::FlagsStore { mailbox, uids, op, flags, unchanged_since } => {
                 self.flags_store(*mailbox, uids, *op, flags, *unchanged_since);
             }
-            Change::Copy { from, to, uids, expunge } => {
-                self.mailbox(*from);
-                self.mailbox(*to);
-                self.uids(uids);
-                self.bool(*expunge);
-            }
+            Change::Copy { from, to, uids, expunge } => self.copy(*from, *to, uids, *expunge),
             Change::Expunge { mailbox, uids, only_deleted } => {
                 self.mailbox(*mailbox);
                 self.uids(uids);
@@ -99,12 +94,15 @@ impl<'a> Writer<'a> {
             Change::Reap { until_ms } => self.u64(*until_ms),
             Change::Import { mailbox, messages, uid_next } => self.import(*mailbox, messages, *uid_next),
             Change::Session { about } => self.session(about),
-            Change::Read { of, mailbox, uids } => {
-                self.u64(of.0);
-                self.mailbox(*mailbox);
-                self.uids(uids);
-            }
+            Change::Read { of, mailbox, uids } => self.reading(*of, *mailbox, uids),
         }
+    }
+
+    fn copy(&mut self, from: MailboxId, to: MailboxId, uids: &UidSet, expunge: bool) {
+        self.mailbox(from);
+        self.mailbox(to);
+        self.uids(uids);
+        self.bool(expunge);
     }
 
     fn mailboxes(&mut self, mailboxes: &[(String, Option<SpecialUse>)]) {
@@ -167,6 +165,12 @@ impl<'a> Writer<'a> {
             self.message(&imported.message);
             self.maybe_string(imported.unique_id.as_deref());
         }
+    }
+
+    fn reading(&mut self, of: AccountId, mailbox: MailboxId, uids: &UidSet) {
+        self.u64(of.0);
+        self.mailbox(mailbox);
+        self.uids(uids);
     }
 
     fn session(&mut self, about: &SessionInfo) {

@@ -303,13 +303,15 @@ impl Pop3Session {
     // The UPDATE state (rfc1939#6).
 
     fn update(&mut self, maildrop: Maildrop, cx: &mut Cx<'_>) {
-        self.note_reads(cx);
         let Some(change) = maildrop.expunge() else {
+            self.note_reads(cx);
             self.ok("goodbye");
             return self.close();
         };
         let account = maildrop.account();
+        // Both name the session by one record, and what was read comes before it is removed.
         let by = self.identity.origin(&self.peer, &self.tally.user, cx);
+        self.note_reads(cx);
         match cx.store.append_by(by, account, change, cx.now) {
             Ok(lsn) => {
                 self.tally.deleted = maildrop.marked() as u64;
