@@ -1,5 +1,5 @@
 # Verbs only: each is one line that calls something with a name. `make` alone lists them.
-.PHONY: help run test check sim crash full-disk loom fuzz soak bench compare man
+.PHONY: help run test check sim crash full-disk loom fuzz soak bench bench-store compare man
 ARGS ?=
 
 help: ## list the verbs
@@ -34,6 +34,9 @@ soak: ## hours of what `test` does in minutes
 
 bench: ## measure this machine; figures go to bench/results
 	@bench/run.sh
+
+bench-store: ## large stores: replay, start, memory, deliveries beside upkeep; STORE_SIZES="accounts:messages …"
+	@bench/store.sh
 
 compare: ## the same work on Debian's Dovecot, installed where it is missing; figures go to bench/results
 	@bench/compare.sh

@@ -1,5 +1,6 @@
 # For the scripts beside it: builds the programs, starts and stops one server, keeps a working folder.
-# Sourced, with `set -eu -o pipefail` on; each sets what it wants of: shards, message_bytes_max, segment_bytes.
+# Sourced, with `set -eu -o pipefail` on; each sets what it wants of: message_bytes_max, segment_bytes,
+# start_seconds (how long a start may take).
 export RINGPOST_BENCH_PASSWORD=bench-password
 # One by one, as `make run` builds: together they would share features and be built again.
 cargo build --release --quiet --package ringpost
@@ -30,10 +31,10 @@ CONFIG
 start() { # a server, its process id in $server
     pin 0 "$programs/ringpost" serve --data "$work/data" --config "$work/ringpost.toml" >"$work/table" 2>>"$work/log" &
     server=$!
-    for _ in $(seq 600); do
+    for _ in $(seq $((50 * ${start_seconds:-60}))); do
         grep -q Ctrl-C "$work/table" && return
         kill -0 "$server" 2>/dev/null || break
-        sleep 0.1
+        sleep 0.02
     done
     cat "$work/log" >&2
     exit 1

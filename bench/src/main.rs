@@ -13,6 +13,7 @@ mod load;
 mod neighbour;
 mod options;
 mod plot;
+mod store;
 mod survey;
 mod table;
 
@@ -49,11 +50,16 @@ fn start(command: Command) -> Result<bool, String> {
             print!("{}", growth::tables(std::io::stdin().lock())?);
             return Ok(true);
         }
+        Command::Store => {
+            print!("{}", store::table(std::io::stdin().lock())?);
+            return Ok(true);
+        }
         Command::Plot { files } => return plot::plot(std::io::stdin().lock(), files).map(|()| true),
         Command::Man { subcommand } => return print_manual(subcommand.as_deref()).map(|()| true),
         Command::Smtp(options) | Command::Lmtp(options) => &options.common,
         Command::ImapFetch(options) => &options.common,
         Command::Pop3Retr(options) => &options.common,
+        Command::ImapTouch(options) => &options.common,
         Command::ImapAppend(options) => &options.common,
         Command::Idle(options) => &options.common,
         Command::ImapSelect(options)

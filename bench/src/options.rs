@@ -3,6 +3,7 @@
 //! *Owns*: every option, its default and its bound. *Promises*: `--help` and `man` say all there is to know.
 //! *Assumes*: nothing. *Never*: connects.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -46,6 +47,8 @@ pub enum Command {
     ImapFetch(Fetch),
     /// Retrieve messages by POP3, one after the other; one operation is RETR.
     Pop3Retr(Fetch),
+    /// Look at accounts by IMAP, one after the other; one operation is a session: LOGIN, SELECT, FETCH of all FLAGS.
+    ImapTouch(Touch),
     /// Store messages by IMAP; one operation is APPEND.
     ImapAppend(Append),
     /// Open mailboxes of growing size: SELECT.
@@ -68,7 +71,9 @@ pub enum Command {
     Compare,
     /// Turn the JSON lines of surveys and of imap-neighbour on standard input into Markdown tables.
     Growth,
-    /// Draw the JSON lines of surveys on standard input as log-log plots.
+    /// Turn the JSON lines of `make bench-store` on standard input into a Markdown table, a column each size.
+    Store,
+    /// Draw the JSON lines of surveys or of `make bench-store` on standard input as log-log plots.
     Plot {
         /// Files to write; each ends with .svg or .png.
         #[arg(required = true)]
@@ -91,7 +96,8 @@ pub struct Common {
     /// 2143).
     #[arg(long)]
     pub port: Option<u16>,
-    /// Users (addresses) of the accounts; `{}` stands for a number from 1 to --mailboxes.
+    /// Users (addresses) of the accounts; `{}` stands for a number from 1 to --mailboxes, `{7}` for one of seven
+    /// digits.
     #[arg(long, default_value = "user{}@example.test")]
     pub user_pattern: String,
     /// Mailboxes that the load is spread over.
@@ -218,6 +224,20 @@ pub struct Neighbour {
     pub huge_bytes: usize,
 }
 
+/// Options of `imap-touch`. --connections is how many accounts are looked at at a time.
+#[derive(Args, Clone, Debug)]
+pub struct Touch {
+    /// Common options.
+    #[command(flatten)]
+    pub common: Common,
+    /// Password.
+    #[command(flatten)]
+    pub login: Login,
+    /// Instead of looking at them, remove all messages of INBOX.
+    #[arg(long)]
+    pub empty: bool,
+}
+
 /// Options of `imap-append`.
 #[derive(Args, Clone, Debug)]
 pub struct Append {
@@ -261,6 +281,8 @@ const CONNECTIONS_MAX: usize = 1_000_000;
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 const THREADS_MAX: usize = 1_024;
 const RATE_MAX: f64 = 10_000_000.0;
+/// Digits of a number in a user's name.
+const DIGITS_MAX: usize = 20;
 
 impl Common {
     /// Refuses what makes no sense, before anything is begun.
@@ -279,7 +301,7 @@ impl Common {
             ),
             (self.count != Some(0), "--count must be at least 1"),
             (
-                self.mailboxes == 1 || self.user_pattern.contains("{}"),
+                self.mailboxes == 1 || self.placeholder().is_some(),
                 "--mailboxes needs {} in --user-pattern",
             ),
         ];
@@ -288,7 +310,23 @@ impl Common {
 
     /// The user of the `index`-th connection or message, counted from 0.
     pub fn user(&self, index: u64) -> String {
-        self.user_pattern.replace("{}", &(index % self.mailboxes + 1).to_string())
+        let number = index % self.mailboxes + 1;
+        match self.placeholder() {
+            Some((range, digits)) => {
+                let (before, after) = (&self.user_pattern[..range.start], &self.user_pattern[range.end..]);
+                format!("{before}{number:0digits$}{after}")
+            }
+            None => self.user_pattern.clone(),
+        }
+    }
+
+    /// Where in the pattern the number goes, and how many digits it has at least.
+    fn placeholder(&self) -> Option<(Range<usize>, usize)> {
+        let start = self.user_pattern.find('{')?;
+        let end = start + self.user_pattern[start..].find('}')?;
+        let digits = &self.user_pattern[start + 1..end];
+        let digits = if digits.is_empty() { Some(1) } else { digits.parse().ok().filter(|&n| n <= DIGITS_MAX) };
+        Some((start..end + 1, digits?))
     }
 }
 
@@ -309,6 +347,9 @@ mod tests {
         let common = common(&["--mailboxes", "3", "--user-pattern", "u{}@x"]);
         let users: Vec<String> = (0..4).map(|index| common.user(index)).collect();
         assert_eq!(users, ["u1@x", "u2@x", "u3@x", "u1@x"]);
+        let padded = self::common(&["--mailboxes", "3", "--user-pattern", "u{4}@x"]);
+        assert_eq!((padded.user(2), padded.check()), ("u0003@x".to_owned(), Ok(())));
+        assert!(self::common(&["--mailboxes", "3", "--user-pattern", "u{x}@x"]).check().is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod idle;
 pub mod imap;
 pub mod imap_append;
 pub mod imap_fetch;
+pub mod imap_touch;
 pub mod message;
 pub mod pace;
 pub mod pop3_retr;
@@ -41,6 +42,10 @@ pub async fn perform(command: Command) -> Result<Report, String> {
         Command::Pop3Retr(options) => {
             let scenario = pop3_retr::Pop3Retr::new(options.clone()).await?;
             run("pop3-retr", scenario, &options.common).await
+        }
+        Command::ImapTouch(options) => {
+            let scenario = imap_touch::ImapTouch::new(options.clone())?;
+            run("imap-touch", scenario, &options.common).await
         }
         Command::ImapAppend(options) => {
             let scenario = imap_append::ImapAppend::new(options.clone())?;

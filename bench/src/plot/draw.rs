@@ -95,7 +95,7 @@ fn draw_panel<B: DrawingBackend>(
     servers: &[&str],
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let all = || panel.curves.iter().flat_map(|curve| &curve.points);
-    let (across, mut up) = (decades(all().map(|point| point.0)), decades(all().map(|point| point.1 / 1e3)));
+    let (across, mut up) = (decades(all().map(|point| point.0)), decades(all().map(|point| point.1)));
     // Room for the names.
     up.end *= 10.0;
     let mut chart = ChartBuilder::on(area)
@@ -107,10 +107,10 @@ fn draw_panel<B: DrawingBackend>(
         .build_cartesian_2d(across.log_scale(), up.log_scale())?;
     chart
         .configure_mesh()
-        .x_desc("messages in the mailbox")
-        .y_desc("milliseconds, median")
-        .x_label_formatter(&|messages| short(*messages))
-        .y_label_formatter(&|ms| short(*ms))
+        .x_desc(&panel.across)
+        .y_desc(&panel.up)
+        .x_label_formatter(&|size| short(*size))
+        .y_label_formatter(&|value| short(*value))
         .label_style(("sans-serif", 15))
         .light_line_style(BLACK.mix(0.06))
         .bold_line_style(BLACK.mix(0.18))
@@ -119,7 +119,7 @@ fn draw_panel<B: DrawingBackend>(
     for curve in &panel.curves {
         let colour = COLOURS[place(&mut works, &curve.work) % COLOURS.len()];
         let server = servers.iter().position(|name| *name == curve.server).unwrap_or_default();
-        let points = || curve.points.iter().map(|&(messages, us)| (messages, us / 1e3));
+        let points = || curve.points.iter().copied();
         let style = colour.stroke_width(2);
         let sample = move |(x, y)| [(x, y), (x + 30, y)];
         // The peers: the longer the gaps, the later named.

@@ -1,8 +1,8 @@
 //! Growth for people: JSON lines of the surveys in, log-log plots out.
 //!
 //! *Owns*: which lines become which curves. *Promises*: several lines of the same figure become their median;
-//! what was skipped or failed has no point. *Assumes*: lines as [`crate::survey`] writes them. *Never*: smooths
-//! or extrapolates.
+//! what was skipped or failed has no point. *Assumes*: lines as [`crate::survey`] and `bench/store.sh` write them.
+//! *Never*: smooths or extrapolates.
 
 mod draw;
 
@@ -15,13 +15,13 @@ use serde_json::Value;
 /// Octets of a line of results.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 
-/// One command on one server: messages and microseconds, ascending.
+/// One command on one server.
 pub struct Curve {
     /// The command.
     pub work: String,
     /// The server's name.
     pub server: String,
-    /// Messages of the mailbox, median time.
+    /// Size and median, ascending.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -29,6 +29,10 @@ pub struct Curve {
 pub struct Panel {
     /// The scenario.
     pub name: String,
+    /// What the sizes are of.
+    pub across: String,
+    /// The unit of what was measured.
+    pub up: String,
     /// In the order of their first line.
     pub curves: Vec<Curve>,
 }
@@ -88,31 +92,65 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// Sorts figures into panels and curves, in the order in which they come.
-pub fn panels(figures: &[Figure]) -> Vec<Panel> {
+/// One point to be: several of one place become their median.
+pub struct Sample {
+    /// Which plot.
+    pub panel: String,
+    /// What the sizes are of.
+    pub across: &'static str,
+    /// The unit.
+    pub up: String,
+    /// Which curve.
+    pub work: String,
+    /// The server's name.
+    pub server: String,
+    /// Size and figure.
+    pub point: (u64, f64),
+}
+
+/// A line of a survey or of `store`, if it has a point.
+fn sample(line: &Value) -> Option<Sample> {
+    if let Some(sample) = crate::store::sample(line) {
+        return Some(sample);
+    }
+    let figure = of_survey(line)?;
+    Some(Sample {
+        panel: figure.scenario,
+        across: "messages in the mailbox",
+        up: "milliseconds, median".to_owned(),
+        work: figure.work,
+        server: figure.server,
+        point: (figure.messages, figure.median_us? / 1e3),
+    })
+}
+
+/// Sorts samples into panels and curves, in the order in which they come.
+pub fn panels(samples: &[Sample]) -> Vec<Panel> {
     let mut panels: Vec<Panel> = Vec::new();
-    for (order, figure) in figures.iter().enumerate() {
-        let same = |other: &Figure| {
-            (&other.scenario, &other.work, &other.server) == (&figure.scenario, &figure.work, &figure.server)
+    for (order, sample) in samples.iter().enumerate() {
+        let same = |other: &Sample| {
+            (&other.panel, &other.work, &other.server) == (&sample.panel, &sample.work, &sample.server)
         };
-        if figures[..order].iter().any(same) {
+        if samples[..order].iter().any(same) {
             continue;
         }
-        let mut times: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-        for other in figures.iter().filter(|other| same(other)) {
-            times.entry(other.messages).or_default().extend(other.median_us);
+        let mut found: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for other in samples.iter().filter(|other| same(other)) {
+            found.entry(other.point.0).or_default().push(other.point.1);
         }
-        let points: Vec<(f64, f64)> = times
+        let points: Vec<(f64, f64)> = found
             .into_iter()
-            .filter_map(|(messages, mut times)| Some((messages as f64, median(&mut times)?)))
+            .filter_map(|(size, mut values)| Some((size as f64, median(&mut values)?)))
             .collect();
-        if points.is_empty() {
-            continue;
-        }
-        let curve = Curve { work: figure.work.clone(), server: figure.server.clone(), points };
-        match panels.iter_mut().find(|panel| panel.name == figure.scenario) {
+        let curve = Curve { work: sample.work.clone(), server: sample.server.clone(), points };
+        match panels.iter_mut().find(|panel| panel.name == sample.panel) {
             Some(panel) => panel.curves.push(curve),
-            None => panels.push(Panel { name: figure.scenario.clone(), curves: vec![curve] }),
+            None => panels.push(Panel {
+                name: sample.panel.clone(),
+                across: sample.across.to_owned(),
+                up: sample.up.clone(),
+                curves: vec![curve],
+            }),
         }
     }
     panels
@@ -120,10 +158,10 @@ pub fn panels(figures: &[Figure]) -> Vec<Panel> {
 
 /// Writes the plots of all lines to each file; `.svg` or `.png` says how.
 pub fn plot(input: impl BufRead, files: &[impl AsRef<Path>]) -> Result<(), String> {
-    let figures: Vec<Figure> = lines(input)?.iter().filter_map(of_survey).collect();
-    let panels = panels(&figures);
+    let samples: Vec<Sample> = lines(input)?.iter().filter_map(sample).collect();
+    let panels = panels(&samples);
     if panels.is_empty() {
-        return Err("no line is a figure of a survey".to_owned());
+        return Err("no line has a point".to_owned());
     }
     for file in files {
         let path = file.as_ref();
@@ -153,11 +191,11 @@ mod tests {
 
     #[test]
     fn lines_of_the_same_figure_become_their_median_and_skipped_ones_nothing() {
-        let figures: Vec<Figure> = lines(LINES.as_bytes()).unwrap().iter().filter_map(of_survey).collect();
-        let panels = panels(&figures);
+        let samples: Vec<Sample> = lines(LINES.as_bytes()).unwrap().iter().filter_map(sample).collect();
+        let panels = panels(&samples);
         assert_eq!(panels.len(), 1);
         let points: Vec<_> = panels[0].curves.iter().map(|curve| curve.points.clone()).collect();
-        assert_eq!(points, [vec![(1000.0, 20.0), (100_000.0, 2000.0)], vec![(1000.0, 40.0)]]);
+        assert_eq!(points, [vec![(1000.0, 0.02), (100_000.0, 2.0)], vec![(1000.0, 0.04)]]);
         assert!(lines("nonsense".as_bytes()).is_err());
     }
 

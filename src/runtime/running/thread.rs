@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
 use ringpost_engine::ids::ShardId;
 use ringpost_engine::store::{Options, RecoveryReport, Store};
@@ -96,9 +97,10 @@ fn serve(seat: Seat) -> Result<(), String> {
     let mut files = Files::new(&seat.data, seat.id, seat.cores.clone())
         .map_err(|error| format!("cannot use its folder in {}: {error}", seat.data.display()))?;
     let shards = seat.inboxes.len() as u16;
+    let began = Instant::now();
     let (store, report) =
         Store::open(&mut files, seat.options, seat.clock.now()).map_err(|error| error.to_string())?;
-    tell_recovery(&seat.lines, seat.id, &report);
+    tell_recovery(&seat.lines, seat.id, &report, began.elapsed());
     let core = Core {
         id: seat.id,
         files,
@@ -131,7 +133,7 @@ fn serve(seat: Seat) -> Result<(), String> {
     }
 }
 
-fn tell_recovery(lines: &Lines, id: ShardId, report: &RecoveryReport) {
+fn tell_recovery(lines: &Lines, id: ShardId, report: &RecoveryReport, took: Duration) {
     for damage in &report.damage {
         lines.put(
             Line::new(Level::Error, "damage").with("shard", id.to_string()).with("what", damage.to_string()),
@@ -157,6 +159,7 @@ fn tell_recovery(lines: &Lines, id: ShardId, report: &RecoveryReport) {
             .with("torn_bytes", report.torn_bytes.to_string())
             .with("damage", report.damage.len().to_string())
             .with("quarantined_accounts", report.quarantined.len().to_string())
-            .with("next", report.next.to_string()),
+            .with("next", report.next.to_string())
+            .with("ms", took.as_millis().to_string()),
     );
 }
