@@ -5,7 +5,7 @@
 //! index's. *Assumes*: Linux, for `/proc/thread-self/schedstat` and `/proc/self/statm`. *Never*: judges; it
 //! prints.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ringpost_engine::change::{
@@ -14,7 +14,7 @@ use ringpost_engine::change::{
 use ringpost_engine::ids::{AccountId, MailboxId, ModSeq, Now, ShardId, Uid};
 use ringpost_engine::index::MailboxRef;
 use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
-use ringpost_engine::limits::APPEND_MESSAGES_MAX;
+use ringpost_engine::limits::{APPEND_MESSAGES_MAX, UNDELETE_MS};
 use ringpost_engine::store::{Options, Store};
 
 const INBOX: MailboxId = MailboxId(1);
@@ -50,26 +50,52 @@ impl Disk for NullDisk {
 
 struct Bench {
     store: Store,
+    now: Now,
+    /// The longest call of the store since somebody asked, and which it was.
+    longest: (Duration, &'static str),
 }
 
 impl Bench {
     fn new() -> Bench {
-        let opened = Store::open(&mut NullDisk, Options::new(ShardId(0), 7), Now::default());
-        Bench { store: opened.expect("an empty disk").0 }
+        let now = Now::default();
+        let opened = Store::open(&mut NullDisk, Options::new(ShardId(0), 7), now);
+        Bench { store: opened.expect("an empty disk").0, now, longest: Default::default() }
     }
 
-    /// Applies what waits; what came of it.
+    /// One call of the store: while it lasts, nobody else on the shard is served.
+    fn step<R>(&mut self, what: &'static str, call: impl FnOnce(&mut Store, Now) -> R) -> R {
+        let begun = Instant::now();
+        let result = call(&mut self.store, self.now);
+        self.longest = self.longest.max((begun.elapsed(), what));
+        result
+    }
+
+    /// Applies what waits, checkpoints included; what came of it.
     fn drive(&mut self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        while let Some((id, request)) = self.store.poll_io() {
-            let progress = self.store.complete(id, NullDisk.perform(&request));
+        while let Some((id, request)) = self.step("poll_io", |store, _| store.poll_io()) {
+            let result = NullDisk.perform(&request);
+            let progress = self.step("complete", |store, _| store.complete(id, result));
             outcomes.extend(progress.applied.into_iter().map(|applied| applied.outcome));
         }
+        self.now.mono_ms += 1;
+        self.step("tick", |store, now| store.tick(now));
         outcomes
     }
 
     fn ask(&mut self, account: AccountId, change: Change) {
-        self.store.append(account, change, Now::default()).expect("room for it");
+        self.step("append", |store, now| store.append(account, change, now)).expect("room for it");
+    }
+
+    /// Does something `times` times and says what one time costs, and the longest call.
+    fn time<R>(&mut self, what: &str, times: u32, work: impl FnOnce(&mut Bench) -> R) -> R {
+        self.longest = Default::default();
+        let begun = spent();
+        let result = work(self);
+        let each = (spent() - begun).as_secs_f64() * 1e6 / f64::from(times);
+        let (longest, call) = self.longest;
+        println!("{what:<58} {each:>12.1} µs {:>10.2} ms in {call}", longest.as_secs_f64() * 1e3);
+        result
     }
 
     fn change(&mut self, account: AccountId, change: Change) {
@@ -113,6 +139,17 @@ impl Bench {
             self.ask(account, Change::Append { mailbox: INBOX, messages, replaces: None });
             self.drive();
             left -= some;
+        }
+    }
+
+    /// Makes a checkpoint of what has changed.
+    fn checkpoint(&mut self) {
+        let (before, octets) = (self.store.stats().checkpoints, Bytes::from(vec![b'x'; 1 << 20]));
+        while self.store.stats().checkpoints == before {
+            // Log without a change: a body that nobody names.
+            let body = NewBody { parts: vec![octets.clone()], summary: octets.slice(..64) };
+            self.store.append_body(AccountId(0), body, self.now).expect("room for it");
+            self.drive();
         }
     }
 
@@ -162,13 +199,13 @@ fn large_mailbox(count: u32) {
     println!("\n{count} messages in one mailbox");
     let mut bench = Bench::new();
     let account = bench.account("large");
-    time("append, a message", count, || bench.fill(account, count as usize));
+    bench.time("append, a message", count, |bench| bench.fill(account, count as usize));
     let rounds = count / 100;
-    time("expunge the first, one by one", rounds, || {
+    bench.time("expunge the first, one by one", rounds, |bench| {
         (1..=rounds).for_each(|uid| bench.change(account, expunge(range(uid, uid))));
     });
     let middle = count / 2;
-    time("flag one in the middle", rounds, || {
+    bench.time("flag one in the middle", rounds, |bench| {
         let one = |uid| store_flags(range(uid, uid), FlagBits::SEEN);
         (middle..middle + rounds).for_each(|uid| bench.change(account, one(uid)));
     });
@@ -188,15 +225,45 @@ fn large_mailbox(count: u32) {
     });
     println!("{:<58} {seen:>12}", "(so that nothing is optimised away)");
     let all = range(1, count);
-    time("flag all, in one change", 1, || bench.change(account, store_flags(all.clone(), FlagBits::FLAGGED)));
+    let flag = store_flags(all.clone(), FlagBits::FLAGGED);
+    bench.time("flag all, in one change", 1, |bench| bench.change(account, flag));
     let odd: Vec<(u32, u32)> = (rounds / 2..count / 4).map(|n| (2 * n + 1, 2 * n + 1)).collect();
-    let odd = UidSet::from_ranges(odd).expect("no neighbours");
-    time("expunge every second of the first half, in one change", 1, || bench.change(account, expunge(odd)));
+    let odd = expunge(UidSet::from_ranges(odd).expect("no neighbours"));
+    bench.time("expunge every second of the first half, in one change", 1, |bench| bench.change(account, odd));
     let copy = |to, expunge| Change::Copy { from: INBOX, to: MailboxId(to), uids: all.clone(), expunge };
-    time("copy all, in one change", 1, || bench.change(account, copy(2, false)));
-    time("move all, in one change", 1, || bench.change(account, copy(3, true)));
+    bench.time("copy all, in one change", 1, |bench| bench.change(account, copy(2, false)));
+    bench.time("move all, in one change", 1, |bench| bench.change(account, copy(3, true)));
     let gone = Change::Expunge { mailbox: MailboxId(3), uids: all.clone(), only_deleted: false };
-    time("expunge all, in one change", 1, || bench.change(account, gone));
+    bench.time("expunge all, in one change", 1, |bench| bench.change(account, gone));
+    bench.time("delete a mailbox of as many", 1, |bench| {
+        bench.change(account, Change::MailboxDelete { mailbox: MailboxId(2) });
+    });
+    bench.time("a checkpoint of all that", 1, Bench::checkpoint);
+    bench.time("let go what was removed", 1, |bench| {
+        bench.now.unix_ms += UNDELETE_MS + 1;
+        (0..=4 * count / 4096).for_each(|_| drop(bench.drive()));
+    });
+}
+
+/// Many folders made and deleted, many changes between two looks at the disk, beside a large mailbox.
+fn many_folders(count: u32) {
+    println!("\n{count} folders");
+    let mut bench = Bench::new();
+    let account = bench.account("folders");
+    bench.time("create one, all in one batch", count, |bench| {
+        for n in 0..count {
+            bench.ask(account, Change::MailboxCreate { name: format!("folder{n}"), special_use: None });
+        }
+        assert!(bench.drive().iter().all(|outcome| matches!(outcome, Outcome::MailboxCreated(_))));
+    });
+    bench.time("a checkpoint of them", 1, Bench::checkpoint);
+    bench.time("delete one, all in one batch", count, |bench| {
+        for n in 0..count {
+            bench.ask(account, Change::MailboxDelete { mailbox: MailboxId(6 + n) });
+        }
+        assert!(bench.drive().iter().all(|outcome| matches!(outcome, Outcome::Done)));
+    });
+    bench.time("a checkpoint that they are gone", 1, Bench::checkpoint);
 }
 
 fn memory(accounts: usize, messages: usize) {
@@ -220,4 +287,5 @@ fn main() {
     memory(20_000, 1_000_000);
     large_mailbox(10_000);
     large_mailbox(1_000_000);
+    many_folders(10_000);
 }
