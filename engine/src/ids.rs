@@ -55,6 +55,11 @@ id! {
     BodyId(u64)
 }
 id! {
+    /// What a stored message's octets are known by to clients (rfc8474#5.1), on whatever shard they lie by now: the
+    /// upper 12 bits are the shard that stored them first, the lower 52 their position there; 0 is none.
+    EmailId(u64)
+}
+id! {
     /// One of [`SLOTS`] parts of the name space; a table maps slots to shards.
     Slot(u16)
 }
@@ -90,6 +95,13 @@ impl AccountId {
     /// The counter half of the id.
     pub fn counter(self) -> u64 {
         self.0 & ((1 << 48) - 1)
+    }
+}
+
+impl EmailId {
+    /// The octets that `shard` stored as this body. A log has less than 4 PiB of positions.
+    pub fn new(shard: ShardId, body: BodyId) -> EmailId {
+        EmailId((u64::from(shard.0) << 52) | (body.0 & ((1 << 52) - 1)))
     }
 }
 

@@ -352,6 +352,7 @@ impl Columns {
             digest.word(message.saved_ms);
             digest.word(message.body.0);
             digest.word(u64::from(message.summary_len));
+            digest.word(message.origin.0);
         }
     }
 }
@@ -364,7 +365,7 @@ fn unseen(flags: FlagBits) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::BodyId;
+    use crate::ids::{BodyId, EmailId};
 
     fn message(uid: u32) -> Message {
         Message {
@@ -376,6 +377,7 @@ mod tests {
             internal_ms: 0,
             saved_ms: 0,
             body: BodyId(u64::from(uid)),
+            origin: EmailId(0),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What was removed and can still be had back.
 //!
 //! *Owns*: every message that left a mailbox, in order of time, and the names of mailboxes that are gone.
-//! *Promises*: a body stays as long as one of its messages lies here (I16); 64 bytes a message; what goes, goes from
+//! *Promises*: a body stays as long as one of its messages lies here (I16); 72 bytes a message; what goes, goes from
 //! the front. *Assumes*: [`super::apply`] buries in log order, so that times only grow (I14). *Never*: decides how
 //! long something is kept; a Reap says it.
 //!
@@ -10,7 +10,7 @@
 //!                                        └─Restore──► a new message of the same body
 //! ```
 //!
-//! Who restores goes through all of it: that is rare, and a million messages are 64 MB.
+//! Who restores goes through all of it: that is rare, and a million messages are 72 MB.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -20,7 +20,7 @@ use super::mailbox::Mailbox;
 use super::{Message, account::Account};
 use crate::change::{FlagBits, Stamp, UidSet};
 use crate::checkpoint::wire::{Wire, put, put_text};
-use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, BodyId, BodyKey, EmailId, Lsn, MailboxId, ModSeq, Uid};
 
 /// The part of a checkpoint that holds everything but rows; the others are counted from 1.
 const HEAD: u64 = 0;
@@ -61,6 +61,9 @@ pub struct BuriedMailbox {
     pub when_ms: u64,
 }
 
+/// In the number of a row's mailbox: where its octets were stored first stands behind it.
+const HAS_ORIGIN: u64 = 1 << 32;
+
 /// A message as it is kept.
 #[derive(Clone, Copy, Debug)]
 struct Grave {
@@ -75,6 +78,7 @@ struct Grave {
     summary_len: u32,
     internal_s: u32,
     saved_s: u32,
+    origin: u64,
 }
 
 impl Grave {
@@ -97,6 +101,7 @@ impl Grave {
                 saved_ms: u64::from(self.saved_s) * 1000,
                 summary_len: self.summary_len,
                 body: BodyId(self.body),
+                origin: EmailId(self.origin),
             },
         }
     }
@@ -107,23 +112,32 @@ impl Grave {
         [self.when_ms, self.lsn, self.account, self.flags, self.body]
             .into_iter()
             .for_each(|word| put(out, word));
-        let words = [self.mailbox, self.uid, self.size, self.summary_len, self.internal_s, self.saved_s];
+        // One bit above the mailbox: an origin follows.
+        put(out, u64::from(self.mailbox) | if self.origin == 0 { 0 } else { HAS_ORIGIN });
+        let words = [self.uid, self.size, self.summary_len, self.internal_s, self.saved_s];
         words.into_iter().for_each(|word| put(out, u64::from(word)));
+        if self.origin != 0 {
+            put(out, self.origin);
+        }
     }
 
     fn read(wire: &mut Wire<'_>) -> Option<Grave> {
+        let (when_ms, lsn, account) = (wire.number()?, wire.number()?, wire.number()?);
+        let (flags, body, mailbox) = (wire.number()?, wire.number()?, wire.number()?);
+        let has_origin = mailbox & HAS_ORIGIN != 0;
         Some(Grave {
-            when_ms: wire.number()?,
-            lsn: wire.number()?,
-            account: wire.number()?,
-            flags: wire.number()?,
-            body: wire.number()?,
-            mailbox: wire.word()?,
+            when_ms,
+            lsn,
+            account,
+            flags,
+            body,
+            mailbox: u32::try_from(mailbox & !HAS_ORIGIN).ok()?,
             uid: wire.word()?,
             size: wire.word()?,
             summary_len: wire.word()?,
             internal_s: wire.word()?,
             saved_s: wire.word()?,
+            origin: if has_origin { wire.number()? } else { 0 },
         })
     }
 }
@@ -212,6 +226,7 @@ impl Graves {
             summary_len: message.summary_len,
             internal_s: seconds(message.internal_ms),
             saved_s: seconds(message.saved_ms),
+            origin: message.origin.0,
         });
     }
 
@@ -421,6 +436,7 @@ impl Graves {
             digest.word(u64::from(row.mailbox) << 32 | u64::from(row.uid));
             digest.word(u64::from(row.size) << 32 | u64::from(row.summary_len));
             digest.word(u64::from(row.internal_s) << 32 | u64::from(row.saved_s));
+            digest.word(row.origin);
         }
         for mailbox in &self.mailboxes {
             digest.word(mailbox.account.0);

@@ -243,7 +243,7 @@ impl Mailbox {
 mod tests {
     use super::super::lab::{named, uids};
     use super::*;
-    use crate::ids::BodyId;
+    use crate::ids::{BodyId, EmailId};
 
     /// The mailbox as a newcomer would write it: one list, everything recounted.
     #[derive(Default)]
@@ -310,6 +310,7 @@ mod tests {
                         internal_ms: 0,
                         saved_ms: 0,
                         body: BodyId(u64::from(uid)),
+                        origin: EmailId(0),
                     })
                     .collect();
                 mailbox.append(&messages);
@@ -384,6 +385,7 @@ mod tests {
             internal_ms: 0,
             saved_ms: 0,
             body: BodyId(1),
+            origin: EmailId(0),
         };
         mailbox.append(&[1, 2, 3, 4, 6, 7].map(message));
         mailbox.expunge(&uids(&[2, 3, 4, 5, 6]), false, ModSeq(3), |_| {});

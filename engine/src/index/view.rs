@@ -10,7 +10,7 @@ use super::events::AccountEvent;
 use super::mailbox::Mailbox;
 use super::names;
 use crate::change::{FlagBits, Quota, QuotaUsage, Rights, Services, SpecialUse, UidSet, UniqueIdForm};
-use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, BodyId, BodyKey, EmailId, MailboxId, ModSeq, ShardId, Uid};
 
 /// A message as a mailbox shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +31,16 @@ pub struct Message {
     pub summary_len: u32,
     /// Its bytes.
     pub body: BodyId,
+    /// What its octets were known by before its account came to this shard; 0 if they were stored here.
+    pub origin: EmailId,
 }
 
 impl Message {
+    /// What clients know its octets by, seen on this shard.
+    pub fn email(&self, shard: ShardId) -> EmailId {
+        if self.origin == EmailId(0) { EmailId::new(shard, self.body) } else { self.origin }
+    }
+
     /// What finds its bytes.
     pub fn key(&self) -> BodyKey {
         BodyKey { id: self.body, summary_len: self.summary_len, len: self.size }

@@ -6,7 +6,7 @@
 //! among them. *Never*: decides what to say.
 
 use bytes::{BufMut, BytesMut};
-use ringpost_engine::ids::{AccountId, BodyId, MailboxId};
+use ringpost_engine::ids::{AccountId, EmailId, MailboxId};
 
 use crate::proto::imap::command::{Partial, Section, SectionText};
 use crate::proto::imap::parse::lexer::is_atom_char;
@@ -31,14 +31,14 @@ pub fn mailbox_id(out: &mut BytesMut, account: AccountId, mailbox: MailboxId) {
 }
 
 /// `EMAILID` (rfc8474#5.1): copies share the octets and so the id.
-pub fn email_id(out: &mut BytesMut, body: BodyId) {
-    out.put_slice(format!("M{body}").as_bytes());
+pub fn email_id(out: &mut BytesMut, email: EmailId) {
+    out.put_slice(format!("M{email}").as_bytes());
 }
 
 /// `THREADID` (rfc8474#5.2), from the id of the thread's first message; 0 for a message that names none: it is a
 /// thread of its own.
-pub fn thread_id(out: &mut BytesMut, root: u64, body: BodyId) {
-    let id = if root == 0 { format!("T-{body}") } else { format!("T{root:016x}") };
+pub fn thread_id(out: &mut BytesMut, root: u64, email: EmailId) {
+    let id = if root == 0 { format!("T-{email}") } else { format!("T{root:016x}") };
     out.put_slice(id.as_bytes());
 }
 

@@ -6,7 +6,7 @@
 
 use super::{Applied, Keep};
 use crate::change::{FlagBits, Flags, NewMessage, Outcome, QuotaUsage, Refusal, Stamp, UidSet};
-use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, Uid};
+use crate::ids::{AccountId, BodyId, BodyKey, EmailId, MailboxId, Uid};
 use crate::index::account::{Account, Birth, INBOX_ID};
 use crate::index::events::AccountEvent;
 use crate::index::extras::MailboxExtras;
@@ -101,6 +101,7 @@ pub(super) fn add<'a>(
             saved_ms: stamp.time_ms,
             summary_len: key.summary_len,
             body: key.id,
+            origin: EmailId(0),
         };
         let messages: Vec<Message> = arrivals.zip(&keys).map(message).collect();
         target.append(&messages);

@@ -1,13 +1,16 @@
 //! One block of messages, as a struct of arrays.
 //!
-//! *Owns*: eight columns of equal length, 40 bytes a row. *Promises*: a removal of any number of rows is one
-//! pass over each column. *Assumes*: the directory knows where its rows are. *Never*: grows beyond
+//! *Owns*: eight columns of equal length, 40 bytes a row; a ninth in blocks with rows that came from another shard.
+//! *Promises*: a removal of any number of rows is one pass over each column. *Assumes*: the directory knows where its rows are. *Never*: grows beyond
 //! `BLOCK_ROWS`; [`super::Columns`] sees to it.
 
 use super::{Mark, unseen};
 use crate::change::{FlagBits, UidSet};
-use crate::ids::{BodyId, ModSeq, Uid};
+use crate::ids::{BodyId, EmailId, ModSeq, Uid};
 use crate::index::Message;
+
+/// Bytes of a row in the eight columns.
+const ROW_BYTES: usize = 40;
 
 /// A moment in whole seconds since 1970: both dates of a message have no more on the wire (rfc3501#9,
 /// rfc8514#4.1). What is later than 2106-02-07T06:28:15Z is kept as that; nothing is earlier than 1970.
@@ -69,6 +72,8 @@ pub(super) struct Block {
     internal: Vec<Seconds>,
     saved: Vec<Seconds>,
     body: Vec<u64>,
+    /// Empty as long as every row's is 0.
+    origin: Vec<u64>,
 }
 
 impl Block {
@@ -86,6 +91,7 @@ impl Block {
             internal_ms: self.internal[row].ms(),
             saved_ms: self.saved[row].ms(),
             body: BodyId(self.body[row]),
+            origin: EmailId(self.origin.get(row).copied().unwrap_or_default()),
         }
     }
 
@@ -112,6 +118,11 @@ impl Block {
 
     pub(super) fn row(&self, uid: Uid) -> Option<usize> {
         self.uid.binary_search(&uid.0).ok()
+    }
+
+    /// Where the octets of each row were stored first; empty if all were stored here.
+    pub(super) fn origins(&self) -> &[u64] {
+        &self.origin
     }
 
     /// UIDs of the rows whose mod-sequence is greater.
@@ -146,7 +157,7 @@ impl Block {
 
     /// Bytes of memory that its rows take.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Message>() * self.uid.capacity()
+        ROW_BYTES * self.uid.capacity() + size_of::<u64>() * self.origin.capacity()
     }
 
     pub(super) fn push(&mut self, message: Message) {
@@ -158,11 +169,21 @@ impl Block {
         self.internal.push(Seconds::of_ms(message.internal_ms));
         self.saved.push(Seconds::of_ms(message.saved_ms));
         self.body.push(message.body.0);
+        if message.origin != EmailId(0) || !self.origin.is_empty() {
+            self.origin.resize(self.body.len() - 1, 0);
+            self.origin.push(message.origin.0);
+        }
     }
 
     pub(super) fn set_flags(&mut self, row: usize, flags: FlagBits, modseq: ModSeq) {
         self.flags[row] = flags.0;
         self.modseq[row] = Modseq::of(modseq);
+    }
+
+    /// Says where a row's octets were stored first.
+    pub(super) fn set_origin(&mut self, row: usize, origin: EmailId) {
+        self.origin.resize(self.body.len(), 0);
+        self.origin[row] = origin.0;
     }
 
     /// Removes these ascending rows.
@@ -175,6 +196,9 @@ impl Block {
         remove_rows(&mut self.internal, rows);
         remove_rows(&mut self.saved, rows);
         remove_rows(&mut self.body, rows);
+        if !self.origin.is_empty() {
+            remove_rows(&mut self.origin, rows);
+        }
     }
 
     /// Takes the rows of another block, whose UIDs are greater, and leaves it empty.
@@ -189,6 +213,11 @@ impl Block {
         self.summary.append(&mut other.summary);
         self.internal.append(&mut other.internal);
         self.saved.append(&mut other.saved);
+        if !self.origin.is_empty() || !other.origin.is_empty() {
+            self.origin.resize(self.body.len(), 0);
+            other.origin.resize(other.body.len(), 0);
+            self.origin.append(&mut other.origin);
+        }
         self.body.append(&mut other.body);
     }
 }

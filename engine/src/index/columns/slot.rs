@@ -15,7 +15,7 @@ use crate::change::FlagBits;
 use crate::checkpoint::Piece;
 use crate::checkpoint::format::open_blob;
 use crate::checkpoint::round::Round;
-use crate::ids::{ModSeq, Uid};
+use crate::ids::{EmailId, ModSeq, Uid};
 use crate::index::Message;
 use crate::index::bodies::NO_BODY;
 
@@ -81,6 +81,7 @@ impl Slot {
                 internal_ms: 0,
                 saved_ms: 0,
                 body: NO_BODY,
+                origin: EmailId(0),
             });
         }
         block

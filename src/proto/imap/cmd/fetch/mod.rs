@@ -302,6 +302,7 @@ impl Fetch {
             let facts = write::Facts {
                 name: enabled.name(number, message.uid),
                 message: &message,
+                shard: cx.store.shard(),
                 recent: view.is_recent(message.uid),
                 keywords: mailbox.keywords(),
                 add_flags: seen_now && !self.plan.flags,

@@ -3,6 +3,7 @@
 //! *Owns*: items on the wire. *Promises*: what the summary holds ready is the only copy; of a message with a huge
 //! structure, not even that. *Assumes*: what is looked at here was warmed. *Never*: skips an item.
 
+use ringpost_engine::ids::ShardId;
 use ringpost_engine::index::Message;
 use ringpost_engine::io::Extent;
 use ringpost_engine::layout::SummaryView;
@@ -19,6 +20,8 @@ pub struct Facts<'a> {
     pub name: Name,
     /// Its row.
     pub message: &'a Message,
+    /// Where it lies.
+    pub shard: ShardId,
     /// Whether it is `\Recent` here.
     pub recent: bool,
     /// The mailbox's keywords.
@@ -90,13 +93,13 @@ fn put_item(item: &Item, facts: &Facts<'_>, stored: Option<&Stored<'_>>, out: &m
         Item::BodyStructure => put_ready(b"BODYSTRUCTURE ", Ready::BodyStructure, stored, out),
         Item::EmailId => {
             out.put(b"EMAILID (");
-            write::email_id(out.text(), facts.message.body);
+            write::email_id(out.text(), facts.message.email(facts.shard));
             out.put(b")");
         }
         Item::ThreadId => {
             out.put(b"THREADID (");
             let thread = summary.map_or(0, |summary| summary.thread_id());
-            write::thread_id(out.text(), thread, facts.message.body);
+            write::thread_id(out.text(), thread, facts.message.email(facts.shard));
             out.put(b")");
         }
         Item::SaveDate => {

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::FlagBits;
-use ringpost_engine::ids::Now;
+use ringpost_engine::ids::{Now, ShardId};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 
 use super::{Content, Key, Query};
@@ -33,6 +33,8 @@ pub struct Ground<'a> {
     pub mailbox: MailboxRef<'a>,
     /// For keys that count from now.
     pub now: Now,
+    /// Where the mailbox lies.
+    pub shard: ShardId,
     /// Whose filters are meant (rfc5466); none where a mailbox of another shard is searched.
     pub account: Option<AccountRef<'a>>,
 }
@@ -40,7 +42,8 @@ pub struct Ground<'a> {
 impl<'a> Ground<'a> {
     /// The ground of the selected mailbox.
     pub fn new(view: &'a View, mailbox: MailboxRef<'a>, core: &Core, cx: &'a Cx<'_>) -> Ground<'a> {
-        Ground { view, mailbox, now: cx.now, account: core.account(cx).ok() }
+        let (now, shard) = (cx.now, cx.store.shard());
+        Ground { view, mailbox, now, shard, account: core.account(cx).ok() }
     }
 }
 
@@ -87,7 +90,7 @@ impl Builder<'_> {
         if self.keys > 2 * IMAP_SEARCH_KEYS_MAX {
             return Err(Reply::no("[LIMIT] Too many search keys in filters"));
         }
-        let Ground { view, mailbox, now, .. } = self.ground;
+        let Ground { view, mailbox, now, shard, .. } = self.ground;
         self.lasting &= is_lasting(key);
         let now_s = now.unix_ms / 1000;
         let plain_or_not = |key: Key, plain: bool| if plain { key } else { Key::Not(Box::new(key)) };
@@ -119,12 +122,14 @@ impl Builder<'_> {
                 Key::ModSeq(*modseq)
             }
             // rfc8474#5: what is no id of this server's making is on no message.
-            SearchKey::EmailId(id) => objectid::email(id).map_or(Key::Always(false), Key::Email),
+            SearchKey::EmailId(id) => {
+                objectid::email(id).map_or(Key::Always(false), |email| Key::Email(email, shard))
+            }
             SearchKey::ThreadId(id) => match objectid::thread(id) {
                 Some(ThreadId::Root(root)) => Key::Content(self.content(Content::Thread(root))?),
-                Some(ThreadId::Own(body)) => {
+                Some(ThreadId::Own(email)) => {
                     let own = Key::Content(self.content(Content::Thread(0))?);
-                    Key::And(vec![Key::Email(body), own])
+                    Key::And(vec![Key::Email(email, shard), own])
                 }
                 None => Key::Always(false),
             },

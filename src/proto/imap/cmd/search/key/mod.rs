@@ -5,7 +5,7 @@
 //! else which content to look for next. *Assumes*: the parser bounded nesting. *Never*: looks into a message.
 
 use ringpost_engine::change::{FlagBits, UidSet};
-use ringpost_engine::ids::{BodyId, ModSeq};
+use ringpost_engine::ids::{EmailId, ModSeq, ShardId};
 use ringpost_engine::index::Message;
 
 use crate::proto::imap::command::DayIs;
@@ -60,8 +60,8 @@ enum Key {
     Smaller(u64),
     /// One of these UIDs.
     Uids(UidSet),
-    /// This body (rfc8474#5.1).
-    Email(BodyId),
+    /// These octets (rfc8474#5.1), seen on this shard.
+    Email(EmailId, ShardId),
     /// This mod-sequence or a later one.
     ModSeq(ModSeq),
     /// The content is there.
@@ -144,7 +144,7 @@ impl Query {
             Key::Larger(size) => u64::from(message.size) > *size,
             Key::Smaller(size) => u64::from(message.size) < *size,
             Key::Uids(uids) => uids.contains(message.uid),
-            Key::Email(body) => message.body == *body,
+            Key::Email(email, shard) => message.email(*shard) == *email,
             Key::ModSeq(modseq) => message.modseq >= *modseq,
             Key::Content(index) => return answers.of(*index),
             Key::Fuzzy { words, .. } => return all(words.iter().map(|&word| answers.of(word))),
@@ -217,7 +217,7 @@ fn all(answers: impl Iterator<Item = Result<bool, Open>>) -> Result<bool, Open> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringpost_engine::ids::Uid;
+    use ringpost_engine::ids::{BodyId, Uid};
 
     fn message() -> Message {
         Message {
@@ -230,6 +230,7 @@ mod tests {
             internal_ms: 760_104_000_000,
             saved_ms: 760_204_000_000,
             body: BodyId(1),
+            origin: EmailId(0),
         }
     }
 
