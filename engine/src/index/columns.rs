@@ -352,7 +352,7 @@ impl Columns {
             digest.word(message.saved_ms);
             digest.word(message.body.0);
             digest.word(u64::from(message.summary_len));
-            digest.word(message.origin.0);
+            digest.word(message.known_as.0);
         }
     }
 }
@@ -377,7 +377,7 @@ mod tests {
             internal_ms: 0,
             saved_ms: 0,
             body: BodyId(u64::from(uid)),
-            origin: EmailId(0),
+            known_as: EmailId(0),
         }
     }
 

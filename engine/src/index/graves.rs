@@ -62,7 +62,7 @@ pub struct BuriedMailbox {
 }
 
 /// In the number of a row's mailbox: where its octets were stored first stands behind it.
-const HAS_ORIGIN: u64 = 1 << 32;
+const HAS_NAME: u64 = 1 << 32;
 
 /// A message as it is kept.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ struct Grave {
     summary_len: u32,
     internal_s: u32,
     saved_s: u32,
-    origin: u64,
+    known_as: u64,
 }
 
 impl Grave {
@@ -101,7 +101,7 @@ impl Grave {
                 saved_ms: u64::from(self.saved_s) * 1000,
                 summary_len: self.summary_len,
                 body: BodyId(self.body),
-                origin: EmailId(self.origin),
+                known_as: EmailId(self.known_as),
             },
         }
     }
@@ -112,32 +112,32 @@ impl Grave {
         [self.when_ms, self.lsn, self.account, self.flags, self.body]
             .into_iter()
             .for_each(|word| put(out, word));
-        // One bit above the mailbox: an origin follows.
-        put(out, u64::from(self.mailbox) | if self.origin == 0 { 0 } else { HAS_ORIGIN });
+        // One bit above the mailbox: a name follows.
+        put(out, u64::from(self.mailbox) | if self.known_as == 0 { 0 } else { HAS_NAME });
         let words = [self.uid, self.size, self.summary_len, self.internal_s, self.saved_s];
         words.into_iter().for_each(|word| put(out, u64::from(word)));
-        if self.origin != 0 {
-            put(out, self.origin);
+        if self.known_as != 0 {
+            put(out, self.known_as);
         }
     }
 
     fn read(wire: &mut Wire<'_>) -> Option<Grave> {
         let (when_ms, lsn, account) = (wire.number()?, wire.number()?, wire.number()?);
         let (flags, body, mailbox) = (wire.number()?, wire.number()?, wire.number()?);
-        let has_origin = mailbox & HAS_ORIGIN != 0;
+        let has_name = mailbox & HAS_NAME != 0;
         Some(Grave {
             when_ms,
             lsn,
             account,
             flags,
             body,
-            mailbox: u32::try_from(mailbox & !HAS_ORIGIN).ok()?,
+            mailbox: u32::try_from(mailbox & !HAS_NAME).ok()?,
             uid: wire.word()?,
             size: wire.word()?,
             summary_len: wire.word()?,
             internal_s: wire.word()?,
             saved_s: wire.word()?,
-            origin: if has_origin { wire.number()? } else { 0 },
+            known_as: if has_name { wire.number()? } else { 0 },
         })
     }
 }
@@ -226,7 +226,7 @@ impl Graves {
             summary_len: message.summary_len,
             internal_s: seconds(message.internal_ms),
             saved_s: seconds(message.saved_ms),
-            origin: message.origin.0,
+            known_as: message.known_as.0,
         });
     }
 
@@ -436,7 +436,7 @@ impl Graves {
             digest.word(u64::from(row.mailbox) << 32 | u64::from(row.uid));
             digest.word(u64::from(row.size) << 32 | u64::from(row.summary_len));
             digest.word(u64::from(row.internal_s) << 32 | u64::from(row.saved_s));
-            digest.word(row.origin);
+            digest.word(row.known_as);
         }
         for mailbox in &self.mailboxes {
             digest.word(mailbox.account.0);

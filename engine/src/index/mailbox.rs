@@ -310,7 +310,7 @@ mod tests {
                         internal_ms: 0,
                         saved_ms: 0,
                         body: BodyId(u64::from(uid)),
-                        origin: EmailId(0),
+                        known_as: EmailId(0),
                     })
                     .collect();
                 mailbox.append(&messages);
@@ -385,7 +385,7 @@ mod tests {
             internal_ms: 0,
             saved_ms: 0,
             body: BodyId(1),
-            origin: EmailId(0),
+            known_as: EmailId(0),
         };
         mailbox.append(&[1, 2, 3, 4, 6, 7].map(message));
         mailbox.expunge(&uids(&[2, 3, 4, 5, 6]), false, ModSeq(3), |_| {});

@@ -32,13 +32,13 @@ pub struct Message {
     /// Its bytes.
     pub body: BodyId,
     /// What its octets were known by before its account came to this shard; 0 if they were stored here.
-    pub origin: EmailId,
+    pub known_as: EmailId,
 }
 
 impl Message {
     /// What clients know its octets by, seen on this shard.
     pub fn email(&self, shard: ShardId) -> EmailId {
-        if self.origin == EmailId(0) { EmailId::new(shard, self.body) } else { self.origin }
+        if self.known_as == EmailId(0) { EmailId::new(shard, self.body) } else { self.known_as }
     }
 
     /// What finds its bytes.

@@ -40,7 +40,12 @@ pub struct SlotsArgs {
     #[arg(long, conflicts_with_all = ["slot", "of"])]
     pub each: bool,
     /// Count one slot.
-    #[arg(long, value_name = "N", conflicts_with = "of", value_parser = clap::value_parser!(u16).range(..i64::from(SLOTS)))]
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with = "of",
+        value_parser = clap::value_parser!(u16).range(..i64::from(SLOTS))
+    )]
     pub slot: Option<u16>,
     /// Count the slot of this address, whether there is an account or not.
     #[arg(long, value_name = "ADDRESS")]

@@ -1,9 +1,8 @@
 //! Ids of messages and threads as clients name them (rfc8474).
 //!
-//! *Owns*: their form: `M` and the number of the octets' [`EmailId`], `T` and the thread's hash in hexadecimal. *Promises*: what is
-//! no id of this server's is none. *Assumes*: no two bodies of any shard have one id, and a body
-//! keeps its id where it goes.
-//! *Never*: looks anything up.
+//! *Owns*: their form: `M` and the number of the octets' [`EmailId`], `T` and the thread's hash in hexadecimal.
+//! *Promises*: what is no id of this server's is none. *Assumes*: no two bodies of any shard have one id, and a body
+//! keeps its id where it goes. *Never*: looks anything up.
 
 use ringpost_engine::ids::EmailId;
 use ringpost_engine::layout::MessageIdHash;

@@ -101,7 +101,7 @@ pub(super) fn add<'a>(
             saved_ms: stamp.time_ms,
             summary_len: key.summary_len,
             body: key.id,
-            origin: EmailId(0),
+            known_as: EmailId(0),
         };
         let messages: Vec<Message> = arrivals.zip(&keys).map(message).collect();
         target.append(&messages);

@@ -1,8 +1,8 @@
 //! One block of messages, as a struct of arrays.
 //!
 //! *Owns*: eight columns of equal length, 40 bytes a row; a ninth in blocks with rows that came from another shard.
-//! *Promises*: a removal of any number of rows is one pass over each column. *Assumes*: the directory knows where its rows are. *Never*: grows beyond
-//! `BLOCK_ROWS`; [`super::Columns`] sees to it.
+//! *Promises*: a removal of any number of rows is one pass over each column. *Assumes*: the directory knows where
+//! its rows are. *Never*: grows beyond `BLOCK_ROWS`; [`super::Columns`] sees to it.
 
 use super::{Mark, unseen};
 use crate::change::{FlagBits, UidSet};
@@ -73,7 +73,7 @@ pub(super) struct Block {
     saved: Vec<Seconds>,
     body: Vec<u64>,
     /// Empty as long as every row's is 0.
-    origin: Vec<u64>,
+    known_as: Vec<u64>,
 }
 
 impl Block {
@@ -91,7 +91,7 @@ impl Block {
             internal_ms: self.internal[row].ms(),
             saved_ms: self.saved[row].ms(),
             body: BodyId(self.body[row]),
-            origin: EmailId(self.origin.get(row).copied().unwrap_or_default()),
+            known_as: EmailId(self.known_as.get(row).copied().unwrap_or_default()),
         }
     }
 
@@ -121,8 +121,8 @@ impl Block {
     }
 
     /// Where the octets of each row were stored first; empty if all were stored here.
-    pub(super) fn origins(&self) -> &[u64] {
-        &self.origin
+    pub(super) fn names(&self) -> &[u64] {
+        &self.known_as
     }
 
     /// UIDs of the rows whose mod-sequence is greater.
@@ -157,7 +157,7 @@ impl Block {
 
     /// Bytes of memory that its rows take.
     pub(super) fn memory(&self) -> usize {
-        ROW_BYTES * self.uid.capacity() + size_of::<u64>() * self.origin.capacity()
+        ROW_BYTES * self.uid.capacity() + size_of::<u64>() * self.known_as.capacity()
     }
 
     pub(super) fn push(&mut self, message: Message) {
@@ -169,9 +169,9 @@ impl Block {
         self.internal.push(Seconds::of_ms(message.internal_ms));
         self.saved.push(Seconds::of_ms(message.saved_ms));
         self.body.push(message.body.0);
-        if message.origin != EmailId(0) || !self.origin.is_empty() {
-            self.origin.resize(self.body.len() - 1, 0);
-            self.origin.push(message.origin.0);
+        if message.known_as != EmailId(0) || !self.known_as.is_empty() {
+            self.known_as.resize(self.body.len() - 1, 0);
+            self.known_as.push(message.known_as.0);
         }
     }
 
@@ -181,9 +181,9 @@ impl Block {
     }
 
     /// Says where a row's octets were stored first.
-    pub(super) fn set_origin(&mut self, row: usize, origin: EmailId) {
-        self.origin.resize(self.body.len(), 0);
-        self.origin[row] = origin.0;
+    pub(super) fn set_name(&mut self, row: usize, name: EmailId) {
+        self.known_as.resize(self.body.len(), 0);
+        self.known_as[row] = name.0;
     }
 
     /// Removes these ascending rows.
@@ -196,8 +196,8 @@ impl Block {
         remove_rows(&mut self.internal, rows);
         remove_rows(&mut self.saved, rows);
         remove_rows(&mut self.body, rows);
-        if !self.origin.is_empty() {
-            remove_rows(&mut self.origin, rows);
+        if !self.known_as.is_empty() {
+            remove_rows(&mut self.known_as, rows);
         }
     }
 
@@ -213,10 +213,10 @@ impl Block {
         self.summary.append(&mut other.summary);
         self.internal.append(&mut other.internal);
         self.saved.append(&mut other.saved);
-        if !self.origin.is_empty() || !other.origin.is_empty() {
-            self.origin.resize(self.body.len(), 0);
-            other.origin.resize(other.body.len(), 0);
-            self.origin.append(&mut other.origin);
+        if !self.known_as.is_empty() || !other.known_as.is_empty() {
+            self.known_as.resize(self.body.len(), 0);
+            other.known_as.resize(other.body.len(), 0);
+            self.known_as.append(&mut other.known_as);
         }
         self.body.append(&mut other.body);
     }

@@ -26,9 +26,9 @@ pub(super) fn encode(block: &Block, out: &mut Vec<u8>) {
         before = message;
     }
     let mut before = 0;
-    for &origin in block.origins() {
-        put_from(out, before, origin);
-        before = origin;
+    for &name in block.names() {
+        put_from(out, before, name);
+        before = name;
     }
 }
 
@@ -41,7 +41,7 @@ const ORIGIN: Message = Message {
     internal_ms: 0,
     saved_ms: 0,
     body: BodyId(0),
-    origin: EmailId(0),
+    known_as: EmailId(0),
 };
 
 /// Reads so many rows; none when the bytes are not those of so many.
@@ -66,17 +66,17 @@ pub(super) fn decode(bytes: &[u8], rows: usize) -> Option<Block> {
             internal_ms: internal.checked_mul(1000)?,
             saved_ms: saved.checked_mul(1000)?,
             body: BodyId(wire.number_from(before.body.0)?),
-            origin: EmailId(0),
+            known_as: EmailId(0),
         };
         block.push(message);
         before = message;
     }
     // Only a block with rows that came from another shard has more.
-    let mut origin = 0;
+    let mut name = 0;
     if !wire.is_empty() {
         for row in 0..rows {
-            origin = wire.number_from(origin)?;
-            block.set_origin(row, EmailId(origin));
+            name = wire.number_from(name)?;
+            block.set_name(row, EmailId(name));
         }
     }
     wire.is_empty().then_some(block)
@@ -86,17 +86,17 @@ pub(super) fn decode(bytes: &[u8], rows: usize) -> Option<Block> {
 mod tests {
     use super::*;
 
-    fn block(origins: &[u64]) -> Block {
+    fn block(names_of: &[u64]) -> Block {
         let mut block = Block::default();
-        for (row, &origin) in origins.iter().enumerate() {
+        for (row, &name) in names_of.iter().enumerate() {
             let body = BodyId(100 + row as u64);
-            block.push(Message { uid: Uid(row as u32 + 1), body, origin: EmailId(origin), ..ORIGIN });
+            block.push(Message { uid: Uid(row as u32 + 1), body, known_as: EmailId(name), ..ORIGIN });
         }
         block
     }
 
-    fn origins(block: &Block) -> Vec<u64> {
-        block.messages().map(|message| message.origin.0).collect()
+    fn names_of(block: &Block) -> Vec<u64> {
+        block.messages().map(|message| message.known_as.0).collect()
     }
 
     #[test]
@@ -105,18 +105,18 @@ mod tests {
             let mut bytes = Vec::new();
             encode(&block(kept), &mut bytes);
             let read = decode(&bytes, kept.len()).expect("what was encoded");
-            assert_eq!((origins(&read), read.origins().is_empty()), (kept.to_vec(), kept == [0, 0, 0]));
+            assert_eq!((names_of(&read), read.names().is_empty()), (kept.to_vec(), kept == [0, 0, 0]));
             assert!(decode(&bytes[..bytes.len() - 1], kept.len()).is_none());
         }
         let mut merged = block(&[0, 0]);
         merged.absorb(&mut Block::default());
         merged.remove(&[0]);
-        assert_eq!(origins(&merged), [0]);
+        assert_eq!(names_of(&merged), [0]);
         let mut behind = Block::default();
-        behind.push(Message { uid: Uid(9), origin: EmailId(4), ..ORIGIN });
+        behind.push(Message { uid: Uid(9), known_as: EmailId(4), ..ORIGIN });
         behind.push(Message { uid: Uid(10), ..ORIGIN });
         merged.absorb(&mut behind);
         merged.remove(&[0]);
-        assert_eq!(origins(&merged), [4, 0]);
+        assert_eq!(names_of(&merged), [4, 0]);
     }
 }

@@ -81,7 +81,7 @@ impl Slot {
                 internal_ms: 0,
                 saved_ms: 0,
                 body: NO_BODY,
-                origin: EmailId(0),
+                known_as: EmailId(0),
             });
         }
         block

@@ -230,7 +230,7 @@ mod tests {
             internal_ms: 760_104_000_000,
             saved_ms: 760_204_000_000,
             body: BodyId(1),
-            origin: EmailId(0),
+            known_as: EmailId(0),
         }
     }
 
