@@ -26,4 +26,5 @@ pub mod admin;
 pub mod limits;
 pub mod log;
 pub mod metrics;
+pub mod moment;
 pub mod password;

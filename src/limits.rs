@@ -364,3 +364,9 @@ pub const BACKUP_SMALL_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const BACKUP_OPEN_FILES_MAX: usize = 512;
 /// Bytes at each end by which a copy is compared with what it is a copy of.
 pub const BACKUP_COMPARED_BYTES: usize = 4 * 1024;
+/// Names that are tried for a deleted mailbox that comes back while another has its name.
+pub const RESTORED_NAMES_MAX: u32 = 100;
+/// How often a mailbox is looked at anew in a row because it changed before messages were put back into it.
+pub const RESTORE_ATTEMPTS_MAX: u32 = 100;
+/// Messages that `account restore --list` prints, unless told otherwise.
+pub const RESTORE_LISTED: usize = 1_000;

@@ -16,6 +16,7 @@ pub mod cli;
 mod client;
 mod import;
 mod quota;
+mod restore;
 mod route;
 mod server;
 mod slots;

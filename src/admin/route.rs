@@ -12,6 +12,7 @@ use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 
 use super::backup::server::answer as backup;
 use super::import::server::answer as import;
+use super::restore::server::answer as restore;
 use super::slots::server::answer as slots;
 use super::wire::{BULK_ACCOUNTS_MAX, Line, Request};
 use crate::limits::IMAP_URL_BYTES_MAX;
@@ -112,6 +113,7 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
             done(ask_owner(shards, &address.clone(), AdminRequest::AliasDelete { address }))
         })),
         Request::Import { address, step } => import(shards, &address, step, sink),
+        Request::Restore { address, step } => restore(shards, &address, step, sink),
         Request::AliasList => merge(shards, sink, |after, limit| AdminRequest::AliasList { after, limit }),
         Request::Backup => backup(shards, sink),
         Request::Slots { each, slot } => slots(shards, each, slot, sink),
@@ -212,7 +214,8 @@ fn add_alias(shards: &dyn Shards, address: &str, targets: &[String]) -> Result<(
 const SERVICE_NAMES: [(&str, Services); 3] =
     [("pop3", Services::POP3), ("imap", Services::IMAP), ("submission", Services::SUBMISSION)];
 
-fn services_of(names: &[String]) -> Result<Services, String> {
+/// Services by their names.
+pub fn services_of(names: &[String]) -> Result<Services, String> {
     names.iter().try_fold(Services(0), |sum, name| {
         let known = SERVICE_NAMES.iter().find(|(known, _)| known == name);
         known
@@ -221,7 +224,8 @@ fn services_of(names: &[String]) -> Result<Services, String> {
     })
 }
 
-fn service_names(services: Services) -> Vec<String> {
+/// Their names.
+pub fn service_names(services: Services) -> Vec<String> {
     let allowed = SERVICE_NAMES.iter().filter(|(_, bit)| services.allows(*bit));
     allowed.map(|(name, _)| (*name).to_string()).collect()
 }
@@ -319,7 +323,8 @@ impl Listing {
     }
 }
 
-fn account_line(info: AccountInfo) -> Line {
+/// An account as a listing shows it.
+pub fn account_line(info: AccountInfo) -> Line {
     let AccountInfo { address, id, services, messages, bytes, created_ms } = info;
     Line::Account { address, id, services: service_names(services), messages, bytes, created_ms }
 }
@@ -328,11 +333,15 @@ fn account_line(info: AccountInfo) -> Line {
 pub fn mailbox_line(info: MailboxInfo) -> Line {
     Line::Mailbox {
         name: info.name,
+        id: info.id,
         special_use: info.special_use,
+        no_select: info.no_select,
         uid_validity: info.uid_validity,
         uid_next: info.uid_next,
         imported_next: info.imported_next,
         mark: info.mark,
+        restored: info.restored,
+        keywords: info.keywords,
         highest_modseq: info.highest_modseq,
         messages: info.messages,
         unseen: info.unseen,

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::import::wire::ImportStep;
+use super::restore::wire::RestoreStep;
 
 /// Octets of one request line.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
@@ -106,6 +107,13 @@ pub enum Request {
         /// Which.
         step: ImportStep,
     },
+    /// A step of a restore of an account.
+    Restore {
+        /// Address.
+        address: String,
+        /// Which.
+        step: RestoreStep,
+    },
     /// List aliases in order of address.
     AliasList,
     /// Seal what is durable and list the files of a copy of it, all of a shard behind its [`Line::Sealed`].
@@ -162,8 +170,12 @@ pub enum Line {
     Mailbox {
         /// Full name.
         name: String,
+        /// Id within the account.
+        id: u32,
         /// `\Sent` and the like, or empty.
         special_use: String,
+        /// Whether it is only a name that holds its inferiors together.
+        no_select: bool,
         /// UIDVALIDITY.
         uid_validity: u32,
         /// UIDNEXT.
@@ -172,6 +184,10 @@ pub enum Line {
         imported_next: u32,
         /// What the last import that gave messages new UIDs left to remember; empty without one.
         mark: String,
+        /// Which deleted mailbox it was made for by a restore; empty for others.
+        restored: String,
+        /// Keywords in order of their bits.
+        keywords: Vec<String>,
         /// HIGHESTMODSEQ.
         highest_modseq: u64,
         /// Messages.
@@ -212,10 +228,45 @@ pub enum Line {
         size: u32,
         /// INTERNALDATE, milliseconds since 1970.
         internal_ms: u64,
+        /// When it came into the mailbox, likewise.
+        saved_ms: u64,
+        /// The number in its EMAILID.
+        body: u64,
         /// `\\Seen` and the like, and keywords.
         flags: Vec<String>,
         /// The POP3 unique-id that it was imported with.
         unique_id: Option<String>,
+    },
+    /// A mailbox that was deleted, by itself or with its account.
+    GoneMailbox {
+        /// The account's id.
+        of: u64,
+        /// Its own.
+        mailbox: u32,
+        /// Full name.
+        name: String,
+        /// UIDVALIDITY.
+        uid_validity: u32,
+        /// Keywords in order of their bits.
+        keywords: Vec<String>,
+        /// When, milliseconds since 1970.
+        gone_ms: u64,
+    },
+    /// What left at or before this moment, in milliseconds since 1970, cannot be had back.
+    Reaped {
+        /// It; 0 if nothing was let go yet.
+        until_ms: u64,
+    },
+    /// A message that left its mailbox.
+    Gone(GoneLine),
+    /// How putting back went.
+    PutBack {
+        /// The mailbox is another since its messages were listed: nothing was done.
+        changed: bool,
+        /// Ranges of UIDs they had.
+        source: Vec<(u32, u32)>,
+        /// Ranges of UIDs they have now.
+        target: Vec<(u32, u32)>,
     },
     /// A domain.
     Domain {
@@ -289,4 +340,33 @@ pub enum Line {
     Done,
     /// It could not be done: what, and what to do.
     Refused(String),
+}
+
+/// A message that left its mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoneLine {
+    /// The id of the account it was in.
+    pub of: u64,
+    /// That of the mailbox.
+    pub mailbox: u32,
+    /// Its UID there.
+    pub uid: u32,
+    /// The number in its EMAILID.
+    pub body: u64,
+    /// Octets.
+    pub size: u32,
+    /// Its flags as bits; keywords by the mailbox's table.
+    pub flags: u64,
+    /// INTERNALDATE, milliseconds since 1970.
+    pub internal_ms: u64,
+    /// When it came into the mailbox, likewise, in whole seconds.
+    pub saved_ms: u64,
+    /// When it left.
+    pub gone_ms: u64,
+    /// Its Subject field, where that was asked for.
+    pub subject: Option<String>,
+    /// The first address of its From field.
+    pub from: Option<String>,
+    /// Its Date field.
+    pub date: Option<String>,
 }

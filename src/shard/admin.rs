@@ -10,6 +10,7 @@ use ringpost_engine::ids::{Lsn, SegmentId};
 use ringpost_engine::io::FileId;
 
 use crate::shard::import::{Present, Step};
+use crate::shard::restore::{self, GoneMailboxes, GoneMessage, PutBack};
 
 /// A request. Addresses are normalised by the control thread.
 #[derive(Clone, Debug)]
@@ -76,6 +77,13 @@ pub enum AdminRequest {
         address: String,
         /// Which.
         step: Step,
+    },
+    /// A part of a restore.
+    Restore {
+        /// Address.
+        address: String,
+        /// Which.
+        step: restore::Step,
     },
     /// A part of a backup.
     Backup(BackupStep),
@@ -185,8 +193,12 @@ pub struct AccountInfo {
 pub struct MailboxInfo {
     /// Name.
     pub name: String,
+    /// Id.
+    pub id: u32,
     /// Special use as rfc6154 spells it, or empty.
     pub special_use: String,
+    /// Whether it is only a name that holds its inferiors together.
+    pub no_select: bool,
     /// UIDVALIDITY.
     pub uid_validity: u32,
     /// UIDNEXT.
@@ -195,6 +207,10 @@ pub struct MailboxInfo {
     pub imported_next: u32,
     /// What the last import that gave messages new UIDs left to remember; empty without one.
     pub mark: String,
+    /// Which deleted mailbox it was made for by a restore; empty for others.
+    pub restored: String,
+    /// Keywords in order of their bits.
+    pub keywords: Vec<String>,
     /// HIGHESTMODSEQ.
     pub highest_modseq: u64,
     /// Messages.
@@ -261,6 +277,12 @@ pub enum AdminReply {
     Segments(Vec<(SegmentId, u64)>),
     /// Files of a checkpoint; none if all there are say more than the segments: seal again.
     Checkpoint(Option<Vec<FileId>>),
+    /// Deleted mailboxes.
+    GoneMailboxes(GoneMailboxes),
+    /// Messages that left their mailboxes, in that order, and where to go on.
+    Gone(Vec<GoneMessage>, Option<u64>),
+    /// What was put back.
+    PutBack(PutBack),
     /// Figures.
     Status(Figures),
     /// It could not be done: what, and what to do.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ringpost_engine::change::{Change, Outcome, QuotaLimits, Refusal, Services, SpecialUse};
+use ringpost_engine::change::{Change, Outcome, QuotaLimits, Refusal, Services, SpecialUse, UidSet};
 use ringpost_engine::error::Refused;
 use ringpost_engine::ids::{AccountId, Lsn, ShardId};
 use ringpost_engine::index::{AccountRef, MailboxRef};
@@ -22,6 +22,7 @@ use crate::shard::admin::{
 use crate::shard::commit::Waiter;
 use crate::shard::event::{CloseReason, ConnId, Effect, Message, Ticket};
 use crate::shard::import::{MARK, Step};
+use crate::shard::restore::{PutBack, RESTORED};
 
 /// Names a request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,11 @@ impl Desk {
     pub fn under_way(&self) -> usize {
         self.jobs.len()
     }
+
+    /// Whether messages are on their way back into this account.
+    pub fn restores(&self, account: AccountId) -> bool {
+        self.jobs.values().any(|job| job.kind == Kind::PutBack(account))
+    }
 }
 
 #[derive(Debug)]
@@ -51,16 +57,19 @@ struct Job {
     kind: Kind,
     /// Why each change was not made; none where it was.
     results: Vec<Option<String>>,
+    /// UIDs that were put back, before and now.
+    moved: Option<(UidSet, UidSet)>,
     open: usize,
 }
 
 /// What follows when all of a job's changes are decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     One,
     Many,
     Delete(AccountId),
     Domains,
+    PutBack(AccountId),
 }
 
 /// The mailboxes every account begins with beside INBOX (rfc6154#2).
@@ -77,7 +86,7 @@ impl Shard {
         self.desk.verb = request.verb();
         let reply = match request {
             AdminRequest::AccountAdd { address, password_hash, services } => {
-                let appended = self.add_account(address, password_hash, services);
+                let appended = self.add_account(address, password_hash, services, usual_mailboxes());
                 return self.start(from, ticket, Kind::One, vec![appended]);
             }
             AdminRequest::AccountAddMany(accounts) if accounts.len() > ADMIN_ENTRIES_MAX => {
@@ -88,7 +97,7 @@ impl Shard {
             AdminRequest::AccountAddMany(accounts) => {
                 let appended = accounts
                     .into_iter()
-                    .map(|(address, hash)| self.add_account(address, hash, Services::ALL))
+                    .map(|(address, hash)| self.add_account(address, hash, Services::ALL, usual_mailboxes()))
                     .collect();
                 return self.start(from, ticket, Kind::Many, appended);
             }
@@ -120,6 +129,7 @@ impl Shard {
             AdminRequest::AccountShares { address } => self.about(&address, shares),
             AdminRequest::Backup(step) => self.backup(step),
             AdminRequest::Import { address, step } => return self.on_import(from, ticket, &address, step),
+            AdminRequest::Restore { address, step } => return self.on_restore(from, ticket, address, step),
             AdminRequest::AliasSet { address, targets } => {
                 let appended = self.set_alias(address, targets);
                 return self.start(from, ticket, Kind::One, vec![appended]);
@@ -190,7 +200,13 @@ impl Shard {
         }
     }
 
-    fn start(&mut self, to: ShardId, ticket: Ticket, kind: Kind, appended: Vec<Result<Lsn, String>>) {
+    pub(super) fn start(
+        &mut self,
+        to: ShardId,
+        ticket: Ticket,
+        kind: Kind,
+        appended: Vec<Result<Lsn, String>>,
+    ) {
         self.desk.last += 1;
         let id = JobId(self.desk.last);
         let mut results = Vec::with_capacity(appended.len());
@@ -202,14 +218,16 @@ impl Shard {
             }
             results.push(result.err());
         }
-        self.desk.jobs.insert(id, Job { to, ticket, kind, results, open });
+        self.desk.jobs.insert(id, Job { to, ticket, kind, results, moved: None, open });
         self.finish_job(id);
     }
 
     pub(super) fn job_committed(&mut self, id: JobId, index: usize, outcome: Outcome) {
         let Some(job) = self.desk.jobs.get_mut(&id) else { return };
-        if let Outcome::Refused(refusal) = outcome {
-            job.results[index] = Some(refusal_words(refusal).to_owned());
+        match outcome {
+            Outcome::Refused(refusal) => job.results[index] = Some(refusal_words(refusal).to_owned()),
+            Outcome::Copied { source, target, .. } => job.moved = Some((source, target)),
+            _ => {}
         }
         job.open -= 1;
         self.finish_job(id);
@@ -225,7 +243,7 @@ impl Shard {
             match job.kind {
                 Kind::Delete(account) => self.end_sessions_everywhere(account),
                 Kind::Domains => self.announce_domains(),
-                Kind::One | Kind::Many => {}
+                Kind::One | Kind::Many | Kind::PutBack(_) => {}
             }
         }
         let reply = match (job.kind, first) {
@@ -236,6 +254,10 @@ impl Shard {
                 AdminReply::Many(job.results)
             }
             (_, Some(why)) => AdminReply::Refused(why),
+            (Kind::PutBack(_), None) => {
+                let (source, target) = job.moved.unwrap_or_default();
+                AdminReply::PutBack(PutBack { changed: false, source, target })
+            }
             (_, None) => AdminReply::Done,
         };
         self.tell(job.to, Message::AdminReply { ticket: job.ticket, reply });
@@ -283,11 +305,12 @@ impl Shard {
         by
     }
 
-    fn add_account(
+    pub(super) fn add_account(
         &mut self,
         address: String,
         password_hash: String,
         services: Services,
+        mailboxes: Vec<(String, Option<SpecialUse>)>,
     ) -> Result<Lsn, String> {
         check_address(&address)?;
         if self.store.account_by_address(&address).is_some() || self.store.is_quarantined(&address) {
@@ -296,8 +319,6 @@ impl Shard {
         if self.store.alias(&address).is_some() {
             return Err(format!("{address} is an alias: delete it first"));
         }
-        let mailboxes =
-            USUAL_MAILBOXES.iter().map(|(name, special)| ((*name).to_owned(), Some(*special))).collect();
         let change = Change::AccountCreate { address, password_hash, services, mailboxes };
         self.admin_append(AccountId::default(), change)
     }
@@ -416,6 +437,10 @@ impl Shard {
     }
 }
 
+fn usual_mailboxes() -> Vec<(String, Option<SpecialUse>)> {
+    USUAL_MAILBOXES.iter().map(|(name, special)| ((*name).to_owned(), Some(*special))).collect()
+}
+
 /// Whether an address can be a name here: local part and domain, visible, within the store's bound.
 fn check_address(address: &str) -> Result<(), String> {
     let good = address.len() <= ADDRESS_BYTES_MAX
@@ -486,11 +511,15 @@ fn mailbox_info(mailbox: MailboxRef<'_>) -> MailboxInfo {
     };
     MailboxInfo {
         name: mailbox.name().to_owned(),
+        id: mailbox.id().0,
         special_use: special_use.to_owned(),
+        no_select: mailbox.no_select(),
         uid_validity: mailbox.uid_validity(),
         uid_next: mailbox.uid_next().0,
         imported_next: mailbox.imported_next().0,
         mark: String::from_utf8_lossy(mailbox.metadata(MARK).unwrap_or_default()).into_owned(),
+        restored: String::from_utf8_lossy(mailbox.metadata(RESTORED).unwrap_or_default()).into_owned(),
+        keywords: mailbox.keywords().to_vec(),
         highest_modseq: mailbox.highest_modseq().0,
         messages: mailbox.len() as u64,
         unseen: mailbox.unseen() as u64,

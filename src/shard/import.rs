@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ringpost_engine::change::{
     Change, FlagBits, FlagOp, Flags, ImportedMessage, NewBody, NewMessage, SpecialUse, UidSet, UniqueIdForm,
 };
-use ringpost_engine::ids::{AccountId, Lsn, Uid};
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, Uid};
 use ringpost_engine::index::{MailboxRef, Message};
 
 use crate::limits::ADMIN_ENTRIES_MAX;
@@ -113,6 +113,10 @@ pub struct Present {
     pub size: u32,
     /// INTERNALDATE, milliseconds since 1970.
     pub internal_ms: u64,
+    /// When it came into the mailbox, likewise.
+    pub saved_ms: u64,
+    /// Which octets.
+    pub body: BodyId,
     /// Flags and keywords by name.
     pub flags: Flags,
     /// The POP3 unique-id that it was imported with.
@@ -199,11 +203,12 @@ impl Shard {
 }
 
 fn present(mailbox: MailboxRef<'_>, message: Message) -> Present {
-    let Message { uid, size, internal_ms, flags, .. } = message;
+    let Message { uid, size, internal_ms, saved_ms, body, flags, .. } = message;
     let set = |index: &usize| flags.contains(FlagBits::keyword(*index));
     let keywords = (0..mailbox.keywords().len()).filter(set).map(|index| mailbox.keywords()[index].clone());
     let system = FlagBits(flags.0 & FlagBits::SYSTEM.0);
     let unique_id = mailbox.unique_ids_from(uid).next().filter(|(of, _)| *of == uid);
     let unique_id = unique_id.map(|(_, text)| text.to_owned());
-    Present { uid, size, internal_ms, flags: Flags { system, keywords: keywords.collect() }, unique_id }
+    let flags = Flags { system, keywords: keywords.collect() };
+    Present { uid, size, internal_ms, saved_ms, body, flags, unique_id }
 }

@@ -27,6 +27,7 @@ mod flow;
 pub mod import;
 mod outbox;
 mod push;
+pub mod restore;
 mod route;
 pub mod session;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::admin::backup::{BackupArgs, NOTES as BACKUP_NOTES};
 use crate::admin::import::ImportCommand;
+use crate::admin::restore::{NOTES as RESTORE_NOTES, Selection};
 use crate::admin::slots::{NOTES as SLOTS_NOTES, SlotsArgs};
 
 /// A mail store server for Linux: SMTP and LMTP in, POP3 and IMAP out.
@@ -258,10 +259,18 @@ pub enum AccountCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Bring back what was removed: messages, folders, or the account as it was at a moment.
+    #[command(after_help = RESTORE_NOTES)]
+    Restore {
+        #[command(flatten)]
+        what: Selection,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Delete an account with all its mail and end its sessions.
     ///
-    /// Asks first on a terminal; elsewhere --yes is needed. `ringpost-log` still finds the messages in the
-    /// log. A new account of the same address begins empty.
+    /// Asks first on a terminal; elsewhere --yes is needed. A new account of the same address begins empty. Until
+    /// store.undelete_days are over, `ringpost account restore` brings its mail back.
     Delete {
         /// The address.
         address: String,

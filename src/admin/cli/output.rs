@@ -149,6 +149,11 @@ fn columns(line: &Line) -> (&'static str, String) {
             format!("{mailbox:<32} {identifier:<40} {rights}"),
         ),
         Line::Subscription { name } => ("SUBSCRIBED", name.clone()),
+        // The restore that asked for these prints them itself.
+        Line::GoneMailbox { name, .. } => ("DELETED MAILBOX", name.clone()),
+        Line::Reaped { until_ms } => ("LET GO UNTIL (ms)", until_ms.to_string()),
+        Line::Gone(gone) => ("LEFT: UID", gone.uid.to_string()),
+        Line::PutBack { target, .. } => ("PUT BACK", format!("{target:?}")),
         Line::Message { uid, size, internal_ms, flags, .. } => (
             "       UID        OCTETS  INTERNALDATE (ms)  FLAGS",
             format!("{uid:>10} {size:>13} {internal_ms:>18}  {}", flags.join(" ")),

@@ -10,6 +10,7 @@ use super::{bulk, output};
 use crate::admin::backup::backup;
 use crate::admin::client::Client;
 use crate::admin::import::import;
+use crate::admin::restore::restore;
 use crate::admin::slots::slots;
 use crate::admin::wire::{Line, Request};
 use crate::config::Config;
@@ -79,6 +80,7 @@ fn account(command: AccountCommand) -> Result<(), String> {
             if changes { change(&common, &request) } else { list(&common, &request) }
         }
         AccountCommand::Shares { address, common } => list(&common, &Request::AccountShares { address }),
+        AccountCommand::Restore { what, common } => restore(&Client::new(&common.data), &what, common.json),
         AccountCommand::Delete { address, yes, common } => {
             confirm(yes, &format!("delete {address} with all its mail"))?;
             change(&common, &Request::AccountDelete { address })

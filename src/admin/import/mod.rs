@@ -17,3 +17,4 @@ mod source;
 pub mod wire;
 
 pub use cli::{ImportCommand, import};
+pub use source::usual_use;

@@ -14,9 +14,10 @@ use crate::admin::wire::Line;
 use crate::limits::{ADMIN_ENTRIES_MAX, IMPORT_FRAME_BYTES_MAX};
 use crate::proto::mime::summarise;
 use crate::shard::admin::{AdminReply, AdminRequest};
-use crate::shard::import::{Arrival, Step};
+use crate::shard::import::{Arrival, Present, Step};
 
-const USES: [(&str, SpecialUse); 7] = [
+/// Special uses as rfc6154 spells them.
+pub const USES: [(&str, SpecialUse); 7] = [
     ("\\Archive", SpecialUse::Archive),
     ("\\Drafts", SpecialUse::Drafts),
     ("\\Junk", SpecialUse::Junk),
@@ -136,8 +137,8 @@ fn messages(shards: &dyn Shards, address: &str, mailbox: &str, sink: &mut Sink<'
         let last = (page.len() == ADMIN_ENTRIES_MAX).then(|| page.last().map(|last| last.uid)).flatten();
         for message in page {
             let (uid, flags) = (message.uid.0, names_of(&message.flags));
-            let (size, internal_ms, unique_id) = (message.size, message.internal_ms, message.unique_id);
-            sink(Line::Message { uid, size, internal_ms, flags, unique_id })?;
+            let Present { size, internal_ms, saved_ms, body, unique_id, .. } = message;
+            sink(Line::Message { uid, size, internal_ms, saved_ms, body: body.0, flags, unique_id })?;
         }
         match last {
             Some(uid) => after = uid,

@@ -30,4 +30,5 @@ mod view;
 pub mod write;
 
 pub use capability::may_be_hidden;
+pub use objectid::email as email_id;
 pub use session::ImapSession;

@@ -1,0 +1,182 @@
+//! One restore from what the store itself still has.
+//!
+//! *Owns*: the order of the steps: look, choose, make, compare, put back. *Promises*: nothing is removed or changed,
+//! messages only come; batch by batch durable; cut short at any point, the next run goes on where this one was; a run
+//! that finds everything there does nothing. *Assumes*: others may change the account meanwhile. *Never*: holds more
+//! than the list of what left and one mailbox's messages.
+//!
+//! ```text
+//!  state ─► what left ─► by mailbox ─► target ─► make, mark ─► its messages ─► what is missing ─► put back, in batches
+//!                                                    ▲                                                │
+//!                                                    └── a message came between look and put back ────┘
+//! ```
+
+use std::collections::BTreeMap;
+
+use ringpost_engine::change::UidSet;
+use ringpost_engine::ids::Uid;
+use ringpost_engine::limits::RESTORE_MESSAGES_MAX;
+
+use super::here::Here;
+use super::plan::{Key, Source, Target, Targets, no_account, sources};
+use super::present::{Left, Present};
+use super::report::{Report, Row};
+use super::wire::RestoreStep;
+use super::wish::Wish;
+use crate::limits::RESTORE_ATTEMPTS_MAX;
+
+/// Restores.
+///
+/// # Errors
+/// Why nothing was done, or how many problems there were.
+pub fn run(here: &Here<'_>, wish: &Wish, report: &mut Report) -> Result<(), String> {
+    let state = here.state()?;
+    if state.account.is_none() {
+        return Err(no_account(here.address(), &state.gone));
+    }
+    let mut sources = sources(&state, wish);
+    if sources.is_empty() {
+        return Err(format!("{} has and had no such mailbox: --list shows what there is", here.address()));
+    }
+    if let Some(at_ms) = wish.at_ms.filter(|&at_ms| at_ms < state.reaped_ms) {
+        report.incomplete(at_ms, state.reaped_ms)?;
+    }
+    choose(here, wish, state.accounts(), &mut sources)?;
+    let mut ordered: Vec<Source> = sources.into_values().filter(|source| !source.left.is_empty()).collect();
+    ordered.sort_by(|a, b| (&a.name, a.key).cmp(&(&b.name, b.key)));
+    let mut restore = Restore { here, wish, target: Target::default(), present: Present::default() };
+    let mut targets = Targets::new(&state, wish.into.as_deref());
+    for source in &ordered {
+        let mut row = Row { from: source.name.clone(), deleted: source.gone_ms, ..Row::default() };
+        if let Err(why) = restore.source(source, &mut targets, &mut row) {
+            row.problems.push(why);
+        }
+        report.row(&row)?;
+    }
+    if wish.dry_run {
+        report.room(here)?;
+    }
+    report.end(wish)
+}
+
+/// Finds the messages that are meant.
+fn choose(
+    here: &Here<'_>,
+    wish: &Wish,
+    accounts: Vec<u64>,
+    sources: &mut BTreeMap<Key, Source>,
+) -> Result<(), String> {
+    let window = (wish.from_ms(), wish.until_ms);
+    here.gone(accounts, window, false, &mut |gone| {
+        if let Some(source) = sources.get_mut(&(gone.of, gone.mailbox))
+            && source.rule.takes(&gone)
+            && wish.takes(&gone)
+        {
+            source.left.push(Left { uid: gone.uid, body: gone.body, size: gone.size });
+        }
+        Ok(())
+    })
+}
+
+struct Restore<'a> {
+    here: &'a Here<'a>,
+    wish: &'a Wish,
+    /// Of the source before, and what is in it.
+    target: Target,
+    present: Present,
+}
+
+impl Restore<'_> {
+    fn source(&mut self, source: &Source, targets: &mut Targets<'_>, row: &mut Row) -> Result<(), String> {
+        let target = targets.of(source)?;
+        row.to.clone_from(&target.name);
+        row.make = target.make;
+        if self.target.name != target.name {
+            self.present = Present::default();
+        }
+        self.prepare(&target)?;
+        self.target = target;
+        let put = self.fill(source, row);
+        self.present.claim(&source.left);
+        put
+    }
+
+    /// Makes the target if need be, and learns what is in it.
+    fn prepare(&mut self, target: &Target) -> Result<(), String> {
+        if self.wish.dry_run && target.make {
+            return Ok(());
+        }
+        if !self.wish.dry_run && target.make {
+            self.here.make(&target.name, &target.special_use, target.mark.as_deref().unwrap_or_default())?;
+        } else if let Some(mark) = target.mark.as_deref().filter(|_| !self.wish.dry_run) {
+            self.here.sign(&target.name, mark)?;
+        }
+        if target.make || self.target.name != target.name { self.look(&target.name) } else { Ok(()) }
+    }
+
+    /// UIDNEXT first: whatever comes between it and the list is noticed when messages are put back.
+    fn look(&mut self, name: &str) -> Result<(), String> {
+        let state = self.here.state()?;
+        let Some(mailbox) = state.named(name) else {
+            // A dry run would have made it for the source before.
+            return if self.wish.dry_run { Ok(()) } else { Err(format!("{name} is gone meanwhile")) };
+        };
+        self.present.begin(mailbox.uid_next);
+        let present = &mut self.present;
+        self.here.messages(name, &mut |held| present.see(held.body, held.saved_ms))
+    }
+
+    fn fill(&mut self, source: &Source, row: &mut Row) -> Result<(), String> {
+        let is_source = source.gone_ms.is_none() && source.name == self.target.name;
+        let mut missing = self.present.missing(&source.left, source.rule, is_source);
+        row.there = (source.left.len() - missing.len()) as u64;
+        if self.wish.dry_run {
+            row.count(&missing);
+            missing.iter().for_each(|left| self.present.see(left.body, u64::MAX));
+            return Ok(());
+        }
+        let mut attempts = 0;
+        while !missing.is_empty() {
+            let batch = missing.len().min(RESTORE_MESSAGES_MAX as usize);
+            let later = missing.split_off(batch);
+            if self.put_back(source, &missing, row)? {
+                (missing, attempts) = (later, 0);
+                continue;
+            }
+            attempts += 1;
+            if attempts == RESTORE_ATTEMPTS_MAX {
+                return Err(format!("{} changed {attempts} times meanwhile: repeat this", self.target.name));
+            }
+            let name = self.target.name.clone();
+            self.look(&name)?;
+            missing = self.present.missing(&source.left, source.rule, is_source);
+        }
+        Ok(())
+    }
+
+    /// Puts a batch back. False: the mailbox has changed since it was looked at.
+    fn put_back(&mut self, source: &Source, batch: &[Left], row: &mut Row) -> Result<bool, String> {
+        let uids: UidSet = batch.iter().map(|left| Uid(left.uid)).collect();
+        let done = self.here.put_back(RestoreStep::PutBack {
+            of: source.key.0,
+            left: source.key.1,
+            uids: uids.ranges().to_vec(),
+            to: self.target.name.clone(),
+            uid_next: self.present.uid_next,
+        })?;
+        if done.changed {
+            return Ok(false);
+        }
+        let back = UidSet::from_ranges(done.source).ok_or("the server answered UIDs in no order")?;
+        let came: Vec<Left> = batch.iter().filter(|left| back.contains(Uid(left.uid))).copied().collect();
+        row.count(&came);
+        came.iter().for_each(|left| self.present.see(left.body, u64::MAX));
+        if let Some((_, last)) = done.target.last() {
+            self.present.uid_next = last + 1;
+        }
+        match batch.len() - came.len() {
+            0 => Ok(true),
+            lost => Err(format!("{lost} messages cannot be had back any more: their time is over")),
+        }
+    }
+}

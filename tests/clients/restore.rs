@@ -1,0 +1,246 @@
+//! Somebody deleted something: restores into a server at work.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::server::{PASSWORD, Server, Wire, try_run};
+
+const USER: &str = "alice@example.test";
+
+/// An IMAP client that has logged in.
+struct Client {
+    wire: Wire,
+}
+
+impl Client {
+    fn login(server: &Server) -> Client {
+        let mut wire = Wire::connect(server.port("IMAP", false)).unwrap();
+        wire.line().unwrap();
+        wire.imap("a", &format!("LOGIN {USER} \"{PASSWORD}\"")).unwrap();
+        Client { wire }
+    }
+
+    fn run(&mut self, command: &str) -> Vec<String> {
+        self.wire.imap("r", command).unwrap()
+    }
+
+    fn append(&mut self, mailbox: &str, flags: &str, subject: &str) {
+        let text = crate::message(subject);
+        let date = "14-Feb-2019 03:04:05 +0000";
+        let literal =
+            format!("p APPEND \"{mailbox}\" ({flags}) \"{date}\" {{{}+}}\r\n{text}\r\n", text.len());
+        self.wire.send(literal.as_bytes()).unwrap();
+        self.wire.imap_reply("p").unwrap();
+    }
+
+    fn expunge(&mut self, mailbox: &str, uids: &str) {
+        self.run(&format!("SELECT \"{mailbox}\""));
+        self.run(&format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"));
+        self.run("EXPUNGE");
+    }
+
+    /// UID, flags, date, subject of each message of a mailbox; octets are compared on the way.
+    fn messages(&mut self, mailbox: &str) -> Vec<(u32, String, String)> {
+        let selected = self.run(&format!("EXAMINE \"{mailbox}\""));
+        if selected.iter().any(|line| line == "* 0 EXISTS") {
+            return Vec::new();
+        }
+        let lines = self.run("FETCH 1:* (UID FLAGS INTERNALDATE BODY.PEEK[])");
+        let mut found = Vec::new();
+        for pair in lines.windows(2).filter(|pair| pair[0].starts_with("* ") && pair[0].ends_with('}')) {
+            let between = |from: &str, to: char| {
+                pair[0].split_once(from).unwrap().1.split(to).next().unwrap().to_owned()
+            };
+            let subject = pair[1].split("\r\nSubject: ").nth(1).unwrap().split("\r\n").next().unwrap();
+            assert!(pair[1].ends_with(&crate::message(subject)), "{}", pair[1]);
+            let mut flags: Vec<String> = between("FLAGS (", ')')
+                .split(' ')
+                .filter(|flag| *flag != "\\Recent")
+                .map(str::to_owned)
+                .collect();
+            flags.sort();
+            let date = if pair[0].contains("14-Feb-2019") { " 2019" } else { "" };
+            let uid = between("UID ", ' ').trim_end_matches(')').parse().unwrap();
+            found.push((uid, subject.to_owned(), flags.join(" ") + date));
+        }
+        found
+    }
+
+    fn subjects(&mut self, mailbox: &str) -> Vec<String> {
+        let mut subjects: Vec<String> = self.messages(mailbox).into_iter().map(|(_, s, _)| s).collect();
+        subjects.sort();
+        subjects
+    }
+}
+
+/// The objects that `account restore --json` prints, the last line's last.
+fn restore(server: &Server, more: &[&str]) -> Vec<Value> {
+    let printed = server.admin(&[&["account", "restore", USER, "--json"], more].concat(), "");
+    printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Messages that came back and that were there.
+fn tally(printed: &[Value]) -> (u64, u64) {
+    let last = printed.last().unwrap();
+    (last["messages"].as_u64().unwrap(), last["there"].as_u64().unwrap())
+}
+
+/// A moment between what was and what comes: messages know theirs to the second.
+fn moment() -> String {
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let moment = ringpost::log::moment(now.as_millis() as u64);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    moment
+}
+
+#[test]
+fn an_inbox_that_was_emptied_is_there_again_and_every_client_sees_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    for subject in ["one", "two", "three"] {
+        crate::deliver(&server, USER, subject);
+    }
+    let mut client = Client::login(&server);
+    client.append("INBOX", "\\Flagged todo", "four");
+    client.run("CREATE Work");
+    client.run("CREATE Work/2024");
+    client.append("Work", "\\Seen $Forwarded", "w-1");
+    client.append("Work/2024", "", "w-2");
+    let before = (client.messages("INBOX"), client.messages("Work"));
+    let at = moment();
+    crate::deliver(&server, USER, "later");
+    client.expunge("INBOX", "1:2");
+    client.run("SELECT INBOX");
+    client.run("UID MOVE 3 Trash");
+    client.expunge("INBOX", "4");
+    client.expunge("Trash", "1");
+    client.run("SELECT INBOX");
+    client.run("DELETE Work/2024");
+    client.run("DELETE Work");
+
+    let mut idle = Client::login(&server);
+    idle.run("SELECT INBOX");
+    idle.wire.send(b"i IDLE\r\n").unwrap();
+    assert!(idle.wire.line().unwrap().starts_with('+'));
+
+    let list = restore(&server, &["--list", "--mailbox", "INBOX"]);
+    let listed: Vec<&str> = list.iter().map(|row| row["subject"].as_str().unwrap()).collect();
+    assert_eq!(listed, ["one", "two", "three", "four"]);
+    assert_eq!((list[0]["uid"].as_u64(), list[0]["from"].as_str()), (Some(1), Some("ann@elsewhere.test")));
+    let page = restore(&server, &["--list", "--mailbox", "INBOX", "--skip", "1", "--limit", "2"]);
+    assert_eq!((page[0]["subject"].as_str(), page[2]["skip"].as_u64()), (Some("two"), Some(3)), "{page:?}");
+
+    let all = ["--all", "--at", &at];
+    let would = restore(&server, &[&all[..], &["--dry-run"]].concat());
+    assert_eq!((tally(&would), client.subjects("INBOX")), ((6, 0), vec!["later".to_owned()]), "{would:?}");
+    let did = restore(&server, &all);
+    assert_eq!(tally(&did), (6, 0), "{did:?}");
+    let exists: Vec<String> = (0..2).map(|_| idle.wire.line().unwrap()).collect();
+    assert_eq!(exists[0], "* 5 EXISTS", "{exists:?}");
+
+    let again = restore(&server, &all);
+    assert_eq!(tally(&again), (0, 6), "{again:?}");
+    let check = |client: &mut Client| {
+        let inbox = client.messages("INBOX");
+        let strip = |messages: &[(u32, String, String)]| {
+            messages.iter().map(|(_, subject, flags)| (subject.clone(), flags.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(strip(&inbox[1..]), strip(&before.0), "octets, flags, dates; no \\Deleted");
+        assert!(inbox.iter().all(|(uid, ..)| *uid >= 5), "UIDs never go back: {inbox:?}");
+        assert_eq!(strip(&client.messages("Work")), strip(&before.1));
+        assert_eq!(client.subjects("Work/2024"), ["w-2"]);
+        assert_eq!(client.subjects("Trash"), [] as [&str; 0], "it was not there at the moment");
+    };
+    check(&mut client);
+    assert!(client.run("LSUB \"\" *").iter().any(|line| line.contains("Work/2024")));
+    // A client that deletes again takes nothing with it that came back.
+    client.run("SELECT INBOX");
+    client.run("EXPUNGE");
+    server.interrupt();
+    let server = Server::start(folder.path());
+    check(&mut Client::login(&server));
+    assert_eq!(tally(&restore(&server, &all)), (0, 6));
+    server.interrupt();
+}
+
+#[test]
+fn one_message_one_folder_and_names_that_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    let mut client = Client::login(&server);
+    client.run("CREATE Work");
+    for subject in ["w-1", "w-2", "w-3"] {
+        client.append("Work", "", subject);
+    }
+    client.expunge("Work", "1");
+    client.run("CLOSE");
+    client.run("DELETE Work");
+    client.run("CREATE Work");
+    client.append("Work", "", "new");
+
+    // By EMAILID and by UID; each once, wherever it is asked for from.
+    let list = restore(&server, &["--list"]);
+    let id = list.iter().find(|row| row["subject"] == "w-1").unwrap()["emailid"].as_str().unwrap().to_owned();
+    for tallied in [(1, 0), (0, 1)] {
+        assert_eq!(tally(&restore(&server, &["--message", &id, "--into", "Found"])), tallied);
+    }
+    assert_eq!(tally(&restore(&server, &["--message", "1", "--mailbox", "Work", "--into", "Found"])), (0, 1));
+    assert_eq!(client.subjects("Found"), ["w-1"]);
+    // The folder as it was when it was deleted, beside the one that has its name now.
+    for tallied in [(2, 0), (0, 2)] {
+        let done = restore(&server, &["--mailbox", "Work"]);
+        assert_eq!(tally(&done), tallied, "{done:?}");
+    }
+    assert_eq!(
+        (client.subjects("Restored Work"), client.subjects("Work")),
+        (vec!["w-2".to_owned(), "w-3".to_owned()], vec!["new".to_owned()],)
+    );
+    // It is found under another name, too, and only what is missing comes.
+    client.run("RENAME \"Restored Work\" Kept");
+    client.expunge("Kept", "1");
+    assert_eq!(tally(&restore(&server, &["--mailbox", "Work"])), (1, 1));
+    assert_eq!(client.messages("Kept").iter().map(|(uid, ..)| *uid).collect::<Vec<_>>(), [2, 3]);
+    assert!(client.run("STATUS Kept (UIDNEXT)")[0].contains("UIDNEXT 4"));
+    server.interrupt();
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice", "bob"]);
+    crate::deliver(&server, USER, "one");
+    crate::deliver(&server, USER, "two");
+    let at = moment();
+    Client::login(&server).expunge("INBOX", "1:*");
+    let refused = |more: &[&str]| refused(&server.data, more);
+    let inbox = ["--mailbox", "INBOX", "--at", &at];
+    assert!(refused(&["--mailbox", "Nowhere"]).contains("no such mailbox"));
+    server.admin(&["account", "quota", USER, "--messages", "1"], "");
+    assert!(refused(&[&inbox[..], &["--dry-run"]].concat()).contains("quota has no room"));
+    assert!(refused(&inbox).contains("quota has no room"));
+    assert_eq!(Client::login(&server).subjects("INBOX"), [] as [&str; 0], "a batch is all or nothing");
+    server.admin(&["account", "quota", USER, "--messages", "none"], "");
+    assert_eq!(tally(&restore(&server, &inbox)), (2, 0));
+
+    // An account that was deleted gives its mail to one that is made anew.
+    server.admin(&["account", "delete", USER, "--yes"], "");
+    assert!(refused(&inbox).contains("it was deleted 2"));
+    let hash = ringpost::password::hash_generated(PASSWORD).unwrap();
+    server.admin(&["account", "add", "--csv"], &format!("{USER},{hash}\n"));
+    assert_eq!(tally(&restore(&server, &["--mailbox", "INBOX"])), (2, 0));
+    assert_eq!(tally(&restore(&server, &["--mailbox", "INBOX"])), (0, 2));
+    assert_eq!(Client::login(&server).subjects("INBOX"), ["one", "two"]);
+    server.interrupt();
+}
+
+/// What a restore that fails prints.
+fn refused(data: &Path, more: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringpost"));
+    command.args(["account", "restore", USER, "--data", data.to_str().unwrap()]).args(more);
+    let (printed, good) = try_run(&mut command, "");
+    assert!(!good, "{more:?}: {printed}");
+    printed
+}
