@@ -136,6 +136,7 @@ impl AdminRequest {
             AdminRequest::AccountQuota { .. } => "account quota",
             AdminRequest::AccountShares { .. } => "account shares",
             AdminRequest::Import { .. } => "import",
+            AdminRequest::Restore { .. } => "account restore",
             AdminRequest::Backup(_) => "backup",
             AdminRequest::DomainAdd { .. } => "domain add",
             AdminRequest::DomainList => "domain list",

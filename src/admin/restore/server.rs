@@ -100,7 +100,7 @@ impl Owner<'_> {
     }
 
     fn request(&self, request: AdminRequest) -> Result<AdminReply, String> {
-        self.shards.request(Slot::of(self.address).shard(self.shards.count()), request)
+        self.shards.request(self.shards.owner(Slot::of(self.address)), request)
     }
 
     fn state(&self, sink: &mut Sink<'_>) -> Answer {
