@@ -369,6 +369,22 @@ pub enum Change {
         /// given out in the other store.
         uid_next: Uid,
     },
+    /// What is stored is not what was written: bodies that begin at these positions of the log are not shown
+    /// (account 0; the store asks for it by itself).
+    Distrust {
+        /// The first position.
+        from: BodyId,
+        /// Behind the last.
+        until: BodyId,
+    },
+    /// It is what was written again: takes a Distrust of the same positions back (account 0; the store asks for it by
+    /// itself).
+    Trust {
+        /// The first position.
+        from: BodyId,
+        /// Behind the last.
+        until: BodyId,
+    },
     /// A session that changes something, told before its first change (account 0). Changes nothing itself.
     Session {
         /// Who it is.

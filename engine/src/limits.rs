@@ -80,6 +80,8 @@ pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Bytes of one encoded summary: room for the structure of a message with [`PARTS_STORED_MAX`] plain parts, which
 /// takes about 2.5 MB.
 pub const SUMMARY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Ranges of positions at which bodies are known not to be what was written; what is found beyond is told and not kept.
+pub const DISTRUSTED_RANGES_MAX: usize = 4_096;
 /// Milliseconds for which removed messages can be had back, unless configured: 7 days.
 pub const UNDELETE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Messages of one Restore.

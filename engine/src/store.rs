@@ -9,6 +9,7 @@ mod backup;
 mod origin;
 mod relief;
 mod removed;
+mod scrub;
 
 use bytes::Bytes;
 
@@ -405,7 +406,8 @@ impl Store {
     fn report(&mut self, entry: Entry, outcome: Outcome, progress: &mut Progress) {
         match entry.change {
             Change::Reap { .. } => self.reaping = false,
-            Change::Session { .. } | Change::Read { .. } => {}
+            Change::Session { .. } | Change::Read { .. } | Change::Distrust { .. } | Change::Trust { .. } => {
+            }
             _ => progress.applied.push(Applied { lsn: entry.lsn, account: entry.account, outcome }),
         }
     }
@@ -523,9 +525,10 @@ impl Store {
         Box::new(self.index.domains())
     }
 
-    /// Where a message's bytes are, by what [`crate::index::Message::key`] tells. Looks at nothing on the disk.
+    /// Where a message's bytes are, by what [`crate::index::Message::key`] tells; none when they are known not to be
+    /// what was written. Looks at nothing on the disk.
     pub fn body(&self, key: BodyKey) -> Option<BodyRef> {
-        self.writer.places().find(key)
+        self.writer.places().find(key).filter(|_| !self.index.is_distrusted(key.id))
     }
 
     /// A body that is durable and that a change may name for the first time: within

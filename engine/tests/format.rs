@@ -253,6 +253,8 @@ fn changes() -> Vec<Change> {
             ],
             uid_next: Uid(9),
         },
+        Change::Distrust { from: BodyId(8), until: BodyId(9) },
+        Change::Trust { from: BodyId(8), until: BodyId(9) },
         Change::Session { about: SessionInfo { service: text("imap"), tls: true, ..SessionInfo::default() } },
         Change::Read { of: AccountId(6), mailbox, uids: std::iter::once(Uid(3)).collect() },
     ]

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::output::{moment, plain};
 
 /// Every kind of record that has a name.
-pub const KINDS: [&str; 32] = [
+pub const KINDS: [&str; 34] = [
     "AccountCreate",
     "AccountPassword",
     "AccountServices",
@@ -45,6 +45,8 @@ pub const KINDS: [&str; 32] = [
     "Import",
     "Session",
     "Read",
+    "Distrust",
+    "Trust",
     "Body",
     "Witness",
 ];
@@ -82,6 +84,8 @@ pub fn kind(change: &Change) -> &'static str {
         Change::Import { .. } => "Import",
         Change::Session { .. } => "Session",
         Change::Read { .. } => "Read",
+        Change::Distrust { .. } => "Distrust",
+        Change::Trust { .. } => "Trust",
     }
 }
 
@@ -143,6 +147,9 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
             import(*mailbox, messages, *uid_next, change.uids(stamp))
         }
         Change::Session { about } => session(about),
+        Change::Distrust { from, until } | Change::Trust { from, until } => {
+            json!({"from": from.0, "until": until.0})
+        }
         Change::Read { of, mailbox, uids: set } => {
             json!({"of": of.0, "mailbox": mailbox.0, "uids": uids(set)})
         }

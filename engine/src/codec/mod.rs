@@ -59,6 +59,8 @@ pub fn kind(change: &Change) -> u8 {
         Change::Reap { .. } => 26,
         Change::MailboxAdopt { .. } => 32,
         Change::Import { .. } => 33,
+        Change::Distrust { .. } => 42,
+        Change::Trust { .. } => 43,
         Change::Session { .. } => 44,
         Change::Read { .. } => 45,
     }
@@ -116,7 +118,9 @@ pub fn fits(change: &Change) -> bool {
         | Change::MailboxDelete { .. }
         | Change::MailboxAdopt { .. }
         | Change::RecentSeen { .. }
-        | Change::Reap { .. } => true,
+        | Change::Reap { .. }
+        | Change::Distrust { .. }
+        | Change::Trust { .. } => true,
     }
 }
 
@@ -250,6 +254,8 @@ mod tests {
                 uid_next: Uid(9),
             },
             Change::Import { mailbox, messages: Vec::new(), uid_next: Uid(1) },
+            Change::Distrust { from: BodyId(40), until: BodyId(41) },
+            Change::Trust { from: BodyId(40), until: BodyId(4096) },
             Change::Session { about: session() },
             Change::Session { about: SessionInfo::default() },
             Change::Read { of: AccountId(9), mailbox, uids: uids(&[(7, 9)]) },

@@ -101,6 +101,8 @@ impl<'a> Reader<'a> {
                 unique_ids: self.unique_ids()?,
             },
             33 => self.import()?,
+            42 => Change::Distrust { from: BodyId(self.u64()?), until: BodyId(self.u64()?) },
+            43 => Change::Trust { from: BodyId(self.u64()?), until: BodyId(self.u64()?) },
             44 => Change::Session { about: self.session()? },
             45 => {
                 let (of, mailbox) = (AccountId(self.u64()?), self.mailbox()?);

@@ -93,6 +93,10 @@ impl<'a> Writer<'a> {
             Change::Restore { of, from, uids, to } => self.restore(*of, *from, uids, *to),
             Change::Reap { until_ms } => self.u64(*until_ms),
             Change::Import { mailbox, messages, uid_next } => self.import(*mailbox, messages, *uid_next),
+            Change::Distrust { from, until } | Change::Trust { from, until } => {
+                self.u64(from.0);
+                self.u64(until.0);
+            }
             Change::Session { about } => self.session(about),
             Change::Read { of, mailbox, uids } => self.reading(*of, *mailbox, uids),
         }

@@ -24,6 +24,7 @@ mod bodies;
 mod cold;
 mod columns;
 mod digest;
+mod distrust;
 mod events;
 mod extras;
 mod graves;
@@ -45,6 +46,7 @@ use crate::limits::REAP_MESSAGES_MAX;
 use bodies::Bodies;
 use cold::accounts::Accounts;
 use digest::Digest;
+use distrust::Distrusted;
 use graves::Graves;
 
 pub use events::AccountEvent;
@@ -77,6 +79,7 @@ pub struct Index {
     aliases: BTreeMap<String, Vec<String>>,
     domains: BTreeSet<String>,
     bodies: Bodies,
+    distrusted: Distrusted,
     graves: Graves,
     /// The counter of the next account's id.
     next_account: u64,
@@ -100,6 +103,7 @@ impl Index {
             aliases: BTreeMap::new(),
             domains: BTreeSet::new(),
             bodies: Bodies::default(),
+            distrusted: Distrusted::default(),
             graves: Graves::default(),
             next_account: 1,
             last_time_ms: 0,
@@ -179,6 +183,16 @@ impl Index {
         self.bodies.fresh(id)
     }
 
+    /// Whether a body is not what was written, and not to be shown.
+    pub fn is_distrusted(&self, id: BodyId) -> bool {
+        self.distrusted.contains(id)
+    }
+
+    /// Where bodies begin that are not what was written.
+    pub fn distrusted(&self) -> impl Iterator<Item = std::ops::Range<BodyId>> + '_ {
+        self.distrusted.ranges()
+    }
+
     /// Messages of an account, there or deleted, that left their mailboxes and can be had back, in the order in
     /// which they left. A look at all that can be had back.
     pub fn buried(&self, account: AccountId) -> impl Iterator<Item = Buried> + use<'_> {
@@ -251,6 +265,7 @@ impl Index {
         digest.word(u64::from(self.shard.0));
         digest.word(self.next_account);
         digest.word(self.last_time_ms);
+        self.distrusted.digest(&mut digest);
         digest.word(u64::from(self.uid_validity_floor));
         digest.word(self.mailboxes);
         digest.word(self.messages);

@@ -52,6 +52,8 @@ impl Planner {
             | Change::AliasSet { .. }
             | Change::AliasDelete { .. }
             | Change::Reap { .. }
+            | Change::Distrust { .. }
+            | Change::Trust { .. }
             | Change::Session { .. }
             | Change::Read { .. } => return (AccountId(0), stamp),
             Change::AccountCreate { .. } => {

@@ -19,6 +19,8 @@ pub(super) fn needs_no_space(change: &Change) -> bool {
         | Change::AccountHide { .. }
         | Change::AccountReferral { .. }
         | Change::Reap { .. }
+        | Change::Distrust { .. }
+        | Change::Trust { .. }
         | Change::Session { .. } => true,
         Change::Subscribe { on, .. } => !on,
         Change::Metadata { entries, .. } => entries.iter().all(|(_, value)| value.is_none()),

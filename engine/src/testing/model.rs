@@ -536,6 +536,9 @@ impl Mailbox {
             if message.internal_ms != expected.internal_s * 1000 {
                 return Err(format!("{name:?}: INTERNALDATE of UID {uid} is {}", message.internal_ms));
             }
+            if store.is_distrusted(message.body) {
+                continue; // whoever flips bits knows which
+            }
             let octets = store.body(message.key()).and_then(|body| store.bytes(body.bytes));
             if octets.as_ref() != Some(&expected.octets) {
                 return Err(format!("{name:?}: the octets of UID {uid} differ"));

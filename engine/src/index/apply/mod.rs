@@ -41,6 +41,11 @@ pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
             index.graves.reap(*until_ms, |body| index.bodies.release(body));
             Ok(Outcome::Done)
         }
+        Change::Distrust { from, until } => index.distrusted.add(*from, *until).map(|()| Outcome::Done),
+        Change::Trust { from, until } => {
+            index.distrusted.remove(*from, *until);
+            Ok(Outcome::Done)
+        }
         // What is told of sessions is for readers of the log.
         Change::Session { .. } | Change::Read { .. } => Ok(Outcome::Done),
         Change::DomainAdd { .. }

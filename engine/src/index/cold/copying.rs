@@ -104,6 +104,7 @@ impl Index {
             Key::Shard => {
                 let counters = [self.next_account, self.last_time_ms, u64::from(self.uid_validity_floor)];
                 counters.iter().for_each(|&counter| put(&mut out, counter));
+                self.distrusted.write(&mut out);
             }
             Key::Domain(name) => {
                 self.domains.get(name)?;
@@ -195,6 +196,7 @@ impl Index {
                 self.next_account = self.next_account.max(wire.number()?);
                 self.last_time_ms = wire.number()?;
                 self.uid_validity_floor = wire.word()?;
+                self.distrusted.read(&mut wire)?;
             }
             Key::Domain(name) => drop(self.domains.insert(name.clone())),
             Key::Alias(address) => {
