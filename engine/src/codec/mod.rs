@@ -292,7 +292,7 @@ mod tests {
             kinds.push(kind(&change));
         }
         kinds.dedup();
-        assert_eq!(kinds, (1..=26).chain([32, 33, 44, 45]).collect::<Vec<u8>>());
+        assert_eq!(kinds, (1..=26).chain([32, 33, 42, 43, 44, 45]).collect::<Vec<u8>>());
     }
 
     #[test]
