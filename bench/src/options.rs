@@ -300,10 +300,7 @@ impl Common {
                 "--rate must be above 0, at most 10000000",
             ),
             (self.count != Some(0), "--count must be at least 1"),
-            (
-                self.mailboxes == 1 || self.placeholder().is_some(),
-                "--mailboxes needs {} in --user-pattern",
-            ),
+            (self.mailboxes == 1 || self.placeholder().is_some(), "--mailboxes needs {} in --user-pattern"),
         ];
         rules.iter().find(|(good, _)| !good).map_or(Ok(()), |(_, message)| Err((*message).to_owned()))
     }
@@ -325,7 +322,8 @@ impl Common {
         let start = self.user_pattern.find('{')?;
         let end = start + self.user_pattern[start..].find('}')?;
         let digits = &self.user_pattern[start + 1..end];
-        let digits = if digits.is_empty() { Some(1) } else { digits.parse().ok().filter(|&n| n <= DIGITS_MAX) };
+        let digits =
+            if digits.is_empty() { Some(1) } else { digits.parse().ok().filter(|&n| n <= DIGITS_MAX) };
         Some((start..end + 1, digits?))
     }
 }

@@ -46,13 +46,15 @@ pub fn sample(line: &Value) -> Option<Sample> {
 /// All figures, a column each size.
 pub fn table(input: impl BufRead) -> Result<String, String> {
     let figures: Vec<Figure> = lines(input)?.iter().filter_map(figure).collect();
-    let mut sizes: Vec<(u64, u64)> = figures.iter().map(|figure| (figure.messages, figure.accounts)).collect();
+    let mut sizes: Vec<(u64, u64)> =
+        figures.iter().map(|figure| (figure.messages, figure.accounts)).collect();
     sizes.sort_unstable();
     sizes.dedup();
     if sizes.is_empty() {
         return Err("no line is of a store".to_owned());
     }
-    let heads: String = sizes.iter().map(|(messages, accounts)| format!(" {accounts} / {messages} |")).collect();
+    let heads: String =
+        sizes.iter().map(|(messages, accounts)| format!(" {accounts} / {messages} |")).collect();
     let mut out = format!("| accounts / messages |{heads}\n|---|{}\n", "--:|".repeat(sizes.len()));
     for (order, row) in figures.iter().enumerate() {
         let same = |other: &&Figure| (&other.work, &other.unit) == (&row.work, &row.unit);
@@ -61,7 +63,8 @@ pub fn table(input: impl BufRead) -> Result<String, String> {
         }
         out.push_str(&format!("| {}, {} |", row.work, row.unit));
         for size in &sizes {
-            let here = figures.iter().filter(same).filter(|figure| (figure.messages, figure.accounts) == *size);
+            let here =
+                figures.iter().filter(same).filter(|figure| (figure.messages, figure.accounts) == *size);
             let mut values: Vec<f64> = here.map(|figure| figure.value).collect();
             let shown = median(&mut values).map_or_else(|| "–".to_owned(), short);
             out.push_str(&format!(" {shown} |"));

@@ -229,7 +229,8 @@ fn large_mailbox(count: u32) {
     bench.time("flag all, in one change", 1, |bench| bench.change(account, flag));
     let odd: Vec<(u32, u32)> = (rounds / 2..count / 4).map(|n| (2 * n + 1, 2 * n + 1)).collect();
     let odd = expunge(UidSet::from_ranges(odd).expect("no neighbours"));
-    bench.time("expunge every second of the first half, in one change", 1, |bench| bench.change(account, odd));
+    bench
+        .time("expunge every second of the first half, in one change", 1, |bench| bench.change(account, odd));
     let copy = |to, expunge| Change::Copy { from: INBOX, to: MailboxId(to), uids: all.clone(), expunge };
     bench.time("copy all, in one change", 1, |bench| bench.change(account, copy(2, false)));
     bench.time("move all, in one change", 1, |bench| bench.change(account, copy(3, true)));

@@ -52,15 +52,7 @@ pub type Answer = std::io::Result<Result<(), String>>;
 fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer {
     match request {
         Request::AccountAdd { address, password_hash, services } => {
-            Ok(services_of(&services).and_then(|services| {
-                let address = local_address(shards, &address)?;
-                password::check(&password_hash)?;
-                done(ask_owner(
-                    shards,
-                    &address.clone(),
-                    AdminRequest::AccountAdd { address, password_hash, services },
-                ))
-            }))
+            Ok(add_one(shards, &address, password_hash, &services))
         }
         Request::AccountAddMany { accounts } => add_many(shards, accounts, sink),
         Request::AccountPassword { address, password_hash } => Ok(address_of(&address).and_then(|address| {
@@ -228,6 +220,13 @@ pub fn services_of(names: &[String]) -> Result<Services, String> {
 pub fn service_names(services: Services) -> Vec<String> {
     let allowed = SERVICE_NAMES.iter().filter(|(_, bit)| services.allows(*bit));
     allowed.map(|(name, _)| (*name).to_string()).collect()
+}
+
+fn add_one(shards: &dyn Shards, text: &str, password_hash: String, services: &[String]) -> Result<(), String> {
+    let services = services_of(services)?;
+    let address = local_address(shards, text)?;
+    password::check(&password_hash)?;
+    done(ask_owner(shards, &address.clone(), AdminRequest::AccountAdd { address, password_hash, services }))
 }
 
 /// One request to each shard that owns some of the accounts; one commit or a few for all of them.

@@ -16,13 +16,13 @@ use ringpost_engine::origin::{Origin, SessionInfo};
 use crate::limits::ADMIN_ENTRIES_MAX;
 use crate::proto::imap;
 use crate::shard::Shard;
+use crate::shard::admin::import::{MARK, Step};
+use crate::shard::admin::restore::{PutBack, RESTORED};
 use crate::shard::admin::{
     AccountInfo, AdminReply, AdminRequest, BackupStep, Figures, MailboxInfo, QuotaChange, ShareInfo,
 };
 use crate::shard::commit::Waiter;
 use crate::shard::event::{CloseReason, ConnId, Effect, Message, Ticket};
-use crate::shard::import::{MARK, Step};
-use crate::shard::restore::{PutBack, RESTORED};
 
 /// Names a request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,10 +24,8 @@ mod desk;
 mod directory;
 pub mod event;
 mod flow;
-pub mod import;
 mod outbox;
 mod push;
-pub mod restore;
 mod route;
 pub mod session;
 #[cfg(test)]

@@ -346,10 +346,7 @@ impl Account {
                 }
             }
             (Change::Restore { of, from, to, .. }, Outcome::Copied { source, target, .. }) => {
-                let mut messages = graves.of(*of, *from, source)?;
-                // Or the next EXPUNGE would take them again.
-                messages.iter_mut().for_each(|back| back.system = back.system.without(FlagBits::DELETED));
-                self.add(*to, messages, target)?;
+                self.add(*to, graves.back(*of, *from, source)?, target)?;
             }
             (Change::Expunge { mailbox, .. }, Outcome::Expunged(uids)) => self.remove(*mailbox, uids)?,
             (

@@ -29,16 +29,20 @@ impl Graves {
         self.lying.extend(places.map(|(place, message)| (place, (message, asked_ms))));
     }
 
-    /// The messages that left a mailbox under these UIDs.
-    pub(super) fn of(
+    /// The messages that left a mailbox under these UIDs, as they come back: without `\Deleted`, or the next EXPUNGE
+    /// would take them again.
+    pub(super) fn back(
         &self,
         account: AccountId,
         mailbox: MailboxId,
         uids: &UidSet,
     ) -> Result<Vec<Message>, String> {
-        let message = |uid| self.lying.get(&(account, mailbox, uid)).map(|(message, _)| message.clone());
-        let found =
-            uids.iter().map(|uid| message(uid).ok_or_else(|| format!("UID {uid} never left {mailbox}")));
+        let back = |uid| {
+            let (mut message, _) = self.lying.get(&(account, mailbox, uid))?.clone();
+            message.system = message.system.without(FlagBits::DELETED);
+            Some(message)
+        };
+        let found = uids.iter().map(|uid| back(uid).ok_or_else(|| format!("UID {uid} never left {mailbox}")));
         found.collect()
     }
 

@@ -13,8 +13,8 @@ use crate::admin::route::{Answer, Shards, Sink, address_of, mailbox_line, unexpe
 use crate::admin::wire::Line;
 use crate::limits::{ADMIN_ENTRIES_MAX, IMPORT_FRAME_BYTES_MAX};
 use crate::proto::mime::summarise;
+use crate::shard::admin::import::{Arrival, Present, Step};
 use crate::shard::admin::{AdminReply, AdminRequest};
-use crate::shard::import::{Arrival, Present, Step};
 
 /// Special uses as rfc6154 spells them.
 pub const USES: [(&str, SpecialUse); 7] = [

@@ -1,7 +1,7 @@
 //! Whom a restore speaks to.
 //!
-//! *Owns*: the seam between what restores and the store it restores into. *Promises*: the same steps for a server at work
-//! and for a store that is stopped. *Assumes*: one at a time. *Never*: knows a step.
+//! *Owns*: the seam between what restores and the store it restores into. *Promises*: the same steps for a server at
+//! work and for a store that is stopped. *Assumes*: one at a time. *Never*: knows a step.
 
 use crate::admin::client::Client;
 use crate::admin::wire::{Line, Request};

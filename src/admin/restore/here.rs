@@ -9,7 +9,7 @@ use super::ask::{Ask, Each};
 use super::wire::RestoreStep;
 use crate::admin::import::wire::ImportStep;
 use crate::admin::wire::{GoneLine, Line, Request};
-use crate::shard::restore::RESTORED;
+use crate::shard::admin::restore::RESTORED;
 
 /// A mailbox that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

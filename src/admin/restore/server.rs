@@ -1,7 +1,7 @@
 //! The server's end of a restore.
 //!
-//! *Owns*: from steps to the account's shard, and the texts of what can be had back. *Promises*: one page of a listing in
-//! memory; the octets of summaries are looked at here, on the control thread, and not by the shard. *Assumes*: one
+//! *Owns*: from steps to the account's shard, and the texts of what can be had back. *Promises*: one page of a listing
+//! in memory; the octets of summaries are looked at here, on the control thread, and not by the shard. *Assumes*: one
 //! step after the other. *Never*: decides what comes back.
 
 use base64::Engine;
@@ -14,8 +14,8 @@ use crate::admin::import::server::{USES, answer as import};
 use crate::admin::import::wire::ImportStep;
 use crate::admin::route::{Answer, Shards, Sink, account_line, address_of, services_of, unexpected};
 use crate::admin::wire::{GoneLine, Line};
+use crate::shard::admin::restore::{GoneMailboxes, GoneMessage, PutBack, Step};
 use crate::shard::admin::{AdminReply, AdminRequest};
-use crate::shard::restore::{GoneMailboxes, GoneMessage, PutBack, Step};
 
 /// Carries a step out.
 pub fn answer(shards: &dyn Shards, address: &str, step: RestoreStep, sink: &mut Sink<'_>) -> Answer {

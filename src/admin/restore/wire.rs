@@ -1,7 +1,7 @@
 //! The steps of a restore as they go over the admin socket.
 //!
-//! *Owns*: the shapes. *Promises*: a step is one request line. *Assumes*: both ends are one version; mailboxes are made,
-//! listed and appended to by the steps of an import. *Never*: carries octets of messages.
+//! *Owns*: the shapes. *Promises*: a step is one request line. *Assumes*: both ends are one version; mailboxes are
+//! made, listed and appended to by the steps of an import. *Never*: carries octets of messages.
 
 use serde::{Deserialize, Serialize};
 

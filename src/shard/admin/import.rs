@@ -128,7 +128,7 @@ pub const MARK: &str = "/private/vendor/ringpost/imported";
 
 impl Shard {
     /// A position to wait for, or the answer at once.
-    pub(super) fn import(&mut self, address: &str, step: Step) -> Result<Lsn, AdminReply> {
+    pub(in crate::shard) fn import(&mut self, address: &str, step: Step) -> Result<Lsn, AdminReply> {
         let id = self.account_named(address).map_err(AdminReply::Refused)?;
         let change = match step {
             Step::Subscriptions { after } => return Err(self.subscriptions_of(id, &after)),

@@ -5,12 +5,15 @@
 //! that owns it.
 //! *Never*: formats for people.
 
+pub mod import;
+pub mod restore;
+
 use ringpost_engine::change::{Quota, Services};
 use ringpost_engine::ids::{Lsn, SegmentId};
 use ringpost_engine::io::FileId;
 
-use crate::shard::import::{Present, Step};
-use crate::shard::restore::{self, GoneMailboxes, GoneMessage, PutBack};
+use self::import::{Present, Step};
+use self::restore::{GoneMailboxes, GoneMessage, PutBack};
 
 /// A request. Addresses are normalised by the control thread.
 #[derive(Clone, Debug)]

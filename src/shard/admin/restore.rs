@@ -120,7 +120,13 @@ pub struct PutBack {
 }
 
 impl Shard {
-    pub(super) fn on_restore(&mut self, from: ShardId, ticket: Ticket, address: String, step: Step) {
+    pub(in crate::shard) fn on_restore(
+        &mut self,
+        from: ShardId,
+        ticket: Ticket,
+        address: String,
+        step: Step,
+    ) {
         let change = match step {
             Step::GoneMailboxes { from: number } => {
                 let reply = self.gone_mailboxes(&address, number);
