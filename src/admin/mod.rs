@@ -14,9 +14,11 @@
 pub mod backup;
 pub mod cli;
 mod client;
+pub mod data;
+pub mod disk;
 mod import;
 mod quota;
-mod restore;
+pub mod restore;
 mod route;
 mod server;
 mod slots;

@@ -222,7 +222,12 @@ pub fn service_names(services: Services) -> Vec<String> {
     allowed.map(|(name, _)| (*name).to_string()).collect()
 }
 
-fn add_one(shards: &dyn Shards, text: &str, password_hash: String, services: &[String]) -> Result<(), String> {
+fn add_one(
+    shards: &dyn Shards,
+    text: &str,
+    password_hash: String,
+    services: &[String],
+) -> Result<(), String> {
     let services = services_of(services)?;
     let address = local_address(shards, text)?;
     password::check(&password_hash)?;

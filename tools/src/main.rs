@@ -7,9 +7,7 @@
 mod body;
 mod carry;
 mod cli;
-mod data;
 mod describe;
-mod disk;
 mod generate;
 mod host;
 mod output;
@@ -22,6 +20,7 @@ mod track;
 use std::process::ExitCode;
 
 use clap::Parser;
+use ringpost::admin::{data, disk};
 
 use cli::{Cli, Command};
 use data::Shard;

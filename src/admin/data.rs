@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use ringpost_engine::ids::ShardId;
 
-use crate::Failure;
-
 /// One shard's folder.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -19,7 +17,7 @@ pub struct Shard {
 }
 
 /// The shards in a data folder, or the one that is meant by its own folder. `only` picks one.
-pub fn shards(data: &Path, only: Option<u16>) -> Result<Vec<Shard>, Failure> {
+pub fn shards(data: &Path, only: Option<u16>) -> Result<Vec<Shard>, String> {
     let entries = std::fs::read_dir(data)
         .map_err(|error| format!("{}: {error}; give the server's data folder with --data", data.display()))?;
     let mut shards = Vec::new();
