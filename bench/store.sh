@@ -35,7 +35,12 @@ recovered() { # a word of the last recovery line
     grep ' recovery ' "$work/log" | tail -1 | tr ' ' '\n' | sed -n "s/^$1=//p"
 }
 memory() { awk '/^Rss:/ { rss = $2 } /^Anonymous:/ { print $2 / 1024, rss / 1024 }' "/proc/$server/smaps_rollup"; }
-written() { awk '/^write_bytes|^cancelled/ { total += (/^w/ ? $2 : -$2) } END { print total }' "/proc/$server/io"; }
+written() { # bytes that the device wrote, for whomever; /proc/PID/io counts whole folios, many times what is written
+    local fields
+    sync -f "$work"
+    read -ra fields < "/sys/class/block/$(basename "$(df --output=source "$work" | tail -1)")/stat"
+    echo $((fields[6] * 512))
+}
 forget() { # takes the store's files out of the page cache, so that they are read from the disk
     sync -f "$work/data"
     for file in "$work"/data/shard-*/*; do dd if="$file" iflag=nocache count=0 status=none; done
@@ -151,10 +156,10 @@ deliveries() { # without upkeep and with it, in turns
 }
 
 upkeep() { # mail comes and goes, and the disk gets its room back
-    local count=$((messages / 2 < 400000 ? messages / 2 : 400000)) before done_before
+    local count=$((messages / 2 < 400000 ? messages / 2 : 400000)) before log_before done_before
     settings $((64 << 20)) "undelete_days = 0"
     start
-    before=$(written)
+    before=$(written) log_before=$(figure log_next)
     say "$count messages to $hot accounts"
     load "$work/load" lmtp --mailboxes "$hot" --connections 64 --message-bytes $octets --count "$count"
     tell "delivered to few accounts at full speed" "$(jq .rate_per_s "$work/load")" "messages/s"
@@ -171,8 +176,10 @@ upkeep() { # mail comes and goes, and the disk gets its room back
     count=$((count + rate * seconds))
     tell "compaction copied" "$(calc "$(figure compact_written_bytes) / 1e6")" MB
     tell "compaction gave back" "$(calc "$(figure compact_freed_bytes) / 1e6")" MB
-    tell "written to the disk an octet delivered, all upkeep included" \
+    tell "written by the device an octet delivered, all upkeep included" \
         "$(calc "($(written) - $before) / ($count * $octets)")" "octets" "write amplification"
+    tell "of that, log" "$(calc "($(figure log_next) - $log_before) / ($count * $octets)")" "octets" "write amplification"
+    tell "of that, checkpoints" "$(calc "$(figure checkpoint_bytes) / ($count * $octets)")" "octets" "write amplification"
     stop
 }
 

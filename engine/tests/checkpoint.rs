@@ -6,8 +6,8 @@ use ringpost_engine::change::{
 };
 use ringpost_engine::error::Error;
 use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, ShardId, Uid};
-use ringpost_engine::io::{Disk, FileId};
-use ringpost_engine::limits::CHECKPOINT_FILES_MAX;
+use ringpost_engine::io::{Disk, FileId, IoRequest};
+use ringpost_engine::limits::{CHECKPOINT_FILES_MAX, UNDELETE_MS};
 use ringpost_engine::recovery::{CheckpointInfo, checkpoints};
 use ringpost_engine::store::{Options, RecoveryReport, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
@@ -230,4 +230,48 @@ fn without_room_there_is_no_checkpoint_and_then_there_is() {
     let digest = lab.store.digest();
     lab.reopen();
     assert_eq!(lab.store.digest(), digest);
+}
+
+#[test]
+fn what_goes_while_a_checkpoint_is_made_is_in_it_as_it_was() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    lab.deliver(alice);
+    for doubled in 0..12 {
+        let uids = (1..=1 << doubled).map(Uid).collect();
+        lab.change(alice, Change::Copy { from: INBOX, to: INBOX, uids, expunge: false });
+    }
+    lab.checkpoint();
+    lab.deliver(alice);
+    // Two lots, a day apart, of 4,096 messages in all: parts that are full.
+    let mut expunge = |first: u32, last: u32| {
+        let uids = (first..=last).map(Uid).collect();
+        lab.change(alice, Change::Expunge { mailbox: INBOX, uids, only_deleted: false });
+        lab.now.unix_ms += 24 * 60 * 60 * 1000;
+    };
+    expunge(1, 2_500);
+    expunge(2_501, 4_096);
+    let is_begin = |request: &IoRequest| matches!(request, IoRequest::Begin { .. });
+    let (id, begin) = loop {
+        lab.now.mono_ms += 1_000;
+        lab.store.tick(lab.now);
+        match lab.store.poll_io() {
+            Some((id, request)) if is_begin(&request) => break (id, request),
+            Some((id, request)) => drop(lab.store.complete(id, lab.disk.perform(&request))),
+            None => {}
+        }
+    };
+    // The round has begun and nothing of it is written: now the first lot goes for good, and so does its body's share.
+    lab.now.unix_ms += UNDELETE_MS - 24 * 60 * 60 * 1000;
+    lab.store.tick(lab.now);
+    let before = lab.store.stats().buried;
+    lab.drive();
+    assert_eq!((before, lab.store.stats().buried), (4_096, 1_596));
+    let result = lab.disk.perform(&begin);
+    lab.store.complete(id, result);
+    lab.drive();
+    let digest = lab.store.digest();
+    let report = lab.reopen();
+    assert!(report.refused_checkpoints.is_empty() && report.entries > 0, "{report:?}");
+    assert_eq!((report.checkpoint, lab.store.digest()), (Some(2), digest), "{report:?}");
 }

@@ -206,11 +206,15 @@ impl Tracker {
         self.frozen.pop_first()
     }
 
-    /// The keys of which nobody says that they change: they are copied first of all.
-    pub fn next_unannounced(&mut self) -> Option<Key> {
-        let parts = Key::Bodies(0)..=Key::Graves(u64::MAX);
-        let key = self.frozen.get(&Key::Shard).or_else(|| self.frozen.range(parts).next())?.clone();
-        self.frozen.take(&key)
+    /// Whether the round has still to copy this key; if so, whoever asks does.
+    pub fn thaw(&mut self, key: &Key) -> bool {
+        self.frozen.remove(key)
+    }
+
+    /// The parts of bodies that the round has still to copy.
+    pub fn frozen_bodies(&self) -> impl Iterator<Item = u64> + '_ {
+        let parts = self.frozen.range(Key::Bodies(0)..=Key::Bodies(u64::MAX));
+        parts.filter_map(|key| if let Key::Bodies(part) = key { Some(*part) } else { None })
     }
 
     /// How many keys have changed.

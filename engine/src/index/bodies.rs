@@ -60,6 +60,10 @@ pub(super) struct Bodies {
     touched: Range<BodyId>,
     /// Behind the place of the fresh body that was found last: that of its neighbour.
     next: usize,
+    /// The shares that a checkpoint is still to take, as they were when it began.
+    frozen: BTreeSet<BodyId>,
+    /// Those of them that have changed since, as they were.
+    kept: BTreeMap<BodyId, Vec<u8>>,
 }
 
 /// What rows show that stand for rows that cannot be read, until their account is closed.
@@ -96,8 +100,8 @@ impl Bodies {
         while let Some(oldest) = self.fresh.front().filter(|oldest| oldest.key.id.0 + FRESH_SPAN_BYTES < to.0)
         {
             let Fresh { key, references } = *oldest;
-            self.fresh.pop_front();
             self.touch(key.id);
+            self.fresh.pop_front();
             match references {
                 0 => self.die(key),
                 1 => {}
@@ -115,8 +119,8 @@ impl Bodies {
             self.shares.insert(key.id, Share { segment, bodies: 0, bytes: 0, dead: Vec::new() });
             self.touched = Range::default();
         }
-        self.fresh.push_back(Fresh { key, references: 0 });
         self.touch(key.id);
+        self.fresh.push_back(Fresh { key, references: 0 });
         let share = self.share(key.id).1;
         share.bodies += 1;
         share.bytes += key.record_bytes();
@@ -177,13 +181,24 @@ impl Bodies {
         share.dead.push(u32::try_from(key.id.0 - first.0).expect("a segment is shorter than 4 GiB"));
     }
 
+    /// Something of the share that a body is part of is about to change.
     fn touch(&mut self, id: BodyId) {
         if self.touched.contains(&id) {
             return;
         }
         let first = self.share(id).0;
-        self.changed.insert(first);
+        self.touch_share(first);
         self.touched = first..self.end_of(first);
+    }
+
+    /// The share that begins with this body is about to change.
+    fn touch_share(&mut self, first: BodyId) {
+        self.changed.insert(first);
+        if self.frozen.remove(&first) {
+            let mut out = Vec::new();
+            self.write(first.0, &mut out);
+            self.kept.insert(first, out);
+        }
     }
 
     /// The first body of the share behind the one that begins here.
@@ -200,8 +215,27 @@ impl Bodies {
         totals.into_iter().chain(changed.into_iter().map(|first| first.0)).collect()
     }
 
-    /// One part, for a checkpoint: a segment's share, and what is fresh or shared of it. False when there is none.
-    pub(super) fn write(&self, part: u64, out: &mut Vec<u8>) -> bool {
+    /// A checkpoint begins that is to have these parts as they are now, whenever it takes them.
+    pub(super) fn freeze(&mut self, parts: impl Iterator<Item = u64>) {
+        self.frozen = parts.filter(|&part| part != TOTALS).map(BodyId).collect();
+        self.kept.clear();
+        self.touched = Range::default();
+    }
+
+    /// One part, as it was when the checkpoint began. False when there was none.
+    pub(super) fn take(&mut self, part: u64, out: &mut Vec<u8>) -> bool {
+        self.frozen.remove(&BodyId(part));
+        match self.kept.remove(&BodyId(part)) {
+            Some(mut kept) => {
+                out.append(&mut kept);
+                true
+            }
+            None => self.write(part, out),
+        }
+    }
+
+    /// One part as it is: a segment's share, and what is fresh or shared of it. False when there is none.
+    fn write(&self, part: u64, out: &mut Vec<u8>) -> bool {
         if part == TOTALS {
             put(out, self.bytes);
             return true;

@@ -13,6 +13,7 @@
 //! Who restores goes through all of it: that is rare, and a million messages are 72 MB.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use super::digest::Digest;
 use super::keywords::Keywords;
@@ -371,6 +372,18 @@ impl Graves {
         let first = (before / PART_ROWS).max(self.gone / PART_ROWS);
         let filled = if before < ever { first..ever.div_ceil(PART_ROWS) } else { 0..0 };
         head.into_iter().chain(emptied.chain(filled).map(|part| part + 1)).collect()
+    }
+
+    /// The parts that the next messages go into: all others stay as they are until they are reaped.
+    pub(super) fn open_parts(&self) -> [u64; 2] {
+        [HEAD, (self.gone + self.rows.len() as u64) / PART_ROWS + 1]
+    }
+
+    /// The parts that a Reap up to this moment takes messages from.
+    pub(super) fn parts_until(&self, until_ms: u64) -> Range<u64> {
+        let rows = self.rows.partition_point(|row| row.when_ms <= until_ms) as u64;
+        let last = (self.gone + rows).div_ceil(PART_ROWS) + 1;
+        if rows == 0 { 0..0 } else { self.gone / PART_ROWS + 1..last }
     }
 
     /// One part, for a checkpoint. False when there is none.

@@ -38,6 +38,7 @@ pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
         }
         Change::AccountDelete => delete_account(index, entry),
         Change::Reap { until_ms } => {
+            index.before_reap(*until_ms);
             index.graves.reap(*until_ms, |body| index.bodies.release(body));
             Ok(Outcome::Done)
         }

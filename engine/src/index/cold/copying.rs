@@ -65,9 +65,25 @@ impl Index {
         self.bodies.take_changed().into_iter().for_each(|part| self.tracker.mark(Key::Bodies(part)));
         self.graves.take_changed().into_iter().for_each(|part| self.tracker.mark(Key::Graves(part)));
         self.tracker.begin(Round::new(file, log, point, retiring));
+        self.bodies.freeze(self.tracker.frozen_bodies());
         // What nobody says of that it changes is copied at once; it is not much.
-        while let Some(key) = self.tracker.next_unannounced() {
+        let open = self.graves.open_parts().map(Key::Graves);
+        for key in [Key::Shard, Key::Bodies(0)].into_iter().chain(open) {
+            self.copy_frozen(key);
+        }
+    }
+
+    /// Copies a key now if the round has still to copy it.
+    fn copy_frozen(&mut self, key: Key) {
+        if self.tracker.thaw(&key) {
             self.copy(key);
+        }
+    }
+
+    /// What was removed up to this moment is about to go.
+    pub(in crate::index) fn before_reap(&mut self, until_ms: u64) {
+        for part in self.graves.parts_until(until_ms) {
+            self.copy_frozen(Key::Graves(part));
         }
     }
 
@@ -98,7 +114,7 @@ impl Index {
     }
 
     /// What a record says; none when what is behind the key is gone.
-    fn payload(&self, key: &Key) -> Option<Vec<u8>> {
+    fn payload(&mut self, key: &Key) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         match key {
             Key::Shard => {
@@ -115,7 +131,7 @@ impl Index {
                 targets.iter().for_each(|target| put_text(&mut out, target));
             }
             Key::Bodies(part) => {
-                self.bodies.write(*part, &mut out).then_some(())?;
+                self.bodies.take(*part, &mut out).then_some(())?;
             }
             Key::Graves(part) => {
                 self.graves.write(*part, &mut out).then_some(())?;
