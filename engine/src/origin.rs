@@ -9,6 +9,8 @@
 //!                      └──────────── position / 64 ─────┘
 //! ```
 
+use std::ops::Range;
+
 use crate::ids::{AccountId, Lsn, MailboxId, ShardId};
 use crate::limits::SESSION_TEXT_BYTES_MAX;
 use crate::uid_set::UidSet;
@@ -95,12 +97,20 @@ pub fn session_number(at: Lsn) -> u32 {
     (at.0 >> STRIDE_BITS) as u32
 }
 
-/// Whether the session that a change at `change` names by its number can be the one whose record is at `record`.
+/// Where the record of the session begins that a change at `change` names by its number: somewhere in these bytes.
+pub fn record_before(change: Lsn, session: u32) -> Option<Range<Lsn>> {
+    if session == 0 {
+        return None;
+    }
+    let low = u64::from(session) << STRIDE_BITS;
+    let nearest = change.0 & !(SESSION_SPAN_BYTES - 1) | low;
+    let start = if nearest < change.0 { nearest } else { nearest.checked_sub(SESSION_SPAN_BYTES)? };
+    Some(Lsn(start)..Lsn(start + (1 << STRIDE_BITS)))
+}
+
+/// Whether the session that a change at `change` names by its number is the one whose record is at `record`.
 pub fn is_of_session(change: Lsn, session: u32, record: Lsn) -> bool {
-    session != 0
-        && session_number(record) == session
-        && record < change
-        && change.0 - record.0 < SESSION_SPAN_BYTES
+    record < change && record_before(change, session).is_some_and(|place| place.contains(&record))
 }
 
 /// Messages that were read, on the way into the log.
@@ -135,6 +145,10 @@ mod tests {
             "the number was used again since"
         );
         assert!(!is_of_session(Lsn(5), 0, Lsn(0)));
+        let far = Lsn(5 * SESSION_SPAN_BYTES - 100);
+        let behind = Lsn(far.0 + 4096);
+        assert!(is_of_session(behind, session_number(far), far), "across the end of a span");
+        assert_eq!(record_before(Lsn(64), 7), None, "the log is not that long");
     }
 
     #[test]

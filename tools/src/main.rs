@@ -16,6 +16,7 @@ mod show;
 mod stats;
 mod story;
 mod track;
+mod who;
 
 use std::process::ExitCode;
 

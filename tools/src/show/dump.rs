@@ -15,7 +15,7 @@ pub fn run(shard: &Shard, what: &cli::Dump, output: &mut Output) -> Result<Damag
     let bar = progress(bytes, "reading", true);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
     let filter = Filter::new(&what.filter, what.from.map(|at| at.lsn), what.to.map(|at| at.lsn));
-    let mut state = State::new(filter, what.all);
+    let mut state = State::new(shard, filter, what.all);
     let mut records = Records { shard, output, state: &mut state };
     let scanned = scan::scan(&mut disk, shard.id, &mut records).map_err(|error| error.to_string());
     bar.finish_and_clear();

@@ -43,8 +43,8 @@ impl Wanted {
 pub struct Seen<'a> {
     /// Where and whose.
     pub info: &'a RecordInfo,
-    /// Its account's address.
-    pub address: Option<&'a str>,
+    /// Whose it is, and the address: of a session its user's, of what was read its owner's.
+    pub whose: (AccountId, Option<&'a str>),
     /// Its time: its own, or its batch's.
     pub time_ms: u64,
     /// Its payload.
@@ -106,7 +106,7 @@ impl Filter {
             && (self.lsns.0..self.lsns.1).contains(&seen.info.lsn.0)
             && (self.times.0..self.times.1).contains(&seen.time_ms)
             && (self.kinds.is_empty() || kind.is_some_and(|kind| self.kinds.contains(&kind)))
-            && self.account.as_ref().is_none_or(|wanted| wanted.is(seen.info.meta.account, seen.address))
+            && self.account.as_ref().is_none_or(|wanted| wanted.is(seen.whose.0, seen.whose.1))
     }
 
     /// Whether it concerns the messages that were asked for.

@@ -14,6 +14,7 @@ use super::filter::{Filter, Seen};
 use crate::data::Shard;
 use crate::output::{Output, moment, number, plain};
 use crate::track::Tracker;
+use crate::who::{By, Who};
 use crate::{Damages, describe};
 
 /// What the log has told so far, and what is wanted of it.
@@ -28,12 +29,15 @@ pub struct State {
     pub damages: Damages,
     /// Time of the batch that is being read.
     batch_ms: u64,
+    /// Who asked for what.
+    who: Who,
 }
 
 impl State {
     /// Before the first record.
-    pub fn new(filter: Filter, all: bool) -> State {
-        State { filter, all, tracker: Tracker::default(), damages: 0, batch_ms: 0 }
+    pub fn new(shard: &Shard, filter: Filter, all: bool) -> State {
+        let who = Who::new(shard);
+        State { filter, all, tracker: Tracker::default(), damages: 0, batch_ms: 0, who }
     }
 }
 
@@ -53,9 +57,9 @@ impl Records<'_> {
         &mut self,
         info: &RecordInfo,
         kind: &str,
-        time_ms: u64,
-        modseq: u64,
+        (time_ms, modseq): (u64, u64),
         fields: &Map<String, Value>,
+        by: &By,
     ) {
         let account = info.meta.account;
         let address = self.state.tracker.address(account);
@@ -63,7 +67,7 @@ impl Records<'_> {
         let mut object = json!({
             "type": "record", "shard": number(self.shard), "lsn": info.lsn.0, "segment": info.segment.0,
             "account": account.0, "address": address, "kind": kind, "time": time,
-            "modseq": (modseq > 0).then_some(modseq),
+            "modseq": (modseq > 0).then_some(modseq), "by": by.json(),
         });
         if let Value::Object(all) = &mut object {
             all.extend(fields.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -76,8 +80,13 @@ impl Records<'_> {
         self.output.line(&object, || {
             let modseq = if modseq > 0 { format!("modseq={modseq} ") } else { String::new() };
             let line = format!("{:>12} {time} {who} {kind} {modseq}{}", info.lsn, describe::text(fields));
-            line.trim_end().to_owned()
+            let by = by.text().map_or_else(String::new, |by| format!(" by {by}"));
+            format!("{}{by}", line.trim_end())
         });
+    }
+
+    fn address_of(&self, account: AccountId) -> Option<(&'static str, String)> {
+        self.state.tracker.address(account).map(|address| ("of_address", address.to_owned()))
     }
 
     /// The names of the mailboxes that a change speaks of, as they were before it.
@@ -97,6 +106,10 @@ impl Records<'_> {
             | Change::MailboxRename { mailbox, .. }
             | Change::MailboxDelete { mailbox }
             | Change::Acl { mailbox, .. } => (named("mailbox_name", *mailbox), None),
+            Change::Read { of, mailbox, .. } => {
+                let name = self.state.tracker.mailbox(*of, *mailbox);
+                (name.map(|name| ("mailbox_name", name.to_owned())), self.address_of(*of))
+            }
             _ => (None, None),
         };
         first.into_iter().chain(second).collect()
@@ -109,25 +122,29 @@ impl Records<'_> {
             let what = format!("a record of unknown form, kind {}", info.meta.kind);
             return self.output.fault(self.shard, info.segment.0, info.payload_offset, &what);
         };
+        if let Change::Session { about } = &change {
+            self.state.who.learn(info.lsn, about);
+        }
         let names = self.names(account, &change);
         let effect = self.state.tracker.apply(account, &change, &stamp);
-        let seen = Seen {
-            info,
-            address: self.state.tracker.address(account),
-            time_ms: stamp.time_ms,
-            payload,
-            change: Some((&change, &stamp, &effect)),
+        let whose = match &change {
+            Change::Read { of, .. } => (*of, self.state.tracker.address(*of)),
+            Change::Session { about } => (account, Some(about.user.as_str())),
+            _ => (account, self.state.tracker.address(account)),
         };
+        let seen =
+            Seen { info, whose, time_ms: stamp.time_ms, payload, change: Some((&change, &stamp, &effect)) };
         if self.state.filter.wants(&seen) {
             let mut fields = describe::fields(&change, &stamp);
             fields.extend(names.into_iter().map(|(key, name)| (key.to_owned(), name.into())));
-            self.print(info, describe::kind(&change), stamp.time_ms, stamp.modseq.0, &fields);
+            let by = self.state.who.asked(info.lsn, info.meta.session);
+            self.print(info, describe::kind(&change), (stamp.time_ms, stamp.modseq.0), &fields, &by);
         }
     }
 
     fn other(&mut self, info: &RecordInfo, payload: &[u8]) {
-        let address = self.state.tracker.address(info.meta.account);
-        let seen = Seen { info, address, time_ms: self.state.batch_ms, payload, change: None };
+        let whose = (info.meta.account, self.state.tracker.address(info.meta.account));
+        let seen = Seen { info, whose, time_ms: self.state.batch_ms, payload, change: None };
         let (wanted, kind) = (self.state.filter.wants(&seen), seen.kind().unwrap_or_default());
         if !wanted || (info.meta.kind == KIND_WITNESS && !self.state.all) {
             return;
@@ -138,7 +155,7 @@ impl Records<'_> {
             fields.insert("octets".to_owned(), octets.into());
             fields.insert("summary".to_owned(), info.meta.summary_len.into());
         }
-        self.print(info, kind, self.state.batch_ms, 0, &fields);
+        self.print(info, kind, (self.state.batch_ms, 0), &fields, &By::Nobody);
     }
 }
 

@@ -95,7 +95,7 @@ impl Tail {
     fn begin(shard: &Shard, what: &cli::Tail) -> Result<(State, Chain), Failure> {
         let mut disk = ReadOnlyDisk::quiet(&shard.folder);
         let chain = Chain::read(&mut disk, shard.id).map_err(|error| error.to_string())?;
-        let mut state = State::new(Filter::new(&what.filter, None, None), what.all);
+        let mut state = State::new(shard, Filter::new(&what.filter, None, None), what.all);
         if !what.numbers {
             let base = chain.segments.last().and_then(|info| info.meta).map(|meta| meta.base);
             let bar = progress(disk.bytes(), "learning names", false);

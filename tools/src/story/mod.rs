@@ -82,7 +82,7 @@ fn tell(
         let count = bodies.len();
         return Err(format!("{count} messages are meant: name one by ACCOUNT/MAILBOX/UID or its position"));
     }
-    let mut teller = Teller::new(&bodies);
+    let mut teller = Teller::new(shard, &bodies);
     scan::scan(&mut disk, shard.id, &mut teller).map_err(|error| error.to_string())?;
     let replayed = recovery::recover_read_only(&mut disk, shard.id, Some(end.tail.end));
     let replayed = replayed.map_err(|error| error.to_string())?;
@@ -99,7 +99,7 @@ fn tell(
             output.heading("  now       nobody shows it any more");
         }
     }
-    print::limits(shard, sessions.is_some(), output);
+    print::limits(shard, &teller.tales, sessions.is_some(), output);
     let damages = teller.damages.len() as Damages;
     if damages > 0 {
         output.heading(&format!(

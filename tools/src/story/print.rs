@@ -11,6 +11,7 @@ use super::sessions::{Session, Sessions};
 use super::tale::{Card, DELIVERED, Event, Named, Tale, What};
 use crate::data::Shard;
 use crate::output::{Output, moment, name, number, plain};
+use crate::who::By;
 
 impl Named {
     fn json(&self) -> Value {
@@ -34,6 +35,7 @@ impl What {
             | What::Restored { from: named, .. }
             | What::Replaced { gone: named }
             | What::Flags { of: named, .. }
+            | What::Read { of: named }
             | What::Expunged { of: named }
             | What::Renamed { of: named, .. }
             | What::MailboxGone { of: named }
@@ -58,6 +60,7 @@ impl What {
             What::Copied { moved: false, .. } => "copied",
             What::Copied { moved: true, .. } => "moved",
             What::Restored { .. } => "restored",
+            What::Read { .. } => "read",
             What::Expunged { .. } => "expunged",
             What::Renamed { .. } => "mailbox-renamed",
             What::MailboxGone { .. } => "mailbox-deleted",
@@ -81,6 +84,7 @@ impl What {
                 format!("{word} from {place} to {}", to.text())
             }
             What::Renamed { to, .. } => format!("the mailbox of {place} is called {} now", plain(to)),
+            What::Read { .. } => format!("sent whole to a POP3 client, or some seconds before: {place}"),
             What::Expunged { .. } => format!("expunged from {place}"),
             What::MailboxGone { .. } => format!("gone with its mailbox: {place}"),
             What::AccountGone { .. } => format!("gone with its account: {place}"),
@@ -108,9 +112,10 @@ pub fn tale(shard: &Shard, tale: &Tale, sessions: Option<&Sessions>, output: &mu
     let received = tale.events.iter().any(|event| event.what.word() == DELIVERED);
     card(shard, message, received, output);
     for event in &tale.events {
-        let open = sessions.map(|all| all.open_at(&event.what.place().address, event.time_ms));
-        let arrival = event.what.word() == DELIVERED;
-        line(shard, message, event, open.filter(|_| !arrival), output);
+        let nameless = event.what.word() != DELIVERED && event.by == By::Nobody;
+        let open = sessions.filter(|_| nameless);
+        let open = open.map(|all| all.open_at(&event.what.place().address, event.time_ms));
+        line(shard, message, event, open, output);
     }
 }
 
@@ -142,7 +147,8 @@ fn line(shard: &Shard, card: &Card, event: &Event, open: Option<Vec<&Session>>, 
     let sessions = open.as_ref().map(|open| open.iter().map(|session| session.json()).collect::<Vec<_>>());
     let mut object = json!({
         "type": "event", "shard": number(shard), "message": card.body.0, "time": moment(event.time_ms),
-        "lsn": event.lsn, "event": event.what.word(), "at": event.what.place().json(), "sessions": sessions,
+        "lsn": event.lsn, "event": event.what.word(), "at": event.what.place().json(), "by": event.by.json(),
+        "sessions": sessions,
     });
     if let (Value::Object(all), Value::Object(own)) = (&mut object, event.what.json()) {
         all.extend(own);
@@ -152,7 +158,7 @@ fn line(shard: &Shard, card: &Card, event: &Event, open: Option<Vec<&Session>>, 
         let names =
             |open: &[&Session]| open.iter().map(|one| plain(&one.text())).collect::<Vec<_>>().join(", ");
         let by = match open.as_deref() {
-            None => None,
+            None => event.by.text().map(|by| format!("by {by}")),
             Some([]) => Some("no session that has ended was open then".to_owned()),
             Some([one]) => Some(format!("open then: {}, and no other that has ended", plain(&one.text()))),
             Some(several) => Some(format!("open then, one of: {}", names(several))),
@@ -183,17 +189,21 @@ pub fn standing(shard: &Shard, now: &Standing, output: &mut Output) {
 }
 
 /// What a story cannot tell.
-pub fn limits(shard: &Shard, sessions: bool, output: &mut Output) {
-    let note = match sessions {
-        false => {
-            "the log does not record which session changed something, nor who read it; \
-             --server-log names the sessions that were open"
-        }
-        true => {
-            "sessions are from the server's log lines; one that still lasts has none yet; \
-             nor does any log record who read the message"
+pub fn limits(shard: &Shard, tales: &[Tale], sessions: bool, output: &mut Output) {
+    let mut events = tales.iter().flat_map(|tale| &tale.events);
+    let nameless = events.any(|event| event.by == By::Nobody && event.what.word() != DELIVERED);
+    let who = match (nameless, sessions) {
+        (false, _) => None,
+        (true, false) => Some(
+            "the log does not name who made the changes without a name; --server-log names the sessions that were open",
+        ),
+        (true, true) => {
+            Some("sessions that were open are from the server's log lines; one that still lasts has none yet")
         }
     };
-    let object = json!({"type": "note", "shard": number(shard), "note": note});
-    output.line(&object, || format!("  note      {note}"));
+    let read = "what was read by POP3 is noted if store.note_reads is on; FETCH by IMAP leaves only the \\Seen it sets";
+    for note in who.into_iter().chain([read]) {
+        let object = json!({"type": "note", "shard": number(shard), "note": note});
+        output.line(&object, || format!("  note      {note}"));
+    }
 }

@@ -12,7 +12,9 @@ use ringpost_engine::{codec, log::batch::BatchMeta};
 
 use super::trace::Trace;
 use crate::body;
+use crate::data::Shard;
 use crate::track::{Effect, Followed, Instance, Step, Tracker};
+use crate::who::{By, Who};
 
 /// A message as it lies in the log.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub enum What {
     Copied { from: Named, to: Named, moved: bool },
     /// See [`Step::Restored`].
     Restored { from: Named, to: Named },
+    /// See [`Step::Read`].
+    Read { of: Named },
     /// See [`Step::Expunged`].
     Expunged { of: Named },
     /// The mailbox got another name.
@@ -85,6 +89,8 @@ pub struct Event {
     pub lsn: u64,
     /// Whose account it is.
     pub account: AccountId,
+    /// Who asked for it, as the log names it.
+    pub by: By,
     /// What.
     pub what: What,
 }
@@ -102,7 +108,6 @@ pub struct Tale {
 }
 
 /// Tells the stories of bodies.
-#[derive(Debug, Default)]
 pub struct Teller {
     /// One for each body.
     pub tales: Vec<Tale>,
@@ -111,17 +116,24 @@ pub struct Teller {
     /// Damage that was passed over.
     pub damages: Vec<Damage>,
     batch: Option<BatchMeta>,
+    who: Who,
 }
 
 impl Teller {
     /// Of these bodies.
-    pub fn new(bodies: &[BodyId]) -> Teller {
+    pub fn new(shard: &Shard, bodies: &[BodyId]) -> Teller {
         let tale = |&body| {
             let mut followed = Followed::default();
             followed.add(body);
             Tale { card: None, events: Vec::new(), followed, body }
         };
-        Teller { tales: bodies.iter().map(tale).collect(), ..Teller::default() }
+        Teller {
+            tales: bodies.iter().map(tale).collect(),
+            tracker: Tracker::default(),
+            damages: Vec::new(),
+            batch: None,
+            who: Who::new(shard),
+        }
     }
 
     fn body(&mut self, record: &RecordInfo, payload: &[u8]) {
@@ -144,12 +156,17 @@ impl Teller {
 
     fn change(&mut self, record: &RecordInfo, change: &Change, stamp: &Stamp) {
         let account = record.meta.account;
+        if let Change::Session { about } = change {
+            return self.who.learn(record.lsn, about);
+        }
         let before = self.named(account);
         let effect = self.tracker.apply(account, change, stamp);
         for tale in &mut self.tales {
             let names = Names { tracker: &self.tracker, before: &before };
             for what in tale.follow(account, change, stamp, &effect, &names) {
-                let event = Event { time_ms: stamp.time_ms, lsn: record.lsn.0, account, what };
+                let by = self.who.asked(record.lsn, record.meta.session);
+                let account = what.place().at.account;
+                let event = Event { time_ms: stamp.time_ms, lsn: record.lsn.0, account, by, what };
                 tale.events.push(event);
             }
         }
@@ -223,6 +240,7 @@ impl Tale {
                 Step::Restored { from, to } => {
                     What::Restored { from: names.former(from), to: names.current(to) }
                 }
+                Step::Read { of } => What::Read { of: names.former(of) },
                 Step::Expunged { of } => What::Expunged { of: names.former(of) },
                 Step::MailboxGone { of } => What::MailboxGone { of: names.former(of) },
                 Step::AccountGone { of } => What::AccountGone { of: names.former(of) },

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringpost_engine::change::{Change, FlagOp, Flags, Stamp};
+use ringpost_engine::change::{Change, FlagOp, Flags, Stamp, UidSet};
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 
 use super::Effect;
@@ -66,6 +66,11 @@ pub enum Step {
         /// Where it is now.
         to: Instance,
     },
+    /// It was sent to a POP3 client as a whole.
+    Read {
+        /// Which.
+        of: Instance,
+    },
     /// It was expunged.
     Expunged {
         /// From where.
@@ -122,6 +127,9 @@ impl Followed {
         if self.bodies.is_empty() {
             return Vec::new();
         }
+        if let Change::Read { of, mailbox, uids } = change {
+            return self.read(*of, *mailbox, uids);
+        }
         match effect {
             Effect::Other => match change {
                 Change::FlagsStore { mailbox, .. } => self.store(account, *mailbox, change, stamp),
@@ -174,6 +182,13 @@ impl Followed {
                 self.drop_all(gone, |of| Step::AccountGone { of })
             }
         }
+    }
+
+    /// Also what has left since: reading is noted a little later.
+    fn read(&self, account: AccountId, mailbox: MailboxId, uids: &UidSet) -> Vec<Step> {
+        let known = self.held.keys().chain(self.left.keys());
+        let own = known.filter(|at| (at.account, at.mailbox) == (account, mailbox) && uids.contains(at.uid));
+        own.map(|&of| Step::Read { of }).collect()
     }
 
     fn within(&self, account: AccountId, mailbox: Option<MailboxId>) -> Vec<Instance> {

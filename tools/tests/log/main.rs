@@ -8,3 +8,4 @@ mod live;
 mod made;
 mod story;
 mod support;
+mod who;

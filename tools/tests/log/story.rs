@@ -108,7 +108,7 @@ fn a_story_tells_every_step_with_the_names_of_the_time() {
         shown.contains("from client.test [192.0.2.9] by mx.test with ESMTPS, queue id 1A2-B-1"),
         "{shown}"
     );
-    assert!(shown.contains("the log does not record which session"), "{shown}");
+    assert!(shown.contains("the log does not name who made the changes without a name"), "{shown}");
 }
 
 #[test]

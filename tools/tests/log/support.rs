@@ -9,10 +9,11 @@ use std::process::{Command, Output};
 use bytes::Bytes;
 use ringpost::runtime::Files;
 use ringpost::sys::cpu::Cores;
-use ringpost_engine::change::{Change, FlagBits, Flags, NewBody, NewMessage, Outcome, Services};
+use ringpost_engine::change::{Change, FlagBits, Flags, NewBody, NewMessage, Outcome, Services, UidSet};
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Now, ShardId};
 use ringpost_engine::io::Disk;
 use ringpost_engine::layout::Summary;
+use ringpost_engine::origin::{Origin, Reading, SessionInfo};
 use ringpost_engine::store::{Options, Store};
 use serde_json::Value;
 
@@ -58,6 +59,33 @@ impl Host {
         self.now.unix_ms += 1000;
         self.store.append(account, change, self.now).expect("it is taken");
         self.settle().pop().expect("it has an outcome")
+    }
+
+    /// A session that changes may name.
+    pub fn session(&mut self, user: &str, client: &str) -> Origin {
+        let about = SessionInfo {
+            service: "imap".to_owned(),
+            connection: 7,
+            tls: true,
+            peer: "192.0.2.7".to_owned(),
+            user: user.to_owned(),
+            client: client.to_owned(),
+            opened_ms: self.now.unix_ms,
+        };
+        self.store.introduce(about, self.now).expect("it is taken")
+    }
+
+    /// Carries out one change that a session asks for.
+    pub fn change_by(&mut self, by: Origin, account: AccountId, change: Change) -> Outcome {
+        self.now.unix_ms += 1000;
+        self.store.append_by(by, account, change, self.now).expect("it is taken");
+        self.settle().pop().expect("it has an outcome")
+    }
+
+    /// A session was sent messages of INBOX; told with the next change.
+    pub fn read(&mut self, by: Origin, of: AccountId, uids: UidSet) {
+        let reading = Reading { by, about: SessionInfo::default(), of, mailbox: INBOX, uids };
+        self.store.note_reading(reading, self.now);
     }
 
     /// A new account.
