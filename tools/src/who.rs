@@ -63,7 +63,7 @@ impl By {
             By::Session(about) => {
                 let SessionInfo { service, connection, tls, peer, user, client, .. } = about;
                 let tls = if *tls { " with TLS" } else { "" };
-                let mut text = format!("{} by {service} from {}{tls}", plain(user), plain(peer));
+                let mut text = format!("{}, {service} from {}{tls}", plain(user), plain(peer));
                 if !client.is_empty() {
                     text += &format!(", {}", plain(client));
                 }

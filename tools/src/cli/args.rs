@@ -113,11 +113,13 @@ pub struct Message {
 #[derive(Args, Debug)]
 pub struct Story {
     /// The message: its Message-ID; ACCOUNT/MAILBOX/UID; a queue id, as in its Received field and in the reply to
-    /// its sender; or a position, as in `log=1:17412`
-    #[arg(value_name = "MESSAGE-ID|ACCOUNT/MAILBOX/UID|QUEUE-ID|[SHARD:]LSN")]
+    /// its sender; or a position, as in `log=1:17412`. ACCOUNT/MAILBOX/ tells of a mailbox (who made, renamed,
+    /// emptied, shared or deleted it), ACCOUNT/ of an account
+    #[arg(value_name = "MESSAGE-ID|ACCOUNT/MAILBOX/UID|QUEUE-ID|[SHARD:]LSN|ACCOUNT/[MAILBOX/]")]
     pub target: String,
 
-    /// The server's own log lines (text or JSON): adds who was connected when something was changed
+    /// The server's own log lines (text or JSON): adds who was connected when something was changed of which the log
+    /// does not name the session
     #[arg(long, value_name = "FILE")]
     pub server_log: Option<PathBuf>,
 }

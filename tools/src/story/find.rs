@@ -9,6 +9,7 @@ use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Uid};
 use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
 use ringpost_engine::log::scan::{BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
 
+use super::annals::Subject;
 use super::trace::{Trace, is_queue_id};
 use crate::body;
 use crate::cli::values::Position;
@@ -33,6 +34,8 @@ pub enum Target {
         /// The UID.
         uid: Uid,
     },
+    /// A mailbox or an account.
+    Annals(Subject),
 }
 
 impl Target {
@@ -50,8 +53,17 @@ impl Target {
             let uid = Uid(uid.parse().ok()?);
             Some(Target::Place { account: account.to_owned(), mailbox: mailbox.to_owned(), uid })
         };
-        place().unwrap_or_else(|| Target::MessageId(body::bare_id(word).to_owned()))
+        place().or_else(|| annals(word)).unwrap_or_else(|| Target::MessageId(body::bare_id(word).to_owned()))
     }
+}
+
+/// `ACCOUNT/` is an account, `ACCOUNT/MAILBOX` a mailbox; a slash at its end tells one whose name is a number from a UID.
+fn annals(word: &str) -> Option<Target> {
+    let (account, mailbox) = word.split_once('/').filter(|_| !word.starts_with('<'))?;
+    let is_account = account.contains('@') || account.parse::<u64>().is_ok();
+    let mailbox = mailbox.strip_suffix('/').unwrap_or(mailbox);
+    let mailbox = (!mailbox.is_empty()).then(|| mailbox.to_owned());
+    is_account.then(|| Target::Annals(Subject { account: account.to_owned(), mailbox }))
 }
 
 /// Searches a log.
@@ -166,7 +178,7 @@ impl Visitor for Finder<'_> {
                 false
             }
             Target::At(lsn) => is_body && record.lsn == *lsn,
-            Target::Place { .. } => false,
+            Target::Place { .. } | Target::Annals(_) => false,
         };
         if found {
             self.found.push(BodyId(record.lsn.0));
@@ -194,5 +206,13 @@ mod tests {
         assert_eq!(Target::parse("a/b/1@vm"), id("a/b/1@vm"));
         let place = Target::Place { account: "a@x".to_owned(), mailbox: "W/2".to_owned(), uid: Uid(7) };
         assert_eq!(Target::parse("a@x/W/2/7"), place);
+        let annals = |account: &str, mailbox: Option<&str>| {
+            Target::Annals(Subject { account: account.to_owned(), mailbox: mailbox.map(str::to_owned) })
+        };
+        assert_eq!(Target::parse("a@x/W/2/7/"), annals("a@x", Some("W/2/7")));
+        assert_eq!(Target::parse("a@x/W"), annals("a@x", Some("W")));
+        assert_eq!(Target::parse("17/W"), annals("17", Some("W")));
+        assert_eq!(Target::parse("a@x/"), annals("a@x", None));
+        assert_eq!(Target::parse("a/b@vm"), id("a/b@vm"));
     }
 }

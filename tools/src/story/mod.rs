@@ -4,6 +4,7 @@
 //! the log, with time and position; where the index disagrees with what the changes add up to, that is told.
 //! *Assumes*: nothing of the message: it may be expunged. *Never*: names a session that the log lines do not.
 
+mod annals;
 mod find;
 mod print;
 mod sessions;
@@ -12,7 +13,7 @@ mod trace;
 
 use std::collections::BTreeSet;
 
-use ringpost_engine::log::scan;
+use ringpost_engine::log::scan::{self, Damage};
 use ringpost_engine::recovery::{self, Replayed};
 
 use crate::cli::{self, Cli};
@@ -21,6 +22,7 @@ use crate::disk::ReadOnlyDisk;
 use crate::output::{Output, name, progress};
 use crate::track::Instance;
 use crate::{Damages, Failure};
+use annals::{Annals, Members, Subject};
 use find::{Finder, Target};
 use sessions::Sessions;
 use tale::{Tale, Teller};
@@ -33,7 +35,11 @@ pub fn run(cli: &Cli, what: &cli::Story, output: &mut Output) -> Result<Damages,
     let target = Target::parse(&what.target);
     let (mut damages, mut told) = (0, 0);
     for shard in data::shards(&cli.data, cli.only()?)? {
-        match tell(&shard, &target, what, output) {
+        let told_here = match &target {
+            Target::Annals(subject) => chronicle(&shard, subject, output),
+            _ => tell(&shard, &target, what, output),
+        };
+        match told_here {
             Ok((tales, damaged)) => {
                 told += tales;
                 damages += damaged;
@@ -56,7 +62,15 @@ fn missing(target: &Target, word: &str) -> Failure {
         Target::QueueId(id) => format!("no message came in under the queue id {id}"),
         Target::At(lsn) => format!("no message begins or is delivered at position {lsn}"),
         Target::Place { .. } => {
-            format!("{word} never was a message: give ACCOUNT/MAILBOX/UID, or the Message-ID in <>")
+            format!(
+                "{word} never was a message: give ACCOUNT/MAILBOX/UID, the Message-ID in <>, or ACCOUNT/MAILBOX/ for a mailbox"
+            )
+        }
+        Target::Annals(Subject { account, mailbox: Some(mailbox) }) => {
+            format!("{account} never had a mailbox {mailbox}, as far as the log still tells")
+        }
+        Target::Annals(Subject { account, mailbox: None }) => {
+            format!("there never was an account {account}, as far as the log still tells")
         }
     }
 }
@@ -100,15 +114,38 @@ fn tell(
         }
     }
     print::limits(shard, &teller.tales, sessions.is_some(), output);
-    let damages = teller.damages.len() as Damages;
-    if damages > 0 {
-        output.heading(&format!(
-            "{}: {damages} places are damaged; something may be missing here",
-            name(shard)
-        ));
-        teller.damages.iter().for_each(|damage| output.damage(shard, damage));
+    told_damages(shard, &teller.damages, output);
+    Ok((teller.tales.len(), teller.damages.len() as Damages))
+}
+
+/// Tells what happened to a mailbox or an account of one shard. Returns whether there is one, and how much damage.
+fn chronicle(shard: &Shard, subject: &Subject, output: &mut Output) -> Result<(usize, Damages), Failure> {
+    let bytes = ReadOnlyDisk::quiet(&shard.folder).bytes();
+    let bar = progress(bytes * 2, "reading", false);
+    let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
+    let mut members = Members::new(subject);
+    scan::scan(&mut disk, shard.id, &mut members).map_err(|error| error.to_string())?;
+    if members.is_empty() {
+        bar.finish_and_clear();
+        return Ok((0, 0));
     }
-    Ok((teller.tales.len(), damages))
+    output.heading(&subject.text());
+    let mut annals = Annals::new(members, shard, output);
+    let scanned = scan::scan(&mut disk, shard.id, &mut annals);
+    bar.finish_and_clear();
+    scanned.map_err(|error| error.to_string())?;
+    let (damages, nameless) = (std::mem::take(&mut annals.damages), annals.nameless);
+    print::notes(shard, nameless, None, output);
+    told_damages(shard, &damages, output);
+    Ok((1, damages.len() as Damages))
+}
+
+fn told_damages(shard: &Shard, damages: &[Damage], output: &mut Output) {
+    if !damages.is_empty() {
+        let (shard, count) = (name(shard), damages.len());
+        output.heading(&format!("{shard}: {count} places are damaged; something may be missing here"));
+    }
+    damages.iter().for_each(|damage| output.damage(shard, damage));
 }
 
 /// The addresses of the accounts that a story is about.

@@ -192,17 +192,24 @@ pub fn standing(shard: &Shard, now: &Standing, output: &mut Output) {
 pub fn limits(shard: &Shard, tales: &[Tale], sessions: bool, output: &mut Output) {
     let mut events = tales.iter().flat_map(|tale| &tale.events);
     let nameless = events.any(|event| event.by == By::Nobody && event.what.word() != DELIVERED);
+    notes(shard, nameless, Some(sessions), output);
+}
+
+/// The same: whether some change has nobody's name, and whether the server's lines were at hand; of what is no message
+/// neither they nor reading are told.
+pub fn notes(shard: &Shard, nameless: bool, sessions: Option<bool>, output: &mut Output) {
     let who = match (nameless, sessions) {
         (false, _) => None,
-        (true, false) => Some(
+        (true, None) => Some("changes without a name are the store's own, or of a version that named nobody"),
+        (true, Some(false)) => Some(
             "the log does not name who made the changes without a name; --server-log names the sessions that were open",
         ),
-        (true, true) => {
+        (true, Some(true)) => {
             Some("sessions that were open are from the server's log lines; one that still lasts has none yet")
         }
     };
     let read = "what was read by POP3 is noted if store.note_reads is on; FETCH by IMAP leaves only the \\Seen it sets";
-    for note in who.into_iter().chain([read]) {
+    for note in who.into_iter().chain(sessions.map(|_| read)) {
         let object = json!({"type": "note", "shard": number(shard), "note": note});
         output.line(&object, || format!("  note      {note}"));
     }

@@ -63,6 +63,10 @@ impl Account {
         self.mailboxes.get(&mailbox).map(|mailbox| mailbox.name.as_str())
     }
 
+    pub(super) fn messages(&self, mailbox: MailboxId) -> u64 {
+        self.mailboxes.get(&mailbox).map_or(0, |mailbox| mailbox.uids.len())
+    }
+
     pub(super) fn by_name(&self, name: &str) -> Option<MailboxId> {
         self.names.get(names::canonical(name).as_ref()).copied()
     }

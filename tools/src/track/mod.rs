@@ -103,6 +103,11 @@ impl Tracker {
         self.accounts.get(&account)?.name(mailbox)
     }
 
+    /// How many messages a mailbox has now.
+    pub fn messages(&self, account: AccountId, mailbox: MailboxId) -> u64 {
+        self.accounts.get(&account).map_or(0, |account| account.messages(mailbox))
+    }
+
     /// The mailbox of this name now.
     pub fn mailbox_by_name(&self, account: AccountId, name: &str) -> Option<MailboxId> {
         self.accounts.get(&account)?.by_name(name)
