@@ -53,6 +53,11 @@ impl FileDisk {
                     at += part.len() as u64;
                 }
             }
+            IoRequest::Read { file, offset, len } => {
+                let mut bytes = vec![0; *len as usize];
+                File::open(self.path(*file))?.read_exact_at(&mut bytes, *offset)?;
+                return Ok(IoResult::Read(bytes.into()));
+            }
             IoRequest::Sync { .. } => {}
             IoRequest::Create { file, size, .. } => {
                 let created =

@@ -89,6 +89,15 @@ pub enum IoRequest {
         /// Whether completion means durable.
         durable: bool,
     },
+    /// Reads these bytes, for upkeep: nobody waits for them.
+    Read {
+        /// Which.
+        file: FileId,
+        /// From which byte.
+        offset: u64,
+        /// How many, all of them in the file.
+        len: u32,
+    },
     /// Makes everything written to `file` before durable.
     Sync {
         /// Which.
@@ -159,6 +168,8 @@ pub enum IoResult {
     Done,
     /// `Create` or `Map` is done; here is the view of the whole file. It stays good after a rename.
     Created(Box<dyn View>),
+    /// What `Read` asked for.
+    Read(Bytes),
     /// It failed.
     Failed(IoError),
 }
@@ -175,11 +186,11 @@ pub trait Disk {
     fn perform(&mut self, request: &IoRequest) -> IoResult;
 }
 
-/// A run of bytes in a segment, for whoever sends it without looking at it.
+/// A run of bytes in a segment or a pack, for whoever sends it without looking at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// In which segment.
-    pub segment: SegmentId,
+    /// In which file.
+    pub file: FileId,
     /// From which byte.
     pub offset: u64,
     /// How many bytes.
@@ -190,7 +201,7 @@ impl Extent {
     /// The part of this extent that begins `skip` bytes in and is at most `len` long.
     pub fn slice(self, skip: u32, len: u32) -> Extent {
         let skip = skip.min(self.len);
-        Extent { segment: self.segment, offset: self.offset + u64::from(skip), len: len.min(self.len - skip) }
+        Extent { file: self.file, offset: self.offset + u64::from(skip), len: len.min(self.len - skip) }
     }
 }
 

@@ -12,6 +12,7 @@
 pub mod change;
 pub(crate) mod checkpoint;
 pub mod codec;
+pub mod compact;
 pub mod error;
 pub mod ids;
 mod import;

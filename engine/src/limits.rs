@@ -82,6 +82,26 @@ pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 pub const SUMMARY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Ranges of positions at which bodies are known not to be what was written; what is found beyond is told and not kept.
 pub const DISTRUSTED_RANGES_MAX: usize = 4_096;
+/// Bytes that compaction reads and writes a second.
+pub const COMPACT_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
+/// Bytes that it reads at once; a larger record is read whole.
+pub const COMPACT_READ_BYTES: u64 = 1024 * 1024;
+/// Shorter pieces are joined for a write; longer ones are handed on as they were read.
+pub const COMPACT_JOIN_BYTES: usize = 8 * 1024;
+/// Bytes that it gathers before it writes.
+pub const COMPACT_WRITE_BYTES: u64 = 1024 * 1024;
+/// Milliseconds for which a file stays that nobody needs any more: longer than any session may stall that sends from
+/// it.
+pub const COMPACT_GRACE_MS: u64 = 35 * 60 * 1000;
+/// Milliseconds between two looks at what is worth compacting.
+pub const COMPACT_LOOK_MS: u64 = 5_000;
+/// Percent of the bytes of all files that should be alive, unless the configuration says otherwise. What is not alive
+/// is room that compaction gives back.
+pub const COMPACT_LIVE_PERCENT: u8 = 80;
+/// So many small neighbours become one file; small is what so many of make one of the usual size.
+pub const COMPACT_SMALL_FILES: usize = 4;
+/// Milliseconds after which compaction tries again that found no room, or damage.
+pub const COMPACT_RETRY_MS: u64 = 60_000;
 /// Milliseconds for which removed messages can be had back, unless configured: 7 days.
 pub const UNDELETE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Messages of one Restore.

@@ -10,7 +10,9 @@
 //!   └─ replay_read_only ─┘                                      remove the last if it is empty ◄┘
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+mod fresh;
+
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::change::{Change, Entry, Outcome, Refusal};
@@ -18,22 +20,22 @@ use crate::checkpoint::Point;
 use crate::checkpoint::keeper::Kept;
 use crate::checkpoint::load::{self, Looked};
 use crate::codec;
+use crate::compact::pack::Pack;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body, fits, quarantine, retire_ids};
 use crate::index::{AccountRef, Index};
-use crate::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
+use crate::io::{Disk, FileId, IoError};
 use crate::limits::{ACCOUNT_IDS_SKIPPED, DAMAGES_TOLD_MAX, SUMMARY_BYTES_MAX};
 use crate::log::BLOCK;
 use crate::log::batch::LogIdentity;
-use crate::log::build::{Building, Place, Witness, body_key};
+use crate::log::build::body_key;
 use crate::log::chain::Chain;
+use crate::log::padded;
 use crate::log::places::Places;
 use crate::log::record::{self, KIND_BODY, KIND_WITNESS};
-use crate::log::scan::{self, BatchInfo, Damage, End, Filled, Loss, RecordInfo, SegmentInfo, Visitor};
-use crate::log::segment::{LogPoint, SegmentMeta};
-use crate::log::writer::{SegmentFile, Start, header_block, meta_of};
-use crate::log::{ZEROES, padded};
+use crate::log::scan::{self, BatchInfo, Damage, End, Loss, RecordInfo, SegmentInfo, Visitor};
+use crate::log::writer::Start;
 use crate::store::{BodyRef, Options, RecoveryReport};
 
 /// The state that the files hold, without a store around it: for tools and for `verify`.
@@ -80,6 +82,10 @@ pub fn replay_read_only(
     until: Option<Lsn>,
 ) -> Result<Replayed, Error> {
     let chain = Chain::read(disk, shard)?;
+    if !chain.missing.is_empty() {
+        // Its beginning is compacted away.
+        return recover(disk, chain, shard, until);
+    }
     let from = From::beginning(shard.unwrap_or_default());
     replay(disk, chain, from, until).map(|(replayed, _)| replayed)
 }
@@ -92,6 +98,15 @@ pub fn recover_read_only(
     until: Option<Lsn>,
 ) -> Result<Replayed, Error> {
     let chain = Chain::read(disk, shard)?;
+    recover(disk, chain, shard, until)
+}
+
+fn recover(
+    disk: &mut dyn Disk,
+    chain: Chain,
+    shard: Option<ShardId>,
+    until: Option<Lsn>,
+) -> Result<Replayed, Error> {
     let shard = shard.or(chain.log.map(|log| log.shard)).unwrap_or_default();
     let search = load::Search { shard, below: u32::MAX, until: until.unwrap_or(Lsn(u64::MAX)), trust: false };
     let looked = load::newest(disk, &chain, &search)?;
@@ -178,6 +193,10 @@ fn replay(
     from: From,
     until: Option<Lsn>,
 ) -> Result<(Replayed, End), Error> {
+    let first = from.point.as_ref().map_or(SegmentId(0), |point| point.tail.segment);
+    if let Some(&segment) = chain.missing.iter().find(|segment| **segment >= first) {
+        return Err(gone(segment, &from.report.refused_checkpoints));
+    }
     let mut replay = Replay {
         index: from.index,
         report: from.report,
@@ -200,9 +219,52 @@ fn replay(
     report.quarantined.retain(|account| index.account(*account).is_none());
     report.quarantined.sort_unstable();
     report.quarantined.dedup();
+    let places = place(disk, &end, &index, &mut report)?;
+    Ok((Replayed { index, report, places }, end))
+}
+
+/// Which file has what: segments, and the packs that stand for some. Everything that somebody needs must be in one.
+fn place(
+    disk: &mut dyn Disk,
+    end: &End,
+    index: &Index,
+    report: &mut RecoveryReport,
+) -> Result<Places, Error> {
     let mut places = Places::default();
     end.filled.iter().for_each(|part| places.add(part.base, part.segment));
-    Ok((Replayed { index, report, places }, end))
+    let mut damaged = false;
+    for &(number, bytes) in &end.chain.packs {
+        match Pack::open(disk, number, bytes, end.chain.log)? {
+            Some(pack) => {
+                let damage = pack.damage.map(|what| format!("{}: {what}", FileId::Pack(number).name()));
+                report.repaired.extend(damage);
+                places.add_pack(pack);
+            }
+            None => {
+                damaged = true;
+                let what = format!("{} is damaged: its messages cannot be read", FileId::Pack(number).name());
+                report.damage.push(Error::Corrupt { segment: SegmentId(0), offset: 0, what });
+            }
+        }
+    }
+    let there: BTreeSet<SegmentId> = end.filled.iter().map(|part| part.segment).collect();
+    let mut missing = index
+        .alive()
+        .filter(|(first, segment)| places.pack_of(Lsn(first.0)).is_none() && !there.contains(segment));
+    match missing.next().filter(|_| !damaged) {
+        Some((_, segment)) => Err(gone(segment, &[])),
+        None => Ok(places),
+    }
+}
+
+fn gone(segment: SegmentId, refused: &[String]) -> Error {
+    let what = match refused {
+        [] => "the file is missing; put it back".to_owned(),
+        refused => {
+            format!("the file is missing, or compacted and no checkpoint can be read: {}", refused.join("; "))
+        }
+    };
+    Error::Corrupt { segment, offset: 0, what }
 }
 
 struct Replay {
@@ -429,13 +491,13 @@ pub(crate) fn open(
         recovered.index.stop_tracking();
     }
     let Replayed { index, mut report, places } = recovered;
-    make_room(disk, &end)?;
+    fresh::make_room(disk, &end)?;
     for file in superfluous {
-        remove(disk, FileId::Checkpoint(u64::from(file)))?;
+        fresh::remove(disk, FileId::Checkpoint(u64::from(file)))?;
     }
     let log = end.chain.log.unwrap_or(LogIdentity { shard: options.shard, log_key: options.log_key });
-    let mut start = begin_segment(disk, options, log, &end, places, now)?;
-    tidy(disk, &end, &mut start)?;
+    let mut start = fresh::begin_segment(disk, options, log, &end, places, now)?;
+    fresh::tidy(disk, &end, &mut start)?;
     report.next = start.tail.end;
     Ok((index, start, kept, report))
 }
@@ -446,106 +508,6 @@ fn superfluous(looked: &Looked) -> Vec<u32> {
     let Some(found) = looked.found.as_ref().filter(|_| looked.refused.is_empty()) else { return Vec::new() };
     let needed = |file: &u32| found.files.contains(file) || found.files_before.contains(file);
     looked.files.keys().copied().filter(|file| !needed(file)).collect()
-}
-
-/// Removes files that hold nothing and makes the end of the log durable, before anything is added: on a full
-/// disk this may be the room that the new segment needs.
-fn make_room(disk: &mut dyn Disk, end: &End) -> Result<(), Error> {
-    let fresh = end.chain.fresh.iter().map(|&segment| FileId::Fresh(segment));
-    let stale = end.chain.stale.iter().map(|&segment| FileId::Segment(segment));
-    for file in fresh.chain(stale).chain(end.chain.unfinished.iter().copied()) {
-        remove(disk, file)?;
-    }
-    let Some(last) = end.chain.segments.last() else { return Ok(()) };
-    let file = FileId::Segment(last.segment);
-    // What was read may be in the page cache only. Before anybody hears of it, it must be on the disk.
-    perform(disk, "syncing the last segment", &IoRequest::Sync { file })?;
-    match end.filled.last().filter(|part| part.segment == last.segment) {
-        Some(part) => trim(disk, part),
-        None => Ok(()),
-    }
-}
-
-/// Cuts off what is behind the log's end in a segment.
-fn trim(disk: &mut dyn Disk, part: &Filled) -> Result<(), Error> {
-    if part.bytes <= part.end {
-        return Ok(());
-    }
-    let request = IoRequest::Trim { file: FileId::Segment(part.segment), len: part.end };
-    perform(disk, "trimming a segment", &request)
-}
-
-/// Makes the segment that this process writes, complete with header and opening batch, and only then names
-/// it.
-fn begin_segment(
-    disk: &mut dyn Disk,
-    options: &Options,
-    log: LogIdentity,
-    end: &End,
-    mut places: Places,
-    now: Now,
-) -> Result<Start, Error> {
-    let segment = SegmentId(end.chain.highest.0 + 1);
-    let base = Lsn(padded(end.high.0));
-    let time_ms = end.time_ms.max(now.unix_ms);
-    let meta = SegmentMeta { segment, base, prev: end.tail, created_ms: time_ms };
-    let witness = end.tail_accounts.clone().map_or(Witness::Any, Witness::Accounts);
-    let place = Place { segment, base, offset: BLOCK };
-    let batch = Building::new(place, &witness).close();
-    let (head, crc) = meta_of(&batch, end.tail, time_ms).encode(log);
-    let zeroes = &ZEROES[crate::log::segment::HEAD_BYTES..];
-    let mut parts = vec![header_block(&meta, log), bytes::Bytes::from_static(zeroes)];
-    parts.push(bytes::Bytes::copy_from_slice(&head));
-    let filled = BLOCK + batch.bytes();
-    parts.extend(batch.parts);
-    let file = FileId::Fresh(segment);
-    let doing = "making a segment";
-    // A start may take of the reserve: what it does not get, nobody can delete with.
-    let create = IoRequest::Create { file, size: options.segment_bytes, spare: 0 };
-    let view = match disk.perform(&create) {
-        IoResult::Created(view) => view,
-        IoResult::Done => disk.map(file).map_err(|error| io(doing, error))?,
-        IoResult::Failed(error) => return Err(io(doing, error)),
-    };
-    perform(disk, doing, &IoRequest::Write { file, offset: 0, parts, durable: true })?;
-    perform(disk, doing, &IoRequest::Rename { from: file, to: FileId::Segment(segment) })?;
-    let tail = LogPoint { segment, end: Lsn(base.0 + filled), sequence: end.tail.sequence + 1, crc };
-    let size = options.segment_bytes;
-    let files = BTreeMap::from([(segment, SegmentFile { view, end: filled, size })]);
-    places.add(base, segment);
-    let (segment_bytes, reserve_bytes) = (options.segment_bytes, options.reserve_bytes);
-    Ok(Start { log, segment_bytes, reserve_bytes, segment, base, tail, files, places, time_ms })
-}
-
-/// Removes the last segment if it holds nothing, and takes views of all that stay. A trim of an earlier
-/// process that a power cut has undone is done again.
-fn tidy(disk: &mut dyn Disk, end: &End, start: &mut Start) -> Result<(), Error> {
-    if let Some(empty) = end.empty_last {
-        remove(disk, FileId::Segment(empty))?;
-    }
-    for (at, part) in end.filled.iter().enumerate() {
-        if Some(part.segment) == end.empty_last {
-            continue;
-        }
-        if at + 1 < end.filled.len() {
-            trim(disk, part)?;
-        }
-        let file = FileId::Segment(part.segment);
-        let view: Box<dyn View> = disk.map(file).map_err(|error| io("mapping a segment", error))?;
-        start.files.insert(part.segment, SegmentFile { view, end: part.end, size: part.end });
-    }
-    Ok(())
-}
-
-fn remove(disk: &mut dyn Disk, file: FileId) -> Result<(), Error> {
-    perform(disk, "removing an unused segment", &IoRequest::Unlink { file })
-}
-
-fn perform(disk: &mut dyn Disk, doing: &str, request: &IoRequest) -> Result<(), Error> {
-    match disk.perform(request) {
-        IoResult::Failed(error) => Err(io(doing, error)),
-        IoResult::Done | IoResult::Created(_) => Ok(()),
-    }
 }
 
 fn io(doing: &str, error: IoError) -> Error {

@@ -9,7 +9,9 @@ mod backup;
 mod origin;
 mod relief;
 mod removed;
+mod report;
 mod scrub;
+mod upkeep;
 
 use bytes::Bytes;
 
@@ -17,12 +19,13 @@ use crate::change::{Change, Entry, NewBody, Outcome, Refusal};
 use crate::checkpoint::Point;
 use crate::checkpoint::keeper::Keeper;
 use crate::codec;
+use crate::compact::{self, Compactor};
 use crate::error::{Error, Refused};
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body};
 use crate::index::plan::Planner;
 use crate::index::{AccountRef, Index, MailboxRef};
-use crate::io::{Disk, Extent, IoId, IoRequest, IoResult};
+use crate::io::{Disk, Extent, FileId, IoId, IoRequest, IoResult};
 use crate::limits;
 use crate::log::BLOCK;
 use crate::log::build::Witness;
@@ -32,6 +35,7 @@ use crate::octets::Octets;
 use crate::origin::Origin;
 use crate::recovery;
 use relief::needs_no_space;
+pub use report::{Applied, BodyRef, Progress, RecoveryReport, StoreStats};
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -58,6 +62,8 @@ pub struct Options {
     pub trust_checkpoints: bool,
     /// For how many milliseconds removed messages can be had back.
     pub undelete_ms: u64,
+    /// How what is removed becomes room on the disk. Needs checkpoints.
+    pub compact: compact::Options,
 }
 
 impl Options {
@@ -74,113 +80,14 @@ impl Options {
             #[cfg(feature = "testing")]
             trust_checkpoints: false,
             undelete_ms: limits::UNDELETE_MS,
+            compact: compact::Options {
+                bytes_per_second: limits::COMPACT_BYTES_PER_SECOND,
+                live_percent: limits::COMPACT_LIVE_PERCENT,
+                grace_ms: limits::COMPACT_GRACE_MS,
+                look_ms: limits::COMPACT_LOOK_MS,
+            },
         }
     }
-}
-
-/// What recovery found; one log line.
-#[derive(Clone, Debug, Default)]
-pub struct RecoveryReport {
-    /// The checkpoint that the replay went on from; none when it began at the log's beginning.
-    pub checkpoint: Option<u64>,
-    /// Bytes read of it.
-    pub checkpoint_bytes: u64,
-    /// Checkpoints that could not be used, and why. An older one or the log itself stands in.
-    pub refused_checkpoints: Vec<String>,
-    /// Segments read.
-    pub segments: u64,
-    /// Batches applied.
-    pub batches: u64,
-    /// Entries applied.
-    pub entries: u64,
-    /// Bytes read.
-    pub bytes: u64,
-    /// Bytes cut off as a torn tail that nobody was told about.
-    pub torn_bytes: u64,
-    /// Where the log goes on.
-    pub next: Lsn,
-    /// Damage that had been durable: what is lost, in words, one line each; the accounts are quarantined.
-    pub damage: Vec<Error>,
-    /// Damages beyond `limits::DAMAGES_TOLD_MAX`, which are not described.
-    pub damage_untold: u64,
-    /// Accounts not served because of damage.
-    pub quarantined: Vec<AccountId>,
-}
-
-/// What one completion brought.
-#[derive(Clone, Debug, Default)]
-pub struct Progress {
-    /// Everything below this position is durable and applied.
-    pub durable: Lsn,
-    /// Newly applied changes, in log order.
-    pub applied: Vec<Applied>,
-    /// The shard must stop: the disk failed for good. Says why.
-    pub fatal: Option<Error>,
-}
-
-/// One newly visible change.
-#[derive(Clone, Debug)]
-pub struct Applied {
-    /// The position `append` returned.
-    pub lsn: Lsn,
-    /// Whose.
-    pub account: AccountId,
-    /// What it did.
-    pub outcome: Outcome,
-}
-
-/// Where a stored message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyRef {
-    /// The octets as they are sent. `bytes.len` is RFC822.SIZE.
-    pub bytes: Octets,
-    /// The encoded summary.
-    pub summary: Extent,
-}
-
-/// Figures for `ringpost status`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StoreStats {
-    /// Accounts.
-    pub accounts: u64,
-    /// Mailboxes.
-    pub mailboxes: u64,
-    /// Messages shown (a copy counts).
-    pub messages: u64,
-    /// Bytes of the bodies that some mailbox shows or that can be had back (each once).
-    pub body_bytes: u64,
-    /// Messages that left their mailboxes and can be had back.
-    pub buried: u64,
-    /// Log bytes in segments.
-    pub log_bytes: u64,
-    /// Segment files.
-    pub segments: u64,
-    /// Batches made durable since the start.
-    pub batches: u64,
-    /// Entries in them.
-    pub entries: u64,
-    /// Next position.
-    pub next: Lsn,
-    /// Durable up to here.
-    pub durable: Lsn,
-    /// Whether the disk is full at the moment.
-    pub disk_full: bool,
-    /// Checkpoints made since the start.
-    pub checkpoints: u64,
-    /// Bytes written for them.
-    pub checkpoint_bytes: u64,
-    /// Bytes of the files that make up the newest.
-    pub checkpoint_file_bytes: u64,
-    /// How many of those are needed.
-    pub checkpoint_live_bytes: u64,
-    /// Accounts that are awake: more than their heads is in memory.
-    pub accounts_awake: u64,
-    /// Bytes that they take.
-    pub index_memory_bytes: u64,
-    /// Accounts that are not served since their part of a checkpoint was found damaged after the start.
-    pub accounts_damaged: u64,
-    /// Readings of messages that found no room in the log.
-    pub readings_lost: u64,
 }
 
 /// One shard's mail store.
@@ -193,6 +100,8 @@ pub struct Store {
     /// Where the log stands that the index is the state of.
     point: Point,
     keeper_io: Option<IoId>,
+    compactor: Compactor,
+    compactor_io: Option<IoId>,
     index_memory_bytes_max: usize,
     message_bytes_max: usize,
     undelete_ms: u64,
@@ -220,6 +129,9 @@ impl Store {
         if !is_whole {
             keeper.stop();
         }
+        let pack_bytes_max = options.segment_bytes / 10 * 9;
+        let compactor =
+            Compactor::new(start.log, options.compact, pack_bytes_max, start.highest_pack, is_whole);
         let point = Point { tail: start.tail, witness: Witness::NONE, time_ms: start.time_ms };
         let store = Store {
             shard: options.shard,
@@ -229,6 +141,8 @@ impl Store {
             keeper,
             point,
             keeper_io: None,
+            compactor,
+            compactor_io: None,
             index_memory_bytes_max: options.index_memory_bytes_max,
             message_bytes_max: options.message_bytes_max.min(limits::BODY_BYTES_MAX),
             undelete_ms: options.undelete_ms,
@@ -250,6 +164,8 @@ impl Store {
         if plant == crate::log::writer::Plant::ReuseUids {
             self.index.reuse_uids();
         }
+        self.compactor.unlink_early = plant == crate::log::writer::Plant::UnlinkEarly;
+        self.compactor.lose_pack = plant == crate::log::writer::Plant::LosePack;
         self.writer.plant(plant);
     }
 
@@ -331,21 +247,30 @@ impl Store {
         if let Some(request) = self.writer.poll() {
             return Some(request);
         }
-        if self.writer.has_failed() {
+        if self.writer.has_failed() || self.keeper.is_busy() || self.compactor.is_busy() {
             return None;
         }
         self.mutating = true;
         let request = self.keeper.poll(&mut self.index);
         self.mutating = false;
-        let id = request.is_some().then(|| self.writer.next_io());
-        self.keeper_io = id.or(self.keeper_io);
-        id.zip(request)
+        if let Some(request) = request {
+            let id = self.writer.next_io();
+            self.keeper_io = Some(id);
+            return Some((id, request));
+        }
+        let request = self.compactor.poll(self.keeper.covered(), self.mono_ms)?;
+        let id = self.writer.next_io();
+        self.compactor_io = Some(id);
+        Some((id, request))
     }
 
     /// Tells how a piece of disk work ended.
     pub fn complete(&mut self, id: IoId, result: IoResult) -> Progress {
         if self.keeper_io == Some(id) {
             return self.complete_upkeep(result);
+        }
+        if self.compactor_io == Some(id) {
+            return self.complete_compaction(result);
         }
         let completed = self.writer.complete(id, result, self.mono_ms);
         let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
@@ -359,19 +284,6 @@ impl Store {
                 }
             }
             Completed::Fatal(error) => progress.fatal = Some(error),
-        }
-        progress
-    }
-
-    fn complete_upkeep(&mut self, result: IoResult) -> Progress {
-        self.keeper_io = None;
-        let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
-        match self.keeper.complete(&mut self.index, result, self.mono_ms) {
-            Ok(()) => {}
-            Err(error) => {
-                self.writer.fail();
-                progress.fatal = Some(error);
-            }
         }
         progress
     }
@@ -412,67 +324,14 @@ impl Store {
         }
     }
 
-    /// Lets go what was removed so long ago that it cannot be had back any more, a bounded lot at a time.
-    fn reap(&mut self, now: Now) {
-        // By the time of the log, so that a clock that was set back brings nothing back.
-        let time_ms = self.index.last_time_ms().max(now.unix_ms);
-        let before_ms = time_ms.checked_sub(self.undelete_ms.saturating_add(1));
-        let due = before_ms.filter(|_| !self.reaping).and_then(|before_ms| self.index.reap_due(before_ms));
-        if let Some(until_ms) = due {
-            // If there is no room for it now, there is at some later tick.
-            self.reaping = self.append(AccountId(0), Change::Reap { until_ms }, now).is_ok();
-        }
-    }
-
-    /// A bounded step of upkeep: closes the idle window of recovery, retries a full disk, lets go what was removed
-    /// long ago.
-    pub fn tick(&mut self, now: Now) {
-        self.mono_ms = self.mono_ms.max(now.mono_ms);
-        self.writer.tick(now);
-        let pressed = self.index.evict(self.index_memory_bytes_max, limits::EVICTION_LOOKS);
-        self.keeper.tick(&mut self.index, &self.point, self.mono_ms, pressed);
-        self.reap(now);
-        self.age_readings(now);
-    }
-
     /// Whether nothing is queued or in flight.
     pub fn is_quiet(&self) -> bool {
-        self.writer.is_quiet() && !self.keeper.is_busy()
+        self.writer.is_quiet() && !self.keeper.is_busy() && !self.compactor.is_busy()
     }
 
     /// Everything below is durable and visible.
     pub fn durable(&self) -> Lsn {
         self.writer.durable()
-    }
-
-    /// Figures.
-    pub fn stats(&self) -> StoreStats {
-        let counts = self.index.counts();
-        let (checkpoints, checkpoint_bytes) = self.keeper.made();
-        let (checkpoint_file_bytes, checkpoint_live_bytes) = self.index.images().totals();
-        let (index_memory_bytes, accounts_awake) = self.index.awake();
-        StoreStats {
-            accounts: counts.accounts,
-            mailboxes: counts.mailboxes,
-            messages: counts.messages,
-            body_bytes: counts.body_bytes,
-            buried: counts.buried,
-            log_bytes: self.writer.files().values().map(|file| file.end).sum(),
-            segments: self.writer.files().len() as u64,
-            batches: self.batches,
-            entries: self.entries,
-            next: self.writer.next(),
-            durable: self.writer.durable(),
-            disk_full: self.writer.is_full(),
-            checkpoints,
-            checkpoint_bytes,
-            checkpoint_file_bytes,
-            checkpoint_live_bytes,
-            accounts_awake: accounts_awake as u64,
-            index_memory_bytes: index_memory_bytes as u64,
-            accounts_damaged: self.index.broken(),
-            readings_lost: self.readings.lost(),
-        }
     }
 
     /// The account of a normalised address.
@@ -538,11 +397,16 @@ impl Store {
     }
 
     /// Octets of a message, or bytes of its summary. Kept as they are sent they are a slice of the file's view: no
-    /// copy, and the slice pins the view. Whoever looks at them (instead of handing them to the kernel) first has brought in
-    /// what [`Store::kept`] names, and asks for no more than one step may look at.
+    /// copy, and the slice pins the view. Whoever looks at them (instead of handing them to the kernel) first has
+    /// brought in what [`Store::kept`] names, and asks for no more than one step may look at.
     pub fn bytes(&self, octets: impl Into<Octets>) -> Option<Bytes> {
         let extent = octets.into().as_sent()?;
-        let file = self.writer.files().get(&extent.segment)?;
+        let segment = match extent.file {
+            FileId::Segment(segment) => segment,
+            FileId::Pack(number) => return self.writer.places().slice(number, extent.offset, extent.len),
+            _ => return None,
+        };
+        let file = self.writer.files().get(&segment)?;
         let end = extent.offset.checked_add(u64::from(extent.len))?;
         if end > file.end { None } else { file.view.slice(extent.offset, extent.len) }
     }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use indicatif::ProgressBar;
-use ringpost_engine::ids::SegmentId;
 use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
 use ringpost_engine::octets::Octets;
 
@@ -52,12 +51,12 @@ impl ReadOnlyDisk {
         std::fs::metadata(self.path(file)).ok().map(|data| data.len())
     }
 
-    /// These bytes of a segment, all of them.
-    pub fn read_exact(&mut self, segment: SegmentId, offset: u64, len: u32) -> Result<Vec<u8>, String> {
+    /// These bytes of a file, all of them.
+    pub fn read_exact(&mut self, file: FileId, offset: u64, len: u32) -> Result<Vec<u8>, String> {
         let mut buffer = vec![0; len as usize];
-        match self.read(FileId::Segment(segment), offset, &mut buffer) {
+        match self.read(file, offset, &mut buffer) {
             Ok(read) if read == buffer.len() => Ok(buffer),
-            Ok(read) => Err(format!("segment {segment} ends {} bytes too early", buffer.len() - read)),
+            Ok(read) => Err(format!("{} ends {} bytes too early", file.name(), buffer.len() - read)),
             Err(IoError::Failed(why)) => Err(why),
             Err(IoError::NoSpace) => Err("no space".to_owned()),
         }
@@ -65,9 +64,8 @@ impl ReadOnlyDisk {
 
     /// Octets of a message.
     pub fn octets(&mut self, octets: Octets) -> Result<Vec<u8>, String> {
-        let Extent { segment, offset, len } =
-            octets.as_sent().ok_or_else(|| "not kept as sent".to_owned())?;
-        self.read_exact(segment, offset, len)
+        let Extent { file, offset, len } = octets.as_sent().ok_or_else(|| "not kept as sent".to_owned())?;
+        self.read_exact(file, offset, len)
     }
 
     fn path(&self, file: FileId) -> PathBuf {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ringpost_engine::ids::{SegmentId, ShardId};
+use ringpost_engine::ids::ShardId;
 use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
 
 use super::ring;
@@ -71,6 +71,9 @@ impl Files {
                 self.write(file, offset, parts, durable).await.map(|()| IoResult::Done)
             }
             IoRequest::Sync { file } => self.sync(file).await.map(|()| IoResult::Done),
+            IoRequest::Read { file, offset, len } => {
+                self.read_whole(file, offset, len).await.map(IoResult::Read)
+            }
             slow => self.perform_on_helper(slow).await,
         };
         result.unwrap_or_else(|error| IoResult::Failed(io_error(&error)))
@@ -106,7 +109,7 @@ impl Files {
             IoRequest::Unlink { file } | IoRequest::Trim { file, .. } | IoRequest::Map { file } => {
                 open.remove(file);
             }
-            IoRequest::Write { .. } | IoRequest::Sync { .. } => {}
+            IoRequest::Write { .. } | IoRequest::Read { .. } | IoRequest::Sync { .. } => {}
         }
     }
 
@@ -146,7 +149,7 @@ impl Files {
     pub async fn warm(&self, extents: &[(Extent, Bytes)]) -> io::Result<()> {
         for run in runs(&in_order(extents)) {
             for cold in self.recent.cold(run)? {
-                self.read_through(cold.segment, cold.offset, cold.len as usize).await?;
+                self.read_through(cold.file, cold.offset, cold.len as usize).await?;
             }
         }
         Ok(())
@@ -157,8 +160,8 @@ impl Files {
         self.recent.forget();
     }
 
-    async fn read_through(&self, segment: SegmentId, offset: u64, len: usize) -> io::Result<()> {
-        let Some(descriptor) = self.readable(FileId::Segment(segment)).await? else { return Ok(()) };
+    async fn read_through(&self, file: FileId, offset: u64, len: usize) -> io::Result<()> {
+        let Some(descriptor) = self.readable(file).await? else { return Ok(()) };
         let mut scratch = vec![0; len.min(WARM_BYTES)].into_boxed_slice();
         let mut done = 0;
         while done < len {
@@ -172,6 +175,26 @@ impl Files {
             }
         }
         Ok(())
+    }
+
+    /// Bytes that are all there.
+    async fn read_whole(&self, file: FileId, offset: u64, len: u32) -> io::Result<Bytes> {
+        let descriptor = self.readable(file).await?.ok_or(io::ErrorKind::NotFound)?;
+        let mut whole = Vec::with_capacity(len as usize);
+        let mut scratch = vec![0; len as usize].into_boxed_slice();
+        while whole.len() < len as usize {
+            let left = len as usize - whole.len();
+            let read = ring::submit(request::read(&descriptor, scratch, offset + whole.len() as u64)).await;
+            scratch = read.data;
+            match read.result {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) if whole.is_empty() && count == len as usize => return Ok(Bytes::from(scratch)),
+                Ok(count) => whole.extend_from_slice(&scratch[..count.min(left)]),
+                Err(error) if is_passing(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(whole.into())
     }
 
     /// A file for reading. None: it is gone already, and lives on in its mapping only.
@@ -252,6 +275,11 @@ impl Disk for Files {
                 }
                 if *durable { opened.sync_data() } else { Ok(()) }.map(|()| IoResult::Done)
             }),
+            IoRequest::Read { file, offset, len } => self.open_file(*file).and_then(|opened| {
+                let mut bytes = vec![0; *len as usize];
+                opened.read_exact_at(&mut bytes, *offset)?;
+                Ok(IoResult::Read(bytes.into()))
+            }),
             IoRequest::Sync { file } => {
                 self.open_file(*file).and_then(|opened| opened.sync_data()).map(|()| IoResult::Done)
             }
@@ -317,8 +345,8 @@ fn perform_slowly(folder: &Path, request: &IoRequest) -> io::Result<Made> {
             fs::remove_file(path(folder, *file))?;
             File::open(folder)?.sync_all()?;
         }
-        IoRequest::Write { .. } | IoRequest::Sync { .. } => {
-            return Err(io::Error::other("a write or sync does not belong on the helper thread"));
+        IoRequest::Write { .. } | IoRequest::Read { .. } | IoRequest::Sync { .. } => {
+            return Err(io::Error::other("a read, write or sync does not belong on the helper thread"));
         }
     }
     Ok(made)
@@ -384,6 +412,7 @@ fn unless_missing(error: io::Error) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::sys::map::is_resident;
+    use ringpost_engine::ids::SegmentId;
 
     const FRESH: FileId = FileId::Fresh(SegmentId(7));
     const SEGMENT: FileId = FileId::Segment(SegmentId(7));
@@ -424,12 +453,15 @@ mod tests {
             assert_eq!(view.slice(0, 4).expect("in the file"), "head");
             assert!(view.slice(3 << 20, 1).is_none());
             assert!(view.slice(u64::MAX, 2).is_none());
-            let extent = Extent { segment: SegmentId(7), offset: 4096, len: 12_000 };
+            let extent = Extent { file: SEGMENT, offset: 4096, len: 12_000 };
             files.warm(&[(extent, view.slice(4096, 12_000).expect("in the file"))]).await.expect("warm");
             must(&files, IoRequest::Trim { file: SEGMENT, len: 16_384 }).await;
             assert!(files.open.borrow().is_empty(), "a sealed segment keeps no descriptor");
-            files.read_through(SegmentId(7), 4096, 12_000).await.expect("and can still be read");
-            files.read_through(SegmentId(8), 0, 1).await.expect("what is gone lives on in its mapping");
+            files.read_through(SEGMENT, 4096, 12_000).await.expect("and can still be read");
+            files
+                .read_through(FileId::Segment(SegmentId(8)), 0, 1)
+                .await
+                .expect("what is gone lives on in its mapping");
             all
         });
         let all = ran.expect("nothing is left under way");
@@ -470,7 +502,7 @@ mod tests {
         if is_resident(&bytes[..4096]) {
             eprintln!("this file system keeps its pages; only the path is tested");
         }
-        let extent = Extent { segment: SegmentId(7), offset: 0, len: 8 << 20 };
+        let extent = Extent { file: SEGMENT, offset: 0, len: 8 << 20 };
         ring::run(async { files.warm(&[(extent, bytes.clone())]).await.expect("warm") }).expect("done");
         assert!(is_resident(&bytes));
     }

@@ -95,7 +95,7 @@ fn add_cold(cold: &mut Vec<Extent>, piece: &Piece, looked: Range<usize>, residen
     let offset = extent.offset + (start - at.start) as u64;
     let len = (end - start) as u32;
     if let Some(last) = cold.last_mut()
-        && last.segment == extent.segment
+        && last.file == extent.file
         && offset <= last.offset + u64::from(last.len) + READ_GAP_BYTES_MAX
     {
         let end = (offset + u64::from(len)).max(last.offset + u64::from(last.len));
@@ -104,12 +104,12 @@ fn add_cold(cold: &mut Vec<Extent>, piece: &Piece, looked: Range<usize>, residen
             return;
         }
     }
-    cold.push(Extent { segment: extent.segment, offset, len });
+    cold.push(Extent { file: extent.file, offset, len });
 }
 
 /// Pieces in the order in which they lie.
 pub fn in_order(pieces: &[Piece]) -> Cow<'_, [Piece]> {
-    let place = |(extent, _): &Piece| (extent.segment, extent.offset);
+    let place = |(extent, _): &Piece| (extent.file, extent.offset);
     if pieces.is_sorted_by_key(place) {
         return Cow::Borrowed(pieces);
     }
@@ -122,7 +122,7 @@ pub fn in_order(pieces: &[Piece]) -> Cow<'_, [Piece]> {
 pub fn runs(pieces: &[Piece]) -> impl Iterator<Item = &[Piece]> {
     pieces.chunk_by(|(before, _), (after, _)| {
         let end = before.offset + u64::from(before.len);
-        before.segment == after.segment && after.offset <= end + RUN_GAP_BYTES_MAX
+        before.file == after.file && after.offset <= end + RUN_GAP_BYTES_MAX
     })
 }
 
@@ -130,9 +130,11 @@ pub fn runs(pieces: &[Piece]) -> impl Iterator<Item = &[Piece]> {
 mod tests {
     use super::*;
     use ringpost_engine::ids::SegmentId;
+    use ringpost_engine::io::FileId;
 
     fn piece(mapping: &Bytes, segment: u64, offset: usize, len: usize) -> Piece {
-        let extent = Extent { segment: SegmentId(segment), offset: offset as u64, len: len as u32 };
+        let extent =
+            Extent { file: FileId::Segment(SegmentId(segment)), offset: offset as u64, len: len as u32 };
         (extent, mapping.slice(offset..offset + len))
     }
 
@@ -181,7 +183,7 @@ mod tests {
             add_cold(&mut cold, &piece, looked.clone(), &resident);
         }
         let at = |from: usize, to: usize| Extent {
-            segment: SegmentId(1),
+            file: FileId::Segment(SegmentId(1)),
             offset: (from * page + 7) as u64,
             len: ((to - from) * page + 50) as u32,
         };

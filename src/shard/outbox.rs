@@ -112,11 +112,12 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use ringpost_engine::ids::SegmentId;
+    use ringpost_engine::io::FileId;
 
     use super::*;
 
     fn extent(len: u32) -> Extent {
-        Extent { segment: SegmentId(1), offset: 0, len }
+        Extent { file: FileId::Segment(SegmentId(1)), offset: 0, len }
     }
 
     #[test]

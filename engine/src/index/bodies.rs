@@ -20,8 +20,12 @@ use std::ops::{Bound, Range};
 
 use super::digest::Digest;
 use crate::checkpoint::wire::{Wire, put};
+use crate::compact::Dead;
 use crate::ids::{BodyId, BodyKey, Lsn, SegmentId};
 use crate::limits::FRESH_SPAN_BYTES;
+
+/// References of a fresh body that had some and has none: it is dead.
+const GONE: u32 = u32::MAX;
 
 /// A body that a change may still name for the first time.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +88,8 @@ impl Bodies {
     }
 
     fn place(&self, id: BodyId) -> Option<usize> {
-        self.fresh.binary_search_by_key(&id, |fresh| fresh.key.id).ok()
+        let place = self.fresh.binary_search_by_key(&id, |fresh| fresh.key.id).ok();
+        place.filter(|place| self.fresh[*place].references != GONE)
     }
 
     /// As `place`, in one step for the neighbour of the one before.
@@ -104,7 +109,7 @@ impl Bodies {
             self.fresh.pop_front();
             match references {
                 0 => self.die(key),
-                1 => {}
+                1 | GONE => {}
                 _ => drop(self.shared.insert(key.id, references)),
             }
         }
@@ -149,7 +154,7 @@ impl Bodies {
         }
     }
 
-    /// One message less shows the body.
+    /// One message less shows the body. Without any it is dead, also when it is fresh.
     pub(super) fn release(&mut self, key: BodyKey) {
         if key.id == NO_BODY {
             return;
@@ -159,7 +164,9 @@ impl Bodies {
             let references = &mut self.fresh[place].references;
             *references = references.checked_sub(1).expect("I16: a shown body has a reference");
             if *references == 0 {
+                *references = GONE;
                 self.bytes -= u64::from(key.len);
+                self.die(key);
             }
             return;
         }
@@ -179,6 +186,55 @@ impl Bodies {
         share.bodies = share.bodies.checked_sub(1).expect("I16: a body dies once");
         share.bytes -= key.record_bytes();
         share.dead.push(u32::try_from(key.id.0 - first.0).expect("a segment is shorter than 4 GiB"));
+    }
+
+    /// Bytes of the records of the bodies in a range of positions that are not dead.
+    pub(super) fn live_in(&self, range: &Range<u64>) -> u64 {
+        self.shares_in(range).map(|(_, share)| share.bytes).sum()
+    }
+
+    fn shares_in(&self, range: &Range<u64>) -> impl Iterator<Item = (&BodyId, &Share)> {
+        self.shares.range(BodyId(range.start)..BodyId(range.end))
+    }
+
+    /// The dead ones of a range, as they are now.
+    pub(super) fn dead_in(&self, range: &Range<u64>) -> Dead {
+        let mut dead = Dead::default();
+        for (first, share) in self.shares_in(range) {
+            dead.positions.extend(share.dead.iter().map(|&behind| first.0 + u64::from(behind)));
+            dead.counts.push((*first, share.dead.len()));
+        }
+        dead.positions.sort_unstable();
+        dead
+    }
+
+    /// These dead ones are nowhere any more: only what has died since is to be left out the next time.
+    pub(super) fn relocated(&mut self, dead: &Dead) {
+        for &(first, count) in &dead.counts {
+            self.touch_share(first);
+            if let Some(share) = self.shares.get_mut(&first) {
+                share.dead.drain(..count.min(share.dead.len()));
+            }
+        }
+    }
+
+    /// Files of a range are gone: shares of which nothing is alive say nothing any more.
+    pub(super) fn forget_dead(&mut self, range: &Range<u64>) {
+        let shares: Vec<(BodyId, u32)> =
+            self.shares_in(range).map(|(first, share)| (*first, share.bodies)).collect();
+        for &(first, _) in &shares {
+            self.touch_share(first);
+        }
+        self.touched = Range::default();
+        for (first, _) in shares.into_iter().filter(|(_, bodies)| *bodies == 0) {
+            self.shares.remove(&first);
+        }
+        self.fresh.retain(|fresh| fresh.references != GONE || !range.contains(&fresh.key.id.0));
+    }
+
+    /// Segments of which something is alive: the first position, and which one it was.
+    pub(super) fn alive(&self) -> impl Iterator<Item = (BodyId, SegmentId)> + '_ {
+        self.shares.iter().filter(|(_, share)| share.bodies > 0).map(|(first, share)| (*first, share.segment))
     }
 
     /// Something of the share that a body is part of is about to change.
@@ -304,7 +360,7 @@ impl Bodies {
     pub(super) fn digest(&self, digest: &mut Digest) {
         digest.word(self.bytes);
         let lengths = |key: BodyKey| u64::from(key.summary_len) << 32 | u64::from(key.len);
-        for Fresh { key, references } in &self.fresh {
+        for Fresh { key, references } in self.fresh.iter().filter(|fresh| fresh.references != GONE) {
             digest.word(key.id.0);
             digest.word(lengths(*key));
             digest.word(u64::from(*references));
@@ -364,12 +420,11 @@ mod tests {
     #[test]
     fn the_last_reference_counts_wherever_it_was_taken() {
         let mut bodies = filled();
-        for id in [1000, 1000, 1000, 2000, 4000] {
+        for id in [1000, 1000, 1000, 2000, 4000, 5000] {
             bodies.reference(key(id));
         }
-        bodies.release(key(4000));
-        assert_eq!(bodies.bytes(), 200);
-        bodies.reference(key(4000));
+        bodies.release(key(5000));
+        assert_eq!((bodies.bytes(), bodies.fresh(BodyId(5000))), (300, None), "fresh, and dead");
         bodies.advance(Lsn(FAR));
         assert_eq!(bodies.shared, BTreeMap::from([(BodyId(1000), 3)]), "one reference is not written down");
         bodies.reference(key(2000));

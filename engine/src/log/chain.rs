@@ -38,6 +38,10 @@ pub struct Chain {
     pub stale: Vec<SegmentId>,
     /// Files that were to become segments.
     pub fresh: Vec<SegmentId>,
+    /// Segments that others name and that are not there: nothing in them is needed any more, or they are lost.
+    pub missing: Vec<SegmentId>,
+    /// Packs and their bytes, ascending.
+    pub packs: Vec<(u64, u64)>,
     /// Other files that were being written when a process ended: they hold nothing.
     pub unfinished: Vec<FileId>,
     /// The highest number of any segment or file that was to become one.
@@ -57,13 +61,15 @@ impl Chain {
                 }
                 FileId::Fresh(segment) => chain.fresh.push(segment),
                 FileId::CheckpointNew(_) | FileId::PackNew(_) => chain.unfinished.push(file),
-                FileId::Checkpoint(_) | FileId::Pack(_) => {}
+                FileId::Pack(number) => chain.packs.push((number, bytes)),
+                FileId::Checkpoint(_) => {}
             }
             if let FileId::Segment(number) | FileId::Fresh(number) = file {
                 chain.highest = chain.highest.max(number);
             }
         }
         infos.sort_by_key(|info| info.segment);
+        chain.packs.sort_unstable();
         for info in &mut infos {
             chain.read_header(disk, info, shard)?;
         }
@@ -126,8 +132,14 @@ impl Chain {
     ) -> Result<(), Error> {
         let mut wanted = None;
         for mut info in infos.into_iter().rev() {
-            if wanted.is_some_and(|wanted| info.segment < wanted) {
-                break;
+            // What lies behind a gap is of the log all the same: only whole segments go, and in any order.
+            if let Some(gone) = wanted.filter(|wanted| info.segment < *wanted) {
+                if info.rotten && !self.is_in_use(disk, &mut info, shard)? {
+                    self.stale.push(info.segment);
+                    continue;
+                }
+                self.missing.push(gone);
+                wanted = Some(info.segment);
             }
             let passed_over = wanted.is_some_and(|wanted| info.segment != wanted);
             let unused = wanted.is_none() && info.rotten && !self.is_in_use(disk, &mut info, shard)?;
@@ -149,13 +161,8 @@ impl Chain {
             }
             before = info.segment;
         }
-        match wanted {
-            None | Some(SegmentId(0)) => Ok(()),
-            Some(segment) => {
-                let what = "the file is missing; put it back".to_owned();
-                Err(Error::Corrupt { segment, offset: 0, what })
-            }
-        }
+        self.missing.extend(wanted.filter(|segment| *segment != SegmentId(0)));
+        Ok(())
     }
 
     /// Whether a segment without header that nobody names holds something durable. A second batch proves it;

@@ -1,19 +1,26 @@
 //! Where a body's bytes are, by its position.
 //!
-//! *Owns*: which positions lie in which file. *Promises*: an answer from memory alone, however many bodies there
-//! are. *Assumes*: segments do not overlap; nothing worse comes of it than bytes that are not
-//! the body's. *Never*: looks at a body.
+//! *Owns*: which positions lie in which file: segments, and the packs that stand for some of them. *Promises*: of a
+//! segment an answer from memory alone, of a pack from its table. *Assumes*: segments do not overlap; nothing worse
+//! comes of it than bytes that are not the body's. *Never*: looks at a body.
+
+use bytes::Bytes;
 
 use super::record::HEAD_BYTES as RECORD_HEAD;
+use crate::compact::pack::Pack;
 use crate::ids::{BodyKey, Lsn, SegmentId};
-use crate::io::Extent;
+use crate::io::{Extent, FileId};
 use crate::store::BodyRef;
 
 /// See the module's head.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Places {
     /// Position of byte 0 of each segment, ascending.
     segments: Vec<(Lsn, SegmentId)>,
+    /// Ascending; their ranges do not overlap.
+    packs: Vec<Pack>,
+    /// Packs that others stand for, until they are removed: somebody may be sending from them.
+    old_packs: Vec<Pack>,
 }
 
 impl Places {
@@ -28,13 +35,66 @@ impl Places {
         self.segments.iter().rfind(|&&(_, known)| known == segment).map(|&(base, _)| base)
     }
 
-    /// Where a body's bytes are; none when no file begins before them.
+    /// A segment's file is gone.
+    pub fn remove(&mut self, segment: SegmentId) {
+        self.segments.retain(|&(_, known)| known != segment);
+    }
+
+    /// A pack stands for its range from now on. Those that it replaces are kept for who sends from them.
+    pub fn add_pack(&mut self, pack: Pack) {
+        let replaced =
+            |old: &mut Pack| pack.range.start <= old.range.start && old.range.end <= pack.range.end;
+        self.old_packs.extend(self.packs.extract_if(.., replaced));
+        let at = self.packs.partition_point(|known| known.range.start < pack.range.start);
+        self.packs.insert(at, pack);
+    }
+
+    /// A pack's file is gone.
+    pub fn remove_pack(&mut self, number: u64) {
+        self.packs.retain(|pack| pack.number != number);
+        self.old_packs.retain(|pack| pack.number != number);
+    }
+
+    /// The packs that stand for something.
+    pub fn packs(&self) -> &[Pack] {
+        &self.packs
+    }
+
+    /// The numbers of those that others stand for.
+    pub fn old_packs(&self) -> impl Iterator<Item = &Pack> {
+        self.old_packs.iter()
+    }
+
+    /// Segments and their bases, ascending.
+    pub fn segments(&self) -> &[(Lsn, SegmentId)] {
+        &self.segments
+    }
+
+    /// The pack that stands for a position.
+    pub fn pack_of(&self, position: Lsn) -> Option<&Pack> {
+        let behind = self.packs.partition_point(|pack| pack.range.start <= position.0);
+        self.packs.get(behind.checked_sub(1)?).filter(|pack| pack.stands_for(position))
+    }
+
+    /// Some bytes of a pack.
+    pub fn slice(&self, number: u64, offset: u64, len: u32) -> Option<Bytes> {
+        let mut packs = self.packs.iter().chain(&self.old_packs);
+        packs.find(|pack| pack.number == number)?.slice(offset, len)
+    }
+
+    /// Where a body's bytes are; none when no file has them.
     pub fn find(&self, key: BodyKey) -> Option<BodyRef> {
-        let behind = self.segments.partition_point(|&(base, _)| base.0 <= key.id.0);
-        let (base, segment) = self.segments[behind.checked_sub(1)?];
-        let offset = key.id.0 - base.0 + RECORD_HEAD as u64;
-        let summary = Extent { segment, offset, len: key.summary_len };
-        let bytes = Extent { segment, offset: offset + u64::from(key.summary_len), len: key.len };
+        let (file, record) = match self.pack_of(Lsn(key.id.0)) {
+            Some(pack) => (FileId::Pack(pack.number), pack.find(key.id.0)?.record()),
+            None => {
+                let behind = self.segments.partition_point(|&(base, _)| base.0 <= key.id.0);
+                let (base, segment) = self.segments[behind.checked_sub(1)?];
+                (FileId::Segment(segment), key.id.0 - base.0)
+            }
+        };
+        let offset = record + RECORD_HEAD as u64;
+        let summary = Extent { file, offset, len: key.summary_len };
+        let bytes = Extent { file, offset: offset + u64::from(key.summary_len), len: key.len };
         Some(BodyRef { bytes: bytes.into(), summary })
     }
 }
@@ -52,7 +112,7 @@ mod tests {
         let at = |id| {
             let found = places.find(BodyKey { id: BodyId(id), summary_len: 10, len: 100 })?;
             Some((
-                found.summary.segment.0,
+                found.summary.file.number(),
                 found.summary.offset,
                 found.bytes.as_sent()?.offset,
                 found.bytes.len,

@@ -270,7 +270,10 @@ impl Scan<'_> {
             self.state = State { tail, witness };
         }
         self.entry = self.state.clone();
-        let successor = next.and_then(|next| next.meta).map(|meta| meta.prev);
+        // Behind a gap nobody tells where this one ends.
+        let follows = next.and_then(|next| next.meta).map(|meta| meta.prev);
+        let before_gap = follows.is_some_and(|prev| prev.segment != info.segment);
+        let successor = follows.filter(|_| !before_gap);
         let mut reader = Reader::new(disk, info);
         if info.rotten && begin.is_none() {
             self.rotten_header(info.segment);
@@ -284,7 +287,8 @@ impl Scan<'_> {
             let end = successor.map(|point| point.end.0.saturating_sub(base.0));
             let limit = end.unwrap_or(info.bytes).min(info.bytes);
             let last = successor.map_or(u64::MAX, |point| point.sequence);
-            let sealed = next.is_some();
+            // Before a gap, what the next one was told with may be gone: a tail that was cut off and came back.
+            let sealed = next.is_some() && (successor.is_some() || !before_gap);
             let reached = Lsn(self.filled.last().map_or(0, |part| part.base.0 + part.end));
             let segment = info.segment;
             let mut frame = Frame { reader, segment, base, limit, reached, last, sealed };

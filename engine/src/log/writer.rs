@@ -13,6 +13,7 @@
 mod seal;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
@@ -61,6 +62,8 @@ pub(crate) struct Start {
     pub places: Places,
     /// Latest time in the log.
     pub time_ms: u64,
+    /// The highest number of a pack.
+    pub highest_pack: u64,
 }
 
 /// A bug that a test plants, to see that the simulation finds it.
@@ -77,6 +80,10 @@ pub enum Plant {
     TrustCheckpoints,
     /// Who wakes up from its head gives UIDs out again.
     ReuseUids,
+    /// Compaction removes files before checkpoints cover them.
+    UnlinkEarly,
+    /// Compaction takes a pack for durable that was never named.
+    LosePack,
 }
 
 #[derive(Debug)]
@@ -380,7 +387,7 @@ impl Writer {
             (Doing::Trim(..), IoResult::Failed(error)) => fatal("trimming a sealed segment", error),
             (Doing::Batch, IoResult::Done) => Completed::Committed(self.committed()),
             (Doing::Trim(segment, len), IoResult::Done) => {
-                self.files.get_mut(&segment).expect("I7: sealed segments stay").size = len;
+                self.files.get_mut(&segment).expect("I7: what is trimmed is there").size = len;
                 Completed::Step
             }
             (doing, result) => panic!("I7: {result:?} does not answer {doing:?}"),
@@ -458,6 +465,25 @@ impl Writer {
     /// The segments.
     pub fn files(&self) -> &BTreeMap<SegmentId, SegmentFile> {
         &self.files
+    }
+
+    /// Segments that are complete and trimmed, with the positions that they hold.
+    pub fn complete_segments(&self) -> impl Iterator<Item = (SegmentId, Range<u64>)> + '_ {
+        let known = self.places.segments().iter().filter(|(_, segment)| *segment < self.current.segment);
+        known.filter_map(|&(base, segment)| {
+            let file = self.files.get(&segment).filter(|file| file.size == file.end)?;
+            Some((segment, base.0..base.0 + file.end))
+        })
+    }
+
+    /// The file of a segment is gone.
+    pub fn forget(&mut self, segment: SegmentId) {
+        self.files.remove(&segment);
+    }
+
+    /// Which positions lie in them, for compaction.
+    pub fn places_mut(&mut self) -> &mut Places {
+        &mut self.places
     }
 
     /// Which positions lie in them.

@@ -139,6 +139,14 @@ impl FakeDisk {
                 IoResult::Failed(IoError::NoSpace)
             }
             IoRequest::Create { file, size, .. } => self.create(*file, *size),
+            IoRequest::Read { file, offset, len } => {
+                let mut bytes = vec![0; *len as usize];
+                match self.read(*file, *offset, &mut bytes) {
+                    Ok(read) if read == bytes.len() => IoResult::Read(bytes.into()),
+                    Ok(_) => IoResult::Failed(IoError::Failed("the file is too short".to_owned())),
+                    Err(error) => IoResult::Failed(error),
+                }
+            }
             IoRequest::Begin { file } => match self.create(*file, 0) {
                 IoResult::Created(_) => IoResult::Done,
                 other => other,
@@ -240,7 +248,10 @@ impl FakeDisk {
     /// piece, anything else happens or does not.
     pub fn cut_off(&mut self, request: &IoRequest) {
         match request {
-            IoRequest::Write { .. } | IoRequest::Sync { .. } | IoRequest::Map { .. } => {}
+            IoRequest::Write { .. }
+            | IoRequest::Read { .. }
+            | IoRequest::Sync { .. }
+            | IoRequest::Map { .. } => {}
             IoRequest::Create { file, size, .. } => {
                 let piece = self.seed.below(*size + 1);
                 drop(self.create(*file, piece));

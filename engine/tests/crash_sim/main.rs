@@ -2,6 +2,7 @@
 //!
 //! `RINGPOST_SIM_SEEDS=n` runs n seeds (300 by default), `RINGPOST_SIM_SEED=n` repeats one.
 
+mod decay;
 mod rot;
 mod tally;
 mod workload;
@@ -104,4 +105,14 @@ fn uids_given_out_again_after_a_cold_load_are_found() {
 #[test]
 fn a_dropped_record_is_found() {
     is_found(Plant::DropRecord);
+}
+
+#[test]
+fn a_file_removed_before_checkpoints_cover_it_is_found() {
+    is_found(Plant::UnlinkEarly);
+}
+
+#[test]
+fn a_lost_relocation_is_found() {
+    is_found(Plant::LosePack);
 }

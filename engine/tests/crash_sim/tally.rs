@@ -37,9 +37,13 @@ pub enum Kind {
     Restored,
     RestoredOfDeleted,
     Reaped,
+    Packed,
+    SegmentRemoved,
+    PackRemoved,
+    RotStops,
 }
 
-const KINDS: [Kind; 25] = [
+const KINDS: [Kind; 29] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -65,6 +69,10 @@ const KINDS: [Kind; 25] = [
     Kind::Restored,
     Kind::RestoredOfDeleted,
     Kind::Reaped,
+    Kind::Packed,
+    Kind::SegmentRemoved,
+    Kind::PackRemoved,
+    Kind::RotStops,
 ];
 
 impl Tally {

@@ -105,6 +105,16 @@ fn append(seed: &mut Seed, store: &Store, account: AccountId, bodies: &[BodyId])
     Change::Append { mailbox: mailbox(seed, store, account), messages, replaces }
 }
 
+/// All messages of some mailbox leave it.
+pub fn purge(seed: &mut Seed, store: &Store) -> Option<(AccountId, Change)> {
+    let accounts: Vec<AccountId> = store.accounts_after("").map(|account| account.id()).collect();
+    let account = *seed.pick(&accounts)?;
+    let mut uids = UidSet::new();
+    uids.push_range(Uid(1), Uid(u32::MAX - 1));
+    let mailbox = mailbox(seed, store, account);
+    Some((account, Change::Expunge { mailbox, uids, only_deleted: false }))
+}
+
 /// Something that left a mailbox of this account, or of one that is gone.
 fn restore(seed: &mut Seed, store: &Store, account: AccountId) -> Change {
     let gone: Vec<AccountId> = store

@@ -10,20 +10,20 @@
 use std::collections::BTreeMap;
 
 use ringpost_engine::change::{Change, NewBody, Outcome, Refusal};
+use ringpost_engine::compact;
 use ringpost_engine::error::{Error, Refused};
-use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Now, SegmentId, ShardId, Uid};
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Now, ShardId, Uid};
 use ringpost_engine::io::{FileId, IoError, IoId, IoRequest, IoResult};
 use ringpost_engine::limits;
 use ringpost_engine::log::BLOCK;
 use ringpost_engine::origin::{Origin, Reading, SessionInfo};
 use ringpost_engine::store::{Applied, Options, RecoveryReport, Store};
 use ringpost_engine::testing::Plant;
-use ringpost_engine::testing::fake_disk::{FakeDisk, Faults, SECTOR};
+use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
 use ringpost_engine::testing::model::Model;
 use ringpost_engine::testing::seed::Seed;
 use ringpost_engine::verify::verify;
 
-use crate::rot::Image;
 use crate::tally::{Kind, Tally};
 use crate::workload;
 
@@ -48,12 +48,21 @@ struct Swarm {
     index_memory_bytes_max: usize,
     /// For how long removed messages can be had back.
     undelete_ms: u64,
+    /// Whether old segments are compacted all the time.
+    compact: bool,
+    /// Whether whole mailboxes are emptied now and then.
+    purges: bool,
+    /// How much of the files should be alive.
+    live_percent: u8,
 }
 
 impl Swarm {
     fn new(seed: &mut Seed) -> Swarm {
+        let compact = seed.one_in(2);
+        // Packs become sparse only when there is time.
+        let long = compact && seed.one_in(8);
         Swarm {
-            steps: 40 + seed.below(200),
+            steps: if long { 1_500 } else { 40 + seed.below(200) },
             crashes_one_in: *seed.pick(&[20, 60, 1_000]).expect("some"),
             kills: seed.one_in(2),
             eio: seed.one_in(4),
@@ -66,19 +75,22 @@ impl Swarm {
             checkpoint_log_bytes: *seed.pick(&[0, 1, 20_000, 100_000]).expect("some"),
             index_memory_bytes_max: *seed.pick(&[0, 10_000, usize::MAX]).expect("some"),
             undelete_ms: *seed.pick(&[0, 50, 500, 1 << 40]).expect("some"),
+            compact,
+            purges: seed.one_in(2),
+            live_percent: *seed.pick(&[50, 80, 100, 100]).expect("some"),
         }
     }
 }
 
-struct World {
-    seed: Seed,
+pub struct World {
+    pub seed: Seed,
     swarm: Swarm,
     plant: Option<Plant>,
-    disk: FakeDisk,
-    store: Store,
-    now: Now,
-    model: Model,
-    bodies: Vec<BodyId>,
+    pub disk: FakeDisk,
+    pub store: Store,
+    pub now: Now,
+    pub model: Model,
+    pub bodies: Vec<BodyId>,
     /// Of the session that asks at the moment; none is left after a crash.
     origin: Origin,
     /// Changes that were asked for, and when by the wall clock.
@@ -86,7 +98,9 @@ struct World {
     running: Vec<(IoId, IoRequest)>,
     /// How far each segment is written.
     written: BTreeMap<FileId, u64>,
-    tally: Tally,
+    /// Whether the log's beginning may be gone.
+    pub compacted: bool,
+    pub tally: Tally,
     trace: u64,
 }
 
@@ -111,6 +125,7 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
         waiting: BTreeMap::new(),
         running: Vec::new(),
         written: BTreeMap::new(),
+        compacted: false,
         tally: Tally::default(),
         trace: 0,
     };
@@ -122,6 +137,9 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     world.drain()?;
     world.check_verify()?;
     world.crash()?;
+    if world.swarm.compact && world.swarm.undelete_ms < 1_000 {
+        world.age()?;
+    }
     if world.swarm.rot {
         for _ in 0..=world.seed.below(3) {
             world.rot()?;
@@ -139,6 +157,12 @@ fn options(swarm: &Swarm, plant: Option<Plant>) -> Options {
         reserve_bytes: swarm.reserve_bytes,
         message_bytes_max: MESSAGE_BYTES_MAX,
         undelete_ms: swarm.undelete_ms,
+        compact: compact::Options {
+            bytes_per_second: if swarm.compact { 1 << 40 } else { 0 },
+            live_percent: swarm.live_percent,
+            grace_ms: 0,
+            look_ms: 0,
+        },
         ..Options::new(ShardId(3), 0x1234_5678_9abc_def0)
     }
 }
@@ -182,6 +206,28 @@ impl World {
         }
     }
 
+    /// Mail comes and goes with time between, so that packs become sparse too.
+    fn age(&mut self) -> Result<(), String> {
+        for _ in 0..self.seed.below(8) {
+            for _ in 0..self.seed.below(12) {
+                self.append();
+                self.drain()?;
+            }
+            for _ in 0..self.seed.below(4) {
+                if let Some((account, change)) = workload::purge(&mut self.seed, &self.store) {
+                    self.ask(account, change);
+                }
+            }
+            self.drain()?;
+            self.now.unix_ms += self.swarm.undelete_ms + 1;
+            self.drain()?;
+            if self.seed.one_in(2) {
+                self.crash()?;
+            }
+        }
+        self.check_verify()
+    }
+
     fn note(&mut self, what: u64) {
         self.trace = (self.trace ^ what).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17);
     }
@@ -201,14 +247,24 @@ impl World {
                     Err(refused) => assert_ne!(refused, Refused::Busy, "far from the bound"),
                 }
             }
-            let recent = &self.bodies[self.bodies.len().saturating_sub(4)..];
+            // Nobody names a body again that is dead: what damage keeps alive elsewhere could be had by it.
+            let durable = self.store.durable();
+            let can_be_named = |body: &BodyId| body.0 >= durable.0 || self.store.fresh_body(*body).is_some();
+            let last = self.bodies.len().saturating_sub(4);
+            let recent: Vec<BodyId> = self.bodies[last..].iter().copied().filter(can_be_named).collect();
             let (account, change) =
-                workload::change(&mut self.seed, &self.store, recent, self.swarm.structural);
+                workload::change(&mut self.seed, &self.store, &recent, self.swarm.structural);
             self.ask(account, change);
+            if self.swarm.purges
+                && self.seed.one_in(40)
+                && let Some((account, change)) = workload::purge(&mut self.seed, &self.store)
+            {
+                self.ask(account, change);
+            }
         }
     }
 
-    fn ask(&mut self, account: AccountId, change: Change) {
+    pub fn ask(&mut self, account: AccountId, change: Change) {
         let by = self.session(account);
         match self.store.append_by(by, account, change.clone(), self.now) {
             Ok(lsn) => {
@@ -242,7 +298,7 @@ impl World {
         self.origin
     }
 
-    fn poll(&mut self) -> Result<(), String> {
+    pub fn poll(&mut self) -> Result<(), String> {
         let Some((id, request)) = self.store.poll_io() else { return Ok(()) };
         if let IoRequest::Write { file: file @ FileId::Segment(_), offset, parts, .. } = &request {
             let in_flight = self.running.iter().any(|(_, other)| is_batch(other));
@@ -256,15 +312,22 @@ impl World {
                 return Err(format!("a write of {len} at {offset} behind {before}, in flight: {in_flight}"));
             }
         }
-        if let IoRequest::Rename { to: FileId::Checkpoint(_), .. } = &request {
-            self.tally.count(Kind::Checkpoint);
+        match &request {
+            IoRequest::Rename { to: FileId::Checkpoint(_), .. } => self.tally.count(Kind::Checkpoint),
+            IoRequest::Rename { to: FileId::Pack(_), .. } => self.tally.count(Kind::Packed),
+            IoRequest::Unlink { file: FileId::Segment(_) } => {
+                self.compacted = true;
+                self.tally.count(Kind::SegmentRemoved);
+            }
+            IoRequest::Unlink { file: FileId::Pack(_) } => self.tally.count(Kind::PackRemoved),
+            _ => {}
         }
         self.disk.start(&request);
         self.running.push((id, request));
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), String> {
+    pub fn finish(&mut self) -> Result<(), String> {
         if self.running.is_empty() {
             return Ok(());
         }
@@ -309,14 +372,17 @@ impl World {
         Ok(())
     }
 
-    fn drain(&mut self) -> Result<(), String> {
+    pub fn drain(&mut self) -> Result<(), String> {
+        let mut idle = 0;
         for _ in 0..10_000 {
             self.poll()?;
+            // Upkeep begins with a tick, and asks afterwards.
+            idle = if self.running.is_empty() { idle + 1 } else { 0 };
             self.finish()?;
             // Past every retry and idle time, so that the last batch is vouched for.
             self.now.mono_ms += 100;
             self.store.tick(self.now);
-            if self.store.is_quiet() && self.running.is_empty() && self.now.mono_ms > 5_000 {
+            if self.store.is_quiet() && self.running.is_empty() && idle > 2 && self.now.mono_ms > 5_000 {
                 self.now.mono_ms += 2 * limits::IDLE_BATCH_MS;
                 self.store.tick(self.now);
                 if self.store.is_quiet() {
@@ -327,7 +393,7 @@ impl World {
         Err("the work never ends".to_owned())
     }
 
-    fn check_verify(&mut self) -> Result<(), String> {
+    pub fn check_verify(&mut self) -> Result<(), String> {
         self.store.check_images();
         let eio = std::mem::replace(&mut self.disk.faults, Faults::NONE);
         let verified = verify(&self.store, &mut self.disk).map_err(|error| error.to_string())?;
@@ -391,7 +457,7 @@ impl World {
     }
 
     /// Recovers, with crashes on the way.
-    fn reopen(&mut self) -> Result<RecoveryReport, String> {
+    pub fn reopen(&mut self) -> Result<RecoveryReport, String> {
         let capacity = self.disk.faults.capacity;
         for attempt in 0..6 {
             let calm = attempt >= 4 || !self.swarm.recovery_crashes;
@@ -428,124 +494,14 @@ impl World {
         // Ids of bodies that a crash took back may be given out again; nobody remembers them.
         self.bodies.retain(|body| self.store.fresh_body(*body).is_some());
         let segments = self.store.segments();
-        let (checkpoints, files): (Vec<_>, Vec<_>) =
-            self.disk.sizes().into_iter().partition(|(file, _)| matches!(file, FileId::Checkpoint(_)));
+        let (checkpoints, files): (Vec<_>, Vec<_>) = self
+            .disk
+            .sizes()
+            .into_iter()
+            .filter(|(file, _)| !matches!(file, FileId::Pack(_)))
+            .partition(|(file, _)| matches!(file, FileId::Checkpoint(_)));
         assert_eq!(files.len(), segments.len(), "nothing is left over: {files:?} {segments:?}");
         assert!(checkpoints.len() <= 2 * limits::CHECKPOINT_FILES_MAX, "old checkpoints go");
-    }
-
-    /// One burst of flipped bits in something that was durable and vouched for.
-    fn rot(&mut self) -> Result<(), String> {
-        self.store.tick(self.now);
-        self.drain()?;
-        let digest = self.store.digest();
-        let image = Image::read(&mut self.disk)?;
-        let mut files: Vec<(FileId, u64)> = self.disk.sizes();
-        files.retain(|(file, _)| matches!(file, FileId::Segment(_) | FileId::Checkpoint(_)));
-        let &(file, bytes) = self.seed.pick(&files).ok_or("no files")?;
-        if let FileId::Checkpoint(_) = file {
-            return self.rot_checkpoint(file, bytes, digest);
-        }
-        let segment = SegmentId(file.number());
-        let sector = self.seed.below(bytes / SECTOR) * SECTOR;
-        let mut flips: Vec<(u64, u8)> = Vec::new();
-        for _ in 0..=self.seed.below(8) {
-            flips.push((sector + self.seed.below(SECTOR), self.seed.below(8) as u8));
-        }
-        flips.sort_unstable();
-        flips.dedup();
-        if image.position(segment, sector) < self.store.checkpointed() {
-            return Ok(()); // a start does not look there
-        }
-        let cost = image.cost(segment, flips.iter().map(|&(offset, _)| offset));
-        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
-        self.tally.count(Kind::Rot);
-        let report = self.reopen()?;
-        let told = |what: String| format!("rot in {file:?} at {sector}: {what}; told {:?}", report.damage);
-        if report.damage.is_empty() == cost.told {
-            return Err(told(format!("expected {cost:?}")));
-        }
-        let wronged = |id: &AccountId| report.quarantined.contains(id) && !cost.accounts.contains(id);
-        if let Some(account) = self.model.accounts().find(wronged) {
-            return Err(told(format!("account {account} is out of service, expected {cost:?}")));
-        }
-        self.model.compare(&self.store, Some(&report.quarantined)).map_err(told)?;
-        let untouched = self.store.digest() == digest;
-        if cost.told {
-            self.tally.count(Kind::RotTold);
-            report.quarantined.iter().for_each(|_| self.tally.count(Kind::Quarantined));
-            self.live_on(&report.quarantined).map_err(told)?;
-        } else if !untouched {
-            return Err(told("something else came of it".to_owned()));
-        }
-        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
-        let report = self.reopen()?;
-        if !report.damage.is_empty() || !report.quarantined.is_empty() {
-            return Err(format!("after rot was undone: {:?}", report.damage));
-        }
-        self.check_verify()?;
-        self.model.compare(&self.store, None)?;
-        self.model.compare_directory(&self.store)
-    }
-
-    /// One flipped bit in a checkpoint: another stands in, or the log, or the accounts concerned are not served.
-    fn rot_checkpoint(&mut self, file: FileId, bytes: u64, digest: u64) -> Result<(), String> {
-        let (at, bit) = (self.seed.below(bytes), self.seed.below(8) as u8);
-        self.disk.rot(file, at, bit);
-        self.tally.count(Kind::RotCheckpoint);
-        let report = self.reopen()?;
-        let told = |what: String| format!("rot in {file:?} at {at}: {what}; told {report:?}");
-        if !report.damage.is_empty() || !report.quarantined.is_empty() {
-            return Err(told("it is not the log that is damaged".to_owned()));
-        }
-        let lost: Vec<AccountId> = self.model.accounts().filter(|id| !self.can_be_read(*id)).collect();
-        self.store.tick(self.now);
-        if let Some(id) = lost.iter().find(|id| self.store.account(**id).is_some()) {
-            return Err(told(format!("account {id} is served with rows that cannot be read")));
-        }
-        self.model.compare(&self.store, Some(&lost)).map_err(told)?;
-        if lost.is_empty() && self.store.digest() != digest {
-            return Err(told("something else came of it".to_owned()));
-        }
-        lost.iter().for_each(|_| self.tally.count(Kind::Quarantined));
-        self.disk.rot(file, at, bit);
-        let report = self.reopen()?;
-        if self.store.digest() != digest {
-            return Err(format!("after rot in a checkpoint was undone: {report:?}"));
-        }
-        self.check_verify()?;
-        self.model.compare(&self.store, None)
-    }
-
-    fn can_be_read(&self, id: AccountId) -> bool {
-        self.store.account(id).is_some_and(|account| account.mailboxes().all(|mailbox| mailbox.is_readable()))
-    }
-
-    /// The accounts that are served go on, and a start that meets the same damage finds the same.
-    fn live_on(&mut self, lost: &[AccountId]) -> Result<(), String> {
-        self.bodies.retain(|body| self.store.fresh_body(*body).is_some());
-        for _ in 0..self.seed.below(20) {
-            let (account, change) = workload::change(&mut self.seed, &self.store, &self.bodies, false);
-            // Who is lost now is there again when the rot is undone; who came in its place (README §4.3) is not,
-            // and neither is a new account of its name.
-            let stays = self.model.accounts().any(|known| known == account);
-            // What can be had back may be more, where a Reap is lost, or less than when the rot is undone.
-            let restores = matches!(change, Change::Restore { .. });
-            if stays && !restores && change != Change::AccountDelete {
-                self.ask(account, change);
-            }
-            self.poll()?;
-            self.finish()?;
-        }
-        self.drain()?;
-        self.model.compare(&self.store, Some(lost))?;
-        let digest = self.store.digest();
-        let report = self.reopen()?;
-        if report.damage.is_empty() || self.store.digest() != digest {
-            let (now, damage) = (self.store.digest(), report.damage);
-            return Err(format!("at the next start it came to {damage:?}, {now:x} instead of {digest:x}"));
-        }
-        Ok(())
     }
 }
 

@@ -117,13 +117,13 @@ impl Out {
 mod tests {
     use super::*;
     use ringpost_engine::ids::SegmentId;
-    use ringpost_engine::io::Extent;
+    use ringpost_engine::io::{Extent, FileId};
 
     #[test]
     fn text_joins_and_keeps_its_place_among_others() {
         let mut out = Out::default();
         out.put(b"* 1 FETCH (BODY[] {3}\r\n");
-        out.octets(Extent { segment: SegmentId(1), offset: 8, len: 3 });
+        out.octets(Extent { file: FileId::Segment(SegmentId(1)), offset: 8, len: 3 });
         out.put(b")\r\n");
         out.line("a OK done");
         let mut shown = Vec::new();
@@ -144,11 +144,11 @@ mod tests {
         out.allow(10);
         out.put(b"12345");
         assert!(out.has_room());
-        out.octets(Extent { segment: SegmentId(1), offset: 8, len: 5 });
+        out.octets(Extent { file: FileId::Segment(SegmentId(1)), offset: 8, len: 5 });
         assert!(!out.has_room());
         out.allow(usize::MAX);
         assert!(out.has_room());
-        out.octets(Extent { segment: SegmentId(1), offset: 8, len: OUTPUT_BYTES_MAX as u32 });
+        out.octets(Extent { file: FileId::Segment(SegmentId(1)), offset: 8, len: OUTPUT_BYTES_MAX as u32 });
         assert!(!out.has_room(), "no call gets more than the bound");
     }
 }

@@ -146,6 +146,13 @@ fn tell_recovery(lines: &Lines, id: ShardId, report: &RecoveryReport, took: Dura
                 .with("what", refused.clone()),
         );
     }
+    for repaired in &report.repaired {
+        lines.put(
+            Line::new(Level::Warn, "damage that cost nothing")
+                .with("shard", id.to_string())
+                .with("what", repaired.clone()),
+        );
+    }
     let level = if report.damage.is_empty() { Level::Info } else { Level::Error };
     lines.put(
         Line::new(level, "recovery")

@@ -98,7 +98,7 @@ impl Meaning {
 fn is_recorded(key: BodyKey, replayed: &Replayed, disk: &mut ReadOnlyDisk) -> bool {
     let head = replayed.body(key).and_then(|body| {
         let at = body.summary.offset.checked_sub(record::HEAD_BYTES as u64)?;
-        disk.read_exact(body.summary.segment, at, record::HEAD_BYTES as u32).ok()
+        disk.read_exact(body.summary.file, at, record::HEAD_BYTES as u32).ok()
     });
     let meta = head.as_deref().and_then(RecordHead::read).map(|head| head.meta());
     meta.is_some_and(|meta| {

@@ -260,7 +260,7 @@ fn show(shard: &Shard, found: &mut Found, eml: bool, output: &mut Output) -> Res
         output.raw(octets);
         return Ok(());
     }
-    let (segment, offset) = (summary.segment, summary.offset + u64::from(summary.len));
+    let (file, offset) = (summary.file, summary.offset + u64::from(summary.len));
     let summary = found.disk.octets(summary.into())?;
     let view = SummaryView::new(&summary);
     let part = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -268,15 +268,15 @@ fn show(shard: &Shard, found: &mut Found, eml: bool, output: &mut Output) -> Res
     let structure = view.as_ref().map(|view| part(view.bodystructure()));
     let places: Vec<Value> = found.shown.iter().map(place).collect();
     let object = json!({
-        "type": "message", "shard": number(shard), "lsn": found.id.0, "segment": segment.0,
+        "type": "message", "shard": number(shard), "lsn": found.id.0, "file": file.name(),
         "offset": offset, "octets": bytes.len, "shown": places, "envelope": envelope,
         "bodystructure": structure,
         "eml": octets.map(|octets| base64::engine::general_purpose::STANDARD.encode(octets)),
     });
     output.line(&object, || {
-        let len = bytes.len;
+        let (file, len) = (file.name(), bytes.len);
         let mut text = format!("message at {} of {}\n", found.id, name(shard));
-        text += &format!("  octets     {len}, from byte {offset} of segment {segment}\n");
+        text += &format!("  octets     {len}, from byte {offset} of {file}\n");
         for place in &found.shown {
             let (address, mailbox, uid) = (plain(&place.address), plain(&place.mailbox), place.uid);
             let (flags, when) = (plain(&place.flags.join(" ")), moment(place.internal_ms));

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use ringpost_engine::ids::SegmentId;
+use ringpost_engine::io::FileId;
 use ringpost_engine::log::scan::{self, BatchInfo, Damage, End, RecordInfo, SegmentInfo, Visitor};
 use ringpost_engine::recovery::{self, CheckpointInfo};
 use serde_json::json;
@@ -71,7 +72,7 @@ impl Visitor for Count {
     }
 }
 
-type Live = BTreeMap<SegmentId, u64>;
+type Live = BTreeMap<FileId, u64>;
 
 fn print(shard: &Shard, count: &Count, end: &End, live: Option<&Live>, output: &mut Output) {
     output.heading(&format!("{} in {}", name(shard), shard.folder.display()));
@@ -88,7 +89,7 @@ fn print(shard: &Shard, count: &Count, end: &End, live: Option<&Live>, output: &
             (false, true) => "newest",
             (false, false) => "sealed",
         };
-        let live = live.map(|live| live.get(&segment).copied().unwrap_or(0));
+        let live = live.map(|live| live.get(&FileId::Segment(segment)).copied().unwrap_or(0));
         let share = live.map(|live| live as f64 / filled.map_or(1, |part| part.end).max(1) as f64);
         let times = [row.first_ms, row.last_ms].map(|ms| ms.map(moment));
         let object = json!({

@@ -4,12 +4,15 @@
 //! when it began: what is about to change is copied first. *Assumes*: [`Index::before_change`] comes before
 //! every change of what is behind a key. *Never*: asks for I/O.
 
+use std::ops::Range;
+
 use crate::checkpoint::format::{Footer, next_record};
 use crate::checkpoint::images::Images;
 use crate::checkpoint::round::{Retiring, Round, held_by};
 use crate::checkpoint::wire::{Wire, put, put_text};
 use crate::checkpoint::{Key, Point};
-use crate::ids::AccountId;
+use crate::compact::Dead;
+use crate::ids::{AccountId, BodyId, SegmentId};
 use crate::index::Index;
 use crate::io::View;
 use crate::log::batch::LogIdentity;
@@ -253,6 +256,31 @@ impl Index {
         self.graves.finish_reading()?;
         self.graves.take_changed();
         self.tracker.place(&Key::Shard).map(drop)
+    }
+
+    /// Bytes of the records of the bodies in a range of positions that somebody needs.
+    pub(crate) fn live_in(&self, range: &Range<u64>) -> u64 {
+        self.bodies.live_in(range)
+    }
+
+    /// The bodies of a range that nobody needs.
+    pub(crate) fn dead_in(&self, range: &Range<u64>) -> Dead {
+        self.bodies.dead_in(range)
+    }
+
+    /// Those have been left behind.
+    pub(crate) fn relocated(&mut self, dead: &Dead) {
+        self.bodies.relocated(dead);
+    }
+
+    /// Files of this range are gone.
+    pub(crate) fn forget_dead(&mut self, range: &Range<u64>) {
+        self.bodies.forget_dead(range);
+    }
+
+    /// Segments that brought bodies which somebody needs, and the first position of each.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = (BodyId, SegmentId)> + '_ {
+        self.bodies.alive()
     }
 
     /// Puts accounts to sleep that nobody has asked for lately, as long as those in use take more than

@@ -65,14 +65,14 @@ pub fn to_bring_in(
 
 /// Puts what is to be brought in into the order of the log, and makes one of those that are near each other.
 pub fn join(extents: &mut Vec<Extent>) {
-    let place = |extent: &Extent| (extent.segment, extent.offset);
+    let place = |extent: &Extent| (extent.file, extent.offset);
     if !extents.is_sorted_by_key(place) {
         extents.sort_unstable_by_key(place);
     }
     extents.dedup_by(|next, last| {
         let end = last.offset + u64::from(last.len);
         let both = end.max(next.offset + u64::from(next.len)) - last.offset;
-        let near = next.segment == last.segment && next.offset <= end + SUMMARY_GAP_BYTES_MAX;
+        let near = next.file == last.file && next.offset <= end + SUMMARY_GAP_BYTES_MAX;
         match u32::try_from(both) {
             Ok(both) if near => {
                 last.len = both;
@@ -117,8 +117,8 @@ impl Lot {
             }
         }
         let mut slices = Vec::new();
-        let segment = |row: &Row| row.summary.map(|summary| summary.segment);
-        for neighbours in rows.chunk_by_mut(|row, next| segment(row) == segment(next)) {
+        let file = |row: &Row| row.summary.map(|summary| summary.file);
+        for neighbours in rows.chunk_by_mut(|row, next| file(row) == file(next)) {
             let Some(all) = neighbours.iter().filter_map(|row| row.summary).reduce(around) else { continue };
             let Some(bytes) = store.bytes(all) else { continue };
             for row in neighbours {
@@ -167,7 +167,7 @@ impl Lot {
 fn around(one: Extent, other: Extent) -> Extent {
     let end = |extent: Extent| extent.offset + u64::from(extent.len);
     let offset = one.offset.min(other.offset);
-    Extent { segment: one.segment, offset, len: (end(one).max(end(other)) - offset) as u32 }
+    Extent { file: one.file, offset, len: (end(one).max(end(other)) - offset) as u32 }
 }
 
 /// Calls `absent` for the places of all filters whose messages cannot hold the needle.
@@ -186,10 +186,11 @@ pub fn sift(filters: &[Filter<'_>], needle: &TextNeedle, mut absent: impl FnMut(
 mod tests {
     use super::*;
     use ringpost_engine::ids::SegmentId;
+    use ringpost_engine::io::FileId;
 
     #[test]
     fn what_is_near_is_joined_in_whatever_order_it_is_named() {
-        let at = |segment, offset, len| Extent { segment: SegmentId(segment), offset, len };
+        let at = |segment, offset, len| Extent { file: FileId::Segment(SegmentId(segment)), offset, len };
         let gap = SUMMARY_GAP_BYTES_MAX;
         let mut extents = vec![
             at(1, 100 + gap, 10),

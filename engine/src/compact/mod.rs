@@ -1,0 +1,336 @@
+//! Compaction: what is alive of old segments moves into packs, and the segments go.
+//!
+//! *Owns*: the one job under way, and the files that wait to be removed. *Promises*: a file is removed only when (a)
+//! what is alive of it is in a pack that is durable under its name, (b) two checkpoints cover every change in it, so
+//! that no start reads it again, and (c) nobody can be sending from it any more. *Assumes*: bodies never change; what
+//! is dead stays dead. *Never*: delays a commit: its requests come last, one at a time, and within a rate.
+//!
+//! ```text
+//!        worth it                       Read, Write …              all copied
+//!  Idle ──────────► Begin ──► Copy ◄──────────────────► Copy ──────────────────► Sync ► Rename ► Map ─┐
+//!   ▲ ▲                        │ no room, or damaged: Unlink                                          │
+//!   │ └────────────────────────┘                                                                      │
+//!   └───────────────── the pack stands for its victims, which are removed when (a), (b), (c) ◄────────┘
+//! ```
+
+mod copy;
+pub(crate) mod pack;
+mod pick;
+mod reclaim;
+pub(crate) mod table;
+mod walk;
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::ids::Lsn;
+use crate::index::Index;
+use crate::io::{FileId, IoError, IoRequest, IoResult};
+use crate::limits::COMPACT_RETRY_MS;
+use crate::log::batch::LogIdentity;
+use crate::log::places::Places;
+pub(crate) use copy::Dead;
+use copy::{Job, Stage};
+use pack::Pack;
+pub(crate) use pick::Unit;
+use pick::{Picked, pick};
+use reclaim::{Gone, Reclaim};
+
+/// How compaction behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Bytes read and written a second at most; 0 compacts nothing.
+    pub bytes_per_second: u64,
+    /// Percent of the bytes of all files that should be alive: as long as less is, the file of which least is alive is
+    /// copied into a smaller one.
+    pub live_percent: u8,
+    /// Milliseconds for which a file stays that nobody needs any more, for those who are still sending from it.
+    pub grace_ms: u64,
+    /// Milliseconds between two looks at what is worth compacting.
+    pub look_ms: u64,
+}
+
+/// What has been done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Done {
+    /// Packs made.
+    pub packs: u64,
+    /// Bytes written to them.
+    pub written: u64,
+    /// Files removed.
+    pub removed: u64,
+    /// Bytes that they had.
+    pub reclaimed: u64,
+    /// Files found damaged while they were copied; they stay.
+    pub damaged: u64,
+}
+
+/// What a request was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    Work,
+    Remove,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Compactor {
+    log: LogIdentity,
+    options: Options,
+    pack_bytes_max: u64,
+    job: Option<Job>,
+    highest: u64,
+    reclaim: Reclaim,
+    /// Files that cannot be copied.
+    bad: BTreeSet<FileId>,
+    doing: Option<Doing>,
+    /// Bytes that may be read or written now; negative after a large step.
+    budget: i64,
+    ticked_ms: u64,
+    look_at_ms: u64,
+    done: Done,
+    off: bool,
+    /// A planted bug: files are removed before a checkpoint covers them.
+    #[cfg(feature = "testing")]
+    pub unlink_early: bool,
+    /// A planted bug: a pack is taken for durable that has no name.
+    #[cfg(feature = "testing")]
+    pub lose_pack: bool,
+}
+
+impl Compactor {
+    /// Goes on with the files that a start has found. `is_whole` unless something is damaged: then nothing moves, so
+    /// that the right bytes can be put back.
+    pub fn new(
+        log: LogIdentity,
+        options: Options,
+        pack_bytes_max: u64,
+        highest: u64,
+        is_whole: bool,
+    ) -> Compactor {
+        Compactor {
+            log,
+            options,
+            pack_bytes_max,
+            job: None,
+            highest,
+            reclaim: Reclaim::default(),
+            bad: BTreeSet::new(),
+            doing: None,
+            budget: 0,
+            ticked_ms: 0,
+            look_at_ms: 0,
+            done: Done::default(),
+            off: !is_whole || options.bytes_per_second == 0,
+            #[cfg(feature = "testing")]
+            unlink_early: false,
+            #[cfg(feature = "testing")]
+            lose_pack: false,
+        }
+    }
+
+    /// Whether a request waits for its completion.
+    pub fn is_busy(&self) -> bool {
+        self.doing.is_some()
+    }
+
+    /// What has been done since the start.
+    pub fn done(&self) -> Done {
+        self.done
+    }
+
+    /// Refills what may be read and written, and looks for something to do. `segments` are those that are complete.
+    pub fn tick(
+        &mut self,
+        index: &Index,
+        places: &Places,
+        segments: impl Iterator<Item = Unit>,
+        covered: Lsn,
+        now_ms: u64,
+    ) {
+        let past_ms = now_ms.saturating_sub(self.ticked_ms).min(1000);
+        self.ticked_ms = now_ms;
+        let second = self.options.bytes_per_second as i64;
+        self.budget = (self.budget + second * past_ms as i64 / 1000).min(second);
+        if self.off || self.job.is_some() || now_ms < self.look_at_ms {
+            return;
+        }
+        self.look_at_ms = now_ms + self.options.look_ms;
+        let mut units = self.units(index, places, segments, covered);
+        units.sort_unstable_by_key(|unit| unit.range.start);
+        match pick(&units, u64::from(self.options.live_percent), self.pack_bytes_max) {
+            Picked::Nothing => {}
+            Picked::Empty(unit) => {
+                self.reclaim.retire(&unit, now_ms);
+                self.look_at_ms = now_ms;
+            }
+            Picked::Together(victims) => self.begin(index, places, victims),
+        }
+    }
+
+    /// Segments that no pack stands for, and packs. What a pack stands for is put among those that go.
+    fn units(
+        &mut self,
+        index: &Index,
+        places: &Places,
+        segments: impl Iterator<Item = Unit>,
+        covered: Lsn,
+    ) -> Vec<Unit> {
+        let mut units = Vec::new();
+        let covered = self.covered(covered);
+        for unit in segments.filter(|unit| unit.range.end < covered.0) {
+            match places.pack_of(Lsn(unit.range.start)) {
+                Some(_) => self.reclaim.retire(&unit, self.ticked_ms),
+                None => units.push(unit),
+            }
+        }
+        let unit = |pack: &Pack| Unit {
+            file: FileId::Pack(pack.number),
+            range: pack.range.clone(),
+            bytes: pack.bytes,
+            room: pack.room(),
+            live: 0,
+            is_damaged: pack.damage.is_some(),
+        };
+        for pack in places.old_packs() {
+            self.reclaim.retire(&unit(pack), self.ticked_ms);
+        }
+        units.extend(places.packs().iter().map(unit));
+        units.retain_mut(|unit| {
+            // Of what is damaged nothing is copied; when nothing of it is alive it goes as any other.
+            unit.live = index.live_in(&unit.range);
+            !self.reclaim.has(unit.file) && (unit.live == 0 || !self.bad.contains(&unit.file))
+        });
+        units
+    }
+
+    fn begin(&mut self, index: &Index, places: &Places, victims: Vec<Unit>) {
+        self.highest += 1;
+        self.job = Job::new(self.log, self.highest, index, places, victims);
+    }
+
+    /// The next request, if there is one; at most one is under way.
+    pub fn poll(&mut self, covered: Lsn, now_ms: u64) -> Option<IoRequest> {
+        if self.doing.is_some() || self.off {
+            return None;
+        }
+        let request = self.work(now_ms).map(|request| (Doing::Work, request));
+        let (doing, request) = request.or_else(|| {
+            let covered = self.covered(covered);
+            Some((Doing::Remove, self.reclaim.poll(covered, now_ms, self.options.grace_ms)?))
+        })?;
+        self.doing = Some(doing);
+        Some(request)
+    }
+
+    /// What no start reads again.
+    fn covered(&self, covered: Lsn) -> Lsn {
+        #[cfg(feature = "testing")]
+        if self.unlink_early {
+            return Lsn(u64::MAX);
+        }
+        covered
+    }
+
+    fn work(&mut self, now_ms: u64) -> Option<IoRequest> {
+        let job = self.job.as_mut()?;
+        let (new, file) = (FileId::PackNew(job.number), FileId::Pack(job.number));
+        let request = match job.stage {
+            Stage::Begin => IoRequest::Begin { file: new },
+            Stage::Copy if self.budget <= 0 => return None,
+            Stage::Copy => match job.copy() {
+                Ok(request) => request,
+                Err(damaged) => {
+                    // It is not what was written. Whatever reads it will say so; here it stays as it is.
+                    self.bad.insert(damaged);
+                    self.done.damaged += 1;
+                    job.stage = Stage::Clear;
+                    self.look_at_ms = now_ms + COMPACT_RETRY_MS;
+                    IoRequest::Unlink { file: new }
+                }
+            },
+            Stage::Close | Stage::Sync => IoRequest::Sync { file: new },
+            Stage::Rename => IoRequest::Rename { from: new, to: file },
+            Stage::Map => IoRequest::Map { file },
+            Stage::Clear => IoRequest::Unlink { file: new },
+        };
+        match &request {
+            IoRequest::Read { len, .. } => self.budget -= i64::from(*len),
+            IoRequest::Write { parts, .. } => {
+                let bytes: usize = parts.iter().map(Bytes::len).sum();
+                self.budget -= bytes as i64;
+                self.done.written += bytes as u64;
+            }
+            _ => {}
+        }
+        #[cfg(feature = "testing")]
+        if self.lose_pack && job.stage == Stage::Rename {
+            job.stage = Stage::Map;
+            return Some(IoRequest::Map { file: new });
+        }
+        Some(request)
+    }
+
+    /// How the request ended.
+    pub fn complete(
+        &mut self,
+        index: &mut Index,
+        places: &mut Places,
+        result: IoResult,
+        now_ms: u64,
+    ) -> Result<Option<FileId>, Error> {
+        let doing = self.doing.take();
+        if doing == Some(Doing::Remove) {
+            return self.removed(index, places, result).map(Some);
+        }
+        let Some(job) = &mut self.job else { return Ok(None) };
+        match (job.stage, result) {
+            (stage, IoResult::Failed(IoError::NoSpace)) => {
+                // What could not even be begun left no file.
+                self.look_at_ms = now_ms + COMPACT_RETRY_MS;
+                match stage {
+                    Stage::Begin => self.job = None,
+                    _ => job.stage = Stage::Clear,
+                }
+            }
+            (_, IoResult::Failed(error)) => {
+                return Err(Error::Io { doing: "writing a pack".to_owned(), error });
+            }
+            (Stage::Begin, _) => job.stage = Stage::Copy,
+            (Stage::Copy, IoResult::Read(bytes)) => job.window.bytes = bytes,
+            (Stage::Copy, _) => {}
+            (Stage::Close, _) => job.stage = Stage::Sync,
+            (Stage::Sync, _) => job.stage = Stage::Rename,
+            (Stage::Rename, _) => job.stage = Stage::Map,
+            (Stage::Map, IoResult::Created(view)) => {
+                let Some(mut job) = self.job.take() else { return Ok(None) };
+                let (Some(table), bytes) = job.finished() else { return Ok(None) };
+                places.add_pack(Pack::made(job.number, job.range.clone(), bytes, table, view));
+                index.relocated(&job.dead);
+                job.victims.iter().for_each(|victim| self.reclaim.retire(victim, now_ms));
+                self.done.packs += 1;
+                self.look_at_ms = now_ms;
+            }
+            (Stage::Clear, _) => self.job = None,
+            (stage, result) => panic!("I7: {result:?} does not answer a request in {stage:?}"),
+        }
+        Ok(None)
+    }
+
+    fn removed(&mut self, index: &mut Index, places: &mut Places, result: IoResult) -> Result<FileId, Error> {
+        let Gone { file, range, bytes } = self.reclaim.removed();
+        if let IoResult::Failed(error) = result {
+            return Err(Error::Io { doing: "removing what was compacted".to_owned(), error });
+        }
+        match file {
+            FileId::Segment(segment) => places.remove(segment),
+            file => places.remove_pack(file.number()),
+        }
+        index.forget_dead(&range);
+        self.done.removed += 1;
+        self.done.reclaimed += bytes;
+        Ok(file)
+    }
+}

@@ -1,0 +1,164 @@
+//! Which files are worth copying together.
+//!
+//! *Owns*: the policy. *Promises*: what nobody needs goes without being copied; as long as enough of all files
+//! together is alive, nothing is copied but what is damaged or too small to be a file of its own. *Assumes*: units
+//! come in order of position. *Never*: looks at a file.
+//!
+//! In this order: what is empty; what is damaged (its records are good, what leads to them is not); where least is
+//! alive, with sparse neighbours; small neighbours, which move only into a file at least twice as large, so about as
+//! often as the logarithm of a file's size.
+
+use std::ops::Range;
+
+use crate::io::FileId;
+use crate::limits::COMPACT_SMALL_FILES;
+
+/// Percent by which more of one file may be alive than of all together for it to be copied with its neighbours.
+const NEIGHBOUR_PERCENT: u64 = 5;
+
+/// A file that could be compacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub file: FileId,
+    /// The positions that it stands for.
+    pub range: Range<u64>,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// How many of them could be alive: all but what leads to the records of a pack.
+    pub room: u64,
+    /// Bytes of the bodies in it that somebody needs.
+    pub live: u64,
+    /// Whether what leads to its records is damaged.
+    pub is_damaged: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Picked {
+    /// All is well.
+    Nothing,
+    /// Nobody needs anything of this file.
+    Empty(Unit),
+    /// These neighbours become one pack.
+    Together(Vec<Unit>),
+}
+
+/// Chooses among all files that could be compacted, `live_percent` of which should be alive.
+pub fn pick(units: &[Unit], live_percent: u64, pack_bytes_max: u64) -> Picked {
+    if let Some(empty) = units.iter().find(|unit| unit.live == 0) {
+        return Picked::Empty(empty.clone());
+    }
+    if let Some(damaged) = units.iter().find(|unit| unit.is_damaged) {
+        return Picked::Together(vec![damaged.clone()]);
+    }
+    let picked = sparse(units, live_percent, pack_bytes_max).or_else(|| small(units, pack_bytes_max));
+    picked.map_or(Picked::Nothing, |run| Picked::Together(units[run].to_vec()))
+}
+
+/// Where least is alive, and its neighbours as far as they are sparse too.
+fn sparse(units: &[Unit], live_percent: u64, pack_bytes_max: u64) -> Option<Range<usize>> {
+    let (bytes, live) =
+        units.iter().fold((0, 0), |(bytes, live), unit| (bytes + unit.bytes, live + unit.live));
+    if live * 100 >= bytes * live_percent {
+        return None;
+    }
+    let percent = (live_percent + NEIGHBOUR_PERCENT).min(100);
+    let is_sparse = |unit: &Unit| unit.live * 100 < unit.room * percent;
+    let share = |unit: &Unit| unit.live * 10_000 / unit.room.max(1);
+    let sparse = units.iter().enumerate().filter(|(_, unit)| is_sparse(unit));
+    let worst = sparse.min_by_key(|(_, unit)| share(unit)).map(|(at, _)| at)?;
+    let (mut from, mut to, mut sum) = (worst, worst + 1, units[worst].live);
+    let mut fits = |unit: Option<&Unit>| {
+        let more =
+            unit.filter(|unit| is_sparse(unit) && sum + unit.live <= pack_bytes_max).map(|unit| unit.live);
+        sum += more.unwrap_or(0);
+        more.is_some()
+    };
+    while fits(units.get(to)) {
+        to += 1;
+    }
+    while from > 0 && fits(units.get(from - 1)) {
+        from -= 1;
+    }
+    Some(from..to)
+}
+
+/// Some small files side by side, none of which is most of them.
+fn small(units: &[Unit], pack_bytes_max: u64) -> Option<Range<usize>> {
+    (0..units.len()).find_map(|from| {
+        let (mut sum, mut largest, mut to) = (0, 0, from);
+        let is_small = |unit: &&Unit| unit.live <= pack_bytes_max / COMPACT_SMALL_FILES as u64;
+        while let Some(unit) = units.get(to).filter(is_small).filter(|unit| sum + unit.live <= pack_bytes_max)
+        {
+            sum += unit.live;
+            largest = unit.live.max(largest);
+            to += 1;
+        }
+        (to - from >= COMPACT_SMALL_FILES && largest * 2 <= sum).then_some(from..to)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SegmentId;
+
+    fn units(shares: &[u64]) -> Vec<Unit> {
+        let unit = |(at, &live): (u64, &u64)| Unit {
+            file: FileId::Segment(SegmentId(at)),
+            range: at * 1000..at * 1000 + 100,
+            bytes: 110,
+            room: 100,
+            live,
+            is_damaged: false,
+        };
+        (0..).zip(shares).map(unit).collect()
+    }
+
+    fn picked(shares: &[u64], max: u64) -> Vec<u64> {
+        match pick(&units(shares), 80, max) {
+            Picked::Nothing => vec![],
+            Picked::Empty(unit) => vec![1000 + unit.file.number()],
+            Picked::Together(units) => units.iter().map(|unit| unit.file.number()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_emptiest_goes_first_and_takes_its_neighbours_along() {
+        assert_eq!(picked(&[90, 90, 90], 100), [0u64; 0]);
+        assert_eq!(picked(&[95, 80, 94], 100), [0u64; 0], "sparse, but not worth it");
+        assert_eq!(picked(&[90, 0, 10], 100), [1001], "nothing to copy");
+        assert_eq!(picked(&[90, 60, 10, 20, 90, 5], 100), [5]);
+        assert_eq!(picked(&[90, 60, 10, 20, 90, 50], 100), [1, 2, 3]);
+        assert_eq!(picked(&[90, 80, 10, 20, 90, 50], 100), [2, 3]);
+        assert_eq!(picked(&[10, 10, 10], 25), [0, 1]);
+        assert_eq!(picked(&[], 25), [0u64; 0]);
+    }
+
+    #[test]
+    fn small_neighbours_become_one_though_nothing_of_them_is_dead() {
+        let small = |sizes: &[u64]| {
+            let mut units = units(sizes);
+            units.iter_mut().for_each(|unit| (unit.bytes, unit.room) = (unit.live, unit.live));
+            match pick(&units, 80, 100) {
+                Picked::Together(units) => units.iter().map(|unit| unit.file.number()).collect(),
+                other => {
+                    assert_eq!(other, Picked::Nothing);
+                    vec![]
+                }
+            }
+        };
+        assert_eq!(small(&[90, 1, 1, 1, 90, 1, 1, 1]), [0u64; 0], "too few");
+        assert_eq!(small(&[90, 1, 2, 3, 1, 90]), [1, 2, 3, 4]);
+        assert_eq!(small(&[9, 1, 2, 1, 90]), [0u64; 0], "the first one would move for little");
+        assert_eq!(small(&[25, 25, 25, 25, 25]), [0, 1, 2, 3]);
+        assert_eq!(small(&[26, 26, 26, 26]), [0u64; 0], "no longer small");
+    }
+
+    #[test]
+    fn what_is_damaged_is_written_anew() {
+        let mut units = units(&[90, 90, 90]);
+        units[1].is_damaged = true;
+        assert_eq!(pick(&units, 80, 100), Picked::Together(vec![units[1].clone()]));
+    }
+}

@@ -1,0 +1,194 @@
+//! Which records a pack has, and where.
+//!
+//! *Owns*: the table and its fences, and the look-up. *Promises*: what it finds was found by a sum, or by the record's
+//! own lead; nothing wrong comes of flipped bits. *Assumes*: entries come in order of position, and so do offsets.
+//! *Never*: keeps more in memory than a fence for every 128 records, unless the fences themselves are damaged.
+//!
+//! ```text
+//!  position ─► fences (memory) ─► block of 128 entries (mapped, one page or two) ── sum holds ─► entry
+//!                                        └─ it does not: the leads of these 128 records, one after the other
+//! ```
+
+use super::pack::{HEAD_BYTES, LEAD_BYTES, Lead};
+use crate::error::Error;
+use crate::io::View;
+
+/// Entries for each of which there is one fence: 2 KiB of table.
+pub const BLOCK_ENTRIES: usize = 128;
+/// Bytes of an entry.
+pub const ENTRY_BYTES: usize = 16;
+/// Bytes of a fence.
+pub const FENCE_BYTES: usize = 16;
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The position that it had in the log.
+    pub position: u64,
+    /// Where its lead begins.
+    pub offset: u32,
+    /// What its lead says of how it is stored.
+    pub flags: u32,
+}
+
+/// What is kept in memory of 128 entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    position: u64,
+    offset: u32,
+    crc: u32,
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+impl Entry {
+    /// Adds its bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.position.to_le_bytes());
+        out.extend_from_slice(&self.offset.to_le_bytes());
+        out.extend_from_slice(&self.flags.to_le_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Entry {
+        Entry { position: long(bytes, 0), offset: word(bytes, 8), flags: word(bytes, 12) }
+    }
+
+    /// Where the record itself begins.
+    pub fn record(&self) -> u64 {
+        u64::from(self.offset) + LEAD_BYTES
+    }
+}
+
+impl Fence {
+    /// Adds its bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.position.to_le_bytes());
+        out.extend_from_slice(&self.offset.to_le_bytes());
+        out.extend_from_slice(&self.crc.to_le_bytes());
+    }
+
+    fn decode(bytes: &[u8]) -> Fence {
+        Fence { position: long(bytes, 0), offset: word(bytes, 8), crc: word(bytes, 12) }
+    }
+}
+
+/// The fences of a table.
+pub fn fences(entries: &[Entry]) -> Vec<Fence> {
+    let mut bytes = Vec::with_capacity(BLOCK_ENTRIES * ENTRY_BYTES);
+    let mut fence = |block: &[Entry]| {
+        bytes.clear();
+        block.iter().for_each(|entry| entry.encode(&mut bytes));
+        let first = block.first()?;
+        Some(Fence { position: first.position, offset: first.offset, crc: crc32fast::hash(&bytes) })
+    };
+    entries.chunks(BLOCK_ENTRIES).filter_map(&mut fence).collect()
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub enum Table {
+    /// In the file, found by its fences.
+    Mapped {
+        /// Where it begins.
+        at: u64,
+        /// How many entries it has.
+        count: usize,
+        /// Ascending.
+        fences: Vec<Fence>,
+    },
+    /// Made anew from the leads, for what is in the file does not hold.
+    Rebuilt(Vec<Entry>),
+}
+
+impl Table {
+    /// A table in the file, by the bytes of its fences.
+    pub fn mapped(at: u64, count: usize, fences: &[u8]) -> Table {
+        let fences = fences.chunks_exact(FENCE_BYTES).map(Fence::decode).collect();
+        Table::Mapped { at, count, fences }
+    }
+
+    /// Walks from lead to lead, as far as they hold.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn of_leads(
+        bytes: u64,
+        mut read: impl FnMut(u64, u64) -> Result<Option<Vec<u8>>, Error>,
+    ) -> Result<Table, Error> {
+        let (mut entries, mut offset) = (Vec::new(), HEAD_BYTES);
+        while offset + LEAD_BYTES <= bytes {
+            let Some(lead) = read(offset, LEAD_BYTES)?.as_deref().and_then(Lead::decode) else { break };
+            let Ok(at) = u32::try_from(offset) else { break };
+            entries.push(Entry { position: lead.position, offset: at, flags: lead.flags });
+            offset += LEAD_BYTES + u64::from(lead.stored);
+        }
+        Ok(Table::Rebuilt(entries))
+    }
+
+    /// How many records the pack has.
+    pub fn len(&self) -> usize {
+        match self {
+            Table::Mapped { count, .. } => *count,
+            Table::Rebuilt(entries) => entries.len(),
+        }
+    }
+
+    /// Bytes of the fences in the file.
+    pub fn fence_bytes(&self) -> usize {
+        self.len().div_ceil(BLOCK_ENTRIES) * FENCE_BYTES
+    }
+
+    /// The positions from the first record to the last; none without any.
+    pub fn span(&self) -> Option<std::ops::Range<u64>> {
+        match self {
+            Table::Mapped { .. } => None,
+            Table::Rebuilt(entries) => Some(entries.first()?.position..entries.last()?.position + 1),
+        }
+    }
+
+    /// Where the record of a position is.
+    pub fn find(&self, position: u64, view: &dyn View) -> Option<Entry> {
+        let found = match self {
+            Table::Rebuilt(entries) => {
+                entries.get(entries.partition_point(|entry| entry.position < position)).copied()?
+            }
+            Table::Mapped { at, count, fences } => {
+                let fence = fences.partition_point(|fence| fence.position <= position).checked_sub(1)?;
+                let len = BLOCK_ENTRIES.min(count.checked_sub(fence * BLOCK_ENTRIES)?);
+                let begin = at + (fence * BLOCK_ENTRIES * ENTRY_BYTES) as u64;
+                let block = view.slice(begin, (len * ENTRY_BYTES) as u32);
+                match block.filter(|block| crc32fast::hash(block) == fences[fence].crc) {
+                    Some(block) => in_block(&block, position)?,
+                    None => by_leads(fences[fence].offset, len, position, view)?,
+                }
+            }
+        };
+        (found.position == position).then_some(found)
+    }
+}
+
+/// The first entry of a block that is not before this position.
+fn in_block(block: &[u8], position: u64) -> Option<Entry> {
+    let (entries, _) = block.as_chunks::<ENTRY_BYTES>();
+    let at = entries.partition_point(|entry| long(entry, 0) < position);
+    entries.get(at).map(|entry| Entry::decode(entry))
+}
+
+/// What a damaged block would have said. Looks at the records, so it may have to wait for the disk.
+fn by_leads(first: u32, count: usize, position: u64, view: &dyn View) -> Option<Entry> {
+    let mut offset = u64::from(first);
+    for _ in 0..count {
+        let lead = Lead::decode(&view.slice(offset, LEAD_BYTES as u32)?)?;
+        if lead.position >= position {
+            return Some(Entry { position: lead.position, offset: offset as u32, flags: lead.flags });
+        }
+        offset += LEAD_BYTES + u64::from(lead.stored);
+    }
+    None
+}

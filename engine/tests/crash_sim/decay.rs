@@ -1,0 +1,142 @@
+//! What a store makes of flipped bits.
+//!
+//! *Owns*: where bits flip, and what must follow. *Promises*: whoever is not concerned is served and lives on; once
+//! the bits are back, all is there. *Assumes*: `rot.rs` knows what they may cost. *Never*: flips bits in two places
+//! at once.
+
+use ringpost_engine::change::Change;
+use ringpost_engine::ids::{AccountId, SegmentId};
+use ringpost_engine::io::FileId;
+use ringpost_engine::testing::fake_disk::SECTOR;
+
+use crate::rot::Image;
+use crate::tally::Kind;
+use crate::workload;
+use crate::world::World;
+
+impl World {
+    /// One burst of flipped bits in something that was durable and vouched for.
+    pub fn rot(&mut self) -> Result<(), String> {
+        self.store.tick(self.now);
+        self.drain()?;
+        let digest = self.store.digest();
+        // What damage keeps from dying is dead again when the bytes are back.
+        self.bodies.retain(|body| self.store.fresh_body(*body).is_some());
+        let image = Image::read(&mut self.disk)?;
+        let mut files: Vec<(FileId, u64)> = self.disk.sizes();
+        files.retain(|(file, _)| matches!(file, FileId::Segment(_) | FileId::Checkpoint(_)));
+        let &(file, bytes) = self.seed.pick(&files).ok_or("no files")?;
+        if let FileId::Checkpoint(_) = file {
+            return self.rot_checkpoint(file, bytes, digest);
+        }
+        let segment = SegmentId(file.number());
+        let sector = self.seed.below(bytes / SECTOR) * SECTOR;
+        let mut flips: Vec<(u64, u8)> = Vec::new();
+        for _ in 0..=self.seed.below(8) {
+            flips.push((sector + self.seed.below(SECTOR), self.seed.below(8) as u8));
+        }
+        flips.sort_unstable();
+        flips.dedup();
+        if image.position(segment, sector) < self.store.checkpointed() {
+            return Ok(()); // a start does not look there
+        }
+        let cost = image.cost(segment, flips.iter().map(|&(offset, _)| offset));
+        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
+        self.tally.count(Kind::Rot);
+        let report = self.reopen()?;
+        let told = |what: String| format!("rot in {file:?} at {sector}: {what}; told {:?}", report.damage);
+        if report.damage.is_empty() == cost.told {
+            return Err(told(format!("expected {cost:?}")));
+        }
+        let wronged = |id: &AccountId| report.quarantined.contains(id) && !cost.accounts.contains(id);
+        if let Some(account) = self.model.accounts().find(wronged) {
+            return Err(told(format!("account {account} is out of service, expected {cost:?}")));
+        }
+        self.model.compare(&self.store, Some(&report.quarantined)).map_err(told)?;
+        let untouched = self.store.digest() == digest;
+        if cost.told {
+            self.tally.count(Kind::RotTold);
+            report.quarantined.iter().for_each(|_| self.tally.count(Kind::Quarantined));
+            self.live_on(&report.quarantined).map_err(told)?;
+        } else if !untouched {
+            return Err(told("something else came of it".to_owned()));
+        }
+        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
+        let report = self.reopen()?;
+        if !report.damage.is_empty() || !report.quarantined.is_empty() {
+            return Err(format!("after rot was undone: {:?}", report.damage));
+        }
+        self.check_verify()?;
+        self.model.compare(&self.store, None)?;
+        self.model.compare_directory(&self.store)
+    }
+
+    /// One flipped bit in a checkpoint: another stands in, or the log, or the accounts concerned are not served.
+    fn rot_checkpoint(&mut self, file: FileId, bytes: u64, digest: u64) -> Result<(), String> {
+        let (at, bit) = (self.seed.below(bytes), self.seed.below(8) as u8);
+        self.disk.rot(file, at, bit);
+        self.tally.count(Kind::RotCheckpoint);
+        let report = match self.reopen() {
+            // Both checkpoints need these bytes, and the log alone does not have it all any more.
+            Err(why) if self.compacted && why.contains("no checkpoint can be read") => {
+                self.tally.count(Kind::RotStops);
+                self.disk.rot(file, at, bit);
+                self.reopen()?;
+                return self.model.compare(&self.store, None);
+            }
+            opened => opened?,
+        };
+        let told = |what: String| format!("rot in {file:?} at {at}: {what}; told {report:?}");
+        if !report.damage.is_empty() || !report.quarantined.is_empty() {
+            return Err(told("it is not the log that is damaged".to_owned()));
+        }
+        let lost: Vec<AccountId> = self.model.accounts().filter(|id| !self.can_be_read(*id)).collect();
+        self.store.tick(self.now);
+        if let Some(id) = lost.iter().find(|id| self.store.account(**id).is_some()) {
+            return Err(told(format!("account {id} is served with rows that cannot be read")));
+        }
+        self.model.compare(&self.store, Some(&lost)).map_err(told)?;
+        if lost.is_empty() && self.store.digest() != digest {
+            return Err(told("something else came of it".to_owned()));
+        }
+        lost.iter().for_each(|_| self.tally.count(Kind::Quarantined));
+        self.disk.rot(file, at, bit);
+        let report = self.reopen()?;
+        if self.store.digest() != digest {
+            return Err(format!("after rot in a checkpoint was undone: {report:?}"));
+        }
+        self.check_verify()?;
+        self.model.compare(&self.store, None)
+    }
+
+    fn can_be_read(&self, id: AccountId) -> bool {
+        self.store.account(id).is_some_and(|account| account.mailboxes().all(|mailbox| mailbox.is_readable()))
+    }
+
+    /// The accounts that are served go on, and a start that meets the same damage finds the same.
+    fn live_on(&mut self, lost: &[AccountId]) -> Result<(), String> {
+        self.bodies.retain(|body| self.store.fresh_body(*body).is_some());
+        for _ in 0..self.seed.below(20) {
+            let (account, change) = workload::change(&mut self.seed, &self.store, &self.bodies, false);
+            // Who is lost now is there again when the rot is undone; who came in its place (README §4.3) is not,
+            // and neither is a new account of its name.
+            let stays = self.model.accounts().any(|known| known == account);
+            // What can be had back may be more, where a Reap is lost, or less than when the rot is undone.
+            let restores = matches!(change, Change::Restore { .. });
+            if stays && !restores && change != Change::AccountDelete {
+                self.ask(account, change);
+            }
+            self.poll()?;
+            self.finish()?;
+        }
+        self.drain()?;
+        self.model.compare(&self.store, Some(lost))?;
+        let digest = self.store.digest();
+        let report = self.reopen()?;
+        if report.damage.is_empty() || self.store.digest() != digest {
+            let (now, damage) = (self.store.digest(), report.damage);
+            return Err(format!("at the next start it came to {damage:?}, {now:x} instead of {digest:x}"));
+        }
+        Ok(())
+    }
+}
