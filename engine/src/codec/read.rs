@@ -104,10 +104,7 @@ impl<'a> Reader<'a> {
             42 => Change::Distrust { from: BodyId(self.u64()?), until: BodyId(self.u64()?) },
             43 => Change::Trust { from: BodyId(self.u64()?), until: BodyId(self.u64()?) },
             44 => Change::Session { about: self.session()? },
-            45 => {
-                let (of, mailbox) = (AccountId(self.u64()?), self.mailbox()?);
-                Change::Read { of, mailbox, uids: self.uids()? }
-            }
+            45 => Change::Read { of: AccountId(self.u64()?), mailbox: self.mailbox()?, uids: self.uids()? },
             _ => return None,
         })
     }

@@ -1,9 +1,8 @@
 //! What happened to a mailbox, or to a whole account: who made, renamed, shared, emptied and deleted it.
 //!
 //! *Owns*: which changes belong to it, and their lines. *Promises*: follows a mailbox through all its names, and an
-//! address through all accounts that had it; what happened to single messages is left to their own stories, but for what
-//! left. *Assumes*: two passes in order: which mailboxes are meant, then what happened to them. *Never*: names a
-//! session that the log does not.
+//! address through all accounts that had it; of messages it tells only which left. *Assumes*: two passes in order:
+//! which mailboxes are meant, then what happened to them. *Never*: names a session that the log does not.
 
 use std::collections::BTreeSet;
 

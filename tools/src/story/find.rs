@@ -57,7 +57,7 @@ impl Target {
     }
 }
 
-/// `ACCOUNT/` is an account, `ACCOUNT/MAILBOX` a mailbox; a slash at its end tells one whose name is a number from a UID.
+/// `ACCOUNT/` is an account, `ACCOUNT/MAILBOX` a mailbox; a slash behind a name that is a number tells it from a UID.
 fn annals(word: &str) -> Option<Target> {
     let (account, mailbox) = word.split_once('/').filter(|_| !word.starts_with('<'))?;
     let is_account = account.contains('@') || account.parse::<u64>().is_ok();

@@ -63,7 +63,8 @@ fn missing(target: &Target, word: &str) -> Failure {
         Target::At(lsn) => format!("no message begins or is delivered at position {lsn}"),
         Target::Place { .. } => {
             format!(
-                "{word} never was a message: give ACCOUNT/MAILBOX/UID, the Message-ID in <>, or ACCOUNT/MAILBOX/ for a mailbox"
+                "{word} never was a message: give ACCOUNT/MAILBOX/UID, the Message-ID in <>, \
+                 or ACCOUNT/MAILBOX/ for a mailbox"
             )
         }
         Target::Annals(Subject { account, mailbox: Some(mailbox) }) => {
