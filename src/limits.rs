@@ -368,5 +368,7 @@ pub const BACKUP_COMPARED_BYTES: usize = 4 * 1024;
 pub const RESTORED_NAMES_MAX: u32 = 100;
 /// How often a mailbox is looked at anew in a row because it changed before messages were put back into it.
 pub const RESTORE_ATTEMPTS_MAX: u32 = 100;
+/// Mailboxes that an account which comes back is made with; further ones are made one by one.
+pub const RESTORE_MAILBOXES_AT_ONCE: usize = 500;
 /// Messages that `account restore --list` prints, unless told otherwise.
 pub const RESTORE_LISTED: usize = 1_000;

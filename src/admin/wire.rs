@@ -252,10 +252,12 @@ pub enum Line {
         /// When, milliseconds since 1970.
         gone_ms: u64,
     },
-    /// What left at or before this moment, in milliseconds since 1970, cannot be had back.
-    Reaped {
-        /// It; 0 if nothing was let go yet.
-        until_ms: u64,
+    /// Who answers for an address.
+    Owner {
+        /// The shard.
+        shard: u16,
+        /// What left at or before this moment, in milliseconds since 1970, cannot be had back.
+        reaped_ms: u64,
     },
     /// A message that left its mailbox.
     Gone(GoneLine),

@@ -1,6 +1,6 @@
 //! Somebody deleted something: restores into a server at work.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -243,4 +243,147 @@ fn refused(data: &Path, more: &[&str]) -> String {
     let (printed, good) = try_run(&mut command, "");
     assert!(!good, "{more:?}: {printed}");
     printed
+}
+
+/// A backup of a server, in a folder of its own.
+fn back_up(server: &Server, folder: &Path) -> PathBuf {
+    let backup = folder.join("backup");
+    server.admin(&["backup", backup.to_str().unwrap()], "");
+    backup
+}
+
+fn from(folder: &Path) -> [&str; 2] {
+    ["--from", folder.to_str().unwrap()]
+}
+
+/// What POP3 calls the messages of the inbox.
+fn unique_ids(server: &Server) -> Vec<String> {
+    let mut pop3 = Wire::connect(server.port("POP3", false)).unwrap();
+    pop3.line().unwrap();
+    for command in [&format!("USER {USER}"), &format!("PASS {PASSWORD}"), "UIDL"] {
+        pop3.send(format!("{command}\r\n").as_bytes()).unwrap();
+        assert!(pop3.line().unwrap().starts_with("+OK"));
+    }
+    let lines = std::iter::from_fn(|| Some(pop3.line().unwrap()).filter(|line| line != "."));
+    let mut ids: Vec<String> = lines.map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+/// Everything that clients remember of some mailboxes.
+fn remembered(client: &mut Client, mailboxes: &[&str]) -> Vec<Vec<String>> {
+    let one = |mailbox: &&str| {
+        let status = client.run(&format!("STATUS \"{mailbox}\" (UIDVALIDITY UIDNEXT MESSAGES)"));
+        let messages = client.messages(mailbox).into_iter().map(|message| format!("{message:?}"));
+        status.into_iter().take(1).chain(messages).collect()
+    };
+    let mut all: Vec<Vec<String>> = mailboxes.iter().map(one).collect();
+    for command in ["LIST \"\" *", "LSUB \"\" *", "GETQUOTAROOT INBOX", "GETACL Work"] {
+        all.push(client.run(command));
+    }
+    all
+}
+
+#[test]
+fn an_account_that_is_gone_comes_back_whole_and_no_client_notices() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice", "bob"]);
+    server.admin(&["alias", "add", "info@example.test", USER], "");
+    server.admin(&["account", "quota", USER, "--storage", "100M", "--messages", "1000"], "");
+    for subject in ["one", "two", "three"] {
+        crate::deliver(&server, USER, subject);
+    }
+    let mut client = Client::login(&server);
+    client.append("INBOX", "\\Flagged todo", "four");
+    client.expunge("INBOX", "2");
+    client.run("CREATE Work");
+    client.run("SUBSCRIBE Work");
+    client.run("SETACL Work bob@example.test lr");
+    client.run("DELETE Junk");
+    client.append("Work", "\\Seen $Forwarded", "w-1");
+    client.run("RENAME Sent \"Gesendet/Alles\"");
+    let mailboxes = ["INBOX", "Work", "Gesendet/Alles"];
+    let (before, ids) = (remembered(&mut client, &mailboxes), unique_ids(&server));
+    let backup = back_up(&server, folder.path());
+    let at = moment();
+    crate::deliver(&server, USER, "never backed up");
+    server.admin(&["account", "delete", USER, "--yes"], "");
+    server.admin(&["alias", "delete", "info@example.test"], "");
+
+    let would = restore(&server, &[&from(&backup)[..], &["--dry-run"]].concat());
+    assert_eq!(tally(&would), (4, 0), "{would:?}");
+    let did = restore(&server, &from(&backup));
+    assert_eq!(tally(&did), (4, 0), "{did:?}");
+    assert_eq!(remembered(&mut Client::login(&server), &mailboxes), before);
+    assert_eq!(unique_ids(&server), ids);
+    crate::deliver(&server, "info@example.test", "by the alias");
+    let again = restore(&server, &from(&backup));
+    assert_eq!(tally(&again), (0, 4), "{again:?}");
+
+    // Once more, from the log of the running server itself, as of a moment; and after a restart.
+    server.admin(&["account", "delete", USER, "--yes"], "");
+    let data = server.data.clone();
+    let from_log = [&from(&data)[..], &["--at", &at]].concat();
+    assert_eq!(tally(&restore(&server, &from_log)), (4, 0));
+    assert_eq!(remembered(&mut Client::login(&server), &mailboxes), before);
+    server.interrupt();
+    let server = Server::start(folder.path());
+    assert_eq!(tally(&restore(&server, &from_log)), (0, 4));
+    assert_eq!(remembered(&mut Client::login(&server), &mailboxes), before);
+    server.interrupt();
+}
+
+#[test]
+fn an_account_that_is_there_gets_from_a_backup_what_it_lacks() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    let mut client = Client::login(&server);
+    for subject in ["one", "two", "three"] {
+        client.append("INBOX", "\\Flagged todo", subject);
+    }
+    client.run("CREATE Work");
+    client.append("Work", "\\Seen", "w-1");
+    let ids = unique_ids(&server);
+    let backup = back_up(&server, folder.path());
+    client.expunge("INBOX", "2");
+    client.run("SELECT INBOX");
+    client.run("UID STORE 1 FLAGS.SILENT ()");
+    client.run("DELETE Work");
+
+    // Here the store itself still has the octets; the flags are those of the backup.
+    let did = restore(&server, &from(&backup));
+    assert_eq!(tally(&did), (2, 2), "{did:?}");
+    let flags = |client: &mut Client| {
+        client.messages("INBOX").into_iter().map(|(uid, s, flags)| (uid, s, flags)).collect::<Vec<_>>()
+    };
+    let row = |uid, subject: &str, flags: &str| (uid, subject.to_owned(), flags.to_owned());
+    let mut expected = vec![
+        row(1, "one", " 2019"),
+        row(3, "three", "\\Flagged todo 2019"),
+        row(4, "two", "\\Flagged todo 2019"),
+    ];
+    assert_eq!(flags(&mut client), expected, "flags of what is there stay");
+    assert_eq!(client.subjects("Work"), ["w-1"]);
+    assert_eq!(tally(&restore(&server, &from(&backup))), (0, 4));
+    let with_flags = restore(&server, &[&from(&backup)[..], &["--flags", "--mailbox", "INBOX"]].concat());
+    assert_eq!(with_flags.last().unwrap()["flags"].as_u64(), Some(1), "{with_flags:?}");
+    expected[0] = row(1, "one", "\\Flagged todo 2019");
+    assert_eq!(flags(&mut client), expected);
+
+    // Another server knows nothing of these octets: they are sent, under new UIDs, and once.
+    let server = Server::with_accounts(other.path(), &["alice"]);
+    crate::deliver(&server, USER, "own");
+    for tallied in [(4, 0), (0, 4)] {
+        let done = restore(&server, &from(&backup));
+        assert_eq!(tally(&done), tallied, "{done:?}");
+    }
+    let mut client = Client::login(&server);
+    let inbox = client.messages("INBOX");
+    assert_eq!(inbox[1], row(2, "one", "\\Flagged todo 2019"));
+    assert_eq!((inbox.len(), client.subjects("Work")), (4, vec!["w-1".to_owned()]));
+    assert!(ids.iter().all(|id| unique_ids(&server).contains(id)), "POP3 clients fetch nothing again");
+    // The folder that is in nobody's way came with its UIDVALIDITY; a message that goes comes back.
+    client.expunge("INBOX", "3");
+    assert_eq!(tally(&restore(&server, &from(&backup))), (1, 3));
+    server.interrupt();
 }

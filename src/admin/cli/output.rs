@@ -151,7 +151,7 @@ fn columns(line: &Line) -> (&'static str, String) {
         Line::Subscription { name } => ("SUBSCRIBED", name.clone()),
         // The restore that asked for these prints them itself.
         Line::GoneMailbox { name, .. } => ("DELETED MAILBOX", name.clone()),
-        Line::Reaped { until_ms } => ("LET GO UNTIL (ms)", until_ms.to_string()),
+        Line::Owner { shard, .. } => ("SHARD", shard.to_string()),
         Line::Gone(gone) => ("LEFT: UID", gone.uid.to_string()),
         Line::PutBack { target, .. } => ("PUT BACK", format!("{target:?}")),
         Line::Message { uid, size, internal_ms, flags, .. } => (

@@ -80,7 +80,9 @@ fn account(command: AccountCommand) -> Result<(), String> {
             if changes { change(&common, &request) } else { list(&common, &request) }
         }
         AccountCommand::Shares { address, common } => list(&common, &Request::AccountShares { address }),
-        AccountCommand::Restore { what, common } => restore(&Client::new(&common.data), &what, common.json),
+        AccountCommand::Restore { what, common } => {
+            restore(&Client::new(&common.data), &common.data, &what, common.json)
+        }
         AccountCommand::Delete { address, yes, common } => {
             confirm(yes, &format!("delete {address} with all its mail"))?;
             change(&common, &Request::AccountDelete { address })

@@ -17,4 +17,7 @@ mod source;
 pub mod wire;
 
 pub use cli::{ImportCommand, import};
+pub use differ::Ranges;
+pub use frame::Frame;
+pub use report::same_flags;
 pub use source::usual_use;

@@ -4,6 +4,7 @@
 //! together is refused before anything is asked. *Assumes*: clap. *Never*: restores.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,9 +13,11 @@ use clap::Args;
 use super::ask::Ask;
 use super::here::Here;
 use super::list::{Page, list};
+use super::past::{self, From};
 use super::report::Report;
 use super::run::run;
 use super::wish::Wish;
+use crate::admin::route::address_of;
 use crate::limits::RESTORE_LISTED;
 use crate::moment::Moment;
 use crate::proto::imap::email_id;
@@ -28,6 +31,8 @@ Examples:
   ringpost account restore ann@example.org --mailbox 'Work/*'                     a deleted folder and all below
   ringpost account restore ann@example.org --list --since 2h --mailbox INBOX      what left, one line each
   ringpost account restore ann@example.org --message M4176 --into Found           one of these
+  ringpost account restore ann@example.org --from /backup/mail --dry-run          what a backup has and the store lacks
+  ringpost account restore ann@example.org --from /var/lib/ringpost --at 2h       a deleted account, from the log itself
 
 What comes back: messages that were expunged, moved away, or went with their folder or account, for as long as
 store.undelete_days says. They come as new messages: new UIDs, and the date and flags they had when they left but
@@ -41,6 +46,14 @@ taken by then, it comes back as `Restored NAME`.
 
 Run it as often as you like. A message is there if the mailbox has one of the same octets (the same EMAILID) that came
 after the moment, so a second run finds all there and does nothing; so does a run after one that was cut short.
+
+With --from, messages also come from a backup or from the log of a data folder, as they are there or, with --at, as
+they were: with the flags of that moment, names and special uses of folders, and for folders that are made anew access
+rights and annotations. What the store still has is not sent again. An account that is gone comes back whole: password,
+services, quota, settings, aliases that led to it, subscriptions, and folders with their UIDVALIDITY and UIDs, so that
+clients notice nothing. Into a folder that has messages of its own, they come under new UIDs; POP3 unique-ids stay what
+they were, which is also how a second run knows them. --at reads the whole log of the account's shard, which takes as
+long as the disk takes to read it; it cannot go back behind what compaction has left of the log.
 
 With --mailbox and no moment a deleted folder comes as it was when it was deleted, of another one all that left it.
 Times are UTC unless they carry an offset.";
@@ -59,8 +72,8 @@ pub struct Selection {
     /// A folder by its name, NAME/* with all below it. May be repeated.
     #[arg(long, value_name = "NAME", conflicts_with = "all")]
     pub mailbox: Vec<String>,
-    /// Every folder; needs --at.
-    #[arg(long, requires = "at")]
+    /// Every folder; needs --at or --from.
+    #[arg(long)]
     pub all: bool,
     /// As it was at this moment: 2026-01-31T08:00:00Z, 08:00 (the last one, UTC), 2h (ago).
     #[arg(long, value_name = "TIME", conflicts_with_all = ["since", "until"])]
@@ -74,6 +87,13 @@ pub struct Selection {
     /// Put everything into this folder instead of where it was; made if it is missing.
     #[arg(long, value_name = "FOLDER")]
     pub into: Option<String>,
+    /// From a backup, or from a data folder (also that of the running server), read beside it: for what the store
+    /// does not have any more, and for accounts that are gone. Everything, unless --mailbox or --message says less.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "since", "until"])]
+    pub from: Option<PathBuf>,
+    /// With --from: set the flags of messages that are there as they were, too.
+    #[arg(long, requires = "from")]
+    pub flags: bool,
     /// Messages that --list prints.
     #[arg(long, value_name = "N", default_value_t = RESTORE_LISTED, requires = "list")]
     pub limit: usize,
@@ -123,7 +143,8 @@ impl Selection {
                 "a UID means a message of one --mailbox, and does not go together with EMAILIDs".to_owned()
             );
         }
-        if !self.list && !self.all && self.message.is_empty() && self.mailbox.is_empty() {
+        let some = self.list || self.all || !self.message.is_empty() || !self.mailbox.is_empty();
+        if self.from.is_none() && (!some || self.all && self.at.is_none()) {
             return Err("say what: --list, --message ID, --mailbox NAME, or --all --at TIME".to_owned());
         }
         let moment = |given: Option<Moment>| given.map(|moment| moment.unix_ms(now_ms));
@@ -144,19 +165,27 @@ impl Selection {
     }
 }
 
-/// Carries it out.
+/// Carries it out, in the store of this data folder.
 ///
 /// # Errors
 /// One line.
-pub fn restore(ask: &dyn Ask, selection: &Selection, json: bool) -> Result<(), String> {
+pub fn restore(ask: &dyn Ask, data: &Path, selection: &Selection, json: bool) -> Result<(), String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let wish = selection.wish(now.as_millis() as u64)?;
-    let here = Here::new(ask, &selection.address);
+    let address = address_of(&selection.address)?;
+    let here = Here::new(ask, &address);
     if selection.list {
         let (skip, limit) = (selection.skip, selection.limit);
         return list(&here, &wish, Page { skip, limit, json });
     }
-    run(&here, &wish, &mut Report::new(json))
+    let mut report = Report::new(json);
+    match &selection.from {
+        None => run(&here, &wish, &mut report),
+        Some(folder) => {
+            let from = From { folder: folder.clone(), flags: selection.flags };
+            past::run(&here, data, &from, &wish, &mut report)
+        }
+    }
 }
 
 #[cfg(test)]

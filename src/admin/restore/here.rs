@@ -57,6 +57,8 @@ pub fn mark(of: u64, mailbox: u32) -> String {
 /// What is there, messages aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
+    /// The shard that answers for the address.
+    pub shard: u16,
     /// The account's id; none when there is no account.
     pub account: Option<u64>,
     /// Mailboxes in order of name.
@@ -137,7 +139,7 @@ impl<'a> Here<'a> {
         let mut state = State::default();
         self.restore(RestoreStep::State, &mut |line| {
             match line {
-                Line::Reaped { until_ms } => state.reaped_ms = until_ms,
+                Line::Owner { shard, reaped_ms } => (state.shard, state.reaped_ms) = (shard, reaped_ms),
                 Line::Account { id, .. } => state.account = Some(id),
                 Line::Subscription { name } => drop(state.subscribed.insert(name)),
                 Line::GoneMailbox { of, mailbox, name, keywords, gone_ms, .. } => {

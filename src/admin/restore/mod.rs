@@ -9,6 +9,7 @@ mod cli;
 mod headline;
 mod here;
 mod list;
+mod past;
 mod plan;
 mod present;
 mod report;

@@ -90,17 +90,26 @@ impl<'a> Targets<'a> {
     /// # Errors
     /// No name is free.
     pub fn of(&mut self, source: &Source) -> Result<Target, String> {
-        if let Some(name) = self.into.clone() {
-            return Ok(match self.state.named(&name) {
-                Some(mailbox) if !mailbox.no_select => Target { name, ..Target::default() },
-                _ if self.taken.contains(&name) => Target { name, ..Target::default() },
-                _ => self.make(name, None),
-            });
+        if self.into.is_some() {
+            return self.into_named();
         }
         if source.gone_ms.is_none() {
             return Ok(Target { name: source.name.clone(), ..Target::default() });
         }
         self.successor(&source.name, mark(source.key.0, source.key.1))
+    }
+
+    /// The mailbox that everything goes into.
+    ///
+    /// # Errors
+    /// None was named.
+    pub fn into_named(&mut self) -> Result<Target, String> {
+        let name = self.into.clone().ok_or("no mailbox was named")?;
+        Ok(match self.state.named(&name) {
+            Some(mailbox) if !mailbox.no_select => Target { name, ..Target::default() },
+            _ if self.taken.contains(&name) => Target { name, ..Target::default() },
+            _ => self.make(name, None),
+        })
     }
 
     /// Where a mailbox goes that is not there any more.

@@ -81,6 +81,11 @@ impl Report {
         if self.json { say(&json!({ "problem": why }).to_string()) } else { Ok(()) }
     }
 
+    /// Something that was done besides.
+    pub fn note(&mut self, what: &str) -> Result<(), String> {
+        if self.json { say(&json!({ "note": what }).to_string()) } else { say(what) }
+    }
+
     /// A mailbox is done.
     pub fn row(&mut self, row: &Row) -> Result<(), String> {
         self.back += row.back;

@@ -6,7 +6,7 @@
 
 use base64::Engine;
 use ringpost_engine::change::{Rights, UidSet};
-use ringpost_engine::ids::{AccountId, MailboxId, Slot, Uid};
+use ringpost_engine::ids::{AccountId, MailboxId, ShardId, Slot, Uid};
 
 use super::headline::Headline;
 use super::wire::RestoreStep;
@@ -100,7 +100,11 @@ impl Owner<'_> {
     }
 
     fn request(&self, request: AdminRequest) -> Result<AdminReply, String> {
-        self.shards.request(self.shards.owner(Slot::of(self.address)), request)
+        self.shards.request(self.shard(), request)
+    }
+
+    fn shard(&self) -> ShardId {
+        self.shards.owner(Slot::of(self.address))
     }
 
     fn state(&self, sink: &mut Sink<'_>) -> Answer {
@@ -113,7 +117,7 @@ impl Owner<'_> {
             };
             let GoneMailboxes { account, rows, next, reaped_ms } = page;
             if from == 0 {
-                sink(Line::Reaped { until_ms: reaped_ms })?;
+                sink(Line::Owner { shard: self.shard().0, reaped_ms })?;
             }
             for row in rows {
                 sink(Line::GoneMailbox {

@@ -1,0 +1,115 @@
+//! What a mailbox lacks of what a folder has.
+//!
+//! *Owns*: telling which messages are the same. *Promises*: each message here stands for one there. *Assumes*: all of
+//! both are told. *Never*: does anything about it.
+//!
+//! A message is there if the mailbox has
+//! * the same UID under the same UIDVALIDITY, and as many octets, or
+//! * the same octets in the same log (it came back from what was removed, or was moved back), or
+//! * the unique-id that this gives to messages that it sends under new UIDs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::here::Held;
+
+/// A message there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its place in the mailbox.
+    pub place: usize,
+    /// UID.
+    pub uid: u32,
+    /// Octets.
+    pub size: u32,
+    /// The number in its EMAILID.
+    pub body: u64,
+}
+
+/// What of both sides can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Same {
+    /// UIDs name the same messages.
+    pub uids: bool,
+    /// So do numbers in EMAILIDs.
+    pub bodies: bool,
+}
+
+/// Pairs of messages there and here, and the messages there that have none here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// By their places in the two lists.
+    pub pairs: Vec<(usize, usize)>,
+    /// By their places in the first.
+    pub missing: Vec<usize>,
+}
+
+/// Compares.
+pub fn compare(there: &[Kept], here: &[Held], same: Same, name: &dyn Fn(&Kept) -> String) -> Compared {
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    let mut left: BTreeSet<usize> = (0..there.len()).collect();
+    let mut free: BTreeSet<usize> = (0..here.len()).collect();
+    if same.uids {
+        let by_uid: BTreeMap<u32, usize> =
+            here.iter().enumerate().map(|(nth, held)| (held.uid, nth)).collect();
+        for (nth, kept) in there.iter().enumerate() {
+            if let Some(&at) = by_uid.get(&kept.uid).filter(|&&at| here[at].size == kept.size) {
+                pairs.push((nth, at));
+                left.remove(&nth);
+                free.remove(&at);
+            }
+        }
+    }
+    let mut pair = |of_there: &dyn Fn(&Kept) -> String, of_here: &dyn Fn(&Held) -> Option<String>| {
+        let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for &at in free.iter().rev() {
+            if let Some(key) = of_here(&here[at]) {
+                found.entry(key).or_default().push(at);
+            }
+        }
+        left.retain(|&nth| match found.get_mut(&of_there(&there[nth])).and_then(Vec::pop) {
+            Some(at) => {
+                free.remove(&at);
+                pairs.push((nth, at));
+                false
+            }
+            None => true,
+        });
+    };
+    if same.bodies {
+        pair(&|kept| kept.body.to_string(), &|held| Some(held.body.to_string()));
+    }
+    pair(&|kept| name(kept), &|held| held.unique_id.clone());
+    Compared { pairs, missing: left.into_iter().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(uid: u32, body: u64) -> Kept {
+        Kept { place: uid as usize, uid, size: 5, body }
+    }
+
+    fn held(uid: u32, body: u64, unique_id: Option<&str>) -> Held {
+        let unique_id = unique_id.map(str::to_owned);
+        Held { uid, size: 5, body, saved_ms: 0, flags: Vec::new(), unique_id }
+    }
+
+    fn missing(there: &[Kept], here: &[Held], uids: bool, bodies: bool) -> Vec<u32> {
+        let compared = compare(there, here, Same { uids, bodies }, &|kept| format!("u{}", kept.uid));
+        assert_eq!(compared.pairs.len() + compared.missing.len(), there.len());
+        compared.missing.into_iter().map(|nth| there[nth].uid).collect()
+    }
+
+    #[test]
+    fn messages_are_known_by_uid_octets_or_the_name_they_were_given() {
+        let there = [kept(1, 10), kept(2, 20), kept(3, 30), kept(4, 30)];
+        let here = [held(1, 99, None), held(8, 30, None), held(9, 98, Some("u2"))];
+        assert_eq!(missing(&there, &here, true, true), [4], "octets stand for one only");
+        assert_eq!(missing(&there, &here, false, false), [1, 3, 4]);
+        assert_eq!(missing(&there, &here, true, false), [3, 4]);
+        let other = [Held { size: 6, ..held(1, 99, None) }];
+        assert_eq!(missing(&there[..1], &other, true, false), [1], "another message has the UID");
+        assert_eq!(missing(&[], &here, true, true), [] as [u32; 0]);
+    }
+}
