@@ -25,5 +25,5 @@ mod slots;
 pub mod wire;
 
 pub use client::Client;
-pub use route::Shards;
-pub use server::serve;
+pub use route::{Shards, carry_out};
+pub use server::{import_octets, serve};

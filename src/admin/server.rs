@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::import::server::octets_expected;
 use super::import::wire::ImportStep;
 use super::route::{Shards, carry_out};
@@ -88,16 +90,21 @@ fn answer(client: UnixStream, shards: &dyn Shards) -> std::io::Result<()> {
 }
 
 /// Takes in the octets that follow the line of a step that appends.
-fn with_octets(mut request: Request, input: &mut impl Read) -> Result<Request, String> {
-    let Request::Import { step, .. } = &mut request else { return Ok(request) };
+fn with_octets(request: Request, input: &mut impl Read) -> Result<Request, String> {
+    let Request::Import { step, .. } = &request else { return Ok(request) };
     let expected = octets_expected(step)?;
-    if let ImportStep::Append { octets, .. } = step {
-        let mut held = Vec::new();
-        let read = input.take(expected as u64).read_to_end(&mut held).map_err(|error| error.to_string())?;
-        if read < expected {
-            return Err(format!("{read} octets came instead of {expected}"));
-        }
-        *octets = held.into();
+    let mut held = Vec::new();
+    let read = input.take(expected as u64).read_to_end(&mut held).map_err(|error| error.to_string())?;
+    if read < expected {
+        return Err(format!("{read} octets came instead of {expected}"));
     }
-    Ok(request)
+    Ok(import_octets(request, held.into()))
+}
+
+/// The request with the octets that belong to it; only a step that appends has any.
+pub fn import_octets(mut request: Request, given: Bytes) -> Request {
+    if let Request::Import { step: ImportStep::Append { octets, .. }, .. } = &mut request {
+        *octets = given;
+    }
+    request
 }

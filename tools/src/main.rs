@@ -2,7 +2,7 @@
 //!
 //! *Owns*: which subcommand runs, and the exit code. *Promises*: nothing in the folder is written, locked or
 //! created by a command that reads; damage is told and passed over, and makes the exit code 1. *Assumes*: a server
-//! may be running; `import` and `generate` take its lock. *Never*: stops at the first thing it cannot read.
+//! may be running; `import`, `restore` and `generate` take its lock. *Never*: stops at the first thing it cannot read.
 
 mod body;
 mod carry;
@@ -12,6 +12,7 @@ mod generate;
 mod host;
 mod output;
 mod prove;
+mod restore;
 mod show;
 mod stats;
 mod story;
@@ -69,6 +70,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<Damages, Failure> {
         Command::Tail(what) => show::tail::run(cli, what, output),
         Command::Export(what) => carry::export::run(cli, what, output),
         Command::Import(what) => carry::import::run(cli, what, output),
+        Command::Restore(what) => restore::run(cli, what),
         Command::Generate(what) => generate::run(cli, what, output),
         Command::Verify(what) => prove::run(cli, what, output),
     }

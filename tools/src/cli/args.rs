@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use ringpost::admin::restore::Selection;
+
 use super::values::{Moment, Position, kind};
 use crate::carry::Format;
 
@@ -238,6 +240,14 @@ pub struct Generate {
     /// The same seed gives the same messages
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: u64,
+}
+
+/// What `restore` needs.
+#[derive(Debug, Clone, Args)]
+pub struct Restore {
+    /// What is to come back.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// A size that a message can have.

@@ -15,13 +15,15 @@ use crate::{Damages, Failure};
 
 use values::Position;
 
-pub use args::{Dump, Export, Filter, Generate, Import, Message, Segments, Stats, Story, Tail, Verify};
+pub use args::{
+    Dump, Export, Filter, Generate, Import, Message, Restore, Segments, Stats, Story, Tail, Verify,
+};
 
 /// Reads the log of a Ringpost server: what is in it, what happened, whether it is sound; carries mail in and out.
 ///
 /// No server is needed, and a running one is not disturbed: files are only read, and nothing is locked. While
-/// a server writes, you see the log as it was at some moment of the reading. Two commands write: `import` into the
-/// store of a stopped server, whose lock it takes, and `generate` into a folder of its own.
+/// a server writes, you see the log as it was at some moment of the reading. Three commands write: `import` and
+/// `restore` into the store of a stopped server, whose lock they take, and `generate` into a folder of its own.
 ///
 /// Every change of a mail store is a record of a shard's log, at a position (LSN, in bytes since the log
 /// began). A record belongs to an account; a message is one record with its octets, and one record for each
@@ -78,6 +80,10 @@ Examples:
       ringpost-log import maildir ~ann/Maildir --account ann@example.org --dry-run
       ringpost-log import maildir ~ann/Maildir --account ann@example.org
       ringpost-log export tar ann.tar --account ann@example.org
+
+  The server is stopped, and Ann's inbox is to be as it was at 08:00 UTC:
+      ringpost-log restore ann@example.org --mailbox INBOX --at 08:00 --dry-run
+      ringpost-log restore ann@example.org --mailbox INBOX --at 08:00
 
   Count the deliveries of each account:
       ringpost-log dump --json | jq -r 'select(.kind == \"Deliver\").address' | sort | uniq -c
@@ -157,6 +163,11 @@ pub enum Command {
     /// Message-ID, size and date (without a Message-ID: of the same octets and date). Flags of what is there are
     /// left alone. If it is cut off, run it again.
     Import(Import),
+    /// Bring back what was removed: messages, folders, or an account as it was at a moment; with the server stopped
+    ///
+    /// What `ringpost account restore` does in a running server, with the same selection: its manual says what comes
+    /// back and how (ringpost account restore --help). Nothing that was removed is let go for good meanwhile.
+    Restore(Restore),
     /// Make a store of synthetic mail, to measure with
     ///
     /// In a new data folder (--data), through the engine as deliveries would, but with the syncs put off to the

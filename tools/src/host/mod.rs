@@ -5,6 +5,7 @@
 //! local file system. *Never*: writes a file but by the engine's requests.
 
 pub mod bulk;
+pub mod served;
 
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

@@ -1,0 +1,124 @@
+//! `restore`: what was removed comes back into a store whose server is stopped.
+
+use std::fs;
+use std::path::Path;
+
+use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, UidSet};
+use ringpost_engine::ids::{AccountId, MailboxId, Uid};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Host, INBOX, json, run, text};
+
+const ANN: &str = "ann@example.test";
+
+fn octets(nth: u32) -> Vec<u8> {
+    format!("Message-ID: <{nth}@x>\r\nSubject: n{nth}\r\n\r\nbody of {nth}\r\n").into_bytes()
+}
+
+fn uids(list: &[u32]) -> UidSet {
+    list.iter().map(|&uid| Uid(uid)).collect()
+}
+
+fn expunge(host: &mut Host, account: AccountId, mailbox: MailboxId, list: &[u32]) {
+    host.change(account, Change::Expunge { mailbox, uids: uids(list), only_deleted: false });
+}
+
+/// Ann has four messages in INBOX and two in Work at the moment, and loses most of them afterwards.
+fn sample() -> (TempDir, &'static str) {
+    let data = TempDir::new().expect("a folder can be made");
+    fs::write(data.path().join("shards"), "1\n").expect("it can be written");
+    let mut host = Host::open(data.path(), 0);
+    let ann = host.account(ANN);
+    let work = host.mailbox(ann, "Work");
+    for nth in 1..=4 {
+        host.deliver(ann, &octets(nth));
+    }
+    for nth in 5..=6 {
+        host.append(ann, work, &octets(nth));
+    }
+    // Each change is a second later than the one before; this was the eighth.
+    let at = "2026-01-01T00:00:08Z";
+    let flags = Flags { system: FlagBits::DELETED, ..Flags::default() };
+    let (list, op) = (uids(&[1, 2]), FlagOp::Replace);
+    host.change(ann, Change::FlagsStore { mailbox: INBOX, uids: list, op, flags, unchanged_since: None });
+    expunge(&mut host, ann, INBOX, &[1, 2, 3]);
+    host.change(ann, Change::MailboxDelete { mailbox: work });
+    host.deliver(ann, &octets(7));
+    (data, at)
+}
+
+fn last(objects: &[Value]) -> (u64, u64) {
+    let last = objects.last().expect("a last line");
+    (last["messages"].as_u64().expect("a number"), last["there"].as_u64().expect("a number"))
+}
+
+/// Octets by mailbox, sorted.
+fn exported(data: &Path) -> Vec<(String, String)> {
+    let folder = TempDir::new().expect("a folder can be made");
+    let to = folder.path().join("out");
+    text(data, &["export", "eml", to.to_str().expect("text"), "--account", ANN]);
+    let mut found = Vec::new();
+    let mut folders = vec![to.clone()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).expect("it can be read") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "eml") {
+                let above = path.parent().and_then(|above| above.strip_prefix(&to).ok()).expect("below");
+                let octets = fs::read_to_string(&path).expect("it can be read");
+                found.push((above.display().to_string(), octets));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_moment_comes_back_once_and_the_log_stays_sound() {
+    let (data, at) = sample();
+    let data = data.path();
+    let all = ["--json", "restore", ANN, "--all", "--at", at];
+    let would = json(data, &[&all[..], &["--dry-run"]].concat());
+    assert_eq!(last(&would), (5, 0), "{would:?}");
+    assert_eq!(last(&json(data, &all)), (5, 0));
+    assert_eq!(last(&json(data, &all)), (0, 5));
+    let mut expected: Vec<(String, String)> = [1, 2, 3, 4, 7]
+        .into_iter()
+        .map(|nth| ("INBOX", nth))
+        .chain([("Work", 5), ("Work", 6)])
+        .map(|(mailbox, nth)| (mailbox.to_owned(), String::from_utf8(octets(nth)).expect("text")))
+        .collect();
+    expected.sort();
+    assert_eq!(exported(data), expected);
+    assert!(run(data, &["verify"]).status.success());
+}
+
+#[test]
+fn flags_of_the_moment_come_from_the_log_itself() {
+    let (data, at) = sample();
+    let data = data.path();
+    let list = json(data, &["--json", "restore", ANN, "--list", "--mailbox", "INBOX"]);
+    assert_eq!(list[0]["flags"].as_array().map(Vec::len), Some(1), "\\Deleted, nothing else: {list:?}");
+    let folder = data.to_str().expect("text");
+    let from = ["--json", "restore", ANN, "--from", folder, "--at", at];
+    assert_eq!(last(&json(data, &from)), (5, 1));
+    assert_eq!(last(&json(data, &from)), (0, 6));
+    // 1 and 2 had the keyword then, and no flags when they left.
+    let shown = text(data, &["message", "6", "--account", ANN, "--mailbox", "INBOX"]);
+    assert!(shown.contains("$Todo") && !shown.contains("Deleted"), "{shown}");
+    assert!(run(data, &["verify"]).status.success());
+}
+
+#[test]
+fn a_store_that_is_served_is_left_alone() {
+    let (data, at) = sample();
+    let lock = ringpost::runtime::lock(data.path()).expect("it is free");
+    let refused = run(data.path(), &["restore", ANN, "--all", "--at", at]);
+    assert_eq!(refused.status.code(), Some(3));
+    drop(lock);
+    let unknown = run(data.path(), &["restore", "bob@example.test", "--all", "--at", at]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no account bob"), "{unknown:?}");
+}
