@@ -91,6 +91,11 @@ fn carry(
     output: &mut Output,
 ) -> Result<Damages, Failure> {
     let mut damages = 0;
+    for (place, why) in source.passed_over() {
+        damages += 1;
+        let object = json!({"type": "unreadable", "place": place, "what": why});
+        output.line(&object, || format!("! {}: {}", plain(place), plain(why)));
+    }
     for (at, folder) in source.folders().iter().enumerate() {
         let full = what.below.as_ref().map_or(folder.clone(), |above| format!("{above}/{folder}"));
         let Some(name) = names::checked(&full) else {

@@ -51,6 +51,8 @@ pub trait Source {
     fn folders(&self) -> Vec<String>;
     /// Tells every message of the `at`-th folder, in order.
     fn each(&mut self, at: usize, tell: &mut dyn FnMut(Found) -> Result<(), Failure>) -> Result<(), Failure>;
+    /// What lies there and is passed over though it may hold mail: where, and why.
+    fn passed_over(&self) -> &[(String, String)];
     /// Folders that somebody has subscribed to.
     fn subscriptions(&self) -> Result<Vec<String>, Failure>;
 }

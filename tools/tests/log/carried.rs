@@ -283,3 +283,46 @@ fn what_cannot_be_done_is_said_and_leaves_the_store_alone() {
         run(data.path(), &["import", "mboxrd", broken.to_str().expect("text"), "--account", "1", "--json"]);
     assert_eq!((output.status.code(), sum(&objects(&output), "unreadable")), (Some(1), 1));
 }
+
+#[test]
+fn names_that_are_no_utf8_are_read_or_told_and_never_passed_over_unseen() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let odd = |name: &[u8]| std::path::PathBuf::from(OsStr::from_bytes(name));
+    let there = TempDir::new().expect("a folder can be made");
+    let maildir = there.path().join("maildir");
+    for folder in [&b""[..], b".Good", b".caf\xe9"] {
+        fs::create_dir_all(maildir.join(odd(folder)).join("cur")).expect("a folder");
+        let file = maildir.join(odd(folder)).join("cur").join(odd(b"1.caf\xe9:2,S"));
+        fs::write(file, "Subject: x\n\nhi\n").expect("it can be written");
+    }
+    let eml = there.path().join("eml");
+    fs::create_dir_all(eml.join(odd(b"caf\xe9"))).expect("a folder");
+    fs::write(eml.join(odd(b"caf\xe9")).join("1.eml"), "a\n").expect("it can be written");
+    fs::write(eml.join(odd(b"caf\xe9.eml")), "b\n").expect("it can be written");
+    fs::write(eml.join("index.jsonl"), "nonsense\n").expect("it can be written");
+    let mbox = there.path().join("mbox");
+    fs::create_dir_all(&mbox).expect("a folder");
+    fs::write(mbox.join(odd(b"caf\xe9.mbox")), "From a\n\nb\n").expect("it can be written");
+    for (format, from, messages, told) in
+        [("maildir", &maildir, 2, 1), ("eml", &eml, 1, 2), ("mboxrd", &mbox, 0, 1)]
+    {
+        let data = empty();
+        let from = from.to_str().expect("text");
+        let output = run(data.path(), &["import", format, from, "--account", "alice@example.test", "--json"]);
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{format}: what is passed over is told by the code as well"
+        );
+        let objects = objects(&output);
+        assert_eq!(sum(&objects, "added"), messages, "{format}: {objects:?}");
+        assert_eq!(of_type(&objects, "unreadable").len(), told, "{format}: {objects:?}");
+        if format == "maildir" {
+            let listed = json(data.path(), &["dump", "--kind", "Append"]);
+            assert!(
+                listed.iter().all(|record| record["messages"][0]["flags"] == serde_json::json!(["\\Seen"]))
+            );
+        }
+    }
+}

@@ -101,7 +101,9 @@ impl Open {
         };
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
-            files.extend(name.to_str().filter(|name| !name.starts_with('.')).map(Box::from));
+            // No list of UIDs names what is no UTF-8: it is told with what has no UID.
+            let name = name.to_string_lossy();
+            files.extend((!name.starts_with('.')).then(|| Box::from(&*name)));
         }
         files.sort_unstable_by(|a, b| base_of(a).cmp(base_of(b)));
         Ok(files)

@@ -37,8 +37,15 @@ fn folders_in(path: &Path) -> Result<Vec<String>, String> {
         let name = entry.file_name();
         let is_mail = ["cur", "new", "tmp"].iter().any(|own| name == OsStr::new(own));
         if !is_mail && entry.file_type().map_err(failed)?.is_dir() {
-            // A name that is not UTF-8 can be no mailbox's here.
-            names.extend(name.into_string().ok());
+            match name.into_string() {
+                Ok(name) => names.push(name),
+                Err(name) if is_maildir(&path.join(&name)) => {
+                    let path = path.join(&name);
+                    let place = path.display();
+                    return Err(format!("{place}: no mailbox can have this name, it is no UTF-8: rename it"));
+                }
+                Err(_) => {}
+            }
         }
     }
     names.sort_unstable();

@@ -15,7 +15,7 @@ use ringpost_engine::change::Flags;
 use ringpost_engine::limits::MAILBOX_LEVELS_MAX;
 use serde_json::{Value, json};
 
-use super::{beside, listed, maildir, told};
+use super::{NO_NAME, PassedOver, TOO_DEEP, beside, listed, maildir, told};
 use crate::carry::{Folder, Found, Mail, Sink, Source, names};
 use crate::{Failure, describe};
 
@@ -23,23 +23,27 @@ const INDEX: &str = "index.jsonl";
 const SUBSCRIPTIONS: &str = "subscriptions.txt";
 const EXTENSION: &str = ".eml";
 
+/// Flags and INTERNALDATE by file.
+type Index = BTreeMap<String, (Flags, Option<u64>)>;
+
 /// Folders of `.eml` files that are read.
 pub struct EmlFolder {
     root: PathBuf,
     /// Names, and paths below the root.
     folders: Vec<(String, PathBuf)>,
+    passed_over: PassedOver,
 }
 
 impl EmlFolder {
     /// Finds the folders; files that lie in `root` itself are `mailbox`.
     pub fn open(root: &Path, mailbox: &str) -> Result<EmlFolder, Failure> {
-        let mut folders = Vec::new();
-        find(root, Path::new(""), mailbox, 0, &mut folders)?;
-        if folders.is_empty() {
+        let (mut folders, mut passed_over) = (Vec::new(), PassedOver::new());
+        find(root, Path::new(""), mailbox, 0, &mut folders, &mut passed_over)?;
+        if folders.is_empty() && passed_over.is_empty() {
             return Err(format!("{} holds no file that ends in {EXTENSION}", root.display()));
         }
         folders.sort();
-        Ok(EmlFolder { root: root.to_owned(), folders })
+        Ok(EmlFolder { root: root.to_owned(), folders, passed_over })
     }
 }
 
@@ -49,27 +53,31 @@ fn find(
     mailbox: &str,
     depth: usize,
     folders: &mut Vec<(String, PathBuf)>,
+    passed_over: &mut PassedOver,
 ) -> Result<(), Failure> {
     let mut holds_mail = false;
     for name in listed(&root.join(below))? {
-        let inner = below.join(&name);
+        let inner = below.join(&name.own);
         if root.join(&inner).is_dir() {
-            if depth < MAILBOX_LEVELS_MAX {
-                find(root, &inner, mailbox, depth + 1, folders)?;
+            match depth < MAILBOX_LEVELS_MAX {
+                true => find(root, &inner, mailbox, depth + 1, folders, passed_over)?,
+                false => passed_over.push((root.join(&inner).display().to_string(), TOO_DEEP.to_owned())),
             }
         } else {
-            holds_mail |= name.ends_with(EXTENSION) || name == INDEX;
+            holds_mail |= name.text.ends_with(EXTENSION) || name.text == INDEX;
         }
     }
     let name = if depth == 0 { Some(mailbox.to_owned()) } else { names::of_path(below) };
-    if let Some(name) = name.filter(|_| holds_mail) {
-        folders.push((name, below.to_owned()));
+    match name.filter(|_| holds_mail) {
+        Some(name) => folders.push((name, below.to_owned())),
+        None if holds_mail => passed_over.push((root.join(below).display().to_string(), NO_NAME.to_owned())),
+        None => {}
     }
     Ok(())
 }
 
-/// What an index tells of its files; a line that cannot be read tells nothing.
-fn index(folder: &Path) -> Result<BTreeMap<String, (Flags, Option<u64>)>, Failure> {
+/// What an index tells of its files, and how many of its lines cannot be read.
+fn index(folder: &Path) -> Result<(Index, usize), Failure> {
     let text = beside(&folder.join(INDEX))?;
     let line = |line: &str| {
         let object: Value = serde_json::from_str(line).ok()?;
@@ -82,7 +90,9 @@ fn index(folder: &Path) -> Result<BTreeMap<String, (Flags, Option<u64>)>, Failur
         }
         Some((object["file"].as_str()?.to_owned(), (flags, object["internal_ms"].as_u64())))
     };
-    Ok(text.lines().filter_map(line).collect())
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let (told, broken): (Vec<_>, Vec<_>) = lines.map(line).partition(Option::is_some);
+    Ok((told.into_iter().flatten().collect(), broken.len()))
 }
 
 impl Source for EmlFolder {
@@ -92,15 +102,19 @@ impl Source for EmlFolder {
 
     fn each(&mut self, at: usize, tell: &mut dyn FnMut(Found) -> Result<(), Failure>) -> Result<(), Failure> {
         let folder = self.root.join(&self.folders[at].1);
-        let mut index = index(&folder)?;
+        let (mut index, broken) = index(&folder)?;
+        if broken > 0 {
+            let why = format!("{broken} lines cannot be read: flags and dates that they tell are not taken");
+            tell(Found::Unreadable { place: folder.join(INDEX).display().to_string(), why })?;
+        }
         let mut files = listed(&folder)?;
-        files.retain(|name| name.ends_with(EXTENSION) && !folder.join(name).is_dir());
+        files.retain(|name| name.text.ends_with(EXTENSION) && !folder.join(&name.own).is_dir());
         // Numbers by their value, everything else behind them.
         let number = |name: &str| name.strip_suffix(EXTENSION).and_then(|stem| stem.parse::<u64>().ok());
-        files.sort_by_key(|name| number(name).unwrap_or(u64::MAX));
+        files.sort_by_key(|name| number(&name.text).unwrap_or(u64::MAX));
         for name in files {
-            let (flags, internal_ms) = index.remove(&name).unwrap_or_default();
-            let found = match maildir::read(&folder.join(&name), flags) {
+            let (flags, internal_ms) = index.remove(&name.text).unwrap_or_default();
+            let found = match maildir::read(&folder.join(&name.own), flags) {
                 Found::Mail(mail) => {
                     Found::Mail(Mail { internal_ms: internal_ms.unwrap_or(mail.internal_ms), ..mail })
                 }
@@ -109,6 +123,10 @@ impl Source for EmlFolder {
             tell(found)?;
         }
         Ok(())
+    }
+
+    fn passed_over(&self) -> &[(String, String)] {
+        &self.passed_over
     }
 
     fn subscriptions(&self) -> Result<Vec<String>, Failure> {
@@ -230,6 +248,7 @@ mod tests {
         let lines = format!("x\n{line}\n{{\"flags\": []}}\n");
         fs::write(folder.path().join(INDEX), lines).expect("written");
         let flags = Flags { system: FlagBits::SEEN, keywords: vec!["$k".to_owned()] };
-        assert_eq!(index(folder.path()), Ok(BTreeMap::from([("1.eml".to_owned(), (flags, Some(5)))])));
+        let told = BTreeMap::from([("1.eml".to_owned(), (flags, Some(5)))]);
+        assert_eq!(index(folder.path()), Ok((told, 2)));
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use ringpost_engine::change::{FlagBits, Flags};
 use ringpost_engine::limits::MAILBOX_LEVELS_MAX;
 
-use super::{beside, listed, modified_ms, told};
+use super::{NO_NAME, PassedOver, TOO_DEEP, beside, listed, modified_ms, told};
 use crate::Failure;
 use crate::carry::{Folder, Found, Mail, Sink, Source, as_sent, names, too_large};
 
@@ -33,43 +33,57 @@ const KEYWORDS_MAX: usize = 26;
 /// A Maildir that is read.
 pub struct Maildir {
     folders: Vec<(String, PathBuf)>,
+    passed_over: PassedOver,
     subscriptions: Vec<String>,
 }
 
 impl Maildir {
     /// Finds its folders; the Maildir itself is `inbox`.
     pub fn open(root: &Path, inbox: &str) -> Result<Maildir, Failure> {
-        let mut folders = Vec::new();
+        let (mut folders, mut passed_over) = (Vec::new(), PassedOver::new());
         if root.join("cur").is_dir() {
             folders.push((inbox.to_owned(), root.to_owned()));
         }
-        find(root, "", 0, &mut folders)?;
-        if folders.is_empty() {
+        find(root, "", 0, &mut folders, &mut passed_over)?;
+        if folders.is_empty() && passed_over.is_empty() {
             return Err(format!("{} is no Maildir: it has no folder cur", root.display()));
         }
         folders.sort();
-        Ok(Maildir { folders, subscriptions: subscriptions(root)? })
+        Ok(Maildir { folders, passed_over, subscriptions: subscriptions(root)? })
     }
 }
 
 /// The folders below: `.A.B` of a Maildir++, or `A/B` as they lie.
-fn find(at: &Path, above: &str, depth: usize, folders: &mut Vec<(String, PathBuf)>) -> Result<(), Failure> {
+fn find(
+    at: &Path,
+    above: &str,
+    depth: usize,
+    folders: &mut Vec<(String, PathBuf)>,
+    passed_over: &mut PassedOver,
+) -> Result<(), Failure> {
     for name in listed(at)? {
-        let path = at.join(&name);
-        if !path.is_dir() || ["cur", "new", "tmp"].contains(&name.as_str()) || depth == MAILBOX_LEVELS_MAX {
+        let path = at.join(&name.own);
+        if !path.is_dir() || ["cur", "new", "tmp"].contains(&name.text.as_str()) {
             continue;
         }
-        let own = match name.strip_prefix('.').filter(|_| depth == 0) {
+        let own = match name.text.strip_prefix('.').filter(|_| depth == 0) {
             Some(name) => names::of_maildir(name),
-            None => names::of_maildir(&name.replace('.', "\\2e")),
+            None => names::of_maildir(&name.text.replace('.', "\\2e")),
         };
-        let Some(own) = own.filter(|own| !own.is_empty()) else { continue };
+        let own = own.filter(|own| !own.is_empty() && name.is_text());
+        let why = if depth == MAILBOX_LEVELS_MAX { TOO_DEEP } else { NO_NAME };
+        let Some(own) = own.filter(|_| depth < MAILBOX_LEVELS_MAX) else {
+            if path.join("cur").is_dir() {
+                passed_over.push((path.display().to_string(), why.to_owned()));
+            }
+            continue;
+        };
         let full = if above.is_empty() { own } else { format!("{above}/{own}") };
         if path.join("cur").is_dir() {
             folders.push((full.clone(), path.clone()));
         }
-        if !name.starts_with('.') {
-            find(&path, &full, depth + 1, folders)?;
+        if !name.text.starts_with('.') {
+            find(&path, &full, depth + 1, folders, passed_over)?;
         }
     }
     Ok(())
@@ -138,7 +152,7 @@ impl Source for Maildir {
         for part in ["new", "cur"] {
             let path = folder.join(part);
             if path.is_dir() {
-                files.extend(listed(&path)?.into_iter().map(|name| (path.join(&name), name)));
+                files.extend(listed(&path)?.into_iter().map(|name| (path.join(&name.own), name.text)));
             }
         }
         // Names begin with the second of their arrival.
@@ -150,6 +164,10 @@ impl Source for Maildir {
             tell(read(path, flags(name, &keywords)))?;
         }
         Ok(())
+    }
+
+    fn passed_over(&self) -> &[(String, String)] {
+        &self.passed_over
     }
 
     fn subscriptions(&self) -> Result<Vec<String>, Failure> {

@@ -15,7 +15,7 @@ use ringpost_engine::change::{FlagBits, Flags};
 use ringpost_engine::limits::{BODY_BYTES_MAX, MAILBOX_LEVELS_MAX};
 
 use super::quoting::{Quoting, separated_ms, separator};
-use super::{listed, modified_ms, told};
+use super::{NO_NAME, PassedOver, TOO_DEEP, listed, modified_ms, told};
 use crate::carry::{Folder, Found, Mail, Sink, Source, as_sent, names, too_large, with_crlf};
 use crate::{Failure, body};
 
@@ -35,35 +35,49 @@ const LETTERS: [(char, FlagBits); 5] = [
 /// mbox files that are read.
 pub struct Mbox {
     files: Vec<(String, PathBuf)>,
+    passed_over: PassedOver,
     quoting: Quoting,
 }
 
 impl Mbox {
     /// A file, which is `mailbox`, or all `NAME.mbox` in a folder.
     pub fn open(path: &Path, mailbox: &str, quoting: Quoting) -> Result<Mbox, Failure> {
-        let mut files = Vec::new();
+        let (mut files, mut passed_over) = (Vec::new(), PassedOver::new());
         if path.is_dir() {
-            find(path, Path::new(""), 0, &mut files)?;
+            find(path, Path::new(""), 0, &mut files, &mut passed_over)?;
             files.sort();
         } else {
             File::open(path).map_err(|error| told(path, &error))?;
             files.push((mailbox.to_owned(), path.to_owned()));
         }
-        if files.is_empty() {
+        if files.is_empty() && passed_over.is_empty() {
             return Err(format!("{} holds no file that ends in .mbox", path.display()));
         }
-        Ok(Mbox { files, quoting })
+        Ok(Mbox { files, passed_over, quoting })
     }
 }
 
-fn find(root: &Path, below: &Path, depth: usize, files: &mut Vec<(String, PathBuf)>) -> Result<(), Failure> {
+fn find(
+    root: &Path,
+    below: &Path,
+    depth: usize,
+    files: &mut Vec<(String, PathBuf)>,
+    passed_over: &mut PassedOver,
+) -> Result<(), Failure> {
     for name in listed(&root.join(below))? {
-        let inner = below.join(&name);
+        let inner = below.join(&name.own);
         let path = root.join(&inner);
-        if path.is_dir() && depth < MAILBOX_LEVELS_MAX {
-            find(root, &inner, depth + 1, files)?;
-        } else if let Some(stem) = name.strip_suffix(".mbox") {
-            files.extend(names::of_path(&below.join(stem)).map(|folder| (folder, path)));
+        let mut pass_over = |why: &str| passed_over.push((path.display().to_string(), why.to_owned()));
+        if path.is_dir() {
+            match depth < MAILBOX_LEVELS_MAX {
+                true => find(root, &inner, depth + 1, files, passed_over)?,
+                false => pass_over(TOO_DEEP),
+            }
+        } else if let Some(stem) = name.text.strip_suffix(".mbox") {
+            match names::of_path(&below.join(stem)).filter(|_| name.is_text()) {
+                Some(folder) => files.push((folder, path)),
+                None => pass_over(NO_NAME),
+            }
         }
     }
     Ok(())
@@ -106,6 +120,10 @@ impl Source for Mbox {
             }
             after_empty = line == b"\n" || line == b"\r\n";
         }
+    }
+
+    fn passed_over(&self) -> &[(String, String)] {
+        &self.passed_over
     }
 
     fn subscriptions(&self) -> Result<Vec<String>, Failure> {

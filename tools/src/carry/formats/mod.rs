@@ -9,6 +9,7 @@ mod maildir;
 mod mbox;
 mod quoting;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -70,17 +71,41 @@ fn beside(path: &Path) -> Result<String, Failure> {
     }
 }
 
+/// A name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    /// For whoever reads it; what is no UTF-8 in it is replaced.
+    text: String,
+    /// As the file is found by.
+    own: OsString,
+}
+
+impl Name {
+    /// Whether it is what it reads as.
+    fn is_text(&self) -> bool {
+        self.own == *self.text
+    }
+}
+
 /// The names in a folder, in order.
-fn listed(folder: &Path) -> Result<Vec<String>, Failure> {
+fn listed(folder: &Path) -> Result<Vec<Name>, Failure> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| told(folder, &error))? {
         let entry = entry.map_err(|error| told(folder, &error))?;
-        // What is no UTF-8 was made by nobody whose format this is.
-        names.extend(entry.file_name().into_string());
+        let own = entry.file_name();
+        names.push(Name { text: own.to_string_lossy().into_owned(), own });
     }
     names.sort_unstable();
     Ok(names)
 }
+
+/// What is passed over, for [`Source::passed_over`].
+type PassedOver = Vec<(String, String)>;
+
+/// Why a folder or file of mail gives no mailbox.
+const NO_NAME: &str = "its name is that of no mailbox (no UTF-8, or badly encoded): rename it";
+/// Why one lies too deep.
+const TOO_DEEP: &str = "it lies deeper than a mailbox may: move it";
 
 /// When a file was last written, milliseconds since 1970.
 fn modified_ms(data: &fs::Metadata) -> u64 {
