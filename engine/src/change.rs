@@ -10,6 +10,7 @@
 
 use bytes::Bytes;
 
+pub use crate::arrival::{Arrival, Inheritance, Moved};
 pub use crate::import::{ImportedMessage, UniqueIdForm, is_unique_id};
 pub use crate::quota::{Quota, QuotaLimits, QuotaUsage};
 pub use crate::rights::Rights;
@@ -358,6 +359,10 @@ pub enum Change {
         /// How POP3 names its messages, those that are yet to come as well.
         unique_ids: UniqueIdForm,
     },
+    /// A piece of an account that comes from another log of this server.
+    Arrive(Arrival),
+    /// This log goes on where others end, and keeps to their counters (account 0).
+    Inherit(Inheritance),
     /// Messages of another store, appended all or none with the UIDs they had there.
     Import {
         /// Where.
@@ -426,6 +431,12 @@ impl Change {
         };
         let many = many.iter().chain(imported.iter().map(|imported| &imported.message));
         one.into_iter().chain(many.map(|message| message.body))
+    }
+
+    /// The bodies that an account of another log brings along with this piece, in order.
+    pub fn bodies_moved(&self) -> impl Iterator<Item = BodyId> + '_ {
+        let arrival = if let Change::Arrive(arrival) = self { Some(arrival) } else { None };
+        arrival.into_iter().flat_map(Arrival::bodies)
     }
 
     /// The UIDs that these bodies get if it is carried out, in their order.

@@ -9,6 +9,7 @@
 //! Reading order: [`ids`], [`change`], [`io`], [`store`], [`log`], [`index`], [`recovery`], [`verify`].
 #![forbid(unsafe_code)]
 
+pub mod arrival;
 pub mod change;
 pub(crate) mod checkpoint;
 pub mod codec;

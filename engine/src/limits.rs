@@ -106,6 +106,12 @@ pub const COMPACT_RETRY_MS: u64 = 60_000;
 pub const UNDELETE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Messages of one Restore.
 pub const RESTORE_MESSAGES_MAX: u64 = 10_000;
+/// Messages in one piece of an account that comes from another log.
+pub const ARRIVAL_MESSAGES_MAX: usize = 1_024;
+/// Bytes of names in one such piece; a longer one stands alone.
+pub const ARRIVAL_BYTES: usize = 64 * 1024;
+/// Runs of expunged UIDs in one such piece.
+pub const ARRIVAL_RUNS: usize = 4_096;
 /// Removed messages that one change lets go for good, or all of one moment if those are more.
 pub const REAP_MESSAGES_MAX: usize = 4_096;
 /// Bytes of log within which a stored body can be named by a change for the first time. More than can wait for the

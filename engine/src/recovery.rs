@@ -328,7 +328,7 @@ impl Replay {
     fn put_aside(&mut self, account: AccountId) {
         // Domains and aliases are nobody's account: their loss is told, the rest of them goes on. An account
         // that is not there may have been created by what is lost, so its id is not for a new one.
-        if self.index.account(account).is_some() {
+        if self.index.has_account(account) {
             quarantine(&mut self.index, account);
         } else {
             self.retired = self.retired.max(account.counter());
@@ -407,6 +407,11 @@ impl Visitor for Replay {
                 record.payload_offset,
                 format!("what account {account} got back of account {of} may be more or less than it was"),
             );
+            return self.distrust(account);
+        }
+        if entry.change.bodies_moved().any(|body| self.holes.contain(body)) {
+            // Nobody shows what is not there, however long ago it was.
+            self.tell(record.payload_offset, format!("a message of account {account} has lost its body"));
             return self.distrust(account);
         }
         self.report.entries += 1;

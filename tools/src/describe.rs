@@ -5,16 +5,17 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::{
-    Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, Services, SpecialUse, Stamp, UidSet,
+    Arrival, Change, FlagBits, FlagOp, Flags, ImportedMessage, Inheritance, NewMessage, Services, SpecialUse,
+    Stamp, UidSet,
 };
-use ringpost_engine::ids::{MailboxId, Uid};
+use ringpost_engine::ids::{AccountId, MailboxId, Uid};
 use ringpost_engine::origin::SessionInfo;
 use serde_json::{Map, Value, json};
 
 use crate::output::{moment, plain};
 
 /// Every kind of record that has a name.
-pub const KINDS: [&str; 34] = [
+pub const KINDS: [&str; 36] = [
     "AccountCreate",
     "AccountPassword",
     "AccountServices",
@@ -43,6 +44,8 @@ pub const KINDS: [&str; 34] = [
     "Reap",
     "MailboxAdopt",
     "Import",
+    "Arrive",
+    "Inherit",
     "Session",
     "Read",
     "Distrust",
@@ -82,6 +85,8 @@ pub fn kind(change: &Change) -> &'static str {
         Change::Reap { .. } => "Reap",
         Change::MailboxAdopt { .. } => "MailboxAdopt",
         Change::Import { .. } => "Import",
+        Change::Arrive(_) => "Arrive",
+        Change::Inherit(_) => "Inherit",
         Change::Session { .. } => "Session",
         Change::Read { .. } => "Read",
         Change::Distrust { .. } => "Distrust",
@@ -146,17 +151,56 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
         Change::Import { mailbox, messages, uid_next } => {
             import(*mailbox, messages, *uid_next, change.uids(stamp))
         }
+        Change::Arrive(arrival) => arrive(arrival),
+        Change::Inherit(inheritance) => inherit(*inheritance),
         Change::Session { about } => session(about),
         Change::Distrust { from, until } | Change::Trust { from, until } => {
             json!({"from": from.0, "until": until.0})
         }
-        Change::Read { of, mailbox, uids: set } => {
-            json!({"of": of.0, "mailbox": mailbox.0, "uids": uids(set)})
-        }
+        Change::Read { of, mailbox, uids: set } => read(*of, *mailbox, set),
     };
     match value {
         Value::Object(fields) => fields,
         other => Map::from_iter([("value".to_owned(), other)]),
+    }
+}
+
+fn read(of: AccountId, mailbox: MailboxId, set: &UidSet) -> Value {
+    json!({"of": of.0, "mailbox": mailbox.0, "uids": uids(set)})
+}
+
+fn inherit(inheritance: Inheritance) -> Value {
+    let Inheritance { next_account, uid_validity_floor } = inheritance;
+    json!({"next_account": next_account, "uid_validity_floor": uid_validity_floor})
+}
+
+/// A piece of an account that came from another log.
+fn arrive(arrival: &Arrival) -> Value {
+    let piece = arrival.name();
+    match arrival {
+        Arrival::Account { address, .. } => json!({"piece": piece, "address": address}),
+        Arrival::Subscriptions(names) => json!({"piece": piece, "names": names}),
+        Arrival::Mailbox(_) => {
+            let (mailbox, name) = arrival.mailbox().unwrap_or_default();
+            json!({"piece": piece, "mailbox": mailbox.0, "name": name})
+        }
+        Arrival::History { mailbox, .. } => json!({"piece": piece, "mailbox": mailbox.0}),
+        Arrival::Messages { mailbox, messages } => {
+            let set = messages.iter().map(|moved| moved.message.uid).collect();
+            let bodies: Vec<u64> = messages.iter().map(|moved| moved.message.body.0).collect();
+            json!({"piece": piece, "mailbox": mailbox.0, "uids": uids(&set), "bodies": bodies})
+        }
+        Arrival::Removed(removed) => {
+            let bodies: Vec<u64> = removed.iter().map(|buried| buried.message.body.0).collect();
+            json!({"piece": piece, "messages": removed.len(), "bodies": bodies})
+        }
+        Arrival::RemovedMailbox(gone) => {
+            json!({"piece": piece, "mailbox": gone.mailbox.0, "name": gone.name})
+        }
+        Arrival::Done { mailboxes, messages, bytes } => {
+            json!({"piece": piece, "mailboxes": mailboxes, "messages": messages, "bytes": bytes})
+        }
+        Arrival::Dropped => json!({"piece": piece}),
     }
 }
 

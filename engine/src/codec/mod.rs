@@ -61,6 +61,8 @@ pub fn kind(change: &Change) -> u8 {
         Change::Import { .. } => 33,
         Change::Distrust { .. } => 42,
         Change::Trust { .. } => 43,
+        Change::Arrive(_) => 36,
+        Change::Inherit(_) => 37,
         Change::Session { .. } => 44,
         Change::Read { .. } => 45,
     }
@@ -111,8 +113,10 @@ pub fn fits(change: &Change) -> bool {
         }
         Change::AccountReferral { url } => url.as_ref().is_none_or(string),
         Change::Restore { uids, .. } => uids.len() <= limits::RESTORE_MESSAGES_MAX,
+        Change::Arrive(arrival) => arrival.fits(),
         Change::AccountServices { .. }
         | Change::AccountDelete
+        | Change::Inherit(_)
         | Change::Quota { .. }
         | Change::UrlKey { .. }
         | Change::MailboxDelete { .. }
@@ -156,7 +160,8 @@ pub fn decode(kind: u8, payload: &[u8]) -> Option<(Change, Stamp)> {
 mod tests {
     use super::*;
     use crate::change::{
-        FlagBits, FlagOp, ImportedMessage, QuotaLimits, Rights, Services, SpecialUse, UniqueIdForm,
+        Arrival, FlagBits, FlagOp, ImportedMessage, Inheritance, QuotaLimits, Rights, Services, SpecialUse,
+        UniqueIdForm,
     };
     use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
     use crate::origin::SessionInfo;
@@ -254,6 +259,9 @@ mod tests {
                 uid_next: Uid(9),
             },
             Change::Import { mailbox, messages: Vec::new(), uid_next: Uid(1) },
+            Change::Arrive(Arrival::Subscriptions(vec![text("a"), text("ö")])),
+            Change::Arrive(Arrival::Done { mailboxes: 1, messages: u64::MAX, bytes: 0 }),
+            Change::Inherit(Inheritance { next_account: 1 << 40, uid_validity_floor: u32::MAX }),
             Change::Distrust { from: BodyId(40), until: BodyId(41) },
             Change::Trust { from: BodyId(40), until: BodyId(4096) },
             Change::Session { about: session() },
@@ -292,7 +300,7 @@ mod tests {
             kinds.push(kind(&change));
         }
         kinds.dedup();
-        assert_eq!(kinds, (1..=26).chain([32, 33, 42, 43, 44, 45]).collect::<Vec<u8>>());
+        assert_eq!(kinds, (1..=26).chain([32, 33, 36, 37, 42, 43, 44, 45]).collect::<Vec<u8>>());
     }
 
     #[test]

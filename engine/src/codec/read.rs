@@ -6,8 +6,8 @@
 use bytes::Bytes;
 
 use crate::change::{
-    Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, Services, SpecialUse,
-    Stamp, UidSet, UniqueIdForm,
+    Arrival, Change, FlagBits, FlagOp, Flags, ImportedMessage, Inheritance, NewMessage, QuotaLimits, Rights,
+    Services, SpecialUse, Stamp, UidSet, UniqueIdForm,
 };
 use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use crate::limits;
@@ -95,14 +95,12 @@ impl<'a> Reader<'a> {
                 to: self.mailbox()?,
             },
             26 => Change::Reap { until_ms: self.u64()? },
-            32 => Change::MailboxAdopt {
-                mailbox: self.mailbox()?,
-                uid_validity: self.u32()?,
-                unique_ids: self.unique_ids()?,
-            },
+            32 => self.adopt()?,
             33 => self.import()?,
             42 => Change::Distrust { from: BodyId(self.u64()?), until: BodyId(self.u64()?) },
             43 => Change::Trust { from: BodyId(self.u64()?), until: BodyId(self.u64()?) },
+            36 => Change::Arrive(Arrival::decode(std::mem::take(&mut self.rest))?),
+            37 => self.inherit()?,
             44 => Change::Session { about: self.session()? },
             45 => Change::Read { of: AccountId(self.u64()?), mailbox: self.mailbox()?, uids: self.uids()? },
             _ => return None,
@@ -156,6 +154,16 @@ impl<'a> Reader<'a> {
             messages.push(ImportedMessage { uid, message, unique_id });
         }
         Some(Change::Import { mailbox, messages, uid_next })
+    }
+
+    fn inherit(&mut self) -> Option<Change> {
+        let (next_account, uid_validity_floor) = (self.u64()?, self.u32()?);
+        Some(Change::Inherit(Inheritance { next_account, uid_validity_floor }))
+    }
+
+    fn adopt(&mut self) -> Option<Change> {
+        let (mailbox, uid_validity) = (self.mailbox()?, self.u32()?);
+        Some(Change::MailboxAdopt { mailbox, uid_validity, unique_ids: self.unique_ids()? })
     }
 
     fn session(&mut self) -> Option<SessionInfo> {

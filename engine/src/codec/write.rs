@@ -6,7 +6,8 @@
 use bytes::Bytes;
 
 use crate::change::{
-    Change, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, SpecialUse, Stamp, UidSet,
+    Change, FlagOp, Flags, ImportedMessage, Inheritance, NewMessage, QuotaLimits, Rights, SpecialUse, Stamp,
+    UidSet, UniqueIdForm,
 };
 use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
 use crate::origin::SessionInfo;
@@ -86,9 +87,7 @@ impl<'a> Writer<'a> {
             Change::AccountHide { capabilities } => self.strings(capabilities),
             Change::AccountReferral { url } => self.maybe_string(url.as_deref()),
             Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => {
-                self.mailbox(*mailbox);
-                self.u32(*uid_validity);
-                self.u8(*unique_ids as u8);
+                self.adopt(*mailbox, *uid_validity, *unique_ids);
             }
             Change::Restore { of, from, uids, to } => self.restore(*of, *from, uids, *to),
             Change::Reap { until_ms } => self.u64(*until_ms),
@@ -97,9 +96,22 @@ impl<'a> Writer<'a> {
                 self.u64(from.0);
                 self.u64(until.0);
             }
+            Change::Arrive(arrival) => arrival.encode(self.out),
+            Change::Inherit(inheritance) => self.inherit(*inheritance),
             Change::Session { about } => self.session(about),
             Change::Read { of, mailbox, uids } => self.reading(*of, *mailbox, uids),
         }
+    }
+
+    fn inherit(&mut self, inheritance: Inheritance) {
+        self.u64(inheritance.next_account);
+        self.u32(inheritance.uid_validity_floor);
+    }
+
+    fn adopt(&mut self, mailbox: MailboxId, uid_validity: u32, unique_ids: UniqueIdForm) {
+        self.mailbox(mailbox);
+        self.u32(uid_validity);
+        self.u8(unique_ids as u8);
     }
 
     fn copy(&mut self, from: MailboxId, to: MailboxId, uids: &UidSet, expunge: bool) {

@@ -16,7 +16,7 @@ use super::mailbox::Mailbox;
 use super::{Message, names};
 use crate::change::{Quota, QuotaUsage, Refusal, Services, SpecialUse, Stamp};
 use crate::checkpoint::images::Held;
-use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, MailboxId, ModSeq, ShardId, Uid};
 use crate::limits;
 
 /// The id of every account's INBOX.
@@ -234,6 +234,20 @@ impl Account {
         }
     }
 
+    /// Takes a mailbox that was made elsewhere into every total.
+    pub(super) fn enter(&mut self, mailbox: Mailbox) -> Option<()> {
+        self.messages += mailbox.columns.len() as u64;
+        self.bytes = self.bytes.checked_add(mailbox.bytes)?;
+        self.by_modseq.insert((mailbox.highest_modseq, mailbox.id));
+        if let Some(extras) = &mailbox.extras {
+            self.annotation_bytes += extras.annotations.bytes();
+            self.grants.replace(&BTreeMap::new(), &extras.acl);
+        }
+        let name_is_new = self.names.insert(mailbox.name.clone(), mailbox.id).is_none();
+        let id_is_new = self.mailboxes.insert(mailbox.id, Box::new(mailbox)).is_none();
+        (name_is_new && id_is_new).then_some(())
+    }
+
     /// Takes a mailbox out of every total. Its name is the caller's affair.
     fn remove(&mut self, id: MailboxId) -> Box<Mailbox> {
         let mailbox = self.mailboxes.remove(&id).expect("I17: a name has its mailbox");
@@ -349,7 +363,8 @@ impl Account {
         size_of::<Account>() + texts + mailboxes + self.annotation_bytes + ENTRY * self.grants.entries()
     }
 
-    pub(super) fn digest(&self, digest: &mut Digest) {
+    /// With the shard that it lies on, the same on all shards.
+    pub(super) fn digest(&self, digest: &mut Digest, shard: Option<ShardId>) {
         digest.word(self.id.0);
         digest.text(&self.address);
         digest.text(&self.password_hash);
@@ -364,7 +379,7 @@ impl Account {
         digest.word(self.mailboxes.len() as u64);
         for (name, id) in &self.names {
             digest.text(name);
-            self.mailboxes[id].digest(digest);
+            self.mailboxes[id].digest(digest, shard);
         }
         digest.word(self.subscriptions.len() as u64);
         for name in &self.subscriptions {

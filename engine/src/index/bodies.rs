@@ -137,6 +137,22 @@ impl Bodies {
         share.map(|(first, share)| (*first, share)).expect("I16: a known body is part of a segment")
     }
 
+    /// Whether an account of another log may show this body: a fresh one of these lengths, or one that is older and
+    /// that a message shows already, for which whoever moves the account vouches.
+    pub(super) fn may_be_shown(&self, key: BodyKey) -> bool {
+        if let Some(fresh) = self.fresh(key.id) {
+            return fresh == key;
+        }
+        let older = self.fresh.front().is_none_or(|oldest| key.id < oldest.key.id);
+        older && self.shares.keys().next().is_some_and(|first| *first <= key.id)
+    }
+
+    /// How many messages show a body that one shows.
+    pub(super) fn references(&self, key: BodyKey) -> u32 {
+        let fresh = self.place(key.id).map(|place| self.fresh[place].references);
+        fresh.or_else(|| self.shared.get(&key.id).copied()).unwrap_or(1)
+    }
+
     /// One more message shows the body: a fresh one, or one that another message shows.
     pub(super) fn reference(&mut self, key: BodyKey) {
         if key.id == NO_BODY {

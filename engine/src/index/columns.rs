@@ -24,7 +24,7 @@ use crate::checkpoint::Piece;
 use crate::checkpoint::images::{Held, hold};
 use crate::checkpoint::round::Round;
 use crate::checkpoint::wire::{Wire, put, put_from};
-use crate::ids::{ModSeq, Uid};
+use crate::ids::{ModSeq, ShardId, Uid};
 use block::Block;
 use slot::Slot;
 
@@ -342,7 +342,7 @@ impl Columns {
         Some(columns)
     }
 
-    pub(super) fn digest(&self, digest: &mut Digest) {
+    pub(super) fn digest(&self, digest: &mut Digest, shard: Option<ShardId>) {
         digest.word(self.len as u64);
         for message in (0..self.blocks.len()).flat_map(|at| self.block(at).messages()) {
             digest.word(u64::from(message.uid.0) << 32 | u64::from(message.size));
@@ -350,9 +350,9 @@ impl Columns {
             digest.word(message.flags.0);
             digest.word(message.internal_ms);
             digest.word(message.saved_ms);
-            digest.word(message.body.0);
+            digest.word(shard.map_or(message.body.0, |shard| message.email(shard).0));
             digest.word(u64::from(message.summary_len));
-            digest.word(message.known_as.0);
+            digest.word(if shard.is_none() { message.known_as.0 } else { 0 });
         }
     }
 }

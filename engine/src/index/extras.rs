@@ -121,6 +121,14 @@ pub(super) struct AccountExtras {
 }
 
 impl MailboxExtras {
+    /// All of it but the unique-ids that messages have of their own.
+    pub(super) fn without_unique_ids(&self) -> MailboxExtras {
+        let unique_ids = UniqueIds { form: self.unique_ids.form, ..UniqueIds::default() };
+        let (annotations, acl) = (self.annotations.clone(), self.acl.clone());
+        let (url_generation, imported_next) = (self.url_generation, self.imported_next);
+        MailboxExtras { annotations, acl, url_generation, unique_ids, imported_next }
+    }
+
     /// All of it, for a checkpoint.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         self.annotations.write(out);

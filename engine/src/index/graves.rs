@@ -83,6 +83,26 @@ struct Grave {
 }
 
 impl Grave {
+    fn of(buried: &Buried) -> Grave {
+        let Buried { account, mailbox, when_ms, lsn, message } = buried;
+        // Both dates come from columns of whole seconds.
+        let seconds = |ms: u64| u32::try_from(ms / 1000).unwrap_or(u32::MAX);
+        Grave {
+            when_ms: *when_ms,
+            lsn: lsn.0,
+            account: account.0,
+            flags: message.flags.0,
+            body: message.body.0,
+            mailbox: mailbox.0,
+            uid: message.uid.0,
+            size: message.size,
+            summary_len: message.summary_len,
+            internal_s: seconds(message.internal_ms),
+            saved_s: seconds(message.saved_ms),
+            known_as: message.known_as.0,
+        }
+    }
+
     fn key(&self) -> BodyKey {
         BodyKey { id: BodyId(self.body), summary_len: self.summary_len, len: self.size }
     }
@@ -144,7 +164,8 @@ impl Grave {
 }
 
 impl BuriedMailbox {
-    fn write(&self, out: &mut Vec<u8>) {
+    /// Puts all of it.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         put(out, self.account.0);
         put_text(out, &self.address);
         put(out, u64::from(self.mailbox.0));
@@ -155,7 +176,8 @@ impl BuriedMailbox {
         self.keywords.iter().for_each(|keyword| put_text(out, keyword));
     }
 
-    fn read(wire: &mut Wire<'_>) -> Option<BuriedMailbox> {
+    /// Reads what was put.
+    pub(crate) fn read(wire: &mut Wire<'_>) -> Option<BuriedMailbox> {
         Some(BuriedMailbox {
             account: AccountId(wire.number()?),
             address: wire.text()?.to_owned(),
@@ -205,6 +227,8 @@ pub(super) struct Graves {
     /// How many messages were ever buried when the parts that changed were asked for last, and how many of those
     /// were gone.
     asked: (u64, u64),
+    /// The rows from this one on, counted as above, are not what they were then: some came between them.
+    shifted: Option<u64>,
     /// Whether anything but rows has changed since.
     changed: bool,
     loading: Loading,
@@ -213,22 +237,8 @@ pub(super) struct Graves {
 impl Graves {
     /// Takes a message that leaves its mailbox. Its reference to the body stays.
     pub(super) fn bury(&mut self, burial: Burial, mailbox: MailboxId, message: &Message) {
-        // Both dates come from columns of whole seconds.
-        let seconds = |ms: u64| u32::try_from(ms / 1000).unwrap_or(u32::MAX);
-        self.rows.push_back(Grave {
-            when_ms: burial.when_ms,
-            lsn: burial.lsn.0,
-            account: burial.account.0,
-            flags: message.flags.0,
-            body: message.body.0,
-            mailbox: mailbox.0,
-            uid: message.uid.0,
-            size: message.size,
-            summary_len: message.summary_len,
-            internal_s: seconds(message.internal_ms),
-            saved_s: seconds(message.saved_ms),
-            known_as: message.known_as.0,
-        });
+        let Burial { account, lsn, when_ms } = burial;
+        self.rows.push_back(Grave::of(&Buried { account, mailbox, when_ms, lsn, message: *message }));
     }
 
     /// Keeps the name of a mailbox that goes; of one that never had a message there is nothing to be had back.
@@ -292,6 +302,48 @@ impl Graves {
     /// How many messages lie here.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Puts messages of another log among those that lie here, in order of time.
+    pub(super) fn take(&mut self, removed: Vec<Buried>) {
+        let Some(first) = removed.first() else { return };
+        let at = self.rows.partition_point(|row| row.when_ms <= first.when_ms);
+        let behind = self.rows.split_off(at);
+        let shifted = self.gone + at as u64;
+        self.shifted = Some(self.shifted.map_or(shifted, |before| before.min(shifted)));
+        let mut behind = behind.into_iter().peekable();
+        for row in removed.iter().map(Grave::of) {
+            while let Some(earlier) = behind.next_if(|earlier| earlier.when_ms <= row.when_ms) {
+                self.rows.push_back(earlier);
+            }
+            self.rows.push_back(row);
+        }
+        self.rows.extend(behind);
+    }
+
+    /// Keeps the name of a mailbox that went elsewhere, in order of time.
+    pub(super) fn take_mailbox(&mut self, gone: BuriedMailbox) {
+        let at = self.mailboxes.partition_point(|known| known.when_ms <= gone.when_ms);
+        self.mailboxes.insert(at, gone);
+        self.changed = true;
+    }
+
+    /// Forgets what came of an account, and tells of each body.
+    pub(super) fn drop_account(&mut self, account: AccountId, mut released: impl FnMut(BodyKey)) {
+        let ours = |row: &Grave| row.account == account.0;
+        if let Some(first) = self.rows.iter().position(ours) {
+            let shifted = self.gone + first as u64;
+            self.shifted = Some(self.shifted.map_or(shifted, |before| before.min(shifted)));
+            self.rows.iter().filter(|row| ours(row)).for_each(|row| released(row.key()));
+            self.rows.retain(|row| !ours(row));
+        }
+        self.mailboxes.retain(|gone| gone.account != account);
+        self.changed = true;
+    }
+
+    /// All messages, in the order in which they left.
+    pub(super) fn all(&self) -> impl Iterator<Item = Buried> + '_ {
+        self.rows.iter().map(Grave::buried)
     }
 
     /// Messages of an account, in the order in which they left.
@@ -369,8 +421,11 @@ impl Graves {
         let head =
             (std::mem::take(&mut self.changed) || before != ever || gone_before != self.gone).then_some(HEAD);
         let emptied = gone_before / PART_ROWS..self.gone / PART_ROWS;
-        let first = (before / PART_ROWS).max(self.gone / PART_ROWS);
-        let filled = if before < ever { first..ever.div_ceil(PART_ROWS) } else { 0..0 };
+        let shifted = self.shifted.take();
+        let from = shifted.map_or(before, |shifted| shifted.min(before));
+        let first = (from / PART_ROWS).max(self.gone / PART_ROWS);
+        let changed = before < ever || shifted.is_some();
+        let filled = if changed { first..before.max(ever).div_ceil(PART_ROWS) } else { 0..0 };
         head.into_iter().chain(emptied.chain(filled).map(|part| part + 1)).collect()
     }
 

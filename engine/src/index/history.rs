@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use super::digest::Digest;
 use crate::checkpoint::wire::{Wire, put, put_from};
 use crate::ids::{ModSeq, Uid};
+use crate::limits;
 
 /// A run of UIDs that one change expunged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,29 @@ impl History {
     /// Whether nothing was ever recorded.
     pub(super) fn is_new(&self) -> bool {
         self.runs.is_empty() && self.floor == ModSeq(0)
+    }
+
+    /// How many runs there are.
+    pub(super) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Some of the runs, with the floor of all.
+    pub(super) fn part(&self, from: usize, count: usize) -> History {
+        let runs = self.runs.iter().skip(from).take(count).copied().collect();
+        History { runs, floor: self.floor, runs_max: self.runs_max }
+    }
+
+    /// Takes a part of another history behind those that came before; none when it does not follow them.
+    pub(super) fn extend(&mut self, part: History) -> Option<()> {
+        let (last, first) = (self.runs.back(), part.runs.front());
+        let follows = last.zip(first).is_none_or(|(last, first)| last.modseq <= first.modseq);
+        let is_same = self.is_new() || self.floor == part.floor;
+        let fits = self.runs.len() + part.runs.len() <= limits::EXPUNGE_HISTORY_MAX;
+        (follows && is_same && fits).then_some(())?;
+        (self.floor, self.runs_max) = (part.floor, part.runs_max.min(limits::EXPUNGE_HISTORY_MAX));
+        self.runs.extend(part.runs);
+        Some(())
     }
 
     /// Bytes of memory that it takes.

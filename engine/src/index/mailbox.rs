@@ -12,7 +12,7 @@ use super::extras::{Acl, MailboxExtras};
 use super::history::{History, Run};
 use super::keywords::Keywords;
 use crate::change::{FlagBits, FlagOp, Flags, Refusal, SpecialUse, UidSet};
-use crate::ids::{MailboxId, ModSeq, Uid};
+use crate::ids::{MailboxId, ModSeq, ShardId, Uid};
 use crate::limits;
 
 /// See the module's head.
@@ -100,6 +100,13 @@ impl Mailbox {
         }
         self.highest_modseq = last.modseq;
         self.uid_next = Uid(last.uid.0 + 1);
+    }
+
+    /// Takes a message that was in this mailbox on another shard, with all its numbers.
+    pub(super) fn take(&mut self, message: Message) {
+        self.columns.push(message);
+        self.bytes += u64::from(message.size);
+        self.count_in(message.flags, message.size);
     }
 
     /// Changes flags. A message whose flags stay as they are keeps its mod-sequence (rfc7162#3.1.3).
@@ -222,7 +229,8 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn digest(&self, digest: &mut Digest) {
+    /// With the shard that it lies on, bodies are what clients know them by, which is the same on all shards.
+    pub(super) fn digest(&self, digest: &mut Digest, shard: Option<ShardId>) {
         digest.word(u64::from(self.id.0) << 32 | u64::from(self.uid_validity));
         digest.text(&self.name);
         digest.word(
@@ -232,7 +240,7 @@ impl Mailbox {
         digest.word(self.highest_modseq.0);
         digest.word((self.unseen as u64) << 32 | self.deleted as u64);
         digest.word(self.bytes);
-        self.columns.digest(digest);
+        self.columns.digest(digest, shard);
         self.keywords.digest(digest);
         self.expunges.digest(digest);
         self.extras.as_deref().unwrap_or(&MailboxExtras::default()).digest(digest);

@@ -49,6 +49,7 @@ use digest::Digest;
 use distrust::Distrusted;
 use graves::Graves;
 
+pub use cold::moving;
 pub use events::AccountEvent;
 pub use graves::{Buried, BuriedMailbox};
 pub use view::{AccountRef, MailboxRef, Message};
@@ -127,7 +128,13 @@ impl Index {
     /// An account; none when deleted or quarantined.
     pub fn account(&self, id: AccountId) -> Option<AccountRef<'_>> {
         let account = self.accounts.get(id)?;
-        (!self.accounts.is_quarantined(id)).then_some(AccountRef(account))
+        let hidden = self.accounts.is_quarantined(id) || self.accounts.is_arriving(id);
+        (!hidden).then_some(AccountRef(account))
+    }
+
+    /// Whether there is such an account that is not in quarantine, served or still on its way.
+    pub(crate) fn has_account(&self, id: AccountId) -> bool {
+        self.accounts.contains(id) && !self.accounts.is_quarantined(id)
     }
 
     /// All accounts that are served whose address is greater than `after`, in order of address.
@@ -143,7 +150,7 @@ impl Index {
         named.map(|&(_, id)| id).filter(|id| self.account(*id).is_some())
     }
 
-    /// The accounts that are served, in order of id. None is looked at.
+    /// The accounts that are not in quarantine, in order of id, those on their way included. None is looked at.
     pub(crate) fn account_ids(&self) -> impl Iterator<Item = AccountId> + '_ {
         self.accounts.ids().filter(|id| !self.accounts.is_quarantined(*id))
     }

@@ -56,6 +56,17 @@ impl Planner {
             | Change::Trust { .. }
             | Change::Session { .. }
             | Change::Read { .. } => return (AccountId(0), stamp),
+            // It comes with its numbers, which nobody gets here.
+            Change::Arrive(_) => {
+                if account == AccountId::new(index.shard, account.counter()) {
+                    self.next_account = self.next_account.max(account.counter() + 1);
+                }
+                return (account, stamp);
+            }
+            Change::Inherit(inheritance) => {
+                self.next_account = self.next_account.max(inheritance.next_account);
+                return (AccountId(0), stamp);
+            }
             Change::AccountCreate { .. } => {
                 self.next_account += 1;
                 AccountId::new(index.shard, self.next_account - 1)
@@ -72,7 +83,7 @@ impl Planner {
 
     /// The entry was applied, or will never be.
     pub(crate) fn settle(&mut self, entry: &Entry) {
-        if entry.account == AccountId(0) {
+        if entry.account == AccountId(0) || matches!(entry.change, Change::Arrive(_)) {
             return;
         }
         let plan = self.accounts.get_mut(&entry.account).expect("a stamped entry is settled once");

@@ -34,6 +34,8 @@ pub(super) fn needs_no_space(change: &Change) -> bool {
         | Change::Append { .. }
         | Change::MailboxAdopt { .. }
         | Change::Import { .. }
+        | Change::Arrive(_)
+        | Change::Inherit(_)
         | Change::Copy { .. }
         | Change::Restore { .. }
         | Change::Read { .. } => false,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Stamp, UidSet};
+use ringpost_engine::change::{self, Change, FlagBits, FlagOp, Flags, Stamp, UidSet};
 use ringpost_engine::ids::{BodyId, MailboxId, Uid};
 use ringpost_engine::index::{AccountRef, names};
 
@@ -69,6 +69,22 @@ impl Account {
 
     pub(super) fn by_name(&self, name: &str) -> Option<MailboxId> {
         self.names.get(names::canonical(name).as_ref()).copied()
+    }
+
+    /// A piece of it that came from another log.
+    pub(super) fn receive(&mut self, arrival: &change::Arrival) {
+        if let Some((id, name)) = arrival.mailbox() {
+            self.names.insert(name.to_owned(), id);
+            self.mailboxes.insert(id, Mailbox { name: name.to_owned(), ..Mailbox::default() });
+        }
+        let change::Arrival::Messages { mailbox, messages } = arrival else { return };
+        let Some(mailbox) = self.mailboxes.get_mut(mailbox) else { return };
+        for message in messages.iter().map(|moved| &moved.message) {
+            mailbox.uids.push(message.uid);
+            if message.flags.contains(FlagBits::DELETED) {
+                mailbox.deleted.push(message.uid);
+            }
+        }
     }
 
     /// All its mailboxes and what is in them.

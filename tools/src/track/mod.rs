@@ -11,7 +11,7 @@ mod follow;
 
 use std::collections::BTreeMap;
 
-use ringpost_engine::change::{Change, Stamp, UidSet};
+use ringpost_engine::change::{Arrival, Change, Stamp, UidSet};
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Uid};
 use ringpost_engine::index::Index;
 
@@ -122,6 +122,17 @@ impl Tracker {
             return Effect::Other;
         }
         match change {
+            Change::Arrive(arrival) => {
+                if let Arrival::Account { address, .. } = arrival {
+                    self.addresses.insert(id, address.clone());
+                    self.accounts.insert(id, Account::default());
+                }
+                if *arrival == Arrival::Dropped {
+                    self.accounts.remove(&id);
+                }
+                self.accounts.entry(id).and_modify(|account| account.receive(arrival));
+                Effect::Other
+            }
             Change::Reap { until_ms } => {
                 self.gone.values_mut().for_each(|left| left.retain(|(when_ms, _)| when_ms > until_ms));
                 self.gone.retain(|_, left| !left.is_empty());

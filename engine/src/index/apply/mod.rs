@@ -5,6 +5,7 @@
 //! stamped by the planner. *Never*: fails on what a client asked for; that is a refusal, and a refusal is an
 //! outcome.
 
+mod arrive;
 mod import;
 mod messages;
 mod policy;
@@ -49,6 +50,8 @@ pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
         }
         // What is told of sessions is for readers of the log.
         Change::Session { .. } | Change::Read { .. } => Ok(Outcome::Done),
+        Change::Arrive(arrival) => arrive::arrive(index, entry, arrival),
+        Change::Inherit(inheritance) => arrive::inherit(index, *inheritance),
         Change::DomainAdd { .. }
         | Change::DomainDelete { .. }
         | Change::AliasSet { .. }
@@ -86,7 +89,8 @@ pub(crate) fn fits(index: &Index, entry: &Entry) -> Result<(), &'static str> {
         return fresh.then_some(()).ok_or("I12: an account id is given out again");
     }
     let Some(account) = index.accounts.get(entry.account) else { return Ok(()) };
-    if entry.change == Change::AccountDelete {
+    if matches!(entry.change, Change::AccountDelete | Change::Arrive(_)) {
+        // What arrives has the numbers it had, and nobody sees it before it is all there.
         // An account in quarantine was deleted by what was left of it; should the damage be undone later, it
         // is deleted all the same, and whoever has its address since keeps it.
         return Ok(());

@@ -36,6 +36,8 @@ struct Slot {
     len: u32,
     /// Its records are damaged: it is not served.
     quarantined: bool,
+    /// It comes from another log and is not all there yet.
+    arriving: bool,
     /// What is in its image cannot be read.
     broken: Cell<bool>,
     /// Asked for since it was last looked at for eviction.
@@ -143,6 +145,31 @@ impl Accounts {
         self.slots.insert(id, slot);
     }
 
+    /// An account that comes from another log: nobody sees it yet.
+    pub(in crate::index) fn insert_arriving(&mut self, mut account: Account) {
+        let id = account.id;
+        // It may have been here before: what it held of files is given up when it is written anew.
+        account.held = self.gone.remove(&id);
+        self.insert(account);
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.arriving = true;
+        }
+    }
+
+    /// Whether it is there and on its way.
+    pub(in crate::index) fn is_arriving(&self, id: AccountId) -> bool {
+        self.slots.get(&id).is_some_and(|slot| slot.arriving)
+    }
+
+    /// It is all there. Counts as a change of the account.
+    pub(in crate::index) fn arrived(&mut self, id: AccountId) {
+        if self.change(id).is_some()
+            && let Some(slot) = self.slots.get_mut(&id)
+        {
+            slot.arriving = false;
+        }
+    }
+
     /// Takes an account out. What it has in files is given up when they say that it is gone.
     pub(in crate::index) fn remove(&mut self, id: AccountId) -> Option<Box<Account>> {
         self.change(id)?;
@@ -162,7 +189,10 @@ impl Accounts {
     ) -> Option<Digested<'_>> {
         let slot = Slot { head: Some(head.into()), file, len, ..Slot::default() };
         self.slots.insert(id, slot);
-        head::digest(self.slots.get(&id)?.head.as_deref()?)
+        let slot = self.slots.get_mut(&id)?;
+        let known = head::digest(slot.head.as_deref()?)?;
+        slot.arriving = known.arriving;
+        Some(known)
     }
 
     /// Puts an account into a round: what has changed of it and a new head. False: it has bytes in an older
@@ -184,7 +214,7 @@ impl Accounts {
         }
         let Some(slot) = self.slots.get_mut(&id) else { return false };
         let Some(account) = slot.awake.get_mut() else { return false };
-        let Some(head) = head::write(account, round) else {
+        let Some(head) = head::write(account, slot.arriving, round) else {
             self.give_up(id);
             return false;
         };
@@ -257,13 +287,13 @@ impl Accounts {
     /// Mixes all accounts in, and wakes none of them.
     pub(in crate::index) fn digest(&self, digest: &mut Digest) {
         for (&id, slot) in &self.slots {
-            digest.word(u64::from(slot.quarantined));
+            digest.word(u64::from(slot.quarantined) | u64::from(slot.arriving) << 1);
             match (slot.awake.get(), slot.head.as_deref()) {
-                (Some(account), _) => account.digest(digest),
+                (Some(account), _) => account.digest(digest, None),
                 (None, head) => {
                     let head = head.unwrap_or_default();
                     match head::read(id, head, |piece| self.images.slice(piece)) {
-                        Some(account) => account.digest(digest),
+                        Some(account) => account.digest(digest, None),
                         None => digest.word(u64::MAX),
                     }
                 }

@@ -238,6 +238,9 @@ impl Index {
         for identifier in known.grantees {
             self.sharing.insert((identifier.to_owned(), id));
         }
+        if known.arriving {
+            return Some(());
+        }
         self.addresses.insert(known.address.to_owned(), id).is_none().then_some(())
     }
 

@@ -32,6 +32,9 @@ const EXPUNGED: u8 = 8;
 const EXTRAS: u8 = 16;
 const USE_SHIFT: u32 = 5;
 
+/// Beside the services: the account comes from another log and is not all there yet.
+const ARRIVING: u8 = 1 << 7;
+
 /// What a start has to know of an account without reading all of its head.
 pub(in crate::index) struct Digested<'a> {
     pub(in crate::index) address: &'a str,
@@ -39,6 +42,8 @@ pub(in crate::index) struct Digested<'a> {
     pub(in crate::index) messages: u64,
     /// Who is named in its access control lists.
     pub(in crate::index) grantees: Vec<&'a str>,
+    /// It comes from another log and is not all there yet.
+    pub(in crate::index) arriving: bool,
 }
 
 /// Where the long parts of an account are, and what it held when it was last written.
@@ -85,12 +90,14 @@ pub(in crate::index) fn digest(head: &[u8]) -> Option<Digested<'_>> {
     let mut wire = Wire::new(head);
     let (address, mailboxes, messages) = (wire.text()?, wire.number()?, wire.number()?);
     let grantees = (0..wire.count()?).map(|_| wire.text()).collect::<Option<_>>()?;
-    Some(Digested { address, mailboxes, messages, grantees })
+    wire.text()?;
+    let arriving = wire.byte()? & ARRIVING != 0;
+    Some(Digested { address, mailboxes, messages, grantees, arriving })
 }
 
 /// Puts what has changed of an account into a round. None: bytes of an older checkpoint that are still needed
 /// are damaged.
-pub(in crate::index) fn write(account: &mut Account, round: &mut Round) -> Option<Vec<u8>> {
+pub(in crate::index) fn write(account: &mut Account, arriving: bool, round: &mut Round) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(256);
     let mut parts = Parts::default();
     put_text(&mut out, &account.address);
@@ -99,7 +106,7 @@ pub(in crate::index) fn write(account: &mut Account, round: &mut Round) -> Optio
     put(&mut out, account.grants.identifiers().count() as u64);
     account.grants.identifiers().for_each(|identifier| put_text(&mut out, identifier));
     put_text(&mut out, &account.password_hash);
-    out.push(account.services.0);
+    out.push(account.services.0 & !ARRIVING | if arriving { ARRIVING } else { 0 });
     put(&mut out, account.created_ms);
     put(&mut out, account.highest_modseq.0);
     put(&mut out, u64::from(account.next_mailbox.0));
@@ -187,7 +194,7 @@ pub(in crate::index) fn read(
         wire.text()?;
     }
     let password_hash = wire.text()?.to_owned();
-    let services = Services(wire.byte()?);
+    let services = Services(wire.byte()? & !ARRIVING);
     let (created_ms, highest_modseq) = (wire.number()?, ModSeq(wire.number()?));
     let (next_mailbox, last_uid_validity) = (MailboxId(wire.word()?), wire.word()?);
     let lost = (wire.word()?, wire.word()?);
@@ -232,7 +239,10 @@ pub(in crate::index) fn read(
         let uid_validity = u32::try_from(wire.number_from(u64::from(before.1))?).ok()?;
         before = (id.0, uid_validity);
         let (mailbox, subscribed) = read_mailbox(&mut wire, (id, uid_validity, file), &mut parts, &image)?;
-        enter(&mut account, mailbox, subscribed)?;
+        if subscribed {
+            account.subscriptions.insert(mailbox.name.clone());
+        }
+        account.enter(mailbox)?;
     }
     account.parts = parts;
     // Who is named in its lists is known to the index already.
@@ -273,23 +283,6 @@ fn read_mailbox(
     }
     let counts_fit = mailbox.unseen <= mailbox.columns.len() && mailbox.deleted <= mailbox.columns.len();
     counts_fit.then_some((mailbox, flags & SUBSCRIBED != 0))
-}
-
-/// Takes a mailbox into every total.
-fn enter(account: &mut Account, mailbox: Mailbox, subscribed: bool) -> Option<()> {
-    account.messages += mailbox.columns.len() as u64;
-    account.bytes = account.bytes.checked_add(mailbox.bytes)?;
-    account.by_modseq.insert((mailbox.highest_modseq, mailbox.id));
-    if let Some(extras) = &mailbox.extras {
-        account.annotation_bytes += extras.annotations.bytes();
-        account.grants.replace(&BTreeMap::new(), &extras.acl);
-    }
-    if subscribed {
-        account.subscriptions.insert(mailbox.name.clone());
-    }
-    let name_is_new = account.names.insert(mailbox.name.clone(), mailbox.id).is_none();
-    let id_is_new = account.mailboxes.insert(mailbox.id, Box::new(mailbox)).is_none();
-    (name_is_new && id_is_new).then_some(())
 }
 
 #[cfg(test)]
@@ -334,9 +327,9 @@ mod tests {
         lab.done(id, Change::Metadata { mailbox: Some(INBOX_ID), entries });
         let account = lab.index.accounts.change(id).expect("it is there");
         let mut round = round();
-        let head = write(account, &mut round).expect("nothing is damaged");
+        let head = write(account, false, &mut round).expect("nothing is damaged");
         let mut digest = Digest::new();
-        account.digest(&mut digest);
+        account.digest(&mut digest, None);
         let (at, file) = round.take().expect("there is something to write");
         assert_eq!(at, 0);
         (id, digest.value(), head, file)
@@ -352,7 +345,7 @@ mod tests {
         let (id, expected, head, file) = written();
         let account = read(id, &head, |piece| slice(&file, piece)).expect("it holds together");
         let mut digest = Digest::new();
-        account.digest(&mut digest);
+        account.digest(&mut digest, None);
         assert_eq!(digest.value(), expected);
         let front = super::digest(&head).expect("it holds together");
         assert_eq!((front.address, front.mailboxes, front.messages), ("a@x", 4, 37));
@@ -374,7 +367,7 @@ mod tests {
                     assert!(front || account.is_none(), "a front that does not hold together");
                     if let Some(account) = account {
                         held_together += 1;
-                        account.digest(&mut Digest::new());
+                        account.digest(&mut Digest::new(), None);
                     }
                 }
             }

@@ -7,3 +7,4 @@
 pub(super) mod accounts;
 mod copying;
 pub(super) mod head;
+pub mod moving;
