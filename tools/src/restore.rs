@@ -1,7 +1,7 @@
 //! `ringpost-log restore`: what `ringpost account restore` does, with the server stopped.
 //!
-//! *Owns*: taking the folder, and leaving it whole. *Promises*: the same selection, rows and outcome, for it is the same
-//! code. *Assumes*: no server has the folder; its lock says so. *Never*: reads a configuration.
+//! *Owns*: taking the folder, and leaving it whole. *Promises*: the same selection, rows and outcome, for it is the
+//! same code. *Assumes*: no server has the folder; its lock says so. *Never*: reads a configuration.
 
 use ringpost::admin::restore::restore;
 

@@ -1,8 +1,8 @@
 //! A stopped server's shards, asked as its administrator asks a running one.
 //!
-//! *Owns*: the loop between a shard and its files: no socket, no other thread. *Promises*: a request is answered when what
-//! it asked for is durable, by the very code that answers it in a server. *Assumes*: the folder's lock is held. *Never*:
-//! lets go what was removed: how long that is kept is for the server's configuration to say.
+//! *Owns*: the loop between a shard and its files: no socket, no other thread. *Promises*: a request is answered when
+//! what it asked for is durable, by the very code that answers it in a server. *Assumes*: the folder's lock is held.
+//! *Never*: lets go what was removed: how long that is kept is for the server's configuration to say.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use ringpost_engine::change::{FlagBits, Flags};
+use ringpost_engine::error::Error;
 use ringpost_engine::ids::{AccountId, BodyKey, Lsn, ShardId, Slot};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::log::chain::Chain;
@@ -97,40 +98,53 @@ fn log_key(shard: &Shard) -> Result<Option<u64>, String> {
 
 /// One shard; none when it began later.
 fn read(shard: &Shard, at_ms: Option<u64>) -> Result<Option<(Replayed, ReadOnlyDisk, Option<u64>)>, String> {
-    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", shard.folder.display());
+    let named = |error: Error| format!("{}: {error}", shard.folder.display());
     let mut disk = ReadOnlyDisk::quiet(&shard.folder);
-    let until = match at_ms {
-        None => None,
-        Some(at_ms) => match position_at(&mut disk, shard.id, at_ms).map_err(|error| named(&error))? {
-            Position::End => None,
-            Position::Before(Lsn(0)) => return Ok(None),
-            Position::Before(lsn) => Some(lsn),
-        },
+    let chain = Chain::read(&mut disk, shard.id).map_err(named)?;
+    let log_key = chain.log.map(|log| log.log_key);
+    let Some(at_ms) = at_ms else {
+        let replayed = recovery::recover_read_only(&mut disk, shard.id, None).map_err(named)?;
+        return Ok(Some((replayed, disk, log_key)));
     };
-    let replayed = recovery::recover_read_only(&mut disk, shard.id, until).map_err(|error| named(&error))?;
-    Ok(Some((replayed, disk, log_key(shard)?)))
+    let too_early = || {
+        format!(
+            "{}: what is left of the log does not go back to {}: without --from, restore takes what the store keeps; \
+             or take an older backup",
+            shard.folder.display(),
+            moment(at_ms)
+        )
+    };
+    let until = match position_at(&mut disk, shard.id, at_ms).map_err(named)? {
+        Position::End => None,
+        Position::Beginning if chain.missing.is_empty() => return Ok(None),
+        Position::Beginning => return Err(too_early()),
+        Position::Before(lsn) => Some(lsn),
+    };
+    let replayed = recovery::recover_read_only(&mut disk, shard.id, until).map_err(named)?;
+    // Without its beginning a log tells nothing but from a checkpoint on.
+    match replayed.report.checkpoint.is_none() && !chain.missing.is_empty() {
+        true => Err(too_early()),
+        false => Ok(Some((replayed, disk, log_key))),
+    }
 }
 
 /// Where a log stood at a moment.
-#[derive(Debug, PartialEq, Eq)]
 enum Position {
     /// Where it stands now.
     End,
+    /// Before its first batch.
+    Beginning,
     /// Before this record.
     Before(Lsn),
 }
 
 /// Looks at the whole log: batches say when they were written.
-fn position_at(
-    disk: &mut ReadOnlyDisk,
-    shard: Option<ShardId>,
-    at_ms: u64,
-) -> Result<Position, ringpost_engine::error::Error> {
+fn position_at(disk: &mut ReadOnlyDisk, shard: Option<ShardId>, at_ms: u64) -> Result<Position, Error> {
     let mut finder = Finder { at_ms, before: 0, after: None };
     scan::scan(disk, shard, &mut finder)?;
     Ok(match finder.after {
         None => Position::End,
-        Some(_) if finder.before == 0 => Position::Before(Lsn(0)),
+        Some(_) if finder.before == 0 => Position::Beginning,
         Some(lsn) => Position::Before(lsn),
     })
 }
