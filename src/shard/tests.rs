@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use ringpost_engine::change::Services;
-use ringpost_engine::ids::{AccountId, Now, ShardId, Slot};
+use ringpost_engine::change::{Services, UidSet};
+use ringpost_engine::ids::{AccountId, MailboxId, Now, ShardId, Slot, Uid};
 use ringpost_engine::io::Disk;
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
 use ringpost_engine::testing::seed::Seed;
 
-use super::admin::{AdminReply, AdminRequest};
+use super::admin::{AdminReply, AdminRequest, import, restore};
 use super::event::{CONTROL, CloseReason, ConnId, Effect, Event, Message, Piece, Ticket};
 use super::session::MovedSession;
 use super::*;
@@ -740,4 +740,54 @@ fn the_same_events_give_the_same_effects() {
 fn a_moved_session_is_send() {
     fn is_send<T: Send>() {}
     is_send::<MovedSession>();
+}
+
+#[test]
+fn what_was_removed_comes_back_once_however_many_ask() {
+    let mut lab = Lab::new(1);
+    lab.add_account("a@x");
+    let client = lab.connect(1, 0);
+    (0..2).for_each(|_| drop(lab.tell(client, "deliver a@x\n")));
+    let address = || "a@x".to_owned();
+    let uids = |list: &[u32]| list.iter().map(|&uid| Uid(uid)).collect::<UidSet>();
+    let step = import::Step::Expunge { mailbox: "INBOX".to_owned(), uids: uids(&[1, 2]) };
+    let reply = lab.admin(0, AdminRequest::Import { address: address(), step });
+    assert!(matches!(reply, AdminReply::Done), "{reply:?}");
+    let id = lab.shards[0].0.store().account_by_address("a@x").unwrap();
+    let restore = |step| AdminRequest::Restore { address: address(), step };
+    let gone = |of, from| restore::Step::Gone { of: vec![of], from, since_ms: 0, summaries: true };
+    let AdminReply::Gone(rows, None) = lab.admin(0, restore(gone(id, None))) else { panic!() };
+    let seen: Vec<u32> = rows.iter().map(|row| row.buried.message.uid.0).collect();
+    assert_eq!((seen, rows.iter().all(|row| row.summary.is_some())), (vec![1, 2], true));
+    let nobody = lab.admin(0, restore(gone(AccountId(9), Some(1))));
+    assert!(matches!(nobody, AdminReply::Gone(rows, None) if rows.is_empty()));
+
+    let put = |uid_next| restore::Step::PutBack {
+        of: id,
+        left: MailboxId(1),
+        uids: uids(&[1, 2]),
+        to: "INBOX".to_owned(),
+        uid_next: Uid(uid_next),
+    };
+    let seen_too_early = lab.admin(0, restore(put(2)));
+    assert!(matches!(seen_too_early, AdminReply::PutBack(put) if put.changed));
+    // Two ask at once: neither sees what the other is about to put there.
+    lab.stopped_disk = Some(VecDeque::new());
+    for ticket in [Ticket(7), Ticket(8)] {
+        let message = Message::Admin { ticket, request: restore(put(3)) };
+        lab.event(0, Event::Peer { from: CONTROL, message });
+    }
+    lab.run();
+    assert!(matches!(lab.replies.pop(), Some(AdminReply::PutBack(put)) if put.changed));
+    assert!(lab.replies.is_empty() && lab.inbox_len("a@x") == 0);
+    for (shard, effect) in lab.stopped_disk.take().unwrap() {
+        let Effect::Io { id, request } = effect else { panic!() };
+        let result = lab.shards[shard].1.perform(&request);
+        lab.event(shard, Event::Io { id, result });
+    }
+    lab.run();
+    let Some(AdminReply::PutBack(done)) = lab.replies.pop() else { panic!() };
+    assert_eq!((done.changed, done.source, done.target), (false, uids(&[1, 2]), uids(&[3, 4])));
+    assert_eq!(lab.inbox_len("a@x"), 2);
+    assert!(matches!(lab.admin(0, restore(put(3))), AdminReply::PutBack(put) if put.changed));
 }
