@@ -58,7 +58,7 @@ impl FileDisk {
                 File::open(self.path(*file))?.read_exact_at(&mut bytes, *offset)?;
                 return Ok(IoResult::Read(bytes.into()));
             }
-            IoRequest::Sync { .. } => {}
+            IoRequest::Sync { .. } | IoRequest::Pause => {}
             IoRequest::Create { file, size, .. } => {
                 let created =
                     File::options().read(true).write(true).create_new(true).open(self.path(*file))?;

@@ -136,6 +136,9 @@ pub enum IoRequest {
         /// New length in bytes.
         len: u64,
     },
+    /// Nothing for the disk: to be answered by [`IoResult::Done`] when others have had their turn, for what is left of
+    /// a large change goes on then.
+    Pause,
     /// Removes a file.
     Unlink {
         /// Which.

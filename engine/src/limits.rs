@@ -104,6 +104,10 @@ pub const COMPACT_SMALL_FILES: usize = 4;
 pub const COMPACT_RETRY_MS: u64 = 60_000;
 /// Milliseconds for which removed messages can be had back, unless configured: 7 days.
 pub const UNDELETE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Messages of a large change that are worked on in one step: some 2 ms. In between others are served.
+pub const APPLY_STEP_MESSAGES: usize = 8 * 1024;
+/// Changes of one batch that are carried out in one step.
+pub const APPLY_STEP_CHANGES: usize = 512;
 /// Messages of one Restore.
 pub const RESTORE_MESSAGES_MAX: u64 = 10_000;
 /// Messages in one piece of an account that comes from another log.

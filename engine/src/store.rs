@@ -5,6 +5,7 @@
 //! *Assumes*: every request from `poll_io` is carried out once and completed once.
 //! *Never*: waits.
 
+mod applying;
 mod backup;
 mod origin;
 mod relief;
@@ -22,7 +23,6 @@ use crate::codec;
 use crate::compact::{self, Compactor};
 use crate::error::{Error, Refused};
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
-use crate::index::apply::{apply, apply_body};
 use crate::index::plan::Planner;
 use crate::index::{AccountRef, Index, MailboxRef};
 use crate::io::{Disk, Extent, FileId, IoId, IoRequest, IoResult};
@@ -62,6 +62,8 @@ pub struct Options {
     pub trust_checkpoints: bool,
     /// For how many milliseconds removed messages can be had back.
     pub undelete_ms: u64,
+    /// Messages of a large change that are worked on in one step, at least 1; in between others are served.
+    pub step_messages: usize,
     /// How what is removed becomes room on the disk. Needs checkpoints.
     pub compact: compact::Options,
 }
@@ -80,6 +82,7 @@ impl Options {
             #[cfg(feature = "testing")]
             trust_checkpoints: false,
             undelete_ms: limits::UNDELETE_MS,
+            step_messages: limits::APPLY_STEP_MESSAGES,
             compact: compact::Options {
                 bytes_per_second: limits::COMPACT_BYTES_PER_SECOND,
                 live_percent: limits::COMPACT_LIVE_PERCENT,
@@ -97,8 +100,9 @@ pub struct Store {
     planner: Planner,
     writer: Writer,
     keeper: Keeper,
-    /// Where the log stands that the index is the state of.
+    /// Where the log stands that the index is the state of, when nothing durable is left to be carried out.
     point: Point,
+    applying: applying::Applying,
     keeper_io: Option<IoId>,
     compactor: Compactor,
     compactor_io: Option<IoId>,
@@ -123,7 +127,8 @@ impl Store {
     pub fn open(disk: &mut dyn Disk, options: Options, now: Now) -> Result<(Store, RecoveryReport), Error> {
         let segment_bytes = options.segment_bytes.clamp(limits::SEGMENT_BYTES_MIN, limits::SEGMENT_BYTES_MAX);
         let options = Options { segment_bytes: segment_bytes / BLOCK * BLOCK, ..options };
-        let (index, start, kept, report) = recovery::open(disk, &options, now)?;
+        let (mut index, start, kept, report) = recovery::open(disk, &options, now)?;
+        index.step_messages = options.step_messages.max(1);
         let is_whole = report.damage.is_empty() && report.quarantined.is_empty();
         let mut keeper = Keeper::new(start.log, options.checkpoint_log_bytes, kept);
         if !is_whole {
@@ -133,11 +138,13 @@ impl Store {
         let compactor =
             Compactor::new(start.log, options.compact, pack_bytes_max, start.highest_pack, is_whole);
         let point = Point { tail: start.tail, witness: Witness::NONE, time_ms: start.time_ms };
+        let writer = Writer::new(start);
         let store = Store {
+            applying: applying::Applying::new(writer.durable()),
             shard: options.shard,
             planner: Planner::new(&index),
             index,
-            writer: Writer::new(start),
+            writer,
             keeper,
             point,
             keeper_io: None,
@@ -244,6 +251,9 @@ impl Store {
 
     /// The next piece of disk work, if there is any. At most one batch is in flight.
     pub fn poll_io(&mut self) -> Option<(IoId, IoRequest)> {
+        if self.applying.is_behind() {
+            return self.pause();
+        }
         if let Some(request) = self.writer.poll() {
             return Some(request);
         }
@@ -272,8 +282,11 @@ impl Store {
         if self.compactor_io == Some(id) {
             return self.complete_compaction(result);
         }
+        if let Some(progress) = self.complete_pause(id) {
+            return progress;
+        }
         let completed = self.writer.complete(id, result, self.mono_ms);
-        let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
+        let mut progress = Progress { durable: self.durable(), ..Progress::default() };
         match completed {
             Completed::Step => {}
             Completed::Committed(batch) => self.commit(batch, &mut progress),
@@ -288,23 +301,6 @@ impl Store {
         progress
     }
 
-    fn commit(&mut self, batch: Batch, progress: &mut Progress) {
-        self.batches += 1;
-        self.point =
-            Point { tail: self.writer.tail(), witness: batch.witness, time_ms: self.writer.time_ms() };
-        for item in batch.items {
-            match item {
-                Item::Body(key, segment) => apply_body(&mut self.index, key, segment),
-                Item::Entry(entry) => {
-                    let outcome = apply(&mut self.index, &entry);
-                    self.planner.settle(&entry);
-                    self.entries += 1;
-                    self.report(entry, outcome, progress);
-                }
-            }
-        }
-    }
-
     fn discard(&mut self, batch: Batch, progress: &mut Progress) {
         for item in batch.items {
             if let Item::Entry(entry) = item {
@@ -314,24 +310,15 @@ impl Store {
         }
     }
 
-    /// Tells whoever asked for a change; what the store asked for by itself is nobody's.
-    fn report(&mut self, entry: Entry, outcome: Outcome, progress: &mut Progress) {
-        match entry.change {
-            Change::Reap { .. } => self.reaping = false,
-            Change::Session { .. } | Change::Read { .. } | Change::Distrust { .. } | Change::Trust { .. } => {
-            }
-            _ => progress.applied.push(Applied { lsn: entry.lsn, account: entry.account, outcome }),
-        }
-    }
-
     /// Whether nothing is queued or in flight.
     pub fn is_quiet(&self) -> bool {
-        self.writer.is_quiet() && !self.keeper.is_busy() && !self.compactor.is_busy()
+        let upkeep_is_busy = self.keeper.is_busy() || self.compactor.is_busy();
+        self.writer.is_quiet() && !self.is_behind() && !upkeep_is_busy
     }
 
     /// Everything below is durable and visible.
     pub fn durable(&self) -> Lsn {
-        self.writer.durable()
+        self.applying.visible()
     }
 
     /// The account of a normalised address.
@@ -426,12 +413,18 @@ impl Store {
         self.writer.files().iter().map(|(segment, file)| (*segment, file.size)).collect()
     }
 
-    /// Entries that wait to become durable, oldest first (for the simulation's oracle).
+    /// Entries that wait to become durable, or to be seen, oldest first (for the simulation's oracle).
     pub fn pending(&self) -> Box<dyn Iterator<Item = &Entry> + '_> {
-        Box::new(self.writer.pending().filter_map(|item| match item {
+        let queued = self.writer.pending().filter_map(|item| match item {
             Item::Entry(entry) => Some(entry),
             Item::Body(..) => None,
-        }))
+        });
+        Box::new(self.applying.entries().chain(queued))
+    }
+
+    /// Whether changes are durable that are still being carried out, a step at each [`IoRequest::Pause`].
+    pub fn is_behind(&self) -> bool {
+        self.applying.is_behind()
     }
 
     /// Up to where the newest checkpoint holds the log's state; 0 if there is none.

@@ -139,22 +139,6 @@ impl UidSet {
         rest
     }
 
-    /// The set in parts of at most `len_max` UIDs (at least 1), ascending.
-    pub(crate) fn pieces(&self, len_max: u32) -> impl Iterator<Item = UidSet> + '_ {
-        let mut ranges = self.ranges.iter().copied();
-        let mut next = ranges.next();
-        std::iter::from_fn(move || {
-            let (mut piece, mut room) = (UidSet::new(), len_max.max(1));
-            while let Some((first, last)) = next.filter(|_| room > 0) {
-                let end = last.min(first.saturating_add(room - 1));
-                piece.push_range(Uid(first), Uid(end));
-                room -= end - first + 1;
-                next = if end < last { Some((end + 1, last)) } else { ranges.next() };
-            }
-            (!piece.is_empty()).then_some(piece)
-        })
-    }
-
     /// The first UID.
     pub fn first(&self) -> Option<Uid> {
         self.ranges.first().map(|&(first, _)| Uid(first))
@@ -208,26 +192,6 @@ mod tests {
                 assert_eq!(UidSet::from_ranges(a.ranges().to_vec()), Some(a));
             }
         }
-    }
-
-    #[test]
-    fn pieces_are_full_but_for_the_last_and_together_the_set() {
-        for mask in (0..256).step_by(2) {
-            let set = of_mask(mask);
-            for len_max in 0..9 {
-                let pieces: Vec<UidSet> = set.pieces(len_max).collect();
-                let lens: Vec<u64> = pieces.iter().map(UidSet::len).collect();
-                let full = u64::from(len_max.max(1));
-                assert!(lens.iter().rev().skip(1).all(|&len| len == full), "{lens:?}");
-                assert!(lens.last().is_none_or(|&len| (1..=full).contains(&len)));
-                assert_eq!(pieces.iter().fold(UidSet::new(), |all, piece| all.union(piece)), set);
-            }
-        }
-        let whole = UidSet::from_ranges(vec![(1, u32::MAX)]).expect("canonical");
-        assert_eq!(
-            whole.pieces(u32::MAX - 1).map(|piece| piece.len()).collect::<Vec<_>>(),
-            [u64::from(u32::MAX) - 1, 1]
-        );
     }
 
     #[test]

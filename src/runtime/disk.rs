@@ -74,6 +74,8 @@ impl Files {
             IoRequest::Read { file, offset, len } => {
                 self.read_whole(file, offset, len).await.map(IoResult::Read)
             }
+            // Through the ring: what has completed meanwhile comes first.
+            IoRequest::Pause => tokio_uring::no_op().await.map(|()| IoResult::Done),
             slow => self.perform_on_helper(slow).await,
         };
         result.unwrap_or_else(|error| IoResult::Failed(io_error(&error)))
@@ -109,7 +111,7 @@ impl Files {
             IoRequest::Unlink { file } | IoRequest::Trim { file, .. } | IoRequest::Map { file } => {
                 open.remove(file);
             }
-            IoRequest::Write { .. } | IoRequest::Read { .. } | IoRequest::Sync { .. } => {}
+            IoRequest::Write { .. } | IoRequest::Read { .. } | IoRequest::Sync { .. } | IoRequest::Pause => {}
         }
     }
 
@@ -283,6 +285,7 @@ impl Disk for Files {
             IoRequest::Sync { file } => {
                 self.open_file(*file).and_then(|opened| opened.sync_data()).map(|()| IoResult::Done)
             }
+            IoRequest::Pause => Ok(IoResult::Done),
             slow => perform_slowly(&self.folder, slow).map(|made| {
                 self.note(slow, made.file);
                 made.result
@@ -345,8 +348,10 @@ fn perform_slowly(folder: &Path, request: &IoRequest) -> io::Result<Made> {
             fs::remove_file(path(folder, *file))?;
             File::open(folder)?.sync_all()?;
         }
-        IoRequest::Write { .. } | IoRequest::Read { .. } | IoRequest::Sync { .. } => {
-            return Err(io::Error::other("a read, write or sync does not belong on the helper thread"));
+        IoRequest::Write { .. } | IoRequest::Read { .. } | IoRequest::Sync { .. } | IoRequest::Pause => {
+            return Err(io::Error::other(
+                "a read, write, sync or pause does not belong on the helper thread",
+            ));
         }
     }
     Ok(made)

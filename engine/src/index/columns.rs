@@ -174,6 +174,25 @@ impl Columns {
         }
     }
 
+    /// Takes the messages of another one, whose UIDs are greater: few one by one, many as the blocks they are in.
+    pub(super) fn absorb(&mut self, other: Columns) {
+        if other.len <= BLOCK_ROWS {
+            (0..other.len).for_each(|place| self.push(other.message(place)));
+            return;
+        }
+        let last = self.len.checked_sub(1).map(|last| self.uid(last).0);
+        assert!(last.is_none_or(|last| last < other.marks[0].first), "I11: UIDs only grow");
+        let start = u32::try_from(self.len).expect("I11: no more messages than UIDs");
+        self.marks.extend(other.marks.iter().map(|mark| Mark { start: start + mark.start, ..*mark }));
+        self.blocks.extend(other.blocks);
+        self.len += other.len;
+    }
+
+    /// The messages of a block; none if there are not so many blocks.
+    pub(super) fn rows_of_block(&self, at: usize) -> Option<impl ExactSizeIterator<Item = Message> + '_> {
+        (at < self.blocks.len()).then(|| self.block(at).messages())
+    }
+
     /// Gives a message other flags and the mod-sequence of that change.
     pub(super) fn set_flags(&mut self, place: usize, flags: FlagBits, modseq: ModSeq) {
         let (at, row) = self.locate(place);

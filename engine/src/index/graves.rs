@@ -279,19 +279,24 @@ impl Graves {
         Some(due.max(last))
     }
 
-    /// Lets go what was buried at or before this moment, and tells of each body.
-    pub(super) fn reap(&mut self, until_ms: u64, mut released: impl FnMut(BodyKey)) {
-        while let Some(row) = self.rows.front().filter(|row| row.when_ms <= until_ms) {
+    /// Lets go what was buried at or before this moment, so many messages at most, and tells of each body. True when
+    /// all that is gone.
+    pub(super) fn reap(&mut self, until_ms: u64, max: usize, mut released: impl FnMut(BodyKey)) -> bool {
+        let due = self.due_until(until_ms);
+        for row in self.rows.drain(..due.min(max)) {
             released(row.key());
-            self.rows.pop_front();
             self.gone += 1;
+        }
+        self.changed = true;
+        if due > max {
+            return false;
         }
         while self.mailboxes.front().is_some_and(|mailbox| mailbox.when_ms <= until_ms) {
             self.mailboxes.pop_front();
             self.mailboxes_gone += 1;
         }
         self.reaped_ms = self.reaped_ms.max(until_ms);
-        self.changed = true;
+        true
     }
 
     /// Everything that left at or before this moment is gone.
@@ -434,9 +439,14 @@ impl Graves {
         [HEAD, (self.gone + self.rows.len() as u64) / PART_ROWS + 1]
     }
 
-    /// The parts that a Reap up to this moment takes messages from.
-    pub(super) fn parts_until(&self, until_ms: u64) -> Range<u64> {
-        let rows = self.rows.partition_point(|row| row.when_ms <= until_ms) as u64;
+    /// How many messages were buried at or before this moment.
+    pub(super) fn due_until(&self, until_ms: u64) -> usize {
+        self.rows.partition_point(|row| row.when_ms <= until_ms)
+    }
+
+    /// The parts that a Reap up to this moment takes its next messages from, so many at most.
+    pub(super) fn parts_until(&self, until_ms: u64, max: usize) -> Range<u64> {
+        let rows = self.due_until(until_ms).min(max) as u64;
         let last = (self.gone + rows).div_ceil(PART_ROWS) + 1;
         if rows == 0 { 0..0 } else { self.gone / PART_ROWS + 1..last }
     }

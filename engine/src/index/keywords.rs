@@ -85,6 +85,7 @@ impl Keywords {
 }
 
 /// From one mailbox's bits to another's.
+#[derive(Debug)]
 pub(super) struct Translation(Vec<(FlagBits, FlagBits)>);
 
 impl Translation {

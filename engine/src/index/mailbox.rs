@@ -109,6 +109,19 @@ impl Mailbox {
         self.count_in(message.flags, message.size);
     }
 
+    /// Takes all messages of another one, whose UIDs are greater.
+    pub(super) fn absorb(&mut self, other: Mailbox) {
+        if other.columns.len() == 0 {
+            return;
+        }
+        self.columns.absorb(other.columns);
+        self.bytes += other.bytes;
+        self.unseen += other.unseen;
+        self.deleted += other.deleted;
+        self.deleted_bytes += other.deleted_bytes;
+        (self.highest_modseq, self.uid_next) = (other.highest_modseq, other.uid_next);
+    }
+
     /// Changes flags. A message whose flags stay as they are keeps its mod-sequence (rfc7162#3.1.3).
     pub(super) fn store_flags(
         &mut self,
@@ -154,6 +167,27 @@ impl Mailbox {
         }
     }
 
+    /// Removes all messages, whatever they are. Returns their UIDs.
+    pub(super) fn clear(&mut self, modseq: ModSeq) -> UidSet {
+        let gone = self.columns.uids();
+        if !gone.is_empty() {
+            self.columns = Columns::default();
+            (self.bytes, self.unseen, self.deleted, self.deleted_bytes) = (0, 0, 0, 0);
+            self.highest_modseq = modseq;
+        }
+        self.note_gone(&gone, modseq);
+        gone
+    }
+
+    fn note_gone(&mut self, gone: &UidSet, modseq: ModSeq) {
+        for &(first, last) in gone.ranges() {
+            self.expunges.record(Run { modseq, first: Uid(first), last: Uid(last) });
+        }
+        if let Some(extras) = &mut self.extras {
+            extras.unique_ids.remove(gone);
+        }
+    }
+
     /// Removes messages, in one pass however many, and tells of each. Returns their UIDs.
     pub(super) fn expunge(
         &mut self,
@@ -176,18 +210,8 @@ impl Mailbox {
             self.columns.remove(&places);
             self.highest_modseq = modseq;
         }
-        for &(first, last) in gone.ranges() {
-            self.expunges.record(Run { modseq, first: Uid(first), last: Uid(last) });
-        }
-        if let Some(extras) = &mut self.extras {
-            extras.unique_ids.remove(&gone);
-        }
+        self.note_gone(&gone, modseq);
         gone
-    }
-
-    /// Messages, in order.
-    pub(super) fn messages_of<'a>(&'a self, uids: &'a UidSet) -> impl Iterator<Item = Message> + 'a {
-        self.columns.places_of(uids).map(|place| self.columns.message(place))
     }
 
     /// All UIDs that may be in use.
@@ -328,7 +352,8 @@ mod tests {
                 let op = [FlagOp::Replace, FlagOp::Add, FlagOp::Remove][dice(3) as usize];
                 let bits = FlagBits(u64::from(dice(32)));
                 let stored = mailbox.store_flags(&chosen, op, &named(bits, &[]), None, modseq);
-                let done: UidSet = mailbox.messages_of(&chosen).map(|message| message.uid).collect();
+                let places = mailbox.columns.places_of(&chosen);
+                let done: UidSet = places.map(|place| mailbox.columns.uid(place)).collect();
                 assert_eq!(stored.map(|stored| stored.done).ok(), Some(done));
                 for message in naive.messages.iter_mut().filter(|message| chosen.contains(message.uid)) {
                     let new = match op {

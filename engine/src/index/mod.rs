@@ -42,7 +42,7 @@ use std::ops::Bound;
 
 use crate::checkpoint::round::Tracker;
 use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ShardId};
-use crate::limits::REAP_MESSAGES_MAX;
+use crate::limits::{APPLY_STEP_MESSAGES, REAP_MESSAGES_MAX};
 use bodies::Bodies;
 use cold::accounts::Accounts;
 use digest::Digest;
@@ -91,6 +91,8 @@ pub struct Index {
     messages: u64,
     /// What the next checkpoint has to copy.
     tracker: Tracker,
+    /// Messages of a large change that are worked on in one step.
+    pub(crate) step_messages: usize,
 }
 
 impl Index {
@@ -112,6 +114,7 @@ impl Index {
             mailboxes: 0,
             messages: 0,
             tracker: Tracker::default(),
+            step_messages: APPLY_STEP_MESSAGES,
         }
     }
 

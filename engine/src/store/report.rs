@@ -142,7 +142,7 @@ impl Store {
             batches: self.batches,
             entries: self.entries,
             next: self.writer.next(),
-            durable: self.writer.durable(),
+            durable: self.durable(),
             disk_full: self.writer.is_full(),
             checkpoints,
             checkpoint_bytes,

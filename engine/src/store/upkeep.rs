@@ -14,7 +14,7 @@ use crate::limits;
 impl Store {
     pub(super) fn complete_upkeep(&mut self, result: IoResult) -> Progress {
         self.keeper_io = None;
-        let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
+        let mut progress = Progress { durable: self.durable(), ..Progress::default() };
         match self.keeper.complete(&mut self.index, result, self.mono_ms) {
             Ok(()) => {}
             Err(error) => {
@@ -27,7 +27,7 @@ impl Store {
 
     pub(super) fn complete_compaction(&mut self, result: IoResult) -> Progress {
         self.compactor_io = None;
-        let mut progress = Progress { durable: self.writer.durable(), ..Progress::default() };
+        let mut progress = Progress { durable: self.durable(), ..Progress::default() };
         let places = self.writer.places_mut();
         match self.compactor.complete(&mut self.index, places, result, self.mono_ms) {
             Ok(Some(FileId::Segment(segment))) => self.writer.forget(segment),
@@ -57,6 +57,10 @@ impl Store {
     pub fn tick(&mut self, now: Now) {
         self.mono_ms = self.mono_ms.max(now.mono_ms);
         self.writer.tick(now);
+        if self.applying.is_behind() {
+            // Between two batches only: then the index is what the log says up to there.
+            return;
+        }
         let pressed = self.index.evict(self.index_memory_bytes_max, limits::EVICTION_LOOKS);
         self.keeper.tick(&mut self.index, &self.point, self.mono_ms, pressed);
         let complete = self.writer.complete_segments().map(|(segment, range)| Unit {

@@ -123,6 +123,9 @@ impl FakeDisk {
 
     /// Ends a request begun by [`FakeDisk::start`].
     pub fn finish(&mut self, request: &IoRequest) -> IoResult {
+        if matches!(request, IoRequest::Pause) {
+            return IoResult::Done;
+        }
         if self.faults.eio_one_in > 0 && self.seed.one_in(self.faults.eio_one_in) {
             return IoResult::Failed(IoError::Failed("Input/output error (os error 5)".to_owned()));
         }
@@ -134,6 +137,7 @@ impl FakeDisk {
             IoRequest::Write { file, offset, parts, durable } => {
                 self.end_write(*file, *offset, parts, *durable)
             }
+            IoRequest::Pause => IoResult::Done,
             IoRequest::Sync { file } => self.sync(*file),
             IoRequest::Create { size, spare, .. } if self.left() < size.saturating_add(*spare) => {
                 IoResult::Failed(IoError::NoSpace)
@@ -251,7 +255,8 @@ impl FakeDisk {
             IoRequest::Write { .. }
             | IoRequest::Read { .. }
             | IoRequest::Sync { .. }
-            | IoRequest::Map { .. } => {}
+            | IoRequest::Map { .. }
+            | IoRequest::Pause => {}
             IoRequest::Create { file, size, .. } => {
                 let piece = self.seed.below(*size + 1);
                 drop(self.create(*file, piece));

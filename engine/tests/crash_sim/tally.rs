@@ -31,6 +31,7 @@ pub enum Kind {
     OverQuota,
     Replaced,
     Checkpoint,
+    Step,
     FromCheckpoint,
     Evicted,
     RotCheckpoint,
@@ -43,7 +44,7 @@ pub enum Kind {
     RotStops,
 }
 
-const KINDS: [Kind; 29] = [
+const KINDS: [Kind; 30] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -63,6 +64,7 @@ const KINDS: [Kind; 29] = [
     Kind::OverQuota,
     Kind::Replaced,
     Kind::Checkpoint,
+    Kind::Step,
     Kind::FromCheckpoint,
     Kind::Evicted,
     Kind::RotCheckpoint,

@@ -48,6 +48,8 @@ struct Swarm {
     index_memory_bytes_max: usize,
     /// For how long removed messages can be had back.
     undelete_ms: u64,
+    /// How much of a change is carried out at once.
+    step_messages: usize,
     /// Whether old segments are compacted all the time.
     compact: bool,
     /// Whether whole mailboxes are emptied now and then.
@@ -78,6 +80,7 @@ impl Swarm {
             compact,
             purges: seed.one_in(2),
             live_percent: *seed.pick(&[50, 80, 100, 100]).expect("some"),
+            step_messages: *seed.pick(&[1, 4, 20, usize::MAX]).expect("some"),
         }
     }
 }
@@ -157,6 +160,7 @@ fn options(swarm: &Swarm, plant: Option<Plant>) -> Options {
         reserve_bytes: swarm.reserve_bytes,
         message_bytes_max: MESSAGE_BYTES_MAX,
         undelete_ms: swarm.undelete_ms,
+        step_messages: swarm.step_messages,
         compact: compact::Options {
             bytes_per_second: if swarm.compact { 1 << 40 } else { 0 },
             live_percent: swarm.live_percent,
@@ -195,6 +199,7 @@ impl World {
         }
         // As for a backup, and without drawing from the seed. A full disk refuses.
         if self.now.mono_ms.is_multiple_of(13)
+            && !self.store.is_behind()
             && let Ok(last) = self.store.seal()
         {
             let durable = self.store.durable();
@@ -394,6 +399,7 @@ impl World {
     }
 
     pub fn check_verify(&mut self) -> Result<(), String> {
+        self.carry_out()?;
         self.store.check_images();
         let eio = std::mem::replace(&mut self.disk.faults, Faults::NONE);
         let verified = verify(&self.store, &mut self.disk).map_err(|error| error.to_string())?;
@@ -404,8 +410,22 @@ impl World {
         }
     }
 
+    /// What is durable is carried out to its end: after a crash it is there.
+    fn carry_out(&mut self) -> Result<(), String> {
+        while self.store.is_behind() {
+            self.running.extend(self.store.poll_io());
+            let is_pause = |(_, request): &(IoId, IoRequest)| matches!(request, IoRequest::Pause);
+            let at = self.running.iter().position(is_pause).ok_or("it is behind and asks for nothing")?;
+            let (id, _) = self.running.swap_remove(at);
+            self.complete(id, IoResult::Done)?;
+            self.tally.count(Kind::Step);
+        }
+        Ok(())
+    }
+
     /// The process is gone, and perhaps the power. What comes back must be A or B.
     fn crash(&mut self) -> Result<(), String> {
+        self.carry_out()?;
         let killed = self.swarm.kills && self.seed.one_in(2);
         let acknowledged = self.store.digest();
         let mut in_flight = Vec::new();
@@ -415,6 +435,10 @@ impl World {
                 request if is_batch(&request) => in_flight = self.store.complete(id, IoResult::Done).applied,
                 request => self.disk.cut_off(&request),
             }
+        }
+        while self.store.is_behind() {
+            let (id, _) = self.store.poll_io().ok_or("it is behind and asks for nothing")?;
+            in_flight.extend(self.store.complete(id, IoResult::Done).applied);
         }
         let with_flight = self.store.digest();
         self.tally.count(if killed { Kind::Kill } else { Kind::PowerCut });

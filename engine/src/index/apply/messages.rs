@@ -1,9 +1,10 @@
 //! What brings messages into a mailbox.
 //!
-//! *Owns*: Deliver, Append, Copy, Restore and the rename of INBOX. *Promises*: everything is judged before anything is
+//! *Owns*: Deliver, Append, Restore and the rename of INBOX. *Promises*: everything is judged before anything is
 //! touched: quota (I19), UIDs, bodies. *Assumes*: the stamp's UIDs are free (I11). *Never*: refuses a message
 //! for its keywords: those that find no room are left off.
 
+use super::copying::{Copying, Order};
 use super::{Applied, Keep};
 use crate::change::{FlagBits, Flags, NewMessage, Outcome, QuotaUsage, Refusal, Stamp, UidSet};
 use crate::ids::{AccountId, BodyId, BodyKey, EmailId, MailboxId, Uid};
@@ -12,9 +13,6 @@ use crate::index::events::AccountEvent;
 use crate::index::extras::MailboxExtras;
 use crate::index::{Message, names};
 use crate::limits;
-
-/// Messages that are looked at together when they are put into another mailbox: 112 KiB.
-const TRANSFER_MESSAGES: u32 = 2048;
 
 /// A message on its way in: body, flags, INTERNALDATE, and how far its UID is above the first.
 type Arrival<'a> = (BodyId, &'a Flags, u64, u32);
@@ -110,53 +108,6 @@ pub(super) fn add<'a>(
     Ok(uid_validity)
 }
 
-/// COPY and MOVE: flags, keywords and INTERNALDATE go along (rfc3501#6.4.7), keywords as far as there is
-/// room.
-pub(super) fn copy(
-    account: &mut Account,
-    keep: &mut Keep<'_>,
-    from: MailboxId,
-    to: MailboxId,
-    uids: &UidSet,
-    expunge: bool,
-    stamp: &Stamp,
-) -> Applied {
-    let source = account.selectable(from)?;
-    let (mut copied, mut more, mut used) = (UidSet::new(), QuotaUsage::default(), FlagBits::NONE);
-    for message in source.messages_of(uids) {
-        copied.push(message.uid);
-        more.bytes += u64::from(message.size);
-        more.messages += 1;
-        used = used.union(message.flags);
-    }
-    let target = account.selectable(to)?;
-    if !target.has_uids(stamp.uid_first, more.messages as usize) {
-        return Err(Refusal::Limit);
-    }
-    if !expunge {
-        account.check_quota(more)?;
-    }
-    let uid_validity = target.uid_validity;
-    let mut translation = None;
-    if from != to {
-        let names = source.keywords.clone();
-        translation = Some(account.edit(to, |target| target.keywords.translation(&names, used))?);
-    }
-    transfer(account, from, to, &copied, stamp, |message| {
-        if let Some(translation) = &translation {
-            message.flags = translation.apply(message.flags);
-        }
-        keep.bodies.reference(message.key());
-    })?;
-    if expunge {
-        // The originals lie buried: where something was moved from can be had as it was.
-        let bury = |message: &Message| keep.bury(from, message);
-        account.edit(from, |mailbox| mailbox.expunge(&copied, false, stamp.modseq, bury))?;
-    }
-    let target = consecutive(stamp.uid_first, more.messages);
-    Ok(Outcome::Copied { uid_validity, source: copied, target })
-}
-
 /// Messages that left a mailbox of this account or of a deleted one come back, as they were then but for `\Deleted`.
 pub(super) fn restore(
     account: &mut Account,
@@ -198,34 +149,12 @@ pub(super) fn restore(
 }
 
 /// So many UIDs from `first` on.
-fn consecutive(first: Uid, count: u64) -> UidSet {
+pub(super) fn consecutive(first: Uid, count: u64) -> UidSet {
     let mut uids = UidSet::new();
     if count > 0 {
         uids.push_range(first, Uid(first.0 + count as u32 - 1));
     }
     uids
-}
-
-/// Puts messages of one mailbox into another: under the stamp's UIDs, saved now (rfc8514#2), each as `change`
-/// leaves it. In pieces, so that a million messages are not held a second time.
-fn transfer(
-    account: &mut Account,
-    from: MailboxId,
-    to: MailboxId,
-    uids: &UidSet,
-    stamp: &Stamp,
-    mut change: impl FnMut(&mut Message),
-) -> Result<(), Refusal> {
-    let mut new_uids = (stamp.uid_first.0..).map(Uid);
-    for piece in uids.pieces(TRANSFER_MESSAGES) {
-        let mut messages: Vec<Message> = account.selectable(from)?.messages_of(&piece).collect();
-        for (message, uid) in messages.iter_mut().zip(&mut new_uids) {
-            (message.uid, message.modseq, message.saved_ms) = (uid, stamp.modseq, stamp.time_ms);
-            change(message);
-        }
-        account.edit(to, |mailbox| mailbox.append(&messages))?;
-    }
-    Ok(())
 }
 
 /// RENAME of INBOX: its messages go to a new mailbox, it stays (rfc3501#6.3.5). Its inferiors are not
@@ -253,9 +182,7 @@ pub(super) fn empty_inbox_into(
     account.edit_extras(id, |fresh| fresh.annotations = annotations)?;
     account.edit_acl(id, |own| *own = acl)?;
     account.edit(id, |target| target.keywords = keywords)?;
-    transfer(account, INBOX_ID, id, &all, stamp, |message| keep.bodies.reference(message.key()))?;
-    let bury = |message: &Message| keep.bury(INBOX_ID, message);
-    account.edit(INBOX_ID, |inbox| inbox.expunge(&all, false, stamp.modseq, bury))?;
+    Copying::whole(account, keep, Order { from: INBOX_ID, to: id, uids: &all, expunge: true }, stamp)?;
     let (from, to) = (names::INBOX.to_owned(), to.to_owned());
     account.events.record(stamp.modseq, AccountEvent::MailboxRenamed { mailbox: id, from, to });
     Ok(Outcome::MailboxCreated(id))

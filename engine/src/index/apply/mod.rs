@@ -6,7 +6,9 @@
 //! outcome.
 
 mod arrive;
+mod copying;
 mod import;
+mod large;
 mod messages;
 mod policy;
 
@@ -21,16 +23,43 @@ use crate::change::{Change, Entry, ImportedMessage, Outcome, Refusal, Services, 
 use crate::checkpoint::Key;
 use crate::ids::{AccountId, BodyKey, Lsn, MailboxId, SegmentId, Uid};
 use crate::limits;
+use copying::{Copying, Order};
 
 type Applied = Result<Outcome, Refusal>;
 
+pub(crate) use large::Large;
+
+/// What has come of an entry.
+pub(crate) enum Begun {
+    /// All there is to it.
+    Done(Outcome),
+    /// It goes on in steps.
+    Large(Large),
+}
+
 /// Carries out one durable entry.
 pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
+    let mut large = match begin(index, entry) {
+        Begun::Done(outcome) => return outcome,
+        Begun::Large(large) => large,
+    };
+    loop {
+        if let Some(outcome) = large.step(index, entry) {
+            return outcome;
+        }
+    }
+}
+
+/// Carries out one durable entry, or begins to if it is a large one.
+pub(crate) fn begin(index: &mut Index, entry: &Entry) -> Begun {
     if let Err(broken) = fits(index, entry) {
         panic!("{broken}, broken by the entry at {}", entry.lsn);
     }
     index.last_time_ms = entry.stamp.time_ms;
     index.bodies.advance(entry.lsn);
+    if let Some(large) = Large::of(index, entry) {
+        return Begun::Large(large);
+    }
     let applied = match &entry.change {
         Change::AccountCreate { address, password_hash, services, mailboxes } => {
             // Also when it is refused: ids grow along the log, whatever replay makes of a damaged one.
@@ -39,8 +68,7 @@ pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
         }
         Change::AccountDelete => delete_account(index, entry),
         Change::Reap { until_ms } => {
-            index.before_reap(*until_ms);
-            index.graves.reap(*until_ms, |body| index.bodies.release(body));
+            reap(index, *until_ms, usize::MAX);
             Ok(Outcome::Done)
         }
         Change::Distrust { from, until } => index.distrusted.add(*from, *until).map(|()| Outcome::Done),
@@ -58,7 +86,13 @@ pub(crate) fn apply(index: &mut Index, entry: &Entry) -> Outcome {
         | Change::AliasDelete { .. } => change_directory(index, &entry.change),
         _ => change_account(index, entry),
     };
-    applied.unwrap_or_else(Outcome::Refused)
+    Begun::Done(applied.unwrap_or_else(Outcome::Refused))
+}
+
+/// Lets go at most so many of the messages that were removed up to this moment; true when none is left.
+fn reap(index: &mut Index, until_ms: u64, max: usize) -> bool {
+    index.before_reap(until_ms, max);
+    index.graves.reap(until_ms, max, |body| index.bodies.release(body))
 }
 
 /// A body's record became durable.
@@ -266,11 +300,21 @@ fn change_account(index: &mut Index, entry: &Entry) -> Applied {
         index.accounts.give_up(entry.account);
         return Err(Refusal::NoAccount);
     }
+    carry_out(index, entry, |account, keep| change_mailboxes(account, keep, &entry.change, &entry.stamp))
+}
+
+/// Works on an account that was asked for to be changed, and carries what follows from it over into the index.
+fn carry_out(
+    index: &mut Index,
+    entry: &Entry,
+    work: impl FnOnce(&mut Account, &mut Keep<'_>) -> Applied,
+) -> Applied {
+    let account = index.accounts.change(entry.account).ok_or(Refusal::NoAccount)?;
     index.mailboxes -= account.mailboxes.len() as u64;
     index.messages -= account.messages;
     let burial = Burial::new(entry.account, entry.lsn, &entry.stamp);
     let mut keep = Keep { bodies: &mut index.bodies, graves: &mut index.graves, burial };
-    let applied = change_mailboxes(account, &mut keep, &entry.change, &entry.stamp);
+    let applied = work(account, &mut keep);
     if applied.is_ok() {
         account.highest_modseq = entry.stamp.modseq;
     }
@@ -346,7 +390,8 @@ fn change_mailboxes(account: &mut Account, keep: &mut Keep<'_>, change: &Change,
             return Ok(Outcome::Stored { done: stored.done, modified: stored.modified });
         }
         Change::Copy { from, to, uids, expunge } => {
-            return messages::copy(account, keep, *from, *to, uids, *expunge, stamp);
+            let order = Order { from: *from, to: *to, uids, expunge: *expunge };
+            return Copying::whole(account, keep, order, stamp);
         }
         Change::Restore { of, from, uids, to } => {
             return messages::restore(account, keep, (*of, *from), *to, uids, stamp);

@@ -83,9 +83,9 @@ impl Index {
         }
     }
 
-    /// What was removed up to this moment is about to go.
-    pub(in crate::index) fn before_reap(&mut self, until_ms: u64) {
-        for part in self.graves.parts_until(until_ms) {
+    /// What was removed up to this moment is about to go, so many messages at most.
+    pub(in crate::index) fn before_reap(&mut self, until_ms: u64, max: usize) {
+        for part in self.graves.parts_until(until_ms, max) {
             self.copy_frozen(Key::Graves(part));
         }
     }

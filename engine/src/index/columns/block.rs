@@ -95,7 +95,7 @@ impl Block {
         }
     }
 
-    pub(super) fn messages(&self) -> impl Iterator<Item = Message> + '_ {
+    pub(super) fn messages(&self) -> impl ExactSizeIterator<Item = Message> + '_ {
         (0..self.len()).map(|row| self.message(row))
     }
 
