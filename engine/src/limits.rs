@@ -95,6 +95,8 @@ pub const COMPACT_WRITE_BYTES: u64 = 1024 * 1024;
 pub const COMPACT_GRACE_MS: u64 = 35 * 60 * 1000;
 /// Milliseconds between two looks at what is worth compacting.
 pub const COMPACT_LOOK_MS: u64 = 5_000;
+/// So many looks in a row find something worth compacting that no two checkpoints cover before they are made early.
+pub const COMPACT_PATIENCE_LOOKS: u64 = 12;
 /// Percent of the bytes of all files that should be alive, unless the configuration says otherwise. What is not alive
 /// is room that compaction gives back.
 pub const COMPACT_LIVE_PERCENT: u8 = 80;

@@ -83,12 +83,7 @@ impl Options {
             trust_checkpoints: false,
             undelete_ms: limits::UNDELETE_MS,
             step_messages: limits::APPLY_STEP_MESSAGES,
-            compact: compact::Options {
-                bytes_per_second: limits::COMPACT_BYTES_PER_SECOND,
-                live_percent: limits::COMPACT_LIVE_PERCENT,
-                grace_ms: limits::COMPACT_GRACE_MS,
-                look_ms: limits::COMPACT_LOOK_MS,
-            },
+            compact: compact::Options::default(),
         }
     }
 }

@@ -222,6 +222,27 @@ pub const KEYS: &[Key] = &[
         "Bytes of a shard's log between two checkpoints of its index; a start reads the log behind the last. 0: none.",
     ),
     number(
+        "store.compact_live_percent",
+        "80",
+        10,
+        95,
+        "How much of old files should be mail: as long as less is, the emptiest are copied into smaller ones.",
+    ),
+    number(
+        "store.compact_bytes_per_second",
+        "67108864",
+        0,
+        1 << 40,
+        "Bytes that all shards read and write a second at most for that. 0: no room ever comes back.",
+    ),
+    number(
+        "store.compact_grace_seconds",
+        "2100",
+        0,
+        86_400,
+        "Seconds for which a compacted file stays, for clients that still fetch from it; below that they are cut off.",
+    ),
+    number(
         "store.index_memory_bytes_max",
         "1073741824",
         MIB,

@@ -156,6 +156,21 @@ impl Config {
         self.values.number("store.checkpoint_log_bytes")
     }
 
+    /// Percent of the bytes of old files that should be alive.
+    pub fn compact_live_percent(&self) -> u8 {
+        self.values.number("store.compact_live_percent") as u8
+    }
+
+    /// Bytes that all shards read and write a second to compact old files; 0 compacts nothing.
+    pub fn compact_bytes_per_second(&self) -> u64 {
+        self.values.number("store.compact_bytes_per_second")
+    }
+
+    /// Milliseconds for which a file stays that compaction has emptied.
+    pub fn compact_grace_ms(&self) -> u64 {
+        self.values.number("store.compact_grace_seconds") * 1_000
+    }
+
     /// Bytes that the accounts in use of all shards may take in memory.
     pub fn index_memory_bytes_max(&self) -> u64 {
         self.values.number("store.index_memory_bytes_max")

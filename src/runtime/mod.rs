@@ -15,6 +15,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ringpost_engine::compact;
+
 use crate::limits::RESERVE_SEGMENTS;
 use crate::log::Line;
 use crate::proto::{Server, Service};
@@ -82,6 +84,12 @@ pub struct Plan {
     pub undelete_ms: u64,
     /// Bytes of a shard's log between two checkpoints; 0 makes none.
     pub checkpoint_log_bytes: u64,
+    /// Milliseconds for which a file stays that compaction has emptied, for clients that still fetch from it.
+    pub compact_grace_ms: u64,
+    /// Percent of the bytes of old files that should be alive.
+    pub compact_live_percent: u8,
+    /// Bytes that all shards read and write a second to compact old files; 0 compacts nothing.
+    pub compact_bytes_per_second: u64,
     /// Bytes that the accounts in use of all shards may take in memory.
     pub index_memory_bytes_max: u64,
     /// Octets of the largest message stored: what is taken and what the server adds to it.
@@ -94,6 +102,17 @@ impl Plan {
     /// Bytes of the disk that stay free when mail is refused: all shards', for they share it.
     pub fn reserve_bytes(&self) -> u64 {
         (RESERVE_SEGMENTS * u64::from(self.shards)).saturating_mul(self.segment_bytes)
+    }
+
+    /// How each shard compacts: what it may read and write is its share of what all may.
+    pub fn compact(&self) -> compact::Options {
+        let share = self.compact_bytes_per_second.div_ceil(u64::from(self.shards.max(1)));
+        compact::Options {
+            bytes_per_second: share,
+            live_percent: self.compact_live_percent,
+            grace_ms: self.compact_grace_ms,
+            ..compact::Options::default()
+        }
     }
 }
 

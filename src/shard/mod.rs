@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use ringpost_engine::compact;
 use ringpost_engine::ids::{Now, ShardId};
 use ringpost_engine::store::Store;
 
@@ -67,6 +68,8 @@ pub struct Shard {
     dirty: BTreeSet<ConnId>,
     effects: VecDeque<Effect>,
     counters: Counters,
+    /// What compaction had done when it was told of last.
+    compacted: compact::Done,
     running: Option<ConnId>,
     life: timers::Life,
     ready: bool,
@@ -102,6 +105,7 @@ impl Shard {
             dirty: BTreeSet::new(),
             effects: VecDeque::new(),
             counters: Counters::default(),
+            compacted: compact::Done::default(),
             running: None,
             life: timers::Life::Serving,
             ready: false,

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::limits::{DRAIN_MS, DRAIN_STORE_MS};
+use crate::log::{Level, Line};
 use crate::proto::Patience;
 use crate::shard::Shard;
 use crate::shard::event::{CloseReason, ConnId, Effect};
@@ -56,6 +57,7 @@ pub(super) enum Life {
 impl Shard {
     pub(super) fn on_tick(&mut self) {
         self.store.tick(self.now);
+        self.tell_compacted();
         while let Some(id) = self.timers.pop(self.now.mono_ms) {
             let Some(connection) = self.connections.get_mut(&id) else { continue };
             connection.armed_ms = None;
@@ -74,6 +76,25 @@ impl Shard {
         self.expire_questions();
         self.expire_deliveries();
         self.end_drain_by_force();
+    }
+
+    /// One line for each pack that was made, and one for each file that could not be copied.
+    fn tell_compacted(&mut self) {
+        let done = self.store.compacted();
+        let before = std::mem::replace(&mut self.compacted, done);
+        let line = match (done.packs > before.packs, done.damaged > before.damaged) {
+            (true, _) => Line::new(Level::Info, "compacted"),
+            (false, true) => Line::new(Level::Error, "not compacted")
+                .with("why", "a file is damaged: run ringpost-log verify"),
+            (false, false) => return,
+        };
+        let line = line
+            .with("packs", done.packs.to_string())
+            .with("bytes_written", done.written.to_string())
+            .with("files_removed", done.removed.to_string())
+            .with("bytes_reclaimed", done.reclaimed.to_string())
+            .with("files_damaged", done.damaged.to_string());
+        self.effects.push_back(Effect::Log(line));
     }
 
     /// Sets the look at a connection: at once when there is none yet or it would come too late, else when it

@@ -139,8 +139,16 @@ impl Keeper {
         if *position <= end { Some(files) } else { older.then_some(files_before) }
     }
 
-    /// A bounded step: begins a checkpoint when it is time. `pressed` when memory waits for one.
-    pub fn tick(&mut self, index: &mut Index, point: &Point, now_ms: u64, pressed: bool) {
+    /// A bounded step: begins a checkpoint when it is time. `pressed` when memory waits for one; `wanted` when room on
+    /// the disk waits until two of them cover this position.
+    pub fn tick(
+        &mut self,
+        index: &mut Index,
+        point: &Point,
+        now_ms: u64,
+        pressed: bool,
+        wanted: Option<Lsn>,
+    ) {
         if self.off {
             return;
         }
@@ -148,9 +156,10 @@ impl Keeper {
             State::Idle => {
                 let behind = point.tail.end.0.saturating_sub(self.begun.0);
                 let early = (self.log_bytes / EARLY_PARTS).max(1);
-                let due = behind >= self.log_bytes || pressed && behind >= early;
+                let wanted = wanted.is_some_and(|to| self.covered() <= to && to < point.tail.end);
+                let due = behind >= self.log_bytes || pressed && behind >= early || wanted;
                 let ready = !self.busy && self.unlinks.is_empty() && now_ms >= self.retry_ms;
-                if due && ready && index.changed_keys() > 0 {
+                if due && ready && (wanted || index.changed_keys() > 0) {
                     if self.retiring.files.is_empty() {
                         self.retiring.files = index.images().retiring();
                         self.cursor = 0;

@@ -28,14 +28,14 @@ use crate::error::Error;
 use crate::ids::Lsn;
 use crate::index::Index;
 use crate::io::{FileId, IoError, IoRequest, IoResult};
-use crate::limits::COMPACT_RETRY_MS;
+use crate::limits::{self, COMPACT_PATIENCE_LOOKS, COMPACT_RETRY_MS};
 use crate::log::batch::LogIdentity;
 use crate::log::places::Places;
 pub(crate) use copy::Dead;
 use copy::{Job, Stage};
 use pack::Pack;
 pub(crate) use pick::Unit;
-use pick::{Picked, pick};
+use pick::{All, Picked, pick};
 use reclaim::{Gone, Reclaim};
 
 /// How compaction behaves.
@@ -50,6 +50,17 @@ pub struct Options {
     pub grace_ms: u64,
     /// Milliseconds between two looks at what is worth compacting.
     pub look_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            bytes_per_second: limits::COMPACT_BYTES_PER_SECOND,
+            live_percent: limits::COMPACT_LIVE_PERCENT,
+            grace_ms: limits::COMPACT_GRACE_MS,
+            look_ms: limits::COMPACT_LOOK_MS,
+        }
+    }
 }
 
 /// What has been done.
@@ -67,6 +78,22 @@ pub struct Done {
     pub damaged: u64,
 }
 
+/// Where the log stands.
+pub(crate) struct Log {
+    /// Bytes of all its files that may be needed.
+    pub file_bytes: u64,
+    /// No start reads what lies below.
+    pub covered: Lsn,
+    /// Everything below is durable and applied.
+    pub durable: Lsn,
+    /// The number of its last batch. Every start writes one.
+    pub sequence: u64,
+}
+
+/// Binary digits by which the number of a pack is greater than that of the batch that it follows: so many packs can
+/// be made between two batches before numbers could repeat.
+const PACK_NUMBER_SHIFT: u32 = 16;
+
 /// What a request was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
@@ -81,6 +108,8 @@ pub(crate) struct Compactor {
     options: Options,
     pack_bytes_max: u64,
     job: Option<Job>,
+    /// Where the log stood when the job began.
+    begun: Lsn,
     highest: u64,
     reclaim: Reclaim,
     /// Files that cannot be copied.
@@ -90,6 +119,8 @@ pub(crate) struct Compactor {
     budget: i64,
     ticked_ms: u64,
     look_at_ms: u64,
+    /// What waits for two checkpoints that cover it, and since when.
+    waiting: Option<(Lsn, u64)>,
     done: Done,
     off: bool,
     /// A planted bug: files are removed before a checkpoint covers them.
@@ -115,6 +146,7 @@ impl Compactor {
             options,
             pack_bytes_max,
             job: None,
+            begun: Lsn(0),
             highest,
             reclaim: Reclaim::default(),
             bad: BTreeSet::new(),
@@ -122,6 +154,7 @@ impl Compactor {
             budget: 0,
             ticked_ms: 0,
             look_at_ms: 0,
+            waiting: None,
             done: Done::default(),
             off: !is_whole || options.bytes_per_second == 0,
             #[cfg(feature = "testing")]
@@ -147,7 +180,7 @@ impl Compactor {
         index: &Index,
         places: &Places,
         segments: impl Iterator<Item = Unit>,
-        covered: Lsn,
+        log: &Log,
         now_ms: u64,
     ) {
         let past_ms = now_ms.saturating_sub(self.ticked_ms).min(1000);
@@ -158,29 +191,31 @@ impl Compactor {
             return;
         }
         self.look_at_ms = now_ms + self.options.look_ms;
-        let mut units = self.units(index, places, segments, covered);
+        let mut units = self.units(index, places, segments);
         units.sort_unstable_by_key(|unit| unit.range.start);
-        match pick(&units, u64::from(self.options.live_percent), self.pack_bytes_max) {
+        let covered = self.covered(log.covered);
+        let uncovered: Vec<Unit> = units.extract_if(.., |unit| unit.range.end >= covered.0).collect();
+        let all = All {
+            bytes: log.file_bytes,
+            live: index.live_in(&(0..u64::MAX)),
+            live_percent: u64::from(self.options.live_percent),
+        };
+        let picked = pick(&units, &all, self.pack_bytes_max);
+        self.wait_for(&uncovered, &all, &picked);
+        match picked {
             Picked::Nothing => {}
             Picked::Empty(unit) => {
                 self.reclaim.retire(&unit, now_ms);
                 self.look_at_ms = now_ms;
             }
-            Picked::Together(victims) => self.begin(index, places, victims),
+            Picked::Together(victims) => self.begin(index, places, log, victims),
         }
     }
 
     /// Segments that no pack stands for, and packs. What a pack stands for is put among those that go.
-    fn units(
-        &mut self,
-        index: &Index,
-        places: &Places,
-        segments: impl Iterator<Item = Unit>,
-        covered: Lsn,
-    ) -> Vec<Unit> {
+    fn units(&mut self, index: &Index, places: &Places, segments: impl Iterator<Item = Unit>) -> Vec<Unit> {
         let mut units = Vec::new();
-        let covered = self.covered(covered);
-        for unit in segments.filter(|unit| unit.range.end < covered.0) {
+        for unit in segments {
             match places.pack_of(Lsn(unit.range.start)) {
                 Some(_) => self.reclaim.retire(&unit, self.ticked_ms),
                 None => units.push(unit),
@@ -206,9 +241,30 @@ impl Compactor {
         units
     }
 
-    fn begin(&mut self, index: &Index, places: &Places, victims: Vec<Unit>) {
-        self.highest += 1;
+    /// What could be picked if two checkpoints covered it.
+    fn wait_for(&mut self, uncovered: &[Unit], all: &All, picked: &Picked) {
+        let sparse = uncovered.iter().filter(|unit| all.is_worth(unit));
+        let to = sparse.map(|unit| Lsn(unit.range.end)).max().filter(|_| *picked == Picked::Nothing);
+        self.waiting = to.map(|to| (to, self.waiting.map_or(self.ticked_ms, |(_, since_ms)| since_ms)));
+    }
+
+    /// What two checkpoints have to cover before more room can be given back, when that has waited for a while.
+    pub fn waits_for(&self, now_ms: u64) -> Option<Lsn> {
+        let patience_ms = self.options.look_ms.saturating_mul(COMPACT_PATIENCE_LOOKS);
+        let (to, since_ms) = self.waiting?;
+        (now_ms >= since_ms.saturating_add(patience_ms)).then_some(to)
+    }
+
+    /// Bytes of the segments that wait to be removed.
+    pub fn retired_segment_bytes(&self) -> u64 {
+        self.reclaim.segment_bytes()
+    }
+
+    fn begin(&mut self, index: &Index, places: &Places, log: &Log, victims: Vec<Unit>) {
+        // A number is never given to another pack, also when the one that had it is gone: a backup may have it.
+        self.highest = (self.highest + 1).max(log.sequence << PACK_NUMBER_SHIFT);
         self.job = Job::new(self.log, self.highest, index, places, victims);
+        self.begun = log.durable;
     }
 
     /// The next request, if there is one; at most one is under way.
@@ -307,7 +363,7 @@ impl Compactor {
             (Stage::Map, IoResult::Created(view)) => {
                 let Some(mut job) = self.job.take() else { return Ok(None) };
                 let (Some(table), bytes) = job.finished() else { return Ok(None) };
-                places.add_pack(Pack::made(job.number, job.range.clone(), bytes, table, view));
+                places.add_pack(Pack::made(job.number, job.range.clone(), bytes, table, view, self.begun));
                 index.relocated(&job.dead);
                 job.victims.iter().for_each(|victim| self.reclaim.retire(victim, now_ms));
                 self.done.packs += 1;

@@ -181,6 +181,8 @@ pub struct Pack {
     pub table: Table,
     /// What is not as it was written, though nothing is lost by it.
     pub damage: Option<&'static str>,
+    /// What was alive at this position of the log is in it; 0 if that is long ago.
+    pub begun: Lsn,
     view: Box<dyn View>,
 }
 
@@ -203,8 +205,15 @@ impl Reader<'_> {
 
 impl Pack {
     /// A pack that was just made.
-    pub fn made(number: u64, range: Range<u64>, bytes: u64, table: Table, view: Box<dyn View>) -> Pack {
-        Pack { number, range, bytes, table, damage: None, view }
+    pub fn made(
+        number: u64,
+        range: Range<u64>,
+        bytes: u64,
+        table: Table,
+        view: Box<dyn View>,
+        begun: Lsn,
+    ) -> Pack {
+        Pack { number, range, bytes, table, damage: None, begun, view }
     }
 
     /// Reads header, fences and trailer of a file, and its records where those do not hold. None: nothing of it can
@@ -244,7 +253,7 @@ impl Pack {
         let Some(range) = range else { return Ok(None) };
         let view =
             disk.map(file).map_err(|error| Error::Io { doing: format!("mapping {}", file.name()), error })?;
-        Ok(Some(Pack { number, range, bytes, table, damage, view }))
+        Ok(Some(Pack { number, range, bytes, table, damage, begun: Lsn(0), view }))
     }
 
     /// Bytes of the records in it, whether they are alive or dead.

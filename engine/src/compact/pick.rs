@@ -43,27 +43,39 @@ pub enum Picked {
     Together(Vec<Unit>),
 }
 
-/// Chooses among all files that could be compacted, `live_percent` of which should be alive.
-pub fn pick(units: &[Unit], live_percent: u64, pack_bytes_max: u64) -> Picked {
+/// All files of a log together.
+pub struct All {
+    /// Their bytes, also of those that cannot be compacted.
+    pub bytes: u64,
+    /// How many of them are alive.
+    pub live: u64,
+    /// How many of a hundred should be.
+    pub live_percent: u64,
+}
+
+impl All {
+    /// Whether less is alive than should be, and so little of this file that it pays to copy it.
+    pub fn is_worth(&self, unit: &Unit) -> bool {
+        let percent = (self.live_percent + NEIGHBOUR_PERCENT).min(100);
+        self.live * 100 < self.bytes * self.live_percent && unit.live * 100 < unit.room * percent
+    }
+}
+
+/// Chooses among all files that could be compacted.
+pub fn pick(units: &[Unit], all: &All, pack_bytes_max: u64) -> Picked {
     if let Some(empty) = units.iter().find(|unit| unit.live == 0) {
         return Picked::Empty(empty.clone());
     }
     if let Some(damaged) = units.iter().find(|unit| unit.is_damaged) {
         return Picked::Together(vec![damaged.clone()]);
     }
-    let picked = sparse(units, live_percent, pack_bytes_max).or_else(|| small(units, pack_bytes_max));
+    let picked = sparse(units, all, pack_bytes_max).or_else(|| small(units, pack_bytes_max));
     picked.map_or(Picked::Nothing, |run| Picked::Together(units[run].to_vec()))
 }
 
 /// Where least is alive, and its neighbours as far as they are sparse too.
-fn sparse(units: &[Unit], live_percent: u64, pack_bytes_max: u64) -> Option<Range<usize>> {
-    let (bytes, live) =
-        units.iter().fold((0, 0), |(bytes, live), unit| (bytes + unit.bytes, live + unit.live));
-    if live * 100 >= bytes * live_percent {
-        return None;
-    }
-    let percent = (live_percent + NEIGHBOUR_PERCENT).min(100);
-    let is_sparse = |unit: &Unit| unit.live * 100 < unit.room * percent;
+fn sparse(units: &[Unit], all: &All, pack_bytes_max: u64) -> Option<Range<usize>> {
+    let is_sparse = |unit: &Unit| all.is_worth(unit);
     let share = |unit: &Unit| unit.live * 10_000 / unit.room.max(1);
     let sparse = units.iter().enumerate().filter(|(_, unit)| is_sparse(unit));
     let worst = sparse.min_by_key(|(_, unit)| share(unit)).map(|(at, _)| at)?;
@@ -115,8 +127,14 @@ mod tests {
         (0..).zip(shares).map(unit).collect()
     }
 
+    fn all(units: &[Unit]) -> All {
+        let sum = |of: fn(&Unit) -> u64| units.iter().map(of).sum();
+        All { bytes: sum(|unit| unit.bytes), live: sum(|unit| unit.live), live_percent: 80 }
+    }
+
     fn picked(shares: &[u64], max: u64) -> Vec<u64> {
-        match pick(&units(shares), 80, max) {
+        let units = units(shares);
+        match pick(&units, &all(&units), max) {
             Picked::Nothing => vec![],
             Picked::Empty(unit) => vec![1000 + unit.file.number()],
             Picked::Together(units) => units.iter().map(|unit| unit.file.number()).collect(),
@@ -140,7 +158,7 @@ mod tests {
         let small = |sizes: &[u64]| {
             let mut units = units(sizes);
             units.iter_mut().for_each(|unit| (unit.bytes, unit.room) = (unit.live, unit.live));
-            match pick(&units, 80, 100) {
+            match pick(&units, &all(&units), 100) {
                 Picked::Together(units) => units.iter().map(|unit| unit.file.number()).collect(),
                 other => {
                     assert_eq!(other, Picked::Nothing);
@@ -159,6 +177,6 @@ mod tests {
     fn what_is_damaged_is_written_anew() {
         let mut units = units(&[90, 90, 90]);
         units[1].is_damaged = true;
-        assert_eq!(pick(&units, 80, 100), Picked::Together(vec![units[1].clone()]));
+        assert_eq!(pick(&units, &all(&units), 100), Picked::Together(vec![units[1].clone()]));
     }
 }

@@ -51,6 +51,12 @@ impl Reclaim {
         self.retired.iter().any(|retired| retired.file == file)
     }
 
+    /// Bytes of the segments that wait to be removed.
+    pub fn segment_bytes(&self) -> u64 {
+        let segments = self.retired.iter().filter(|retired| matches!(retired.file, FileId::Segment(_)));
+        segments.map(|retired| retired.bytes).sum()
+    }
+
     /// The request for a file below `covered` (b) that has been retired for so long (c).
     pub fn poll(&mut self, covered: Lsn, now_ms: u64, grace_ms: u64) -> Option<IoRequest> {
         let goes = |retired: &Retired| {

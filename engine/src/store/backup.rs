@@ -2,12 +2,9 @@
 //!
 //! *Owns*: the list of files that make up the state as of one position. *Promises*: no file of it changes any more,
 //! and all of them together are a folder that opens with everything that was durable when [`Store::seal`] was
-//! called. *Assumes*: whoever copies asks for the segments first and for the checkpoint after them: what
-//! a checkpoint needs is then in the list. *Never*: keeps a file from being removed: who finds one
-//! gone begins again.
-//!
-//! What compaction makes besides segments belongs into [`Store::checkpoint_within`]: a pack is needed by the
-//! checkpoints that name it.
+//! called. *Assumes*: whoever copies asks for the segments first and for the rest after them: what a checkpoint
+//! needs, and what has meanwhile moved into packs, is then in the list. *Never*: keeps a file from being removed: who
+//! finds one gone begins again.
 
 use super::Store;
 use crate::error::Refused;
@@ -31,14 +28,26 @@ impl Store {
         if above > last {
             return Vec::new();
         }
-        let files = self.writer.files().range(above..=last).take(limit);
+        let files = self.writer.files().range(above..=last);
+        // What a pack stands for goes soon, and no start reads it.
+        let stays = |segment: SegmentId| {
+            let base = self.writer.places().base(segment);
+            base.is_none_or(|base| self.writer.places().pack_of(base).is_none())
+        };
+        let files = files.filter(|(segment, _)| stays(**segment)).take(limit);
         files.map(|(segment, file)| (*segment, file.end)).collect()
     }
 
-    /// The files of the newest checkpoint of a position up to `end`: a start from these and the segments up to there
-    /// does not replay the whole log. None if every checkpoint is newer: seal again.
+    /// The files of the newest checkpoint of a position up to `end`, and the packs: a start from these and the segments
+    /// up to there does not replay the whole log. None if every checkpoint is newer, or some pack, so that what was
+    /// alive at `end` may be in no file: seal again.
     pub fn checkpoint_within(&self, end: Lsn) -> Option<Vec<FileId>> {
-        let files = self.keeper.files_within(end)?;
-        Some(files.iter().map(|file| FileId::Checkpoint(u64::from(*file))).collect())
+        let packs = self.writer.places().packs();
+        if packs.iter().any(|pack| pack.begun > end) {
+            return None;
+        }
+        let files = self.keeper.files_within(end)?.iter();
+        let files = files.map(|file| FileId::Checkpoint(u64::from(*file)));
+        Some(files.chain(packs.iter().map(|pack| FileId::Pack(pack.number))).collect())
     }
 }

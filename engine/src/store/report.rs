@@ -112,6 +112,8 @@ pub struct StoreStats {
     pub packs: u64,
     /// Bytes of their files.
     pub pack_bytes: u64,
+    /// Bytes of the records in segments and packs that are alive: their messages are shown, or can be had back.
+    pub live_bytes: u64,
     /// What compaction did since the start.
     pub compacted: compact::Done,
     /// Accounts that are awake: more than their heads is in memory.
@@ -125,6 +127,19 @@ pub struct StoreStats {
 }
 
 impl Store {
+    /// What compaction did since the start.
+    pub fn compacted(&self) -> compact::Done {
+        self.compactor.done()
+    }
+
+    /// Bytes of all segments and packs but those that nobody needs any more; what is made for later counts.
+    pub(super) fn file_bytes(&self) -> u64 {
+        let (segments, packs) = (self.writer.files().values(), self.writer.places().packs());
+        let bytes =
+            segments.map(|file| file.size).sum::<u64>() + packs.iter().map(|pack| pack.bytes).sum::<u64>();
+        bytes.saturating_sub(self.compactor.retired_segment_bytes())
+    }
+
     /// Figures.
     pub fn stats(&self) -> StoreStats {
         let counts = self.index.counts();
@@ -150,6 +165,7 @@ impl Store {
             checkpoint_live_bytes,
             packs: self.writer.places().packs().len() as u64,
             pack_bytes: self.writer.places().packs().iter().map(|pack| pack.bytes).sum(),
+            live_bytes: self.index.live_in(&(0..u64::MAX)),
             compacted: self.compactor.done(),
             accounts_awake: accounts_awake as u64,
             index_memory_bytes: index_memory_bytes as u64,

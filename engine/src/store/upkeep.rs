@@ -6,7 +6,7 @@
 
 use super::{Progress, Store};
 use crate::change::Change;
-use crate::compact::Unit;
+use crate::compact::{Log, Unit};
 use crate::ids::{AccountId, Now};
 use crate::io::{FileId, IoResult};
 use crate::limits;
@@ -62,7 +62,8 @@ impl Store {
             return;
         }
         let pressed = self.index.evict(self.index_memory_bytes_max, limits::EVICTION_LOOKS);
-        self.keeper.tick(&mut self.index, &self.point, self.mono_ms, pressed);
+        let wanted = self.compactor.waits_for(self.mono_ms);
+        self.keeper.tick(&mut self.index, &self.point, self.mono_ms, pressed, wanted);
         let complete = self.writer.complete_segments().map(|(segment, range)| Unit {
             file: FileId::Segment(segment),
             bytes: range.end - range.start,
@@ -71,8 +72,13 @@ impl Store {
             is_damaged: false,
             range,
         });
-        let (places, covered) = (self.writer.places(), self.keeper.covered());
-        self.compactor.tick(&self.index, places, complete, covered, self.mono_ms);
+        let log = Log {
+            file_bytes: self.file_bytes(),
+            covered: self.keeper.covered(),
+            durable: self.writer.durable(),
+            sequence: self.point.tail.sequence,
+        };
+        self.compactor.tick(&self.index, self.writer.places(), complete, &log, self.mono_ms);
         self.reap(now);
         self.age_readings(now);
     }

@@ -4,7 +4,8 @@
 //! list, a bounded number of times. *Assumes*: the folder is ours. *Never*: removes before the new manifest is
 //! durable.
 //!
-//! Segments come first, ascending, then the checkpoint, so that a folder in the making is a log that goes less far.
+//! Segments come first, ascending, then checkpoint and packs, so that a folder in the making is a log that goes less
+//! far.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -85,7 +86,7 @@ fn ask(client: &Client) -> Result<List, String> {
                 .ok_or_else(|| format!("the server named {name:?}, no file of a log"))?;
             let shard = list.shards.last().ok_or("the server named a file before its shard")?;
             let path = format!("shard-{:03}/{name}", shard.shard);
-            list.files.push(Listed { path, bytes, is_fleeting: !matches!(file, FileId::Segment(_)) });
+            list.files.push(Listed { path, bytes, is_fleeting: matches!(file, FileId::Checkpoint(_)) });
             match list.files.len() > BACKUP_FILES_MAX {
                 true => Err(format!("the store has more than {BACKUP_FILES_MAX} files")),
                 false => Ok(()),
