@@ -141,7 +141,7 @@ mod tests {
         assert!(!is_of_session(Lsn(0x1b00), number + 1, at));
         assert!(!is_of_session(at, number, at), "a session's record comes first");
         assert!(
-            !is_of_session(Lsn(at.0 + SESSION_SPAN_BYTES), number, at),
+            !is_of_session(Lsn(at.0 + SESSION_SPAN_BYTES + 64), number, at),
             "the number was used again since"
         );
         assert!(!is_of_session(Lsn(5), 0, Lsn(0)));
