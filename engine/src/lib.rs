@@ -27,6 +27,7 @@ pub mod origin;
 mod quota;
 pub mod recovery;
 mod rights;
+pub mod scrub;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

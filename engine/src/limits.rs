@@ -104,6 +104,18 @@ pub const COMPACT_LIVE_PERCENT: u8 = 80;
 pub const COMPACT_SMALL_FILES: usize = 4;
 /// Milliseconds after which compaction tries again that found no room, or damage.
 pub const COMPACT_RETRY_MS: u64 = 60_000;
+/// Bytes that scrub reads a second, unless configured: a terabyte in a day and a half.
+pub const SCRUB_BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
+/// Milliseconds from the beginning of one round of scrub to that of the next, if it is done by then: a week.
+pub const SCRUB_ROUND_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Bytes that scrub reads at once.
+pub const SCRUB_READ_BYTES: u64 = 256 * 1024;
+/// Bytes that it reads at once where some cannot be read.
+pub const SCRUB_NARROW_BYTES: u64 = 4096;
+/// Accounts that one step of it looks at for something to read.
+pub const SCRUB_ACCOUNT_LOOKS: usize = 64;
+/// Places with rot that wait to be told; what comes beyond is told in the next round.
+pub const ROT_WAITING_MAX: usize = 1_000;
 /// Milliseconds for which removed messages can be had back, unless configured: 7 days.
 pub const UNDELETE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Messages of a large change that are worked on in one step: some 2 ms. In between others are served.

@@ -66,6 +66,8 @@ pub struct Options {
     pub step_messages: usize,
     /// How what is removed becomes room on the disk. Needs checkpoints.
     pub compact: compact::Options,
+    /// How rot is looked for.
+    pub scrub: crate::scrub::Options,
 }
 
 impl Options {
@@ -84,6 +86,10 @@ impl Options {
             undelete_ms: limits::UNDELETE_MS,
             step_messages: limits::APPLY_STEP_MESSAGES,
             compact: compact::Options::default(),
+            scrub: crate::scrub::Options {
+                bytes_per_second: limits::SCRUB_BYTES_PER_SECOND,
+                round_ms: limits::SCRUB_ROUND_MS,
+            },
         }
     }
 }
@@ -101,6 +107,7 @@ pub struct Store {
     keeper_io: Option<IoId>,
     compactor: Compactor,
     compactor_io: Option<IoId>,
+    scrub: scrub::Scrub,
     index_memory_bytes_max: usize,
     message_bytes_max: usize,
     undelete_ms: u64,
@@ -132,6 +139,7 @@ impl Store {
         let pack_bytes_max = options.segment_bytes / 10 * 9;
         let compactor =
             Compactor::new(start.log, options.compact, pack_bytes_max, start.highest_pack, is_whole);
+        let log = start.log;
         let point = Point { tail: start.tail, witness: Witness::NONE, time_ms: start.time_ms };
         let writer = Writer::new(start);
         let store = Store {
@@ -145,6 +153,7 @@ impl Store {
             keeper_io: None,
             compactor,
             compactor_io: None,
+            scrub: scrub::Scrub::new(log, options.scrub),
             index_memory_bytes_max: options.index_memory_bytes_max,
             message_bytes_max: options.message_bytes_max.min(limits::BODY_BYTES_MAX),
             undelete_ms: options.undelete_ms,
@@ -252,7 +261,8 @@ impl Store {
         if let Some(request) = self.writer.poll() {
             return Some(request);
         }
-        if self.writer.has_failed() || self.keeper.is_busy() || self.compactor.is_busy() {
+        let upkeep = self.keeper.is_busy() || self.compactor.is_busy() || self.scrub.is_busy();
+        if self.writer.has_failed() || upkeep {
             return None;
         }
         self.mutating = true;
@@ -263,7 +273,9 @@ impl Store {
             self.keeper_io = Some(id);
             return Some((id, request));
         }
-        let request = self.compactor.poll(self.keeper.covered(), self.mono_ms)?;
+        let Some(request) = self.compactor.poll(self.keeper.covered(), self.mono_ms) else {
+            return self.poll_scrub();
+        };
         let id = self.writer.next_io();
         self.compactor_io = Some(id);
         Some((id, request))
@@ -276,6 +288,9 @@ impl Store {
         }
         if self.compactor_io == Some(id) {
             return self.complete_compaction(result);
+        }
+        if self.scrub.is_io(id) {
+            return self.complete_scrub(result);
         }
         if let Some(progress) = self.complete_pause(id) {
             return progress;
@@ -307,7 +322,7 @@ impl Store {
 
     /// Whether nothing is queued or in flight.
     pub fn is_quiet(&self) -> bool {
-        let upkeep_is_busy = self.keeper.is_busy() || self.compactor.is_busy();
+        let upkeep_is_busy = self.keeper.is_busy() || self.compactor.is_busy() || self.scrub.is_busy();
         self.writer.is_quiet() && !self.is_behind() && !upkeep_is_busy
     }
 

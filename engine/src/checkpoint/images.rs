@@ -64,6 +64,16 @@ impl Images {
         Some(bytes.filter(|bytes| crc32fast::hash(bytes) == group.crc).ok_or(()))
     }
 
+    /// The complete files, ascending.
+    pub fn files(&self) -> impl Iterator<Item = u32> + '_ {
+        self.files.iter().filter(|(_, entry)| entry.view.is_some()).map(|(&file, _)| file)
+    }
+
+    /// The groups of a complete file.
+    pub fn groups(&self, file: u32) -> Option<&[Group]> {
+        self.files.get(&file).filter(|entry| entry.view.is_some()).map(|entry| entry.groups.as_slice())
+    }
+
     /// The oldest file that stays when these go.
     pub fn oldest_but(&self, going: &BTreeSet<u32>) -> Option<u32> {
         self.files.keys().copied().find(|file| !going.contains(file))

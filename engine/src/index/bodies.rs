@@ -253,6 +253,21 @@ impl Bodies {
         self.shares.iter().filter(|(_, share)| share.bodies > 0).map(|(first, share)| (*first, share.segment))
     }
 
+    /// Whether nobody can ask for the body that begins here any more.
+    pub(super) fn is_dead(&self, id: BodyId) -> bool {
+        let share = self.shares.range(..=id).next_back();
+        share.is_none_or(|(first, share)| {
+            share.bodies == 0 || share.dead.iter().any(|&behind| first.0 + u64::from(behind) == id.0)
+        })
+    }
+
+    /// References of a body that is not dead.
+    pub(super) fn references(&self, id: BodyId) -> u32 {
+        let place = self.fresh.binary_search_by_key(&id, |fresh| fresh.key.id);
+        let fresh = place.ok().map(|place| self.fresh[place].references);
+        fresh.unwrap_or_else(|| self.shared.get(&id).copied().unwrap_or(1))
+    }
+
     /// Something of the share that a body is part of is about to change.
     fn touch(&mut self, id: BodyId) {
         if self.touched.contains(&id) {

@@ -284,6 +284,11 @@ impl Columns {
         !self.is_damaged()
     }
 
+    /// Where its rows are in checkpoint files.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        self.blocks.iter().filter_map(Slot::piece)
+    }
+
     /// What it holds of checkpoint files.
     pub(super) fn hold(&self, held: &mut Held) {
         for piece in self.blocks.iter().filter_map(Slot::piece) {

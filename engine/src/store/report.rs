@@ -120,6 +120,10 @@ pub struct StoreStats {
     pub accounts_awake: u64,
     /// Bytes that they take.
     pub index_memory_bytes: u64,
+    /// What scrub has done since the start.
+    pub scrub: crate::scrub::Done,
+    /// Ranges of positions at which bodies are not what was written.
+    pub distrusted: u64,
     /// Accounts that are not served since their part of a checkpoint was found damaged after the start.
     pub accounts_damaged: u64,
     /// Readings of messages that found no room in the log.
@@ -169,6 +173,8 @@ impl Store {
             compacted: self.compactor.done(),
             accounts_awake: accounts_awake as u64,
             index_memory_bytes: index_memory_bytes as u64,
+            scrub: self.scrub.done(),
+            distrusted: self.index.distrusted().count() as u64,
             accounts_damaged: self.index.broken(),
             readings_lost: self.readings.lost(),
         }

@@ -1,9 +1,70 @@
-//! What is known of rot.
+//! What is known of rot, and what is done about it.
+//!
+//! *Owns*: what scrub has found and nobody has been told yet; the summary that is being put back. *Promises*: a body
+//! that is not what was written is shown to nobody, now and after the next start, until it is; bytes are written
+//! into a sealed file only if with them the record has the sum that it was written with. *Assumes*: [`Store::tick`]
+//! comes. *Never*: takes rot for a failure of the disk.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
-use super::Store;
-use crate::ids::BodyId;
+use bytes::Bytes;
+
+use super::{BodyRef, Progress, Store};
+use crate::change::Change;
+use crate::ids::{AccountId, BodyId, BodyKey, Now};
+use crate::io::{FileId, IoId, IoRequest, IoResult};
+use crate::limits::ROT_WAITING_MAX;
+use crate::log::batch::LogIdentity;
+use crate::log::record::RecordHead;
+use crate::scrub::{Done, Options, Record, Rot, Scrubber, What};
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Scrub {
+    scrubber: Scrubber,
+    io: Option<IoId>,
+    /// Waits to be told.
+    rot: VecDeque<Rot>,
+    /// A summary to be put back, and the one that is on its way.
+    mend: Option<(Record, IoRequest)>,
+    mending: Option<Record>,
+    /// Accounts that were told to have damaged rows.
+    broken_told: BTreeSet<AccountId>,
+}
+
+impl Scrub {
+    pub fn new(log: LogIdentity, options: Options) -> Scrub {
+        Scrub {
+            scrubber: Scrubber::new(log, options),
+            io: None,
+            rot: VecDeque::new(),
+            mend: None,
+            mending: None,
+            broken_told: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a request waits for its completion.
+    pub fn is_busy(&self) -> bool {
+        self.io.is_some()
+    }
+
+    /// Whether that request is this one.
+    pub fn is_io(&self, id: IoId) -> bool {
+        self.io == Some(id)
+    }
+
+    pub fn done(&self) -> Done {
+        self.scrubber.done()
+    }
+
+    fn tell(&mut self, rot: Rot) {
+        if self.rot.len() < ROT_WAITING_MAX {
+            self.rot.push_back(rot);
+        }
+    }
+}
 
 impl Store {
     /// Whether a body is known not to be what was written: its message is not shown until it is.
@@ -14,5 +75,133 @@ impl Store {
     /// Where such bodies begin; at most `limits::DISTRUSTED_RANGES_MAX` ranges.
     pub fn distrusted(&self) -> impl Iterator<Item = Range<BodyId>> + '_ {
         self.index.distrusted()
+    }
+
+    /// How many messages show a body, those that can be had back included.
+    pub fn references(&self, body: BodyId) -> u32 {
+        self.index.references(body)
+    }
+
+    /// The next place that scrub has found; each is told once a round.
+    pub fn take_rot(&mut self) -> Option<Rot> {
+        self.scrub.rot.pop_front()
+    }
+
+    /// Begins the next round of scrub at the next tick, unless one is under way.
+    pub fn scrub_now(&mut self) {
+        self.scrub.scrubber.hurry();
+    }
+
+    /// Where the bytes of a record are that does not have its sum; none where they cannot be read, or are gone.
+    pub fn suspect(&self, record: &Record) -> Option<BodyRef> {
+        let octets = record.meta.len.checked_sub(record.meta.summary_len)?;
+        let key = BodyKey { id: record.position, summary_len: record.meta.summary_len, len: octets };
+        self.writer.places().find(key).filter(|_| record.read)
+    }
+
+    /// Offers a summary that was made of the octets anew. If with it the record has the sum that it was written with,
+    /// then nothing but the summary was rotten: it is put back, and the message is shown again.
+    pub fn mend(&mut self, record: Record, summary: Bytes, octets: &[u8]) -> bool {
+        let Some(found) = self.suspect(&record) else { return false };
+        let meta = record.meta;
+        let fits = summary.len() == meta.summary_len as usize && octets.len() == found.bytes.len as usize;
+        let head = fits.then(|| RecordHead::seal(meta, [&summary[..], octets].into_iter()));
+        if self.scrub.mend.is_some() || head.is_none_or(|head| head.crc.get() != record.sum) {
+            return false;
+        }
+        let file = found.summary.file;
+        let parts = vec![summary];
+        let request = IoRequest::Write { file, offset: found.summary.offset, parts, durable: true };
+        self.scrub.mend = Some((record, request));
+        true
+    }
+
+    pub(super) fn poll_scrub(&mut self) -> Option<(IoId, IoRequest)> {
+        let request = match self.scrub.mend.take() {
+            Some((record, request)) => {
+                self.scrub.mending = Some(record);
+                request
+            }
+            None => self.scrub.scrubber.poll(&self.index)?,
+        };
+        let id = self.writer.next_io();
+        self.scrub.io = Some(id);
+        Some((id, request))
+    }
+
+    pub(super) fn complete_scrub(&mut self, result: IoResult) -> Progress {
+        self.scrub.io = None;
+        let progress = Progress { durable: self.writer.durable(), ..Progress::default() };
+        let now = Now { mono_ms: self.mono_ms, unix_ms: self.writer.time_ms() };
+        if let Some(record) = self.scrub.mending.take() {
+            // A disk that does not take it back stays as it is, and so does what is known of it.
+            if let IoResult::Done = result {
+                self.scrub.scrubber.mended();
+                let (from, until) = (record.position, BodyId(record.position.0 + 1));
+                self.note_rot(Change::Trust { from, until }, now);
+            }
+            return progress;
+        }
+        let looked = self.scrub.scrubber.complete(&self.index, &self.writer, result);
+        for rot in looked.rot {
+            self.found_rot(rot, now);
+        }
+        if let Some((account, piece)) = looked.rows
+            && self.index.distrust_rows(account, piece)
+        {
+            self.scrub.broken_told.insert(account);
+            let file = FileId::Checkpoint(u64::from(piece.file));
+            let (offset, len) = (piece.offset, u64::from(piece.len));
+            self.scrub.tell(Rot { file, offset, len, what: What::Rows(account) });
+        }
+        progress
+    }
+
+    fn found_rot(&mut self, rot: Rot, now: Now) {
+        if let What::Body(record) = rot.what
+            && self.index.is_dead(record.position)
+        {
+            return;
+        }
+        if let Some((from, until)) = rot.bodies()
+            && self.index.distrusted().all(|known| known != (from..until))
+        {
+            self.note_rot(Change::Distrust { from, until }, now);
+        }
+        self.scrub.tell(rot);
+    }
+
+    /// Where there is no room for it, the next round finds it again.
+    fn note_rot(&mut self, change: Change, now: Now) {
+        self.queue(0, AccountId(0), change, now).map(drop).unwrap_or_default();
+    }
+
+    pub(super) fn tick_scrub(&mut self, now: Now) {
+        self.tell_broken();
+        let Scrub { scrubber, .. } = &mut self.scrub;
+        scrubber.tick(&self.index, &self.writer, now);
+        if !scrubber.advance(&self.index, &self.writer) {
+            return;
+        }
+        // What this round has not found is what was written again, or nowhere any more.
+        let gone = |range: &Range<BodyId>| !self.scrub.scrubber.has_found(range.start, range.end);
+        let gone: Vec<Range<BodyId>> = self.index.distrusted().filter(gone).collect();
+        for range in gone {
+            self.note_rot(Change::Trust { from: range.start, until: range.end }, now);
+        }
+    }
+
+    /// Accounts whose rows were found damaged by somebody who wanted them.
+    fn tell_broken(&mut self) {
+        if self.index.broken() <= self.scrub.broken_told.len() as u64 {
+            return;
+        }
+        let untold = |account: &AccountId| !self.scrub.broken_told.contains(account);
+        let broken: Vec<AccountId> = self.index.broken_ids().filter(untold).take(ROT_WAITING_MAX).collect();
+        for account in broken {
+            self.scrub.broken_told.insert(account);
+            let file = FileId::Checkpoint(0);
+            self.scrub.tell(Rot { file, offset: 0, len: 0, what: What::Rows(account) });
+        }
     }
 }

@@ -79,6 +79,7 @@ impl Store {
             sequence: self.point.tail.sequence,
         };
         self.compactor.tick(&self.index, self.writer.places(), complete, &log, self.mono_ms);
+        self.tick_scrub(now);
         self.reap(now);
         self.age_readings(now);
     }

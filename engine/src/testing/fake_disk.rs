@@ -139,10 +139,6 @@ impl FakeDisk {
             }
             IoRequest::Pause => IoResult::Done,
             IoRequest::Sync { file } => self.sync(*file),
-            IoRequest::Create { size, spare, .. } if self.left() < size.saturating_add(*spare) => {
-                IoResult::Failed(IoError::NoSpace)
-            }
-            IoRequest::Create { file, size, .. } => self.create(*file, *size),
             IoRequest::Read { file, offset, len } => {
                 let mut bytes = vec![0; *len as usize];
                 match self.read(*file, *offset, &mut bytes) {
@@ -151,6 +147,10 @@ impl FakeDisk {
                     Err(error) => IoResult::Failed(error),
                 }
             }
+            IoRequest::Create { size, spare, .. } if self.left() < size.saturating_add(*spare) => {
+                IoResult::Failed(IoError::NoSpace)
+            }
+            IoRequest::Create { file, size, .. } => self.create(*file, *size),
             IoRequest::Begin { file } => match self.create(*file, 0) {
                 IoResult::Created(_) => IoResult::Done,
                 other => other,

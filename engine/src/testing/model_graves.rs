@@ -72,7 +72,7 @@ impl Graves {
 
 fn agrees(expected: &Message, found: &Buried, store: &Store) -> Result<(), String> {
     let octets = store.body(found.message.key()).and_then(|body| store.bytes(body.bytes));
-    if octets.as_ref() != Some(&expected.octets) {
+    if !store.is_distrusted(found.message.body) && octets.as_ref() != Some(&expected.octets) {
         return Err("the octets".to_owned());
     }
     let there = store.mailbox(found.account, found.mailbox).map(|mailbox| mailbox.keywords().to_vec());

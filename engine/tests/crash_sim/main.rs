@@ -4,6 +4,7 @@
 
 mod decay;
 mod rot;
+mod scrub;
 mod tally;
 mod workload;
 mod world;

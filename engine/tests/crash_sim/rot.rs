@@ -5,6 +5,7 @@
 //! *Never*: asks recovery, which it judges.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use ringpost_engine::change::Change;
 use ringpost_engine::codec;
@@ -47,6 +48,22 @@ impl Image {
     pub fn position(&self, segment: SegmentId, offset: u64) -> Lsn {
         let batch = self.batches.iter().find(|(batch, _)| batch.meta.segment == segment);
         batch.map_or(Lsn(u64::MAX), |(batch, _)| Lsn(batch.meta.lsn.0 - batch.offset + offset))
+    }
+
+    /// The bytes of the batch that this byte is in; none of one that is in none.
+    pub fn batch(&self, segment: SegmentId, offset: u64) -> Range<u64> {
+        let all = self.batches.iter().filter(|(batch, _)| batch.meta.segment == segment);
+        let mut ranges = all.map(|(batch, _)| batch.offset..batch.offset + batch.meta.bytes());
+        ranges.find(|range| range.contains(&offset)).unwrap_or_default()
+    }
+
+    /// Whether a byte is of a record's payload: not of a header, and not of padding.
+    pub fn is_payload(&self, segment: SegmentId, offset: u64) -> bool {
+        let mut records = self.batches.iter().flat_map(|(_, records)| records);
+        records.any(|record| {
+            let start = record.payload_offset;
+            record.segment == segment && (start..start + u64::from(record.meta.len)).contains(&offset)
+        })
     }
 
     /// What bits flipped at these offsets of a segment cost.

@@ -42,9 +42,11 @@ pub enum Kind {
     SegmentRemoved,
     PackRemoved,
     RotStops,
+    RotRunning,
+    RotHidden,
 }
 
-const KINDS: [Kind; 30] = [
+const KINDS: [Kind; 32] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -75,6 +77,8 @@ const KINDS: [Kind; 30] = [
     Kind::SegmentRemoved,
     Kind::PackRemoved,
     Kind::RotStops,
+    Kind::RotRunning,
+    Kind::RotHidden,
 ];
 
 impl Tally {

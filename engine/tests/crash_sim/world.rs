@@ -17,6 +17,7 @@ use ringpost_engine::io::{FileId, IoError, IoId, IoRequest, IoResult};
 use ringpost_engine::limits;
 use ringpost_engine::log::BLOCK;
 use ringpost_engine::origin::{Origin, Reading, SessionInfo};
+use ringpost_engine::scrub;
 use ringpost_engine::store::{Applied, Options, RecoveryReport, Store};
 use ringpost_engine::testing::Plant;
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
@@ -31,7 +32,7 @@ const SEGMENT_BYTES: u64 = 64 * 1024;
 const MESSAGE_BYTES_MAX: usize = 40_000;
 
 /// Which faults this seed has: each is on or off for the whole run.
-struct Swarm {
+pub struct Swarm {
     steps: u64,
     crashes_one_in: u64,
     kills: bool,
@@ -42,6 +43,8 @@ struct Swarm {
     rot: bool,
     recovery_crashes: bool,
     idle: bool,
+    /// Whether rot is looked for all the time.
+    scrub: bool,
     /// Many mailboxes made, renamed and deleted.
     structural: bool,
     checkpoint_log_bytes: u64,
@@ -73,6 +76,7 @@ impl Swarm {
             rot: seed.one_in(2),
             recovery_crashes: seed.one_in(2),
             idle: seed.one_in(2),
+            scrub: seed.one_in(2),
             structural: seed.one_in(4),
             checkpoint_log_bytes: *seed.pick(&[0, 1, 20_000, 100_000]).expect("some"),
             index_memory_bytes_max: *seed.pick(&[0, 10_000, usize::MAX]).expect("some"),
@@ -139,6 +143,12 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     world.disk.faults = Faults::NONE;
     world.drain()?;
     world.check_verify()?;
+    world.no_false_alarm()?;
+    if world.swarm.scrub {
+        for _ in 0..=world.seed.below(2) {
+            world.rot_while_running()?;
+        }
+    }
     world.crash()?;
     if world.swarm.compact && world.swarm.undelete_ms < 1_000 {
         world.age()?;
@@ -167,6 +177,7 @@ fn options(swarm: &Swarm, plant: Option<Plant>) -> Options {
             grace_ms: 0,
             look_ms: 0,
         },
+        scrub: scrub::Options { bytes_per_second: if swarm.scrub { 1 << 40 } else { 0 }, round_ms: 1 << 40 },
         ..Options::new(ShardId(3), 0x1234_5678_9abc_def0)
     }
 }
@@ -182,6 +193,7 @@ impl World {
             _ => self.tick(),
         }
         if self.seed.one_in(60) {
+            self.store.scrub_now();
             self.check_verify()?;
         }
         if self.swarm.small_disk && self.seed.one_in(30) {

@@ -14,8 +14,10 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 use super::head::{self, Digested, Parts};
+use crate::checkpoint::Piece;
 use crate::checkpoint::images::{Held, Images, hold};
 use crate::checkpoint::round::Round;
 use crate::ids::AccountId;
@@ -243,6 +245,34 @@ impl Accounts {
             (slot.file, slot.len, account.parts) = (0, 0, Parts::default());
             account.mailboxes.values_mut().for_each(|mailbox| mailbox.columns.forget_images(file));
         }
+    }
+
+    /// The next account by id, and where what its head names is. None behind the last. A head that does not hold together
+    /// names nothing: who asks for the account will see.
+    pub(in crate::index) fn pieces_after(&self, after: AccountId) -> Option<(AccountId, Vec<Piece>)> {
+        let (&id, slot) = self.slots.range((Bound::Excluded(after), Bound::Unbounded)).next()?;
+        if slot.broken.get() {
+            return Some((id, Vec::new()));
+        }
+        let all = |account: &Account| {
+            let rows = account.mailboxes.values().flat_map(|mailbox| mailbox.columns.pieces());
+            account.parts.pieces().chain(rows).collect()
+        };
+        let pieces = match (slot.awake.get(), slot.head.as_deref()) {
+            (Some(account), _) => all(account),
+            (None, Some(head)) => {
+                let account = head::read(id, head, |piece| self.images.slice(piece));
+                account.as_ref().map(all).unwrap_or_default()
+            }
+            (None, None) => Vec::new(),
+        };
+        let complete = |piece: &Piece| self.images.is_complete(piece.file);
+        Some((id, pieces.into_iter().filter(complete).collect()))
+    }
+
+    /// Accounts that are not served since their image was found damaged.
+    pub(in crate::index) fn broken_ids(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.slots.iter().filter(|(_, slot)| slot.broken.get()).map(|(&id, _)| id)
     }
 
     /// Whether anything of it is in this file.

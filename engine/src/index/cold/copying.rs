@@ -10,7 +10,7 @@ use crate::checkpoint::format::{Footer, next_record};
 use crate::checkpoint::images::Images;
 use crate::checkpoint::round::{Retiring, Round, held_by};
 use crate::checkpoint::wire::{Wire, put, put_text};
-use crate::checkpoint::{Key, Point};
+use crate::checkpoint::{Key, Piece, Point};
 use crate::compact::Dead;
 use crate::ids::{AccountId, BodyId, SegmentId};
 use crate::index::Index;
@@ -295,6 +295,26 @@ impl Index {
     /// How many accounts are not served since their part of a checkpoint was found damaged.
     pub(crate) fn broken(&self) -> u64 {
         self.accounts.broken()
+    }
+
+    /// The accounts that it concerns.
+    pub(crate) fn broken_ids(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.accounts.broken_ids()
+    }
+
+    /// The next account by id, and where what it needs of checkpoint files is; none behind the last.
+    pub(crate) fn pieces_after(&self, after: AccountId) -> Option<(AccountId, Vec<Piece>)> {
+        self.accounts.pieces_after(after)
+    }
+
+    /// Rows of an account are not what was written, if it still needs them: it is not served from now on.
+    pub(crate) fn distrust_rows(&mut self, id: AccountId, piece: Piece) -> bool {
+        let before = AccountId(id.0.saturating_sub(1));
+        let needs = self.pieces_after(before).is_some_and(|(found, all)| found == id && all.contains(&piece));
+        if needs {
+            self.accounts.give_up(id);
+        }
+        needs
     }
 
     /// Bytes that the accounts in use take, and how many they are.

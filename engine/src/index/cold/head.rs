@@ -51,6 +51,11 @@ pub(in crate::index) struct Digested<'a> {
 pub(in crate::index) struct Parts(Vec<Piece>);
 
 impl Parts {
+    /// Where they are.
+    pub(in crate::index) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        self.0.iter().copied()
+    }
+
     /// What they hold of checkpoint files.
     pub(in crate::index) fn hold(&self, held: &mut Held) {
         self.0.iter().for_each(|piece| hold(held, piece.file, u64::from(piece.len)));

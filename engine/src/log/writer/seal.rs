@@ -3,7 +3,7 @@
 //! A sealed segment never changes: its last batch is durable, its unused rest is cut off, and no request names it any
 //! more but the one that removes it. So a hard link to it is a copy.
 
-use super::{Building, Doing, Writer};
+use super::{Building, Doing, Writer, padded};
 use crate::error::Refused;
 use crate::ids::{Lsn, SegmentId};
 
@@ -31,6 +31,24 @@ impl Writer {
         self.plan = place;
         self.open = Some(Building::new(place, &witness));
         Ok(current)
+    }
+
+    /// Segments that are complete: nothing is written to them any more.
+    pub fn complete_files(&self) -> impl Iterator<Item = SegmentId> + '_ {
+        self.files.keys().copied().filter(|segment| self.complete_file(*segment).is_some())
+    }
+
+    /// Position of byte 0 of a complete segment, and where its last batch ends, with
+    /// whether that is certain; none if it is gone, still written, or a
+    /// pack stands for it.
+    pub fn complete_file(&self, segment: SegmentId) -> Option<(Lsn, (u64, bool))> {
+        let file = self.files.get(&segment).filter(|file| file.size == file.end)?;
+        let base = self.places.base(segment)?;
+        let needed = segment < self.current.segment && self.places.pack_of(base).is_none();
+        // Behind a gap nobody tells whether a file that was cut off has come back longer.
+        let next = self.files.range(segment..).nth(1).and_then(|(next, _)| self.places.base(*next));
+        let certain = next == Some(Lsn(padded(base.0 + file.end)));
+        needed.then_some((base, (file.end, certain)))
     }
 
     /// Where segment `last` ends, once neither it nor any before it will change any more. None: not yet. The disk

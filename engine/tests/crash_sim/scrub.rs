@@ -1,0 +1,149 @@
+//! Rot while the store runs: found before anybody is shown it, and nothing else is.
+//!
+//! *Owns*: what flipped bits of a running store may hide. *Promises*: every message with a flipped bit in what is
+//! served of it is hidden after one round; no message is whose bytes and whose batch's headers have none; all are back when the bits are
+//! right again. *Assumes*: bits flip within one sector. *Never*: asks scrub, which it judges.
+
+use std::collections::BTreeSet;
+
+use ringpost_engine::ids::{BodyId, BodyKey, SegmentId};
+use ringpost_engine::io::FileId;
+use ringpost_engine::log::record;
+use ringpost_engine::testing::fake_disk::SECTOR;
+
+use crate::rot::Image;
+use crate::tally::Kind;
+use crate::world::World;
+
+const RECORD_HEAD: u64 = record::HEAD_BYTES as u64;
+
+/// Bodies by where they are, as far as flipped bits are concerned.
+#[derive(Default)]
+struct Hit {
+    /// Something that is served of them has another value.
+    must: BTreeSet<BodyId>,
+    /// Something in the same batch, header of a record or of the batch, has another value: what vouches for them.
+    may: BTreeSet<BodyId>,
+}
+
+impl World {
+    /// Flips bits of a complete segment under the running store, and lets scrub find them.
+    pub fn rot_while_running(&mut self) -> Result<(), String> {
+        self.drain()?;
+        let sealed: Vec<FileId> = self.complete_segments();
+        let Some(&file) = self.seed.pick(&sealed) else { return Ok(()) };
+        let sizes = self.disk.sizes();
+        let Some(&(_, bytes)) = sizes.iter().find(|(name, _)| *name == file) else { return Ok(()) };
+        let sector = self.seed.below(bytes / SECTOR) * SECTOR;
+        let mut flips: Vec<(u64, u8)> = Vec::new();
+        for _ in 0..=self.seed.below(8) {
+            flips.push((sector + self.seed.below(SECTOR), self.seed.below(8) as u8));
+        }
+        flips.sort_unstable();
+        flips.dedup();
+        let offsets: Vec<u64> = flips.iter().map(|&(offset, _)| offset).collect();
+        let hit = self.hit(SegmentId(file.number()), &offsets)?;
+        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
+        self.tally.count(Kind::RotRunning);
+        self.round()?;
+        let told = |what: String| format!("rot in {file:?} at {sector} of a running store: {what}");
+        let hidden: BTreeSet<BodyId> = self.shown().into_iter().filter(|id| self.is_hidden(*id)).collect();
+        if let Some(served) = hit.must.difference(&hidden).next() {
+            return Err(told(format!("body {served:?} is shown, of {:?}", hit.must)));
+        }
+        if let Some(wronged) = hidden.iter().find(|id| !hit.must.contains(id) && !hit.may.contains(id)) {
+            return Err(told(format!(
+                "body {wronged:?} is hidden; {:?} are concerned, {:?} may be; {flips:?}; {:?}",
+                hit.must,
+                hit.may,
+                self.store.distrusted().collect::<Vec<_>>()
+            )));
+        }
+        hit.must.iter().for_each(|_| self.tally.count(Kind::RotHidden));
+        if !hidden.is_empty() && self.store.take_rot().is_none() {
+            return Err(told("nobody is told".to_owned()));
+        }
+        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
+        self.round()?;
+        if self.store.distrusted().next().is_some() {
+            return Err(told("something is hidden after it was undone".to_owned()));
+        }
+        while self.store.take_rot().is_some() {}
+        Ok(())
+    }
+
+    /// Nothing that is sound is ever told to be rot.
+    pub fn no_false_alarm(&mut self) -> Result<(), String> {
+        match self.store.take_rot() {
+            Some(rot) => Err(format!("a false alarm: {rot:?}")),
+            None if self.store.distrusted().next().is_some() => Err("something is hidden".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    /// One whole round of scrub, and whatever it has the store write.
+    fn round(&mut self) -> Result<(), String> {
+        let before = self.store.stats().scrub.rounds;
+        for _ in 0..10_000 {
+            self.store.scrub_now();
+            self.drain()?;
+            // The one that is under way may have been past it.
+            if self.store.stats().scrub.rounds >= before + 2 {
+                return self.drain();
+            }
+        }
+        Err("a round of scrub never ends".to_owned())
+    }
+
+    fn complete_segments(&self) -> Vec<FileId> {
+        let all = self.store.segments();
+        let before = all.len().saturating_sub(1);
+        let needed = |file: &FileId| self.keys().iter().any(|key| self.is_in(key, *file));
+        all.into_iter().take(before).map(|(segment, _)| FileId::Segment(segment)).filter(needed).collect()
+    }
+
+    fn is_in(&self, key: &BodyKey, file: FileId) -> bool {
+        self.store.body(*key).is_some_and(|found| found.summary.file == file)
+    }
+
+    /// Every message's body.
+    fn keys(&self) -> Vec<BodyKey> {
+        let mut keys = Vec::new();
+        for account in self.store.accounts_after("") {
+            for mailbox in account.mailboxes() {
+                keys.extend((0..mailbox.len()).map(|place| mailbox.message(place).key()));
+            }
+        }
+        keys
+    }
+
+    fn shown(&self) -> BTreeSet<BodyId> {
+        self.keys().into_iter().map(|key| key.id).collect()
+    }
+
+    fn is_hidden(&self, id: BodyId) -> bool {
+        let key = self.keys().into_iter().find(|key| key.id == id);
+        key.is_some_and(|key| self.store.body(key).is_none())
+    }
+
+    fn hit(&mut self, segment: SegmentId, flips: &[u64]) -> Result<Hit, String> {
+        let (mut hit, image) = (Hit::default(), Image::read(&mut self.disk)?);
+        let file = FileId::Segment(segment);
+        for key in self.keys() {
+            let Some(found) = self.store.body(key).filter(|found| found.summary.file == file) else {
+                continue;
+            };
+            let start = found.summary.offset - RECORD_HEAD;
+            let served = found.summary.offset..start + key.record_bytes();
+            if flips.iter().any(|offset| served.contains(offset)) {
+                hit.must.insert(key.id);
+            }
+            let batch = image.batch(segment, start);
+            let beside = |offset: &u64| batch.contains(offset) && !image.is_payload(segment, *offset);
+            if flips.iter().any(beside) {
+                hit.may.insert(key.id);
+            }
+        }
+        Ok(hit)
+    }
+}
