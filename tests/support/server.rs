@@ -43,7 +43,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts on `folder/data`, with the settings in `folder/ringpost.toml` if there are any, and waits until the table of client settings names every port.
+    /// Starts on `folder/data`, with the settings in `folder/ringpost.toml` if there are any, and waits until the
+    /// table of client settings names every port.
     pub fn start(folder: &Path) -> Server {
         let (data, config) = (folder.join("data"), folder.join("ringpost.toml"));
         if !config.exists() {

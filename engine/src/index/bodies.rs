@@ -261,13 +261,6 @@ impl Bodies {
         })
     }
 
-    /// References of a body that is not dead.
-    pub(super) fn references(&self, id: BodyId) -> u32 {
-        let place = self.fresh.binary_search_by_key(&id, |fresh| fresh.key.id);
-        let fresh = place.ok().map(|place| self.fresh[place].references);
-        fresh.unwrap_or_else(|| self.shared.get(&id).copied().unwrap_or(1))
-    }
-
     /// Something of the share that a body is part of is about to change.
     fn touch(&mut self, id: BodyId) {
         if self.touched.contains(&id) {

@@ -198,11 +198,6 @@ impl Index {
         self.bodies.is_dead(id)
     }
 
-    /// How many messages show a body that is not dead, those that can be had back included.
-    pub(crate) fn references(&self, id: BodyId) -> u32 {
-        self.bodies.references(id)
-    }
-
     /// Whether a body is not what was written, and not to be shown.
     pub fn is_distrusted(&self, id: BodyId) -> bool {
         self.distrusted.contains(id)

@@ -77,11 +77,6 @@ impl Store {
         self.index.distrusted()
     }
 
-    /// How many messages show a body, those that can be had back included.
-    pub fn references(&self, body: BodyId) -> u32 {
-        self.index.references(body)
-    }
-
     /// The next place that scrub has found; each is told once a round.
     pub fn take_rot(&mut self) -> Option<Rot> {
         self.scrub.rot.pop_front()

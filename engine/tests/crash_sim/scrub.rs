@@ -1,8 +1,9 @@
 //! Rot while the store runs: found before anybody is shown it, and nothing else is.
 //!
 //! *Owns*: what flipped bits of a running store may hide. *Promises*: every message with a flipped bit in what is
-//! served of it is hidden after one round; no message is whose bytes and whose batch's headers have none; all are back when the bits are
-//! right again. *Assumes*: bits flip within one sector. *Never*: asks scrub, which it judges.
+//! served of it is hidden after one round; no message is whose bytes have none, and whose batch's headers have none;
+//! all are back when the bits are right again. *Assumes*: bits flip within one sector. *Never*: asks scrub, which it
+//! judges.
 
 use std::collections::BTreeSet;
 

@@ -165,8 +165,9 @@ fn ring_refusal(error: &io::Error, switch: &str, kernel: &str) -> String {
     }
 }
 
-/// A new folder takes a segment a shard at once and the next one soon, and a reserve stays free. In an old one the start
-/// itself finds out: it gives room back before it asks for some, and a full disk must not keep anybody from deleting.
+/// A new folder takes a segment a shard at once and the next one soon, and a reserve stays free. In an old one the
+/// start itself finds out: it gives room back before it asks for some, and a full disk must not keep anybody from
+/// deleting.
 fn check_space(plan: &Plan) -> Result<(), String> {
     if stored_shards(&plan.data)?.is_some() {
         return Ok(());

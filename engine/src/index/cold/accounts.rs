@@ -247,8 +247,8 @@ impl Accounts {
         }
     }
 
-    /// The next account by id, and where what its head names is. None behind the last. A head that does not hold together
-    /// names nothing: who asks for the account will see.
+    /// The next account by id, and where what its head names is. None behind the last. A head that does not hold
+    /// together names nothing: who asks for the account will see.
     pub(in crate::index) fn pieces_after(&self, after: AccountId) -> Option<(AccountId, Vec<Piece>)> {
         let (&id, slot) = self.slots.range((Bound::Excluded(after), Bound::Unbounded)).next()?;
         if slot.broken.get() {
