@@ -126,7 +126,7 @@ impl Store {
 
     pub(super) fn complete_scrub(&mut self, result: IoResult) -> Progress {
         self.scrub.io = None;
-        let progress = Progress { durable: self.writer.durable(), ..Progress::default() };
+        let progress = Progress { durable: self.durable(), ..Progress::default() };
         let now = Now { mono_ms: self.mono_ms, unix_ms: self.writer.time_ms() };
         if let Some(record) = self.scrub.mending.take() {
             // A disk that does not take it back stays as it is, and so does what is known of it.
