@@ -68,6 +68,11 @@ impl Replayed {
         self.places.find(key)
     }
 
+    /// The time of the last change.
+    pub fn last_time_ms(&self) -> u64 {
+        self.index.last_time_ms()
+    }
+
     /// A fingerprint of the state.
     pub fn digest(&self) -> u64 {
         self.index.digest()

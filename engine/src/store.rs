@@ -64,6 +64,9 @@ pub struct Options {
     pub undelete_ms: u64,
     /// Messages of a large change that are worked on in one step, at least 1; in between others are served.
     pub step_messages: usize,
+    /// Where a log begins that is made now, at least: above every position of the logs whose place it takes, so that
+    /// no message gets an EMAILID that one of them gave out.
+    pub first: Lsn,
     /// How what is removed becomes room on the disk. Needs checkpoints.
     pub compact: compact::Options,
     /// How rot is looked for.
@@ -85,6 +88,7 @@ impl Options {
             trust_checkpoints: false,
             undelete_ms: limits::UNDELETE_MS,
             step_messages: limits::APPLY_STEP_MESSAGES,
+            first: Lsn(0),
             compact: compact::Options::default(),
             scrub: crate::scrub::Options {
                 bytes_per_second: limits::SCRUB_BYTES_PER_SECOND,

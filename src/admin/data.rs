@@ -18,6 +18,12 @@ pub struct Shard {
 
 /// The shards in a data folder, or the one that is meant by its own folder. `only` picks one.
 pub fn shards(data: &Path, only: Option<u16>) -> Result<Vec<Shard>, String> {
+    if crate::runtime::switch::is_pending(data) {
+        return Err(format!(
+            "{} is between two numbers of shards: `ringpost serve` or `ringpost-log reshard` finishes that first",
+            data.display()
+        ));
+    }
     let entries = std::fs::read_dir(data)
         .map_err(|error| format!("{}: {error}; give the server's data folder with --data", data.display()))?;
     let mut shards = Vec::new();

@@ -40,7 +40,9 @@ mod verify;
 mod warm;
 
 pub use disk::Files;
-pub use running::{Control, Lock, Running, lock, preflight, settle_shards, start, stored_shards};
+pub use running::{
+    Control, Lock, Running, lock, preflight, settle_shards, settle_switch, start, stored_shards, switch,
+};
 pub use signals::{hold as hold_signals, wait as wait_for_stop};
 
 /// A socket to listen on.

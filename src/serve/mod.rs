@@ -44,6 +44,7 @@ pub fn serve(data: &Path, config: Option<PathBuf>) -> Result<(), String> {
     let embedded = file.is_none();
     let config = file.map_or(Ok(Config::embedded()), |file| Config::read(&file))?;
     prepare_folder(data)?;
+    runtime::settle_switch(data)?;
     let plan = plan(data, &config)?;
     let first_start = runtime::stored_shards(data)?.is_none();
     runtime::preflight(&plan)?;

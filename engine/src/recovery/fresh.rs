@@ -56,7 +56,8 @@ pub(super) fn begin_segment(
     now: Now,
 ) -> Result<Start, Error> {
     let segment = SegmentId(end.chain.highest.0 + 1);
-    let base = Lsn(padded(end.high.0));
+    let first = if end.chain.log.is_none() { options.first } else { Lsn(0) };
+    let base = Lsn(padded(end.high.0.max(first.0)));
     let time_ms = end.time_ms.max(now.unix_ms);
     let meta = SegmentMeta { segment, base, prev: end.tail, created_ms: time_ms };
     let witness = end.tail_accounts.clone().map_or(Witness::Any, Witness::Accounts);

@@ -26,6 +26,7 @@ use crate::sys::socket;
 
 mod control;
 mod preflight;
+pub mod switch;
 mod thread;
 
 pub use control::Control;
@@ -40,7 +41,26 @@ use thread::Seat;
 /// # Errors
 /// One line for the operator when the folder cannot be read or names no number.
 pub fn stored_shards(data: &Path) -> Result<Option<u16>, String> {
+    if switch::is_pending(data) {
+        return Err(format!(
+            "{} is between two numbers of shards: `ringpost serve` or `ringpost-log reshard` finishes that first",
+            data.display()
+        ));
+    }
     preflight::stored_shards(data)
+}
+
+/// Takes the folder's lock and finishes a change of the number of shards that was cut short; without one, does
+/// nothing.
+///
+/// # Errors
+/// One line.
+pub fn settle_switch(data: &Path) -> Result<(), String> {
+    if !switch::is_pending(data) {
+        return Ok(());
+    }
+    let _lock = preflight::lock(data)?;
+    switch::finish(data)
 }
 
 /// Whether `plan` can be served here: io_uring, certificate, the folder and its lock, space, ports.

@@ -20,7 +20,7 @@ use crate::sys::socket;
 /// The file whose lock says that a process serves the folder; holds that process's number.
 const LOCK_FILE: &str = "lock";
 /// The file that holds the number of shards.
-const SHARDS_FILE: &str = "shards";
+pub(super) const SHARDS_FILE: &str = "shards";
 
 /// The data folder, ours as long as this lives.
 pub struct Lock {
@@ -95,15 +95,17 @@ pub fn settle_shards(data: &Path, shards: u16) -> Result<(), String> {
         }
         None => {}
     }
-    let write = || -> io::Result<()> {
-        let fresh = data.join("shards.new");
-        let mut file = File::create(&fresh)?;
-        writeln!(file, "{shards}")?;
-        file.sync_all()?;
-        fs::rename(&fresh, data.join(SHARDS_FILE))?;
-        File::open(data)?.sync_all()
-    };
-    write().map_err(|error| full_or_broken(&data.display().to_string(), &error))
+    write_shards(data, shards).map_err(|error| full_or_broken(&data.display().to_string(), &error))
+}
+
+/// Notes the number of shards, durably.
+pub(super) fn write_shards(folder: &Path, shards: u16) -> io::Result<()> {
+    let fresh = folder.join("shards.new");
+    let mut file = File::create(&fresh)?;
+    writeln!(file, "{shards}")?;
+    file.sync_all()?;
+    fs::rename(&fresh, folder.join(SHARDS_FILE))?;
+    File::open(folder)?.sync_all()
 }
 
 /// All checks that leave no trace; the ports are tried and let go again.

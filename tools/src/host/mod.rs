@@ -29,6 +29,7 @@ pub struct Folder {
 impl Folder {
     /// Of a server that is stopped.
     pub fn take(data: &Path) -> Result<Folder, Failure> {
+        runtime::settle_switch(data)?;
         let shards = runtime::stored_shards(data)?.ok_or_else(|| {
             format!("{} is no data folder of a server; give one with --data", data.display())
         })?;
