@@ -2,7 +2,8 @@
 //!
 //! *Owns*: which subcommand runs, and the exit code. *Promises*: nothing in the folder is written, locked or
 //! created by a command that reads; damage is told and passed over, and makes the exit code 1. *Assumes*: a server
-//! may be running; `import`, `restore` and `generate` take its lock. *Never*: stops at the first thing it cannot read.
+//! may be running; `import`, `restore`, `reshard` and `generate` take its
+//! lock. *Never*: stops at the first thing it cannot read.
 
 mod body;
 mod carry;
@@ -12,6 +13,7 @@ mod generate;
 mod host;
 mod output;
 mod prove;
+mod reshard;
 mod restore;
 mod show;
 mod stats;
@@ -71,6 +73,7 @@ fn run(cli: &Cli, output: &mut Output) -> Result<Damages, Failure> {
         Command::Export(what) => carry::export::run(cli, what, output),
         Command::Import(what) => carry::import::run(cli, what, output),
         Command::Restore(what) => restore::run(cli, what),
+        Command::Reshard(what) => reshard::run(cli, what, output),
         Command::Generate(what) => generate::run(cli, what, output),
         Command::Verify(what) => prove::run(cli, what, output),
     }

@@ -138,6 +138,22 @@ pub struct Verify {
     pub jobs: Option<usize>,
 }
 
+/// Arguments of `reshard`.
+#[derive(Args, Debug)]
+pub struct Reshard {
+    /// The server's data folder (default: --data)
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+
+    /// How many shards it is to have: one for each core that serves mail
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub shards: u16,
+
+    /// Only look at everything, and say what would go where and how much room it takes
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// Arguments of `stats`.
 #[derive(Args, Debug)]
 pub struct Stats {

@@ -16,7 +16,7 @@ use crate::{Damages, Failure};
 use values::Position;
 
 pub use args::{
-    Dump, Export, Filter, Generate, Import, Message, Restore, Segments, Stats, Story, Tail, Verify,
+    Dump, Export, Filter, Generate, Import, Message, Reshard, Restore, Segments, Stats, Story, Tail, Verify,
 };
 
 /// Reads the log of a Ringpost server: what is in it, what happened, whether it is sound; carries mail in and out.
@@ -168,6 +168,19 @@ pub enum Command {
     /// What `ringpost account restore` does in a running server, with the same selection: its manual says what comes
     /// back and how (ringpost account restore --help). Nothing that was removed is let go for good meanwhile.
     Restore(Restore),
+    /// Serve the same accounts from another number of shards; the server must be stopped
+    ///
+    /// A new set of shards is made beside the old one, account by account, and compared with it; then it takes its
+    /// place, by one rename: cut off at any moment, the folder holds the old set or the new one, whole (what is left to
+    /// do then is done by the next `reshard` or by the server's start). Everything that clients remember stays: UIDs,
+    /// UIDVALIDITY, mod-sequences, EMAILIDs, flags, dates, what was expunged; what was removed can still be had back. An
+    /// octet is stored once for each new shard that shows it.
+    ///
+    /// Both sets lie side by side until the end, so about as much room must be free as the mail takes; --dry-run says
+    /// how much. Positions begin anew above all old ones, and the story of a message begins with its arrival in the
+    /// new log: export with `dump` before what you must keep of it. A backup that was made before stays good for the
+    /// number of shards it has.
+    Reshard(Reshard),
     /// Make a store of synthetic mail, to measure with
     ///
     /// In a new data folder (--data), through the engine as deliveries would, but with the syncs put off to the

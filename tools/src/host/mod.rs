@@ -63,24 +63,32 @@ pub struct Host<D> {
     disk: D,
     store: Store,
     began: Instant,
+    /// No change is of an earlier time.
+    time_ms: u64,
     /// Applied, and not yet returned by `settle`.
     applied: Vec<Applied>,
 }
 
 impl<D: Disk> Host<D> {
     /// Recovers what is there, or begins anew. Damage is refused: it must be looked at first.
-    pub fn open(mut disk: D, shard: ShardId) -> Result<Host<D>, Failure> {
+    pub fn open(disk: D, shard: ShardId) -> Result<Host<D>, Failure> {
+        Host::begin(disk, shard, Lsn(0), 0)
+    }
+
+    /// The same; a log that begins now begins at this position, and no change is of an earlier time.
+    pub fn begin(mut disk: D, shard: ShardId, first: Lsn, time_ms: u64) -> Result<Host<D>, Failure> {
         let mut key = [0; 8];
         getrandom::fill(&mut key).map_err(|error| format!("no randomness: {error}"))?;
         // What was removed stays to be had back: how long is for the server's configuration to say.
-        let options = Options { undelete_ms: u64::MAX, ..Options::new(shard, u64::from_le_bytes(key)) };
+        let usual = Options::new(shard, u64::from_le_bytes(key));
+        let options = Options { undelete_ms: u64::MAX, first, ..usual };
         let began = Instant::now();
-        let opened = Store::open(&mut disk, options, now(began));
+        let opened = Store::open(&mut disk, options, now(began, time_ms));
         let (store, report) = opened.map_err(|error| format!("shard {shard}: {error}"))?;
         if let Some(damage) = report.damage.first() {
             return Err(format!("shard {shard}: {damage}; see ringpost-log verify before changing it"));
         }
-        Ok(Host { disk, store, began, applied: Vec::new() })
+        Ok(Host { disk, store, began, time_ms, applied: Vec::new() })
     }
 
     /// What it holds, as far as it is durable.
@@ -91,7 +99,7 @@ impl<D: Disk> Host<D> {
     /// Stores a message that nothing shows yet.
     pub fn append_body(&mut self, account: AccountId, body: &NewBody) -> Result<BodyId, Failure> {
         for _ in 0..2 {
-            match self.store.append_body(account, body.clone(), now(self.began)) {
+            match self.store.append_body(account, body.clone(), now(self.began, self.time_ms)) {
                 Ok(id) => return Ok(id),
                 // Only so much may wait for the disk.
                 Err(Refused::Busy) => self.work()?,
@@ -104,7 +112,7 @@ impl<D: Disk> Host<D> {
     /// Queues a change.
     pub fn append(&mut self, account: AccountId, change: &Change) -> Result<Lsn, Failure> {
         for _ in 0..2 {
-            match self.store.append(account, change.clone(), now(self.began)) {
+            match self.store.append(account, change.clone(), now(self.began, self.time_ms)) {
                 Ok(lsn) => return Ok(lsn),
                 Err(Refused::Busy) => self.work()?,
                 Err(refused) => return Err(said(refused)),
@@ -116,7 +124,7 @@ impl<D: Disk> Host<D> {
     /// Carries out all disk work that is due; returns what was applied since the last time, in order.
     /// Upkeep comes with it, so that checkpoints are made on the way.
     pub fn settle(&mut self) -> Result<Vec<Applied>, Failure> {
-        self.store.tick(now(self.began));
+        self.store.tick(now(self.began, self.time_ms));
         self.work()?;
         Ok(std::mem::take(&mut self.applied))
     }
@@ -144,7 +152,7 @@ impl<D: Disk> Host<D> {
 
     /// Closes the window in which the last batch has nobody to vouch for it (README §4.3, C6 of the engine).
     pub fn close(mut self) -> Result<D, Failure> {
-        let now = now(self.began);
+        let now = now(self.began, self.time_ms);
         self.store.tick(Now { mono_ms: now.mono_ms + IDLE_BATCH_MS, ..now });
         self.settle()?;
         Ok(self.disk)
@@ -165,9 +173,9 @@ pub fn refusal(outcome: &Outcome) -> Option<&'static str> {
     })
 }
 
-fn now(began: Instant) -> Now {
+fn now(began: Instant, least_ms: u64) -> Now {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now { unix_ms: unix.as_millis() as u64, mono_ms: began.elapsed().as_millis() as u64 }
+    Now { unix_ms: (unix.as_millis() as u64).max(least_ms), mono_ms: began.elapsed().as_millis() as u64 }
 }
 
 fn said(refused: Refused) -> Failure {

@@ -94,6 +94,18 @@ pub fn run(cli: &Cli, what: &cli::Verify, output: &mut Output) -> Result<Damages
     Ok(damages)
 }
 
+/// Looks at every sum of these shards' logs, and tells what is damaged.
+pub fn sums_of(shards: &[Shard], output: &mut Output) -> Result<Damages, Failure> {
+    let bytes = shards.iter().map(|shard| ReadOnlyDisk::quiet(&shard.folder).bytes()).sum();
+    let bar = progress(bytes, "looking at sums", true);
+    let mut damages = 0;
+    for shard in shards {
+        damages += sums(shard, jobs(None), &bar, output)?.damages;
+    }
+    bar.finish_and_clear();
+    Ok(damages)
+}
+
 /// What the bytes of a shard's log are.
 struct Sums {
     walked: Walked<Check>,

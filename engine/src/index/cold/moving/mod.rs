@@ -13,7 +13,7 @@ pub use departure::Departure;
 use std::collections::BTreeMap;
 
 use crate::arrival::Inheritance;
-use crate::ids::{AccountId, BodyKey};
+use crate::ids::{AccountId, BodyKey, ShardId};
 use crate::index::digest::Digest;
 use crate::index::{Buried, BuriedMailbox, Index};
 
@@ -51,6 +51,11 @@ impl Index {
                 .for_each(|word| digest.word(word));
         }
         digests.into_iter().map(|(account, digest)| (account, digest.value())).collect()
+    }
+
+    /// Which shard this is.
+    pub fn shard(&self) -> ShardId {
+        self.shard
     }
 
     /// All messages that left their mailboxes and can be had back, in the order in which they left.
