@@ -10,6 +10,7 @@ mod carry;
 mod cli;
 mod describe;
 mod generate;
+mod history;
 mod host;
 mod output;
 mod prove;

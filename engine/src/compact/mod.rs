@@ -17,6 +17,7 @@ mod copy;
 pub(crate) mod pack;
 mod pick;
 mod reclaim;
+pub mod survey;
 pub(crate) mod table;
 mod walk;
 

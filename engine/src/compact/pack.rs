@@ -269,6 +269,11 @@ impl Pack {
         self.table.find(position, &*self.view)
     }
 
+    /// Every entry of its table in order, and where the table is damaged.
+    pub fn entries(&self) -> (Vec<Entry>, Vec<u64>) {
+        self.table.entries(&*self.view)
+    }
+
     /// Some of its bytes.
     pub fn slice(&self, offset: u64, len: u32) -> Option<Bytes> {
         self.view.slice(offset, len)

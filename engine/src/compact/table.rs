@@ -152,6 +152,34 @@ impl Table {
         }
     }
 
+    /// Every entry in order, and where parts of the table are damaged, for which the leads were asked.
+    pub fn entries(&self, view: &dyn View) -> (Vec<Entry>, Vec<u64>) {
+        let (at, count, fences) = match self {
+            Table::Rebuilt(entries) => return (entries.clone(), Vec::new()),
+            Table::Mapped { at, count, fences } => (at, *count, fences),
+        };
+        let (mut entries, mut damaged) = (Vec::with_capacity(count), Vec::new());
+        for (nth, fence) in fences.iter().enumerate() {
+            let len = BLOCK_ENTRIES.min(count.saturating_sub(nth * BLOCK_ENTRIES));
+            let begin = at + (nth * BLOCK_ENTRIES * ENTRY_BYTES) as u64;
+            let block = view.slice(begin, (len * ENTRY_BYTES) as u32);
+            match block.filter(|block| crc32fast::hash(block) == fence.crc) {
+                Some(block) => {
+                    entries.extend(block.as_chunks::<ENTRY_BYTES>().0.iter().map(|one| Entry::decode(one)))
+                }
+                None => {
+                    damaged.push(begin);
+                    let mut position = 0;
+                    while let Some(entry) = by_leads(fence.offset, len, position, view) {
+                        position = entry.position + 1;
+                        entries.push(entry);
+                    }
+                }
+            }
+        }
+        (entries, damaged)
+    }
+
     /// Where the record of a position is.
     pub fn find(&self, position: u64, view: &dyn View) -> Option<Entry> {
         let found = match self {

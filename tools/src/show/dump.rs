@@ -1,11 +1,10 @@
 //! `ringpost-log dump`: the records of the log in order.
 
-use ringpost_engine::log::scan;
-
 use super::filter::Filter;
 use super::record::{Records, State};
 use crate::data::Shard;
 use crate::disk::ReadOnlyDisk;
+use crate::history::{self, History};
 use crate::output::{Output, progress};
 use crate::{Damages, Failure, cli};
 
@@ -17,7 +16,10 @@ pub fn run(shard: &Shard, what: &cli::Dump, output: &mut Output) -> Result<Damag
     let filter = Filter::new(&what.filter, what.from.map(|at| at.lsn), what.to.map(|at| at.lsn));
     let mut state = State::new(shard, filter, what.all);
     let mut records = Records { shard, output, state: &mut state };
-    let scanned = scan::scan(&mut disk, shard.id, &mut records).map_err(|error| error.to_string());
+    let read = history::read(&mut disk, shard, &mut records);
     bar.finish_and_clear();
-    scanned.map(|_| state.damages)
+    let History { end, damages } = read?;
+    damages.iter().for_each(|damage| damage.tell(shard, output));
+    history::tell_gone(shard, &end.chain, output);
+    Ok(state.damages + damages.len() as Damages)
 }

@@ -7,11 +7,12 @@
 use base64::Engine;
 use ringpost_engine::change::{Change, FlagBits, Flags};
 use ringpost_engine::codec;
+use ringpost_engine::compact::survey::PackRecord;
 use ringpost_engine::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, Uid};
 use ringpost_engine::index::MailboxRef;
 use ringpost_engine::layout::SummaryView;
 use ringpost_engine::log::record::KIND_BODY;
-use ringpost_engine::log::scan::{self, BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
+use ringpost_engine::log::scan::{BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
 use ringpost_engine::recovery::{self, Replayed};
 use ringpost_engine::store::BodyRef;
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ use crate::cli::{self, Cli};
 use crate::data::{self, Shard};
 use crate::describe;
 use crate::disk::ReadOnlyDisk;
+use crate::history::{self, Reader};
 use crate::output::{Output, moment, name, number, plain, progress};
 use crate::{Damages, Failure};
 
@@ -180,7 +182,7 @@ fn recorded(disk: &mut ReadOnlyDisk, shard: &Shard, body: BodyId) -> Result<Opti
 }
 
 fn search<'a>(disk: &mut ReadOnlyDisk, shard: &Shard, mut search: Search<'a>) -> Result<Search<'a>, Failure> {
-    scan::scan(disk, shard.id, &mut search).map_err(|error| error.to_string())?;
+    history::read(disk, shard, &mut search)?;
     Ok(search)
 }
 
@@ -192,6 +194,15 @@ struct Search<'a> {
     found: Option<BodyId>,
     /// The body that is looked for.
     key: Option<BodyKey>,
+}
+
+impl Reader for Search<'_> {
+    fn packed(&mut self, record: &PackRecord, _payload: &[u8]) {
+        if record.lsn.0 == self.body.0 {
+            let (summary_len, len) = (record.meta.summary_len, record.meta.len - record.meta.summary_len);
+            self.key = Some(BodyKey { id: self.body, summary_len, len });
+        }
+    }
 }
 
 impl Visitor for Search<'_> {

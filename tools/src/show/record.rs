@@ -5,13 +5,15 @@
 
 use ringpost_engine::change::Change;
 use ringpost_engine::codec;
-use ringpost_engine::ids::{AccountId, MailboxId};
+use ringpost_engine::compact::survey::PackRecord;
+use ringpost_engine::ids::{AccountId, MailboxId, SegmentId};
 use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
 use ringpost_engine::log::scan::{BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
 use serde_json::{Map, Value, json};
 
 use super::filter::{Filter, Seen};
 use crate::data::Shard;
+use crate::history::Reader;
 use crate::output::{Output, moment, number, plain};
 use crate::track::Tracker;
 use crate::who::{By, Who};
@@ -57,15 +59,16 @@ impl Records<'_> {
         &mut self,
         info: &RecordInfo,
         kind: &str,
-        (time_ms, modseq): (u64, u64),
+        (time_ms, modseq): (Option<u64>, u64),
         fields: &Map<String, Value>,
         by: &By,
     ) {
         let account = info.meta.account;
         let address = self.state.tracker.address(account);
-        let time = moment(time_ms);
+        let time = time_ms.map(moment);
+        let segment = (info.segment.0 > 0).then_some(info.segment.0);
         let mut object = json!({
-            "type": "record", "shard": number(self.shard), "lsn": info.lsn.0, "segment": info.segment.0,
+            "type": "record", "shard": number(self.shard), "lsn": info.lsn.0, "segment": segment,
             "account": account.0, "address": address, "kind": kind, "time": time,
             "modseq": (modseq > 0).then_some(modseq), "by": by.json(),
         });
@@ -78,6 +81,7 @@ impl Records<'_> {
             (id, None) => format!("#{id}"),
         };
         self.output.line(&object, || {
+            let time = time.unwrap_or_else(|| format!("{:24}", "(time is gone)"));
             let modseq = if modseq > 0 { format!("modseq={modseq} ") } else { String::new() };
             let line = format!("{:>12} {time} {who} {kind} {modseq}{}", info.lsn, describe::text(fields));
             let by = by.text().map_or_else(String::new, |by| format!(" by {by}"));
@@ -138,7 +142,7 @@ impl Records<'_> {
             let mut fields = describe::fields(&change, &stamp);
             fields.extend(names.into_iter().map(|(key, name)| (key.to_owned(), name.into())));
             let by = self.state.who.asked(info.lsn, info.meta.session);
-            self.print(info, describe::kind(&change), (stamp.time_ms, stamp.modseq.0), &fields, &by);
+            self.print(info, describe::kind(&change), (Some(stamp.time_ms), stamp.modseq.0), &fields, &by);
         }
     }
 
@@ -155,7 +159,24 @@ impl Records<'_> {
             fields.insert("octets".to_owned(), octets.into());
             fields.insert("summary".to_owned(), info.meta.summary_len.into());
         }
-        self.print(info, kind, (self.state.batch_ms, 0), &fields, &By::Nobody);
+        self.print(info, kind, (Some(self.state.batch_ms), 0), &fields, &By::Nobody);
+    }
+}
+
+impl Reader for Records<'_> {
+    /// The times of its batch are gone with the segment: it is only wanted where time does not matter.
+    fn packed(&mut self, record: &PackRecord, payload: &[u8]) {
+        let PackRecord { pack, payload_offset, lsn, meta } = *record;
+        let info = RecordInfo { segment: SegmentId(0), payload_offset, lsn, meta };
+        let whose = (meta.account, self.state.tracker.address(meta.account));
+        if !self.state.filter.wants(&Seen { info: &info, whose, time_ms: 0, payload, change: None }) {
+            return;
+        }
+        let mut fields = Map::new();
+        fields.insert("octets".to_owned(), meta.len.saturating_sub(meta.summary_len).into());
+        fields.insert("summary".to_owned(), meta.summary_len.into());
+        fields.insert("pack".to_owned(), pack.into());
+        self.print(&info, "Body", (None, 0), &fields, &By::Nobody);
     }
 }
 

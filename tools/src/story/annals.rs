@@ -50,12 +50,12 @@ pub struct Members<'s> {
 }
 
 impl<'s> Members<'s> {
-    /// Before the first record.
-    pub fn new(subject: &'s Subject) -> Members<'s> {
+    /// Before the first record; with the names of what the log's changes do not tell any more.
+    pub fn new(subject: &'s Subject, tracker: Tracker) -> Members<'s> {
         Members {
             subject,
             wanted: Wanted::parse(&subject.account),
-            tracker: Tracker::default(),
+            tracker,
             accounts: BTreeSet::new(),
             mailboxes: BTreeSet::new(),
         }
@@ -113,8 +113,13 @@ pub struct Annals<'a> {
 
 impl<'a> Annals<'a> {
     /// Of these.
-    pub fn new(members: Members<'a>, shard: &'a Shard, output: &'a mut Output) -> Annals<'a> {
-        let (who, tracker) = (Who::new(shard), Tracker::default());
+    pub fn new(
+        members: Members<'a>,
+        tracker: Tracker,
+        shard: &'a Shard,
+        output: &'a mut Output,
+    ) -> Annals<'a> {
+        let who = Who::new(shard);
         Annals { members, shard, output, who, tracker, damages: Vec::new(), nameless: false }
     }
 
@@ -174,6 +179,9 @@ impl<'a> Annals<'a> {
     fn mailboxes(&mut self, account: AccountId, change: &Change, stamp: &Stamp) -> Vec<Told> {
         let own = self.members.mailboxes.iter().filter(|(of, _)| *of == account);
         let own: Vec<(MailboxId, Before)> = own.map(|&(_, id)| (id, self.before(account, id))).collect();
+        if !self.tracker.follows(account) && !matches!(change, Change::AccountCreate { .. }) {
+            return own.iter().filter_map(|(id, _)| untracked(*id, change)).collect();
+        }
         let effect = self.tracker.apply(account, change, stamp);
         let told = own.iter().map(|(id, before)| self.of_mailbox((account, *id), before, change, &effect));
         told.flatten().collect()
@@ -222,6 +230,32 @@ impl Told {
 
 fn told(word: &'static str, text: String) -> Told {
     Told { word, text, more: Map::new() }
+}
+
+/// What a change asks of a mailbox whose beginning the log does not tell any more.
+fn untracked(id: MailboxId, change: &Change) -> Option<Told> {
+    match change {
+        Change::AccountDelete => Some(told("deleted", "gone with its account".to_owned())),
+        Change::MailboxDelete { mailbox } if *mailbox == id => Some(told("deleted", "deleted".to_owned())),
+        Change::MailboxRename { mailbox, to } if *mailbox == id => {
+            Some(told("renamed", format!("renamed to {}", plain(to))))
+        }
+        Change::Expunge { mailbox, .. } if *mailbox == id => {
+            Some(told("emptied", "messages expunged".to_owned()))
+        }
+        Change::Copy { from, expunge: true, .. } if *from == id => {
+            Some(told("emptied", "messages moved away".to_owned()))
+        }
+        Change::Acl { mailbox, .. } if *mailbox == id => {
+            let fields = describe::fields(change, &Stamp::default());
+            Some(Told {
+                word: "shared",
+                text: format!("access control: {}", describe::text(&fields)),
+                more: fields,
+            })
+        }
+        _ => None,
+    }
 }
 
 /// Changes of an account itself and of its mailboxes; none of messages.

@@ -5,14 +5,17 @@
 
 use ringpost_engine::change::UidSet;
 use ringpost_engine::codec;
+use ringpost_engine::compact::survey::PackRecord;
 use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Uid};
-use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
+use ringpost_engine::index::Index;
+use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS, RecordMeta};
 use ringpost_engine::log::scan::{BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
 
 use super::annals::Subject;
 use super::trace::{Trace, is_queue_id};
 use crate::body;
 use crate::cli::values::Position;
+use crate::history::Reader;
 use crate::show::filter::Wanted;
 use crate::track::{Effect, Tracker};
 
@@ -83,19 +86,23 @@ struct Place {
     latest: Option<(AccountId, MailboxId)>,
     /// Everything that put messages into the mailboxes of that account.
     arrivals: Vec<(AccountId, Effect)>,
+    /// Where the index has or had it, if the log's beginning is gone.
+    late: Option<BodyId>,
 }
 
 impl<'t> Finder<'t> {
     /// Before the first record.
-    pub fn new(target: &'t Target) -> Finder<'t> {
+    /// With the index at its end, if its beginning is gone.
+    pub fn new(target: &'t Target, late: Option<&Index>) -> Finder<'t> {
         let place = match target {
             Target::Place { account, mailbox, uid } => Some(Place {
                 account: Wanted::parse(account),
                 mailbox: mailbox.clone(),
                 uid: *uid,
-                tracker: Tracker::default(),
+                tracker: late.map(Tracker::after_gap).unwrap_or_default(),
                 latest: None,
                 arrivals: Vec::new(),
+                late: late.and_then(|index| indexed(index, &Wanted::parse(account), mailbox, *uid)),
             }),
             _ => None,
         };
@@ -105,10 +112,34 @@ impl<'t> Finder<'t> {
     /// The bodies, after the last record.
     pub fn found(self) -> Vec<BodyId> {
         match self.place {
-            Some(place) => place.body().into_iter().collect(),
+            Some(place) => {
+                let late = place.late;
+                place.body().or(late).into_iter().collect()
+            }
             None => self.found,
         }
     }
+}
+
+/// What an index shows at a place, or what left it and can be had back.
+fn indexed(index: &Index, account: &Wanted, mailbox: &str, uid: Uid) -> Option<BodyId> {
+    let tracker = Tracker::after_gap(index);
+    for (known, _) in index.every_account().filter(|(known, _)| account.is(known.id(), Some(known.address())))
+    {
+        let shown =
+            known.mailbox_by_name(mailbox).and_then(|of| of.place(uid).map(|place| of.message(place).body));
+        let gone = || {
+            let mut buried = index.buried(known.id());
+            let of = |id| tracker.mailbox(known.id(), id) == Some(mailbox);
+            buried
+                .find(|buried| buried.message.uid == uid && of(buried.mailbox))
+                .map(|buried| buried.message.body)
+        };
+        if let Some(body) = shown.or_else(gone) {
+            return Some(body);
+        }
+    }
+    None
 }
 
 impl Place {
@@ -161,29 +192,43 @@ fn nth(uids: &UidSet, first: Uid, uid: Uid) -> Option<Uid> {
     uids.iter().nth(uid.0.checked_sub(first.0)? as usize)
 }
 
+impl Reader for Finder<'_> {
+    fn packed(&mut self, record: &PackRecord, payload: &[u8]) {
+        self.body(record.lsn, &record.meta, payload);
+    }
+}
+
+impl Finder<'_> {
+    fn body(&mut self, lsn: Lsn, meta: &RecordMeta, payload: &[u8]) {
+        let octets = || body::split(meta, payload).map_or(&[][..], |(_, octets)| octets);
+        let found = match self.target {
+            Target::MessageId(id) => body::message_id(octets()).is_some_and(|found| found == *id),
+            Target::QueueId(id) => Trace::read(octets()).queue_id.as_ref() == Some(id),
+            Target::At(wanted) => lsn == *wanted,
+            Target::Place { .. } | Target::Annals(_) => false,
+        };
+        if found {
+            self.found.push(BodyId(lsn.0));
+        }
+    }
+}
+
 impl Visitor for Finder<'_> {
     fn segment(&mut self, _segment: &SegmentInfo) {}
 
     fn batch(&mut self, _batch: &BatchInfo) {}
 
     fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
-        let is_body = record.meta.kind == KIND_BODY;
-        let octets = || body::split(&record.meta, payload).map_or(&[][..], |(_, octets)| octets);
-        let found = match self.target {
-            Target::MessageId(id) => is_body && body::message_id(octets()).is_some_and(|found| found == *id),
-            Target::QueueId(id) => is_body && Trace::read(octets()).queue_id.as_ref() == Some(id),
-            Target::At(lsn) if record.lsn == *lsn && !is_body => {
-                let change = codec::decode(record.meta.kind, payload);
-                self.found.extend(change.iter().flat_map(|(change, _)| change.bodies()));
-                false
-            }
-            Target::At(lsn) => is_body && record.lsn == *lsn,
-            Target::Place { .. } | Target::Annals(_) => false,
-        };
-        if found {
-            self.found.push(BodyId(record.lsn.0));
+        match record.meta.kind {
+            KIND_BODY => return self.body(record.lsn, &record.meta, payload),
+            KIND_WITNESS => return,
+            _ => {}
         }
-        if let Some(place) = self.place.as_mut().filter(|_| !is_body && record.meta.kind != KIND_WITNESS) {
+        if matches!(self.target, Target::At(lsn) if record.lsn == *lsn) {
+            let change = codec::decode(record.meta.kind, payload);
+            self.found.extend(change.iter().flat_map(|(change, _)| change.bodies()));
+        }
+        if let Some(place) = &mut self.place {
             place.see(record, payload);
         }
     }

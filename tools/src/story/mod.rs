@@ -13,14 +13,17 @@ mod trace;
 
 use std::collections::BTreeSet;
 
+use ringpost_engine::ids::BodyId;
+use ringpost_engine::log::chain::Chain;
 use ringpost_engine::log::scan::{self, Damage};
 use ringpost_engine::recovery::{self, Replayed};
 
 use crate::cli::{self, Cli};
 use crate::data::{self, Shard};
 use crate::disk::ReadOnlyDisk;
+use crate::history;
 use crate::output::{Output, name, progress};
-use crate::track::Instance;
+use crate::track::{Instance, Tracker};
 use crate::{Damages, Failure};
 use annals::{Annals, Members, Subject};
 use find::{Finder, Target};
@@ -86,8 +89,15 @@ fn tell(
     let bytes = ReadOnlyDisk::quiet(&shard.folder).bytes();
     let bar = progress(bytes * 3, "searching", false);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
-    let mut finder = Finder::new(target);
-    let end = scan::scan(&mut disk, shard.id, &mut finder).map_err(|error| error.to_string())?;
+    let chain = Chain::read(&mut disk, shard.id).map_err(|error| error.to_string())?;
+    let mut late = None;
+    if !chain.missing.is_empty() {
+        let recovered = recovery::recover_read_only(&mut disk, shard.id, None);
+        late = Some(recovered.map_err(|error| error.to_string())?);
+    }
+    let index = late.as_ref().map(|late| &late.index);
+    let mut finder = Finder::new(target, index);
+    let end = history::read(&mut disk, shard, &mut finder)?.end;
     let bodies = finder.found();
     if bodies.is_empty() {
         bar.finish_and_clear();
@@ -97,8 +107,12 @@ fn tell(
         let count = bodies.len();
         return Err(format!("{count} messages are meant: name one by ACCOUNT/MAILBOX/UID or its position"));
     }
-    let mut teller = Teller::new(shard, &bodies);
-    scan::scan(&mut disk, shard.id, &mut teller).map_err(|error| error.to_string())?;
+    let mut teller = Teller::new(shard, &bodies, index);
+    if let Some(late) = &late {
+        let untold = teller.tales.iter_mut();
+        untold.for_each(|tale| indexed(tale.body, late).for_each(|at| tale.followed.found(at, tale.body)));
+    }
+    let packs = history::read(&mut disk, shard, &mut teller)?.damages;
     let replayed = recovery::recover_read_only(&mut disk, shard.id, Some(end.tail.end));
     let replayed = replayed.map_err(|error| error.to_string())?;
     bar.finish_and_clear();
@@ -108,15 +122,31 @@ fn tell(
     };
     for tale in &teller.tales {
         print::tale(shard, tale, sessions.as_ref(), output);
-        let all = standing(tale, &replayed);
+        let all = standing(tale, &replayed, late.is_some());
         all.iter().for_each(|now| print::standing(shard, now, output));
         if all.is_empty() {
             output.heading("  now       nobody shows it any more");
         }
     }
+    history::tell_gone(shard, &end.chain, output);
     print::limits(shard, &teller.tales, sessions.is_some(), output);
     told_damages(shard, &teller.damages, output);
-    Ok((teller.tales.len(), teller.damages.len() as Damages))
+    packs.iter().for_each(|damage| damage.tell(shard, output));
+    Ok((teller.tales.len(), (teller.damages.len() + packs.len()) as Damages))
+}
+
+/// The mailboxes that an index shows a body in.
+fn indexed(body: BodyId, replayed: &Replayed) -> impl Iterator<Item = Instance> + use<'_> {
+    replayed.index.every_account().flat_map(move |(account, _)| {
+        let mut shown = Vec::new();
+        for mailbox in account.mailboxes() {
+            let messages = (0..mailbox.len()).map(|place| mailbox.message(place));
+            let own = messages.filter(|message| message.body == body);
+            let at = |uid| Instance { account: account.id(), mailbox: mailbox.id(), uid };
+            shown.extend(own.map(|message| at(message.uid)));
+        }
+        shown
+    })
 }
 
 /// Tells what happened to a mailbox or an account of one shard. Returns whether there is one, and how much damage.
@@ -124,18 +154,26 @@ fn chronicle(shard: &Shard, subject: &Subject, output: &mut Output) -> Result<(u
     let bytes = ReadOnlyDisk::quiet(&shard.folder).bytes();
     let bar = progress(bytes * 2, "reading", false);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
-    let mut members = Members::new(subject);
+    let chain = Chain::read(&mut disk, shard.id).map_err(|error| error.to_string())?;
+    let mut late = None;
+    if !chain.missing.is_empty() {
+        let recovered = recovery::recover_read_only(&mut disk, shard.id, None);
+        late = Some(recovered.map_err(|error| error.to_string())?);
+    }
+    let known = || late.as_ref().map(|late| Tracker::after_gap(&late.index)).unwrap_or_default();
+    let mut members = Members::new(subject, known());
     scan::scan(&mut disk, shard.id, &mut members).map_err(|error| error.to_string())?;
     if members.is_empty() {
         bar.finish_and_clear();
         return Ok((0, 0));
     }
     output.heading(&subject.text());
-    let mut annals = Annals::new(members, shard, output);
+    let mut annals = Annals::new(members, known(), shard, output);
     let scanned = scan::scan(&mut disk, shard.id, &mut annals);
     bar.finish_and_clear();
     scanned.map_err(|error| error.to_string())?;
     let (damages, nameless) = (std::mem::take(&mut annals.damages), annals.nameless);
+    history::tell_gone(shard, &chain, output);
     print::notes(shard, nameless, None, output);
     told_damages(shard, &damages, output);
     Ok((1, damages.len() as Damages))
@@ -169,12 +207,13 @@ pub struct Standing {
 }
 
 /// Where the index shows a body, and where the story says it is.
-fn standing(tale: &Tale, replayed: &Replayed) -> Vec<Standing> {
+fn standing(tale: &Tale, replayed: &Replayed, late: bool) -> Vec<Standing> {
     let Some(card) = &tale.card else { return Vec::new() };
     let mut all = Vec::new();
     let told: BTreeSet<Instance> = tale.followed.shown().map(|(at, ..)| at).collect();
     let accounts: BTreeSet<_> = tale.events.iter().map(|event| event.account).collect();
-    let concerned = replayed.index.every_account().filter(|(account, _)| accounts.contains(&account.id()));
+    let concerned = replayed.index.every_account();
+    let concerned = concerned.filter(|(account, _)| late || accounts.contains(&account.id()));
     for (account, _) in concerned {
         for mailbox in account.mailboxes() {
             let messages = (0..mailbox.len()).map(|place| mailbox.message(place));

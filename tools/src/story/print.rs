@@ -37,6 +37,7 @@ impl What {
             | What::Flags { of: named, .. }
             | What::Read { of: named }
             | What::Expunged { of: named }
+            | What::Left { of: named, .. }
             | What::Renamed { of: named, .. }
             | What::MailboxGone { of: named }
             | What::AccountGone { of: named } => named,
@@ -62,6 +63,7 @@ impl What {
             What::Restored { .. } => "restored",
             What::Read { .. } => "read",
             What::Expunged { .. } => "expunged",
+            What::Left { .. } => "left",
             What::Renamed { .. } => "mailbox-renamed",
             What::MailboxGone { .. } => "mailbox-deleted",
             What::AccountGone { .. } => "account-deleted",
@@ -83,6 +85,7 @@ impl What {
             What::Copied { to, .. } | What::Restored { to, .. } => {
                 format!("{word} from {place} to {}", to.text())
             }
+            What::Left { how, .. } => format!("left {place}, by {how}"),
             What::Renamed { to, .. } => format!("the mailbox of {place} is called {} now", plain(to)),
             What::Read { .. } => format!("sent whole to a POP3 client, or some seconds before: {place}"),
             What::Expunged { .. } => format!("expunged from {place}"),
@@ -122,8 +125,9 @@ pub fn tale(shard: &Shard, tale: &Tale, sessions: Option<&Sessions>, output: &mu
 fn card(shard: &Shard, card: &Card, received: bool, output: &mut Output) {
     let trace = received.then_some(&card.trace);
     let object = json!({
-        "type": "message", "shard": number(shard), "lsn": card.body.0, "segment": card.segment,
-        "offset": card.offset, "octets": card.octets, "batch": card.batch, "time": moment(card.time_ms),
+        "type": "message", "shard": number(shard), "lsn": card.body.0, "file": card.file.name(),
+        "offset": card.offset, "octets": card.octets, "batch": card.batch.map(|(number, _)| number),
+        "time": card.batch.map(|(_, time_ms)| moment(time_ms)),
         "message_id": card.message_id, "from": card.from, "subject": card.subject,
         "received": trace.map(|trace| trace.json()),
     });
@@ -136,10 +140,14 @@ fn card(shard: &Shard, card: &Card, received: bool, output: &mut Output) {
             Some(trace) => format!("  received  {}\n", plain(&trace.text())),
             None => "  received  by APPEND or import, not by SMTP or LMTP\n".to_owned(),
         };
-        let (octets, offset, segment, batch) = (card.octets, card.offset, card.segment, card.batch);
-        text +=
-            &format!("  stored    {octets} octets at byte {offset} of segment {segment}, batch {batch}\n");
-        text + &format!("  {} {:>12}  stored", moment(card.time_ms), card.body)
+        let (octets, offset, file) = (card.octets, card.offset, card.file.name());
+        text += &format!("  stored    {octets} octets at byte {offset} of {file}");
+        match card.batch {
+            Some((batch, time_ms)) => {
+                text + &format!(", batch {batch}\n  {} {:>12}  stored", moment(time_ms), card.body)
+            }
+            None => text + ", by compaction",
+        }
     });
 }
 

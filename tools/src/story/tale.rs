@@ -3,34 +3,38 @@
 //! *Owns*: [`Tale`]: the message's card and its events, with the names that mailboxes had at the time. *Promises*:
 //! events in order of the log. *Assumes*: it is told every record. *Never*: says what the log does not.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ringpost::proto::mime::words::decode_words;
 use ringpost_engine::change::{Change, Stamp};
-use ringpost_engine::ids::{AccountId, BodyId};
-use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
+use ringpost_engine::compact::survey::PackRecord;
+use ringpost_engine::ids::{AccountId, BodyId, Lsn};
+use ringpost_engine::index::{Buried, Index};
+use ringpost_engine::io::FileId;
+use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS, RecordMeta};
 use ringpost_engine::log::scan::{BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
 use ringpost_engine::{codec, log::batch::BatchMeta};
 
 use super::trace::Trace;
-use crate::body;
 use crate::data::Shard;
+use crate::history::Reader;
 use crate::track::{Effect, Followed, Instance, Step, Tracker};
 use crate::who::{By, Who};
+use crate::{body, describe};
 
 /// A message as it lies in the log.
 #[derive(Debug)]
 pub struct Card {
     /// Its body.
     pub body: BodyId,
-    /// The segment.
-    pub segment: u64,
-    /// Where its octets begin in the segment's file.
+    /// The file that has it.
+    pub file: FileId,
+    /// Where its octets begin in the file.
     pub offset: u64,
     /// How many.
     pub octets: u64,
-    /// Its batch's number.
-    pub batch: u64,
-    /// When that was committed.
-    pub time_ms: u64,
+    /// Its batch's number, and when that was committed; gone with its segment.
+    pub batch: Option<(u64, u64)>,
     /// Message-ID, without angle brackets.
     pub message_id: Option<String>,
     /// From, decoded.
@@ -56,7 +60,7 @@ pub struct Named {
 pub const DELIVERED: &str = "delivered";
 
 /// What happened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum What {
     /// See [`Step::Arrived`]; how: `delivered`, `appended` or `imported`.
     Arrived { to: Named, how: &'static str, flags: Vec<String> },
@@ -72,6 +76,8 @@ pub enum What {
     Read { of: Named },
     /// See [`Step::Expunged`].
     Expunged { of: Named },
+    /// It left a mailbox whose beginning the log does not tell any more; by which kind of change.
+    Left { of: Named, how: &'static str },
     /// The mailbox got another name.
     Renamed { of: Named, to: String },
     /// The mailbox was deleted.
@@ -81,7 +87,7 @@ pub enum What {
 }
 
 /// Something that happened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Event {
     /// When.
     pub time_ms: u64,
@@ -104,7 +110,8 @@ pub struct Tale {
     pub events: Vec<Event>,
     /// Where it is.
     pub followed: Followed,
-    body: BodyId,
+    /// Which.
+    pub body: BodyId,
 }
 
 /// Tells the stories of bodies.
@@ -117,36 +124,43 @@ pub struct Teller {
     pub damages: Vec<Damage>,
     batch: Option<BatchMeta>,
     who: Who,
+    /// What left mailboxes by the changes at these positions, if the log's beginning is gone.
+    burials: BTreeMap<Lsn, Vec<(BodyId, Instance)>>,
 }
 
 impl Teller {
     /// Of these bodies.
-    pub fn new(shard: &Shard, bodies: &[BodyId]) -> Teller {
+    /// With the index at the log's end, if its beginning is gone.
+    pub fn new(shard: &Shard, bodies: &[BodyId], late: Option<&Index>) -> Teller {
         let tale = |&body| {
             let mut followed = Followed::default();
             followed.add(body);
             Tale { card: None, events: Vec::new(), followed, body }
         };
+        let mut burials: BTreeMap<Lsn, Vec<_>> = BTreeMap::new();
+        for (lsn, body, at) in late.into_iter().flat_map(|index| buried(index, bodies)) {
+            burials.entry(lsn).or_default().push((body, at));
+        }
         Teller {
             tales: bodies.iter().map(tale).collect(),
-            tracker: Tracker::default(),
+            burials,
+            tracker: late.map(Tracker::after_gap).unwrap_or_default(),
             damages: Vec::new(),
             batch: None,
             who: Who::new(shard),
         }
     }
 
-    fn body(&mut self, record: &RecordInfo, payload: &[u8]) {
-        let Some(tale) = self.tales.iter_mut().find(|tale| tale.body.0 == record.lsn.0) else { return };
-        let Some((summary, octets)) = body::split(&record.meta, payload) else { return };
+    fn body(&mut self, lsn: Lsn, meta: &RecordMeta, (file, at): (FileId, u64), payload: &[u8]) {
+        let Some(tale) = self.tales.iter_mut().find(|tale| tale.body.0 == lsn.0) else { return };
+        let Some((summary, octets)) = body::split(meta, payload) else { return };
         let decoded = |name| body::field(octets, name).map(|value| decode_words(value.as_bytes()));
         tale.card = Some(Card {
             body: tale.body,
-            segment: record.segment.0,
-            offset: record.payload_offset + summary.len() as u64,
+            file,
+            offset: at + summary.len() as u64,
             octets: octets.len() as u64,
-            batch: self.batch.map_or(0, |batch| batch.sequence),
-            time_ms: self.batch.map_or(0, |batch| batch.time_ms),
+            batch: self.batch.map(|batch| (batch.sequence, batch.time_ms)),
             message_id: body::message_id(octets),
             from: decoded("From"),
             subject: decoded("Subject"),
@@ -159,6 +173,7 @@ impl Teller {
         if let Change::Session { about } = change {
             return self.who.learn(record.lsn, about);
         }
+        self.burial(record, change, stamp);
         let before = self.named(account);
         let effect = self.tracker.apply(account, change, stamp);
         for tale in &mut self.tales {
@@ -172,12 +187,39 @@ impl Teller {
         }
     }
 
+    /// What left a mailbox of which only the index tells.
+    fn burial(&mut self, record: &RecordInfo, change: &Change, stamp: &Stamp) {
+        for (body, at) in self.burials.remove(&record.lsn).unwrap_or_default() {
+            if self.tracker.follows(at.account) {
+                continue;
+            }
+            let by = self.who.asked(record.lsn, record.meta.session);
+            let what = What::Left { of: named(&self.tracker, at), how: describe::kind(change) };
+            let event = Event { time_ms: stamp.time_ms, lsn: record.lsn.0, account: at.account, by, what };
+            let tale = self.tales.iter_mut().filter(|tale| tale.body == body);
+            tale.for_each(|tale| tale.events.push(event.clone()));
+        }
+    }
+
     /// Names of the mailboxes of an account that show what is followed: the next change may take them away.
     fn named(&self, account: AccountId) -> Vec<Named> {
         let all = self.tales.iter().flat_map(|tale| tale.followed.shown());
         let own = all.map(|(at, ..)| at).filter(|at| at.account == account);
         own.map(|at| named(&self.tracker, at)).collect()
     }
+}
+
+/// What of these bodies left mailboxes and can be had back, and by which change.
+fn buried(index: &Index, bodies: &[BodyId]) -> Vec<(Lsn, BodyId, Instance)> {
+    let mut accounts: BTreeSet<AccountId> = index.every_account().map(|(account, _)| account.id()).collect();
+    accounts.extend(index.buried_mailboxes().map(|gone| gone.account));
+    let all = accounts.into_iter().flat_map(|account| index.buried(account));
+    let own = all.filter(|buried| bodies.contains(&buried.message.body));
+    own.map(|buried| {
+        let Buried { account, mailbox, lsn, message, .. } = buried;
+        (lsn, message.body, Instance { account, mailbox, uid: message.uid })
+    })
+    .collect()
 }
 
 fn named(tracker: &Tracker, at: Instance) -> Named {
@@ -250,6 +292,13 @@ impl Tale {
     }
 }
 
+impl Reader for Teller {
+    fn packed(&mut self, record: &PackRecord, payload: &[u8]) {
+        let place = (FileId::Pack(record.pack), record.payload_offset);
+        self.body(record.lsn, &record.meta, place, payload);
+    }
+}
+
 impl Visitor for Teller {
     fn segment(&mut self, _segment: &SegmentInfo) {}
 
@@ -260,7 +309,10 @@ impl Visitor for Teller {
     fn record(&mut self, record: &RecordInfo, payload: &[u8]) {
         match record.meta.kind {
             KIND_WITNESS => {}
-            KIND_BODY => self.body(record, payload),
+            KIND_BODY => {
+                let place = (FileId::Segment(record.segment), record.payload_offset);
+                self.body(record.lsn, &record.meta, place, payload);
+            }
             kind => {
                 if let Some((change, stamp)) = codec::decode(kind, payload) {
                     self.change(record, &change, &stamp);

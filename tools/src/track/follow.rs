@@ -96,6 +96,9 @@ struct Held {
     modseq: ModSeq,
 }
 
+/// Stands for the flags that a message may have had before the log tells of it.
+const UNTOLD: &str = "?";
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub struct Followed {
@@ -109,6 +112,12 @@ impl Followed {
     /// From now on this body is followed.
     pub fn add(&mut self, body: BodyId) {
         self.bodies.insert(body);
+    }
+
+    /// A mailbox shows this body, and the log does not tell any more how it came there, nor all its flags.
+    pub fn found(&mut self, at: Instance, body: BodyId) {
+        let flags = BTreeSet::from([UNTOLD.to_owned()]);
+        self.held.insert(at, Held { body, flags, modseq: ModSeq(0) });
     }
 
     /// The mailboxes that show what is followed, with flags.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use ringpost_engine::change::{Arrival, Change, Stamp, UidSet};
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Uid};
-use ringpost_engine::index::Index;
+use ringpost_engine::index::{Index, names};
 
 use account::Account;
 
@@ -78,6 +78,8 @@ pub struct Tracker {
     /// Also of accounts that are gone.
     addresses: BTreeMap<AccountId, String>,
     accounts: BTreeMap<AccountId, Account>,
+    /// Names of mailboxes of accounts whose beginning the log does not tell any more, as they are at its end.
+    late: BTreeMap<(AccountId, MailboxId), String>,
     /// What left each mailbox and can still be had back, and when it left.
     gone: BTreeMap<(AccountId, MailboxId), Vec<(u64, UidSet)>>,
 }
@@ -93,6 +95,27 @@ impl Tracker {
         tracker
     }
 
+    /// Before a log whose beginning is gone: what its changes do not tell is named as the index at its end names it.
+    pub fn after_gap(index: &Index) -> Tracker {
+        let mut tracker = Tracker::default();
+        for gone in index.buried_mailboxes() {
+            tracker.addresses.insert(gone.account, gone.address.clone());
+            tracker.late.insert((gone.account, gone.mailbox), gone.name.clone());
+        }
+        for (account, _) in index.every_account() {
+            tracker.addresses.insert(account.id(), account.address().to_owned());
+            let names =
+                account.mailboxes().map(|mailbox| ((account.id(), mailbox.id()), mailbox.name().to_owned()));
+            tracker.late.extend(names);
+        }
+        tracker
+    }
+
+    /// Whether an account's mailboxes are followed from its beginning.
+    pub fn follows(&self, account: AccountId) -> bool {
+        self.accounts.contains_key(&account)
+    }
+
     /// An account's address, also after it is gone.
     pub fn address(&self, account: AccountId) -> Option<&str> {
         self.addresses.get(&account).map(String::as_str)
@@ -100,7 +123,10 @@ impl Tracker {
 
     /// A mailbox's name now.
     pub fn mailbox(&self, account: AccountId, mailbox: MailboxId) -> Option<&str> {
-        self.accounts.get(&account)?.name(mailbox)
+        match self.accounts.get(&account) {
+            Some(account) => account.name(mailbox),
+            None => self.late.get(&(account, mailbox)).map(String::as_str),
+        }
     }
 
     /// How many messages a mailbox has now.
@@ -110,7 +136,13 @@ impl Tracker {
 
     /// The mailbox of this name now.
     pub fn mailbox_by_name(&self, account: AccountId, name: &str) -> Option<MailboxId> {
-        self.accounts.get(&account)?.by_name(name)
+        match self.accounts.get(&account) {
+            Some(account) => account.by_name(name),
+            None => {
+                let mut late = self.late.range((account, MailboxId(0))..=(account, MailboxId(u32::MAX)));
+                late.find(|(_, known)| *known == names::canonical(name).as_ref()).map(|((_, id), _)| *id)
+            }
+        }
     }
 
     /// Takes in the next change of the log.

@@ -1,0 +1,161 @@
+//! Packs read as a whole, for tools.
+//!
+//! *Owns*: the way through every record of a pack, and the comparison of what leads to them. *Promises*: goes on behind
+//! what is damaged, and tells each damage once; a record that it gives out has its sum, and its table says the same of it
+//! as its lead. *Assumes*: a pack that has its name does not change. *Never*: judges whether a record is needed.
+
+use std::ops::Range;
+
+use super::pack::{LEAD_BYTES, Lead, Pack};
+use super::table::Entry;
+use crate::error::Error;
+use crate::ids::Lsn;
+use crate::io::{Disk, FileId};
+use crate::limits::SCAN_CHUNK_BYTES;
+use crate::log::chain::Chain;
+use crate::log::record::{HEAD_BYTES as RECORD_HEAD, KIND_BODY, RecordHead, RecordMeta};
+
+/// A pack, by its header and its end.
+#[derive(Clone, Debug)]
+pub struct PackInfo {
+    /// Its number.
+    pub number: u64,
+    /// The positions that it stands for.
+    pub range: Range<u64>,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// How many records it has.
+    pub records: usize,
+    /// Whether no other pack stands for all of it.
+    pub in_use: bool,
+    /// What is not as it was written; it can be read all the same.
+    pub damage: Option<&'static str>,
+}
+
+/// A record in a pack.
+#[derive(Clone, Copy, Debug)]
+pub struct PackRecord {
+    /// In which pack.
+    pub pack: u64,
+    /// Where in it its payload begins.
+    pub payload_offset: u64,
+    /// The position that it has in the log.
+    pub lsn: Lsn,
+    /// What its header says.
+    pub meta: RecordMeta,
+}
+
+/// Is told what is in packs.
+pub trait PackVisitor {
+    /// A body's record, and its payload.
+    fn packed(&mut self, record: &PackRecord, payload: &[u8]);
+    /// Bytes of a pack that are not what was written.
+    fn damaged(&mut self, pack: u64, offset: u64, what: &str);
+}
+
+/// The packs of a log in order of position, and those of which nothing can be read.
+///
+/// # Errors
+/// The disk's, and a newer format.
+pub fn packs(disk: &mut dyn Disk, chain: &Chain) -> Result<(Vec<PackInfo>, Vec<u64>), Error> {
+    let (mut all, mut unreadable) = (Vec::<PackInfo>::new(), Vec::new());
+    for &(number, bytes) in &chain.packs {
+        let Some(pack) = Pack::open(disk, number, bytes, chain.log)? else {
+            unreadable.push(number);
+            continue;
+        };
+        let Pack { range, damage, .. } = &pack;
+        for older in &mut all {
+            older.in_use &= older.range.start < range.start || range.end < older.range.end;
+        }
+        let (range, damage, records) = (range.clone(), *damage, pack.table.len());
+        all.push(PackInfo { number, range, bytes, records, in_use: true, damage });
+    }
+    all.sort_by_key(|pack| pack.range.start);
+    Ok((all, unreadable))
+}
+
+/// Reads every record of a pack in order of position.
+///
+/// # Errors
+/// The disk's, and a newer format.
+pub fn survey(
+    disk: &mut dyn Disk,
+    (number, bytes): (u64, u64),
+    chain: &Chain,
+    visitor: &mut dyn PackVisitor,
+) -> Result<(), Error> {
+    let Some(pack) = Pack::open(disk, number, bytes, chain.log)? else {
+        visitor.damaged(number, 0, "nothing of it can be read");
+        return Ok(());
+    };
+    if let Some(what) = pack.damage {
+        visitor.damaged(number, 0, what);
+    }
+    let (entries, doubtful) = pack.entries();
+    doubtful.iter().for_each(|&at| visitor.damaged(number, at, "a part of its table is damaged"));
+    let mut window = Window { disk, number, bytes, start: 0, buffer: Vec::new() };
+    for entry in entries {
+        match record(&mut window, &entry)? {
+            Ok((meta, payload)) => {
+                let payload_offset = entry.record() + RECORD_HEAD as u64;
+                let lsn = Lsn(entry.position);
+                visitor.packed(&PackRecord { pack: number, payload_offset, lsn, meta }, payload);
+            }
+            Err(what) => visitor.damaged(number, u64::from(entry.offset), what),
+        }
+    }
+    Ok(())
+}
+
+type Found<'w> = Result<(RecordMeta, &'w [u8]), &'static str>;
+
+/// The record that an entry leads to, if its lead, its header and its sum agree.
+fn record<'w>(window: &'w mut Window<'_>, entry: &Entry) -> Result<Found<'w>, Error> {
+    let lead = window.at(u64::from(entry.offset), LEAD_BYTES)?.and_then(Lead::decode);
+    let Some(lead) = lead else { return Ok(Err("what stands before a record is damaged")) };
+    if (lead.position, lead.flags) != (entry.position, entry.flags) {
+        return Ok(Err("the table and what stands before a record do not agree"));
+    }
+    if lead.flags != 0 {
+        return Ok(Err("a record is stored in a form that is not known here"));
+    }
+    let Some(bytes) = window.at(entry.record(), u64::from(lead.stored))? else {
+        return Ok(Err("a record reaches behind the end"));
+    };
+    let Some(head) = RecordHead::read(bytes) else { return Ok(Err("a record is too short")) };
+    let payload = &bytes[RECORD_HEAD..];
+    match head.kind == KIND_BODY && head.verifies(payload) {
+        true => Ok(Ok((head.meta(), payload))),
+        false => Ok(Err("a record is damaged")),
+    }
+}
+
+/// A piece of a pack in memory.
+struct Window<'d> {
+    disk: &'d mut dyn Disk,
+    number: u64,
+    /// Of the file: what is asked for lies within.
+    bytes: u64,
+    start: u64,
+    buffer: Vec<u8>,
+}
+
+impl Window<'_> {
+    /// These bytes; none when they are not all in the file.
+    fn at(&mut self, offset: u64, len: u64) -> Result<Option<&[u8]>, Error> {
+        let Some(end) = offset.checked_add(len).filter(|&end| end <= self.bytes) else { return Ok(None) };
+        if offset < self.start || end > self.start + self.buffer.len() as u64 {
+            let ahead = len.max(SCAN_CHUNK_BYTES as u64).min(self.bytes - offset);
+            self.buffer.resize(ahead as usize, 0);
+            let file = FileId::Pack(self.number);
+            let read = self.disk.read(file, offset, &mut self.buffer);
+            let read =
+                read.map_err(|error| Error::Io { doing: format!("reading {}", file.name()), error })?;
+            self.buffer.truncate(read);
+            self.start = offset;
+        }
+        let from = (offset - self.start) as usize;
+        Ok(self.buffer.get(from..from + len as usize))
+    }
+}
