@@ -11,6 +11,7 @@
 
 mod backup;
 mod meaning;
+pub mod packs;
 pub mod walk;
 
 use std::ops::AddAssign;
@@ -19,6 +20,7 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 use ringpost_engine::codec;
+use ringpost_engine::compact::survey::PackRecord;
 use ringpost_engine::layout::SummaryView;
 use ringpost_engine::log::chain::Chain;
 use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
@@ -28,10 +30,12 @@ use serde_json::json;
 use crate::cli::{self, Cli};
 use crate::data::{self, Shard};
 use crate::disk::ReadOnlyDisk;
-use crate::output::{Output, name, number, progress};
+use crate::history::{self, PackDamage};
+use crate::output::{Output, moment, name, number, progress};
 use crate::{Damages, Failure};
 use backup::Backup;
 use meaning::Meaning;
+use packs::{PackTally, PacksWalked};
 use walk::{Tally, Walked, walk};
 
 /// Places of a kind that are told one by one.
@@ -109,6 +113,9 @@ pub fn sums_of(shards: &[Shard], output: &mut Output) -> Result<Damages, Failure
 /// What the bytes of a shard's log are.
 struct Sums {
     walked: Walked<Check>,
+    packs: PacksWalked<PackCheck>,
+    /// From when on the log tells everything; none: from its beginning.
+    whole_since_ms: Option<u64>,
     damages: Damages,
 }
 
@@ -117,7 +124,9 @@ fn sums(shard: &Shard, jobs: usize, bar: &ProgressBar, output: &mut Output) -> R
     let mut disk = ReadOnlyDisk::new(&shard.folder, ProgressBar::hidden());
     let chain = Chain::read(&mut disk, shard.id).map_err(|error| error.to_string())?;
     let walked: Walked<Check> = walk(&shard.folder, &chain, jobs, bar);
-    let mut damages = 0;
+    let packs: PacksWalked<PackCheck> = packs::walk(&shard.folder, &chain, jobs, bar)?;
+    packs.damages.iter().chain(&packs.tally.faults).for_each(|damage| damage.tell(shard, output));
+    let mut damages = packs.damaged + packs.tally.faulty;
     for (segment, why) in &walked.unread {
         damages += 1;
         output.fault(shard, segment.0, 0, &format!("cannot be read {why}"));
@@ -131,12 +140,12 @@ fn sums(shard: &Shard, jobs: usize, bar: &ProgressBar, output: &mut Output) -> R
         scan::scan(&mut disk, shard.id, &mut tell).map_err(|error| error.to_string())?;
         damages += tell.damages;
     }
-    Ok(Sums { walked, damages })
+    Ok(Sums { walked, packs, whole_since_ms: history::whole_since_ms(&chain), damages })
 }
 
 /// A shard's lines. Returns the damage that its meaning shows and its bytes did not.
 fn verdict(shard: &Shard, sums: &Sums, meaning: &Meaning, output: &mut Output) -> Damages {
-    let Sums { walked, .. } = sums;
+    let Sums { walked, packs, whole_since_ms, .. } = sums;
     // After damage to the bytes, this tells its consequences too.
     let consequences = if sums.damages > 0 { &[][..] } else { meaning.faults.as_slice() };
     consequences.iter().for_each(|(segment, offset, what)| output.fault(shard, *segment, *offset, what));
@@ -153,7 +162,8 @@ fn verdict(shard: &Shard, sums: &Sums, meaning: &Meaning, output: &mut Output) -
         "batches": walked.batches, "records": records, "bodies": bodies, "bytes": walked.bytes,
         "torn_bytes": meaning.torn_bytes, "next": walked.end.0, "accounts": counts.accounts,
         "mailboxes": counts.mailboxes, "messages": counts.messages, "damages": damages,
-        "quarantined": meaning.quarantined,
+        "quarantined": meaning.quarantined, "packs": packs.packs, "pack_bytes": packs.bytes,
+        "packed_bodies": packs.tally.bodies, "whole_since": whole_since_ms.map(moment),
     });
     output.line(&object, || {
         let verdict = if damages == 0 { "sound".to_owned() } else { format!("DAMAGED in {damages} places") };
@@ -163,6 +173,16 @@ fn verdict(shard: &Shard, sums: &Sums, meaning: &Meaning, output: &mut Output) -
         text += &format!("  records {records}, {bodies} of them bodies\n");
         let (accounts, mailboxes, messages) = (counts.accounts, counts.mailboxes, counts.messages);
         text += &format!("  accounts {accounts}, mailboxes {mailboxes}, messages {messages}\n");
+        if packs.packs > 0 {
+            let PacksWalked { packs, bytes, tally, .. } = packs;
+            text += &format!("  packs {packs}, bytes {bytes}, {} bodies in them\n", tally.bodies);
+        }
+        if let Some(since_ms) = whole_since_ms {
+            let since = moment(*since_ms);
+            text += &format!(
+                "  segments before {since} were let go by compaction: a checkpoint says what they said\n"
+            );
+        }
         text += &format!("  the log ends at {}", walked.end);
         if meaning.torn_bytes > 0 {
             text += &format!("\n  {} bytes behind it were never acknowledged", meaning.torn_bytes);
@@ -233,6 +253,39 @@ impl Tally for Check {
             }
         }
         self.records += 1;
+    }
+}
+
+/// Looks at the form of every body in a pack.
+#[derive(Debug, Default)]
+struct PackCheck {
+    bodies: u64,
+    faulty: u64,
+    /// The first of them.
+    faults: Vec<PackDamage>,
+}
+
+impl AddAssign for PackCheck {
+    fn add_assign(&mut self, other: PackCheck) {
+        self.bodies += other.bodies;
+        self.faulty += other.faulty;
+        self.faults.extend(other.faults);
+        self.faults.truncate(FAULTS_TOLD_MAX);
+    }
+}
+
+impl PackTally for PackCheck {
+    fn packed(&mut self, record: &PackRecord, payload: &[u8]) {
+        self.bodies += 1;
+        let summary = payload.get(..record.meta.summary_len as usize);
+        if summary.and_then(SummaryView::new).is_some() {
+            return;
+        }
+        self.faulty += 1;
+        if self.faults.len() < FAULTS_TOLD_MAX {
+            let what = format!("the summary of a body is malformed, account {}", record.meta.account);
+            self.faults.push(PackDamage { pack: record.pack, offset: record.payload_offset, what });
+        }
     }
 }
 

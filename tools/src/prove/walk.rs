@@ -59,6 +59,8 @@ pub fn walk<T: Tally>(folder: &Path, chain: &Chain, jobs: usize, bar: &ProgressB
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(info) = chain.segments.get(at) else { return own };
             let successor = chain.segments.get(at + 1).and_then(|next| next.meta).map(|meta| meta.prev);
+            // Behind a gap that compaction has left nobody tells where this one ends.
+            let successor = successor.filter(|prev| prev.segment == info.segment);
             own.push((at, Part::read(&mut disk, chain.log, info, successor)));
         }
     };

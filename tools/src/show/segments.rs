@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use ringpost_engine::compact::survey::{self, PackInfo};
 use ringpost_engine::ids::SegmentId;
 use ringpost_engine::io::FileId;
 use ringpost_engine::log::scan::{self, BatchInfo, Damage, End, RecordInfo, SegmentInfo, Visitor};
@@ -14,6 +15,7 @@ use serde_json::json;
 use super::live;
 use crate::data::Shard;
 use crate::disk::ReadOnlyDisk;
+use crate::history::{self, PackDamage};
 use crate::output::{Output, moment, name, number, progress};
 use crate::{Damages, Failure, cli};
 
@@ -29,9 +31,14 @@ pub fn run(shard: &Shard, what: &cli::Segments, output: &mut Output) -> Result<D
     let live = live.transpose().map_err(|error| error.to_string())?.map(|replayed| live::bytes(&replayed));
     bar.finish_and_clear();
     print(shard, &count, &end, live.as_ref(), output);
+    let (packs, unreadable) = survey::packs(&mut disk, &end.chain).map_err(|error| error.to_string())?;
+    packs.iter().for_each(|pack| print_pack(shard, pack, live.as_ref(), output));
+    let nothing = |pack| PackDamage { pack, offset: 0, what: "nothing of it can be read".to_owned() };
+    unreadable.iter().for_each(|&pack| nothing(pack).tell(shard, output));
     checkpoints.iter().for_each(|checkpoint| print_checkpoint(shard, checkpoint, output));
     count.damages.iter().for_each(|damage| output.damage(shard, damage));
-    Ok(count.damages.len() as u64)
+    history::tell_gone(shard, &end.chain, output);
+    Ok((count.damages.len() + unreadable.len()) as u64)
 }
 
 #[derive(Default)]
@@ -123,6 +130,29 @@ fn print(shard: &Shard, count: &Count, end: &End, live: Option<&Live>, output: &
             bytes => format!("; {bytes} bytes behind it were being written when the server stopped"),
         };
         format!("the log ends at {} with {} batches{torn}", end.tail.end, end.batches)
+    });
+}
+
+fn print_pack(shard: &Shard, pack: &PackInfo, live: Option<&Live>, output: &mut Output) {
+    let PackInfo { number: file, range, bytes, records, in_use, damage } = pack;
+    let live = live.map(|live| live.get(&FileId::Pack(*file)).copied().unwrap_or(0));
+    let share = live.map(|live| live as f64 / (*bytes).max(1) as f64);
+    let state = match (in_use, damage) {
+        (_, Some(_)) => "damaged",
+        (true, None) => "in use",
+        (false, None) => "replaced",
+    };
+    let object = json!({
+        "type": "pack", "shard": number(shard), "pack": file, "from": range.start, "to": range.end,
+        "bytes": bytes, "records": records, "state": state, "damage": damage, "live_bytes": live,
+        "live_share": share,
+    });
+    output.line(&object, || {
+        let share = share.map_or(String::new(), |share| format!(", {:.0} % live", share * 100.0));
+        let (from, to) = (range.start, range.end);
+        format!(
+            "pack {file} of {bytes} bytes has {records} bodies of positions {from} to {to}, {state}{share}"
+        )
     });
 }
 
