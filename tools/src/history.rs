@@ -86,7 +86,7 @@ impl PackVisitor for Gone<'_> {
 }
 
 /// Whether the segment of a position is there.
-fn has(chain: &Chain, lsn: Lsn) -> bool {
+pub fn has(chain: &Chain, lsn: Lsn) -> bool {
     let metas = chain.segments.iter().filter_map(|info| info.meta.map(|meta| (meta.base.0, info.bytes)));
     let mut before = metas.take_while(|(base, _)| *base <= lsn.0);
     before.by_ref().last().is_some_and(|(base, bytes)| lsn.0 - base < bytes)

@@ -14,6 +14,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringpost_engine::codec;
+use ringpost_engine::compact::survey::PackRecord;
+use ringpost_engine::ids::Lsn;
 use ringpost_engine::log::chain::Chain;
 use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
 use ringpost_engine::log::scan::{BatchInfo, RecordInfo};
@@ -22,8 +24,10 @@ use serde_json::json;
 use crate::cli::{self, Cli};
 use crate::data::{self, Shard};
 use crate::disk::ReadOnlyDisk;
+use crate::history;
 use crate::output::{Output, progress};
 use crate::prove::jobs;
+use crate::prove::packs::{self, PackTally, PacksWalked};
 use crate::prove::walk::{Tally, Walked, walk};
 use crate::{Damages, Failure, describe};
 use histogram::Histogram;
@@ -37,10 +41,23 @@ pub fn run(cli: &Cli, what: &cli::Stats, output: &mut Output) -> Result<Damages,
     let bytes: u64 = shards.iter().map(|shard| ReadOnlyDisk::quiet(&shard.folder).bytes()).sum();
     let bar = progress(bytes, "counting", false);
     let mut all = Walked::<Figures>::default();
-    let mut damages = 0;
+    let (mut damages, mut packs) = (0, Packs::default());
     for shard in &shards {
         match chain(shard) {
-            Ok(chain) => add(&mut all, walk(&shard.folder, &chain, jobs(what.jobs), &bar)),
+            Ok(chain) => {
+                add(&mut all, walk(&shard.folder, &chain, jobs(what.jobs), &bar));
+                match packs::walk(&shard.folder, &chain, jobs(what.jobs), &bar) {
+                    Ok(walked) => {
+                        damages += walked.damaged;
+                        walked.damages.iter().for_each(|damage| damage.tell(shard, output));
+                        packs.add(walked, &chain, &mut all.tally);
+                    }
+                    Err(failure) => {
+                        output.unreadable(shard, &failure);
+                        damages += 1;
+                    }
+                }
+            }
             Err(failure) => {
                 output.unreadable(shard, &failure);
                 damages += 1;
@@ -56,7 +73,7 @@ pub fn run(cli: &Cli, what: &cli::Stats, output: &mut Output) -> Result<Damages,
     if let Some(path) = &what.plot {
         write_new(path, draw(&title, &charts).as_bytes())?;
     }
-    totals(&all, output);
+    totals(&all, &packs, output);
     charts.iter().for_each(|chart| table(chart, output));
     kinds(&all.tally, output);
     Ok(damages)
@@ -79,6 +96,47 @@ fn add(all: &mut Walked<Figures>, more: Walked<Figures>) {
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let written = File::create_new(path).and_then(|mut file| file.write_all(bytes));
     written.map_err(|error| format!("{}: {error}; name a file that is not there yet", path.display()))
+}
+
+/// What packs have that no segment has any more. When it was stored is gone with the segments.
+#[derive(Debug, Default)]
+struct Packs {
+    files: u64,
+    bytes: u64,
+    bodies: u64,
+}
+
+impl Packs {
+    fn add(&mut self, walked: PacksWalked<Packed>, chain: &Chain, figures: &mut Figures) {
+        self.files += walked.packs;
+        self.bytes += walked.bytes;
+        // Two packs may have a body while one waits to be removed.
+        let bodies: BTreeMap<u64, (u32, u32)> = walked.tally.0.into_iter().collect();
+        for (_, (octets, summary)) in bodies.into_iter().filter(|(at, _)| !history::has(chain, Lsn(*at))) {
+            self.bodies += 1;
+            figures.sizes.add(u64::from(octets), 1);
+            figures.summary_bytes += u64::from(summary);
+            let (count, bytes) = figures.kinds.entry("Body").or_default();
+            (*count, *bytes) = (*count + 1, *bytes + u64::from(octets) + u64::from(summary));
+        }
+    }
+}
+
+/// Positions of bodies, with the bytes of their octets and summaries.
+#[derive(Debug, Default)]
+struct Packed(Vec<(u64, (u32, u32))>);
+
+impl AddAssign for Packed {
+    fn add_assign(&mut self, other: Packed) {
+        self.0.extend(other.0);
+    }
+}
+
+impl PackTally for Packed {
+    fn packed(&mut self, record: &PackRecord, _payload: &[u8]) {
+        let meta = &record.meta;
+        self.0.push((record.lsn.0, (meta.len - meta.summary_len, meta.summary_len)));
+    }
 }
 
 /// What the records are.
@@ -199,14 +257,15 @@ fn hours(hours: u64) -> String {
     }
 }
 
-fn totals(all: &Walked<Figures>, output: &mut Output) {
+fn totals(all: &Walked<Figures>, packs: &Packs, output: &mut Output) {
     let (padding, empty) = (all.padded - all.bytes, all.tally.empty);
     let share = padding as f64 / all.padded.max(1) as f64;
     let object = json!({
         "type": "stats", "segments": all.segments, "batches": all.batches, "empty_batches": empty,
         "bytes": all.bytes, "padding_bytes": padding, "padding_share": share,
         "summary_bytes": all.tally.summary_bytes, "messages": all.tally.sizes.count(), "holes": all.holes,
-        "unread_segments": all.unread.len(),
+        "unread_segments": all.unread.len(), "packs": packs.files, "pack_bytes": packs.bytes,
+        "packed_messages": packs.bodies,
     });
     output.line(&object, || {
         let mut text = format!("segments  {}\n", all.segments);
@@ -214,6 +273,12 @@ fn totals(all: &Walked<Figures>, output: &mut Output) {
         text += &format!("bytes     {}, and {padding} of padding ({:.1} %)\n", all.bytes, share * 100.0);
         let (messages, summaries) = (all.tally.sizes.count(), all.tally.summary_bytes);
         text += &format!("messages  {messages}, with {summaries} bytes of summaries");
+        if packs.files > 0 {
+            let Packs { files, bytes, bodies } = packs;
+            text += &format!(
+                "\npacks     {files}, {bytes} bytes, with {bodies} messages of segments that are gone"
+            );
+        }
         if all.holes > 0 {
             text += &format!("\nnot all of it can be read ({} gaps): see verify", all.holes);
         }

@@ -47,6 +47,8 @@ pub struct Members<'s> {
     tracker: Tracker,
     accounts: BTreeSet<AccountId>,
     mailboxes: BTreeSet<(AccountId, MailboxId)>,
+    /// Where the log cannot be read: what is looked for may be there.
+    pub damages: Vec<Damage>,
 }
 
 impl<'s> Members<'s> {
@@ -58,6 +60,7 @@ impl<'s> Members<'s> {
             tracker,
             accounts: BTreeSet::new(),
             mailboxes: BTreeSet::new(),
+            damages: Vec::new(),
         }
     }
 
@@ -88,7 +91,9 @@ impl Visitor for Members<'_> {
         self.mailboxes.extend(named.map(|mailbox| (account, mailbox)));
     }
 
-    fn damage(&mut self, _damage: &Damage) {}
+    fn damage(&mut self, damage: &Damage) {
+        self.damages.push(damage.clone());
+    }
 }
 
 fn change(record: &RecordInfo, payload: &[u8]) -> Option<(Change, Stamp)> {

@@ -74,6 +74,8 @@ pub struct Finder<'t> {
     target: &'t Target,
     found: Vec<BodyId>,
     place: Option<Place>,
+    /// Where the log cannot be read: what is looked for may be there.
+    pub damages: Vec<Damage>,
 }
 
 /// What a place needs to be traced back to a body.
@@ -106,7 +108,7 @@ impl<'t> Finder<'t> {
             }),
             _ => None,
         };
-        Finder { target, found: Vec::new(), place }
+        Finder { target, found: Vec::new(), place, damages: Vec::new() }
     }
 
     /// The bodies, after the last record.
@@ -233,7 +235,9 @@ impl Visitor for Finder<'_> {
         }
     }
 
-    fn damage(&mut self, _damage: &Damage) {}
+    fn damage(&mut self, damage: &Damage) {
+        self.damages.push(damage.clone());
+    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use ringpost_engine::recovery::{self, Replayed};
 use crate::cli::{self, Cli};
 use crate::data::{self, Shard};
 use crate::disk::ReadOnlyDisk;
-use crate::history;
+use crate::history::{self, History, PackDamage};
 use crate::output::{Output, name, progress};
 use crate::track::{Instance, Tracker};
 use crate::{Damages, Failure};
@@ -97,11 +97,13 @@ fn tell(
     }
     let index = late.as_ref().map(|late| &late.index);
     let mut finder = Finder::new(target, index);
-    let end = history::read(&mut disk, shard, &mut finder)?.end;
+    let History { end, damages: packs } = history::read(&mut disk, shard, &mut finder)?;
+    let damages = std::mem::take(&mut finder.damages);
     let bodies = finder.found();
     if bodies.is_empty() {
         bar.finish_and_clear();
-        return Ok((0, 0));
+        told_damages(shard, &damages, &packs, output);
+        return Ok((0, (damages.len() + packs.len()) as Damages));
     }
     if bodies.len() > TALES_MAX {
         let count = bodies.len();
@@ -112,7 +114,7 @@ fn tell(
         let untold = teller.tales.iter_mut();
         untold.for_each(|tale| indexed(tale.body, late).for_each(|at| tale.followed.found(at, tale.body)));
     }
-    let packs = history::read(&mut disk, shard, &mut teller)?.damages;
+    history::read(&mut disk, shard, &mut teller)?;
     let replayed = recovery::recover_read_only(&mut disk, shard.id, Some(end.tail.end));
     let replayed = replayed.map_err(|error| error.to_string())?;
     bar.finish_and_clear();
@@ -130,8 +132,7 @@ fn tell(
     }
     history::tell_gone(shard, &end.chain, output);
     print::limits(shard, &teller.tales, sessions.is_some(), output);
-    told_damages(shard, &teller.damages, output);
-    packs.iter().for_each(|damage| damage.tell(shard, output));
+    told_damages(shard, &teller.damages, &packs, output);
     Ok((teller.tales.len(), (teller.damages.len() + packs.len()) as Damages))
 }
 
@@ -165,7 +166,9 @@ fn chronicle(shard: &Shard, subject: &Subject, output: &mut Output) -> Result<(u
     scan::scan(&mut disk, shard.id, &mut members).map_err(|error| error.to_string())?;
     if members.is_empty() {
         bar.finish_and_clear();
-        return Ok((0, 0));
+        let damages = std::mem::take(&mut members.damages);
+        told_damages(shard, &damages, &[], output);
+        return Ok((0, damages.len() as Damages));
     }
     output.heading(&subject.text());
     let mut annals = Annals::new(members, known(), shard, output);
@@ -175,16 +178,17 @@ fn chronicle(shard: &Shard, subject: &Subject, output: &mut Output) -> Result<(u
     let (damages, nameless) = (std::mem::take(&mut annals.damages), annals.nameless);
     history::tell_gone(shard, &chain, output);
     print::notes(shard, nameless, None, output);
-    told_damages(shard, &damages, output);
+    told_damages(shard, &damages, &[], output);
     Ok((1, damages.len() as Damages))
 }
 
-fn told_damages(shard: &Shard, damages: &[Damage], output: &mut Output) {
-    if !damages.is_empty() {
-        let (shard, count) = (name(shard), damages.len());
+fn told_damages(shard: &Shard, damages: &[Damage], packs: &[PackDamage], output: &mut Output) {
+    if !damages.is_empty() || !packs.is_empty() {
+        let (shard, count) = (name(shard), damages.len() + packs.len());
         output.heading(&format!("{shard}: {count} places are damaged; something may be missing here"));
     }
     damages.iter().for_each(|damage| output.damage(shard, damage));
+    packs.iter().for_each(|damage| damage.tell(shard, output));
 }
 
 /// The addresses of the accounts that a story is about.

@@ -6,6 +6,7 @@ mod figures;
 mod inspect;
 mod live;
 mod made;
+mod packs;
 mod restored;
 mod story;
 mod support;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use ringpost::runtime::Files;
 use ringpost::sys::cpu::Cores;
 use ringpost_engine::change::{Change, FlagBits, Flags, NewBody, NewMessage, Outcome, Services, UidSet};
+use ringpost_engine::compact;
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Now, ShardId};
 use ringpost_engine::io::Disk;
 use ringpost_engine::layout::Summary;
@@ -40,6 +41,34 @@ impl Host {
         };
         let (store, _) = Store::open(&mut disk, options, now).expect("it opens");
         Host { disk, store, now }
+    }
+
+    /// Opens a shard that makes checkpoints and lets go what is dead as soon as it may.
+    pub fn eager(data: &Path) -> Host {
+        let cores = Cores::of_this_thread().expect("affinity");
+        let mut disk = Files::new(data, ShardId(0), cores).expect("a folder");
+        let now = Now { unix_ms: 1_767_225_600_000, mono_ms: 0 };
+        let usual = Options::new(ShardId(0), 0x5eed);
+        let options = Options {
+            segment_bytes: 64 * 1024,
+            message_bytes_max: 20_000,
+            checkpoint_log_bytes: 32 * 1024,
+            undelete_ms: 0,
+            compact: compact::Options { live_percent: 90, grace_ms: 0, look_ms: 1, ..usual.compact },
+            ..usual
+        };
+        let (store, _) = Store::open(&mut disk, options, now).expect("it opens");
+        Host { disk, store, now }
+    }
+
+    /// Time passes, and upkeep does its work.
+    pub fn wait(&mut self) {
+        for _ in 0..100 {
+            self.now.unix_ms += 1_000;
+            self.now.mono_ms += 1_000;
+            self.store.tick(self.now);
+            self.settle();
+        }
     }
 
     /// Makes everything durable; returns the outcomes.
