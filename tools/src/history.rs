@@ -1,8 +1,8 @@
 //! All that a log still tells: the bodies that compaction has moved into packs, then the segments that are there.
 //!
-//! *Owns*: the order of reading, and from when on the log is whole. *Promises*: a body is told once, from its segment while
-//! that is there; what of a pack cannot be read is told and passed over. *Assumes*: a pack that is in use is not removed
-//! meanwhile; one that was is looked for again by whoever asks. *Never*: takes what compaction has let go for damage.
+//! *Owns*: the order of reading, and from when on the log is whole. *Promises*: a body is told once, from its segment
+//! while that is there; what of a pack cannot be read is told and passed over. *Assumes*: a pack that is in use is not
+//! removed while it is read; if it is, that is told as unreadable. *Never*: takes what compaction has let go for damage.
 
 use ringpost_engine::compact::survey::{self, PackRecord, PackVisitor};
 use ringpost_engine::ids::Lsn;

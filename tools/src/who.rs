@@ -1,8 +1,8 @@
 //! Who asked for a change.
 //!
-//! *Owns*: the way from the number that a change carries to its session's record. *Promises*: a session is told of only if
-//! its very record was read; memory for a bounded number of them. *Assumes*: the number is the record's position, as
-//! `ringpost_engine::origin` makes it. *Never*: guesses.
+//! *Owns*: the way from the number that a change carries to its session's record. *Promises*: a session is told of
+//! only if its very record was read; memory for a bounded number of them. *Assumes*: the number is the record's
+//! position, as `ringpost_engine::origin` makes it. *Never*: guesses.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

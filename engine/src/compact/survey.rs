@@ -1,8 +1,9 @@
 //! Packs read as a whole, for tools.
 //!
-//! *Owns*: the way through every record of a pack, and the comparison of what leads to them. *Promises*: goes on behind
-//! what is damaged, and tells each damage once; a record that it gives out has its sum, and its table says the same of it
-//! as its lead. *Assumes*: a pack that has its name does not change. *Never*: judges whether a record is needed.
+//! *Owns*: the way through every record of a pack, and the comparison of what leads to them. *Promises*: goes on
+//! behind what is damaged, and tells each damage once; a record that it gives out has its sum, and its table says the
+//! same of it as its lead. *Assumes*: a pack that has its name does not change. *Never*: judges whether a record is
+//! needed.
 
 use std::ops::Range;
 

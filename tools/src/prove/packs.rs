@@ -1,8 +1,8 @@
 //! All packs of a log at once, each by whoever has time.
 //!
-//! *Owns*: [`walk`]: threads over packs. *Promises*: every record of every pack is read; its table, what stands before it
-//! and its own sum agree, or it is told where they do not; packs that stand for the same positions are told. *Assumes*:
-//! nothing. *Never*: asks whether a record is needed: that is the references' part.
+//! *Owns*: [`walk`]: threads over packs. *Promises*: every record of every pack is read; its table, what stands before
+//! it and its own sum agree, or it is told where they do not; packs that stand for the same positions are told.
+//! *Assumes*: nothing. *Never*: asks whether a record is needed: that is the references' part.
 
 use std::ops::AddAssign;
 use std::path::Path;
