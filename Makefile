@@ -17,8 +17,8 @@ check: ## format and lints
 sim: ## many seeds of both simulations; SEED=n repeats one
 	@tests/sim.sh
 
-crash: ## 20 rounds of kill -9 under load
-	@RINGPOST_CRASH_ROUNDS=$${RINGPOST_CRASH_ROUNDS:-20} cargo test --release --test crash -- --nocapture
+crash: ## 50 rounds of kill -9 under load, and 50 more with checkpoints and compaction all the time
+	@RINGPOST_CRASH_ROUNDS=$${RINGPOST_CRASH_ROUNDS:-50} cargo test --release --test crash -- --nocapture
 
 loom: ## every interleaving of the ring between shards (also part of `test`)
 	@cargo test --package ringpost --lib -- sys::ring_model

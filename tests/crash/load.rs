@@ -13,6 +13,8 @@ pub struct Ports {
     pub lmtp: u16,
     pub imap: u16,
     pub pop3: u16,
+    /// Whether mailboxes are emptied now and then, so that little of the log stays alive.
+    pub purges: bool,
 }
 
 /// Runs a client again and again. Its I/O errors are expected only once the server is being killed.
@@ -105,7 +107,10 @@ pub fn use_mailbox(ports: &Ports, seed: u64, account: usize, ledger: &Mutex<Ledg
     let mut wire = Wire::connect(ports.imap)?;
     wire.line()?;
     wire.imap("login", &format!("LOGIN {}@example.test \"{PASSWORD}\"", ACCOUNTS[account]))?;
-    wire.imap("select", "SELECT INBOX")?;
+    let selected = wire.imap("select", "SELECT INBOX")?;
+    if ports.purges && dice.below(4) == 0 && !selected.iter().any(|line| line == "* 0 EXISTS") {
+        purge(&mut wire, account, ledger)?;
+    }
     for number in 0..15 {
         let id = format!("a{seed}.{session}.{number}@load.test");
         match dice.below(4) {
@@ -169,6 +174,24 @@ fn expunge(wire: &mut Wire, account: usize, dice: &mut Dice, ledger: &Mutex<Ledg
     wire.imap("store", &format!("UID STORE {uid} +FLAGS.SILENT (\\Deleted)"))?;
     wire.imap("expunge", &format!("UID EXPUNGE {uid}"))?;
     ledger.lock().unwrap().fate(account, &id).gone = Sure::Yes;
+    Ok(())
+}
+
+/// Removes everything that is in the mailbox now, but for what arrives meanwhile.
+fn purge(wire: &mut Wire, account: usize, ledger: &Mutex<Ledger>) -> std::io::Result<()> {
+    let lines = wire.imap("fetch", "UID FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")?;
+    let between = |line: &str, from: &str, to: [char; 2]| {
+        line.split_once(from).and_then(|(_, rest)| rest.split(to).next()).map(str::to_owned)
+    };
+    let uids: Vec<String> = lines.iter().filter_map(|line| between(line, "(UID ", [' ', ')'])).collect();
+    let ids: Vec<String> =
+        lines.iter().filter_map(|line| between(line, "Message-ID: <", ['>', '>'])).collect();
+    assert_eq!(uids.len(), ids.len(), "a UID and an id each: {lines:?}");
+    let (Some(first), Some(last)) = (uids.first(), uids.last()) else { return Ok(()) };
+    ids.iter().for_each(|id| ledger.lock().unwrap().fate(account, id).gone = Sure::Maybe);
+    wire.imap("store", &format!("UID STORE {first}:{last} +FLAGS.SILENT (\\Deleted)"))?;
+    wire.imap("expunge", &format!("UID EXPUNGE {first}:{last}"))?;
+    ids.iter().for_each(|id| ledger.lock().unwrap().fate(account, id).gone = Sure::Yes);
     Ok(())
 }
 

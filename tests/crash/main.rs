@@ -1,7 +1,7 @@
 //! kill -9 of the real process under SMTP, LMTP and IMAP load, round after round on one data folder.
 //!
 //! Every effect that was acknowledged must be there afterwards, byte-equal; what was not may be there or
-//! not, whole; nothing else may. `RINGPOST_CRASH_ROUNDS` says how many rounds (`make crash` runs 20).
+//! not, whole; nothing else may. `RINGPOST_CRASH_ROUNDS` says how many rounds (`make crash` runs 50 of each test).
 
 #[path = "../support/server.rs"]
 mod server;
@@ -10,29 +10,115 @@ mod check;
 mod ledger;
 mod load;
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger::Ledger;
 use server::Server;
 
 /// Rounds of a plain `cargo test`.
 const ROUNDS: u64 = 4;
+/// Rounds after which the kills must have met each kind of upkeep.
+const ROUNDS_TO_MEET_ALL: u64 = 40;
 const ACCOUNTS: [&str; 4] = ["ada", "ben", "cem", "dua"];
+
+/// Upkeep all the time: a checkpoint at every tick, nothing kept that was removed, and every file compacted of which
+/// a twentieth is dead; slowly, so that kills meet it.
+const UPKEEP: &str = r#"
+hostname = "mail.example.test"
+shards = 2
+pin_threads = false
+[listen]
+smtp = ["127.0.0.1:0"]
+submission = ["127.0.0.1:0"]
+submissions = ["127.0.0.1:0"]
+lmtp = ["127.0.0.1:0"]
+pop3 = ["127.0.0.1:0"]
+pop3s = ["127.0.0.1:0"]
+imap = ["127.0.0.1:0"]
+imaps = ["127.0.0.1:0"]
+[limits]
+message_bytes_max = 8388608
+[store]
+segment_bytes = 16777216
+checkpoint_log_bytes = 1
+index_memory_bytes_max = 1048576
+undelete_days = 0
+compact_live_percent = 95
+compact_bytes_per_second = 4194304
+compact_grace_seconds = 0
+"#;
+
+/// In how many rounds the kill met a file that was being made, by its ending; and how many files compaction made
+/// and removed in all, as far as somebody could see.
+#[derive(Debug, Default)]
+struct Met {
+    checkpoints: u64,
+    packs: u64,
+    segments: u64,
+    packs_there: u64,
+}
+
+impl Met {
+    fn look(&mut self, data: &Path) {
+        self.checkpoints += u64::from(has(data, ".ckpnew"));
+        self.packs += u64::from(has(data, ".packnew"));
+        self.segments += u64::from(has(data, ".new"));
+        self.packs_there += u64::from(has(data, ".pack"));
+    }
+}
+
+/// Whether a shard has a file whose name ends so.
+fn has(data: &Path, ending: &str) -> bool {
+    let shards = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+    let files = shards.filter(|path| path.is_dir()).flat_map(|shard| std::fs::read_dir(shard).unwrap());
+    // What is removed while it is listed is not there.
+    files.flatten().any(|file| file.file_name().to_str().is_some_and(|name| name.ends_with(ending)))
+}
+
+/// Waits for a file that ends so, for a second.
+fn await_file(data: &Path, ending: &str) {
+    let begun = Instant::now();
+    while !has(data, ending) && begun.elapsed() < Duration::from_secs(1) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
 
 #[test]
 fn nothing_acknowledged_is_lost_by_kill_9() {
-    let rounds = std::env::var("RINGPOST_CRASH_ROUNDS")
-        .map_or(ROUNDS, |text| text.parse().expect("a number of rounds"));
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::with_accounts(folder.path(), &ACCOUNTS);
+    let met = rounds_of_kills(folder.path(), false);
+    println!("kills met: {met:?}");
+}
+
+#[test]
+fn nothing_is_lost_while_upkeep_never_rests() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ringpost.toml"), UPKEEP).unwrap();
+    let met = rounds_of_kills(folder.path(), true);
+    println!("kills met: {met:?}");
+    if rounds() >= ROUNDS_TO_MEET_ALL {
+        assert!(met.checkpoints > 0 && met.packs > 0 && met.packs_there > 0, "{met:?}");
+    }
+}
+
+fn rounds() -> u64 {
+    let asked = std::env::var("RINGPOST_CRASH_ROUNDS");
+    asked.map_or(ROUNDS, |text| text.parse().expect("a number of rounds"))
+}
+
+fn rounds_of_kills(folder: &Path, purges: bool) -> Met {
+    let mut server = Server::with_accounts(folder, &ACCOUNTS);
     let ledger = Mutex::new(Ledger::new(&ACCOUNTS));
-    for round in 0..rounds {
-        one_round(&server, round, &ledger);
+    let mut met = Met::default();
+    for round in 0..rounds() {
+        one_round(&server, round, purges, &ledger);
         // The load's threads ended because the server is gone: kill it for good and look at what is left.
         server.child.wait().unwrap();
-        server = Server::start(folder.path());
+        met.look(&server.data);
+        server = Server::start(folder);
         let mut ledger = ledger.lock().unwrap();
         let seen = check::check(&server, &mut ledger);
         let (sure, gone) = ledger.counts();
@@ -42,20 +128,22 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
     }
     let (sure, gone) = ledger.lock().unwrap().counts();
     assert!(
-        sure > 20 * rounds && gone > 0,
+        sure > 20 * rounds() && gone > 0,
         "the load did too little to prove anything: {sure} stored, {gone} expunged"
     );
     server.interrupt();
+    met
 }
 
 /// Loads the server from several threads and kills it in the middle.
-fn one_round(server: &Server, round: u64, ledger: &Mutex<Ledger>) {
+fn one_round(server: &Server, round: u64, purges: bool, ledger: &Mutex<Ledger>) {
     let killed = AtomicBool::new(false);
     let ports = load::Ports {
         smtp: server.port("SMTP", false),
         lmtp: server.port("LMTP", false),
         imap: server.port("IMAP", false),
         pop3: server.port("POP3", false),
+        purges,
     };
     std::thread::scope(|scope| {
         let (killed, ports) = (&killed, &ports);
@@ -71,6 +159,12 @@ fn one_round(server: &Server, round: u64, ledger: &Mutex<Ledger>) {
         }
         // A moment that differs from round to round, so that the kill meets different work.
         std::thread::sleep(Duration::from_millis(400 + round * 137 % 900));
+        // Two of three rounds end in the middle of upkeep, if there is any.
+        match round % 3 {
+            1 if purges => await_file(&server.data, ".ckpnew"),
+            2 if purges => await_file(&server.data, ".packnew"),
+            _ => {}
+        }
         server::signal(server.child.id(), "KILL");
         killed.store(true, Ordering::SeqCst);
     });
