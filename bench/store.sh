@@ -157,7 +157,7 @@ deliveries() { # without upkeep and with it, in turns
 
 upkeep() { # mail comes and goes, and the disk gets its room back
     local count=$((messages / 2 < 400000 ? messages / 2 : 400000)) before log_before done_before
-    settings $((64 << 20)) "undelete_days = 0"
+    settings $((64 << 20)) "undelete_days = 0" "compact_grace_seconds = 5"
     start
     before=$(written) log_before=$(figure log_next)
     say "$count messages to $hot accounts"
@@ -169,17 +169,19 @@ upkeep() { # mail comes and goes, and the disk gets its room back
     deliver "compaction"
     done_before=-1
     for _ in $(seq 60); do
-        [ "$(figure compact_written_bytes)" != "$done_before" ] || break
-        done_before=$(figure compact_written_bytes)
+        [ "$(figure compacted_bytes_written)" != "$done_before" ] || break
+        done_before=$(figure compacted_bytes_written)
         sleep 5
     done
     count=$((count + rate * seconds))
-    tell "compaction copied" "$(calc "$(figure compact_written_bytes) / 1e6")" MB
-    tell "compaction gave back" "$(calc "$(figure compact_freed_bytes) / 1e6")" MB
+    tell "compaction copied" "$(calc "$(figure compacted_bytes_written) / 1e6")" MB
+    tell "compaction gave back" "$(calc "$(figure compacted_bytes_reclaimed) / 1e6")" MB
     tell "written by the device an octet delivered, all upkeep included" \
         "$(calc "($(written) - $before) / ($count * $octets)")" "octets" "write amplification"
     tell "of that, log" "$(calc "($(figure log_next) - $log_before) / ($count * $octets)")" "octets" "write amplification"
     tell "of that, checkpoints" "$(calc "$(figure checkpoint_bytes) / ($count * $octets)")" "octets" "write amplification"
+    tell "of that, compaction" "$(calc "$(figure compacted_bytes_written) / ($count * $octets)")" "octets" \
+        "write amplification"
     stop
 }
 
