@@ -27,6 +27,9 @@ use crate::index::digest::Digest;
 /// Ends the list of those that woke up; nobody's id.
 const NOBODY: AccountId = AccountId(0);
 
+/// While there is memory enough, one of so many looks is taken: a look costs microseconds, whether it is needed or not.
+const LOOKS_AT_EASE: usize = 16;
+
 /// See the module's head.
 #[derive(Debug, Default)]
 struct Slot {
@@ -67,6 +70,8 @@ pub(in crate::index) struct Accounts {
     /// Bytes of the awake ones as far as this lap has come, and in all of the last.
     lap_bytes: usize,
     lap_left: usize,
+    /// How many they were in the last lap.
+    lap_len: usize,
     memory: usize,
 }
 
@@ -336,9 +341,11 @@ impl Accounts {
     pub(in crate::index) fn evict(&mut self, bytes_max: usize, looks: usize) -> bool {
         self.gather();
         let mut waits = false;
+        let looks = if self.is_at_ease(bytes_max) { looks / LOOKS_AT_EASE } else { looks };
         for _ in 0..looks.min(self.watch.len()) {
             if self.lap_left == 0 {
-                (self.memory, self.lap_bytes, self.lap_left) = (self.lap_bytes, 0, self.watch.len());
+                (self.memory, self.lap_bytes) = (self.lap_bytes, 0);
+                (self.lap_len, self.lap_left) = (self.watch.len(), self.watch.len());
             }
             self.lap_left -= 1;
             let Some(id) = self.watch.pop_front() else { break };
@@ -361,6 +368,12 @@ impl Accounts {
             self.watch.push_back(id);
         }
         waits
+    }
+
+    /// Whether those that are awake, each as large as in the last lap, take less than half of the memory there is.
+    fn is_at_ease(&self, bytes_max: usize) -> bool {
+        let each = self.memory.checked_div(self.lap_len).unwrap_or(usize::MAX);
+        self.memory.max(each.saturating_mul(self.watch.len())) < bytes_max / 2
     }
 
     /// Puts those that woke up lately among the others.

@@ -77,6 +77,21 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// Nothing, and room for so many rows and no more.
+    pub(super) fn with_room(rows: usize) -> Block {
+        Block {
+            uid: Vec::with_capacity(rows),
+            modseq: Vec::with_capacity(rows),
+            flags: Vec::with_capacity(rows),
+            size: Vec::with_capacity(rows),
+            summary: Vec::with_capacity(rows),
+            internal: Vec::with_capacity(rows),
+            saved: Vec::with_capacity(rows),
+            body: Vec::with_capacity(rows),
+            ..Block::default()
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.uid.len()
     }

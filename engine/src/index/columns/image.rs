@@ -47,7 +47,8 @@ const ORIGIN: Message = Message {
 /// Reads so many rows; none when the bytes are not those of so many.
 pub(super) fn decode(bytes: &[u8], rows: usize) -> Option<Block> {
     let mut wire = Wire::new(bytes);
-    let mut block = Block::default();
+    // A row takes a byte for each of its columns at least.
+    let mut block = Block::with_room(rows.min(bytes.len() / 8));
     let mut before = ORIGIN;
     for _ in 0..rows {
         let uid = before.uid.0.checked_add(wire.word()?).filter(|&uid| uid > before.uid.0)?;
