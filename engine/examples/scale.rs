@@ -227,6 +227,7 @@ fn large_mailbox(count: u32) {
     let all = range(1, count);
     let flag = store_flags(all.clone(), FlagBits::FLAGGED);
     bench.time("flag all, in one change", 1, |bench| bench.change(account, flag));
+    bench.time("a checkpoint of that", 1, Bench::checkpoint);
     let odd: Vec<(u32, u32)> = (rounds / 2..count / 4).map(|n| (2 * n + 1, 2 * n + 1)).collect();
     let odd = expunge(UidSet::from_ranges(odd).expect("no neighbours"));
     bench

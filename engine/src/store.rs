@@ -17,8 +17,8 @@ mod upkeep;
 use bytes::Bytes;
 
 use crate::change::{Change, Entry, NewBody, Outcome, Refusal};
-use crate::checkpoint::Point;
 use crate::checkpoint::keeper::Keeper;
+use crate::checkpoint::{Piece, Point};
 use crate::codec;
 use crate::compact::{self, Compactor};
 use crate::error::{Error, Refused};
@@ -405,11 +405,25 @@ impl Store {
         let segment = match extent.file {
             FileId::Segment(segment) => segment,
             FileId::Pack(number) => return self.writer.places().slice(number, extent.offset, extent.len),
+            FileId::Checkpoint(number) => {
+                let (file, offset, len) = (u32::try_from(number).ok()?, extent.offset, extent.len);
+                return self.index.images().slice(Piece { file, offset, len });
+            }
             _ => return None,
         };
         let file = self.writer.files().get(&segment)?;
         let end = extent.offset.checked_add(u64::from(extent.len))?;
         if end > file.end { None } else { file.view.slice(extent.offset, extent.len) }
+    }
+
+    /// Where a checkpoint has the rows of a mailbox that are not in memory: whoever is about to look at all of them
+    /// has these brought in first, so that the shard does not wait for the disk in the middle of a step.
+    pub fn cold_rows(&self, account: AccountId, mailbox: MailboxId) -> Vec<Extent> {
+        let pieces = self.index.cold_rows(account, mailbox);
+        let there = pieces.filter(|piece| self.index.images().slice(*piece).is_some());
+        let extent =
+            |Piece { file, offset, len }| Extent { file: FileId::Checkpoint(u64::from(file)), offset, len };
+        there.map(extent).collect()
     }
 
     /// What has to be in memory before [`Store::bytes`] is asked for these octets.

@@ -24,7 +24,9 @@ struct Lab {
 }
 
 fn options(checkpoint_log_bytes: u64) -> Options {
-    let sizes = Options { segment_bytes: 128 * 1024, ..Options::new(ShardId(0), 77) };
+    let mut sizes = Options { segment_bytes: 128 * 1024, ..Options::new(ShardId(0), 77) };
+    // It asks for checkpoints of its own.
+    sizes.compact.bytes_per_second = 0;
     Options { checkpoint_log_bytes, index_memory_bytes_max: 0, ..sizes }
 }
 
@@ -137,7 +139,12 @@ fn everything_comes_back_from_a_checkpoint_and_nothing_is_replayed() {
     let digest = lab.store.digest();
     let report = lab.reopen();
     assert_eq!((report.entries, report.checkpoint.is_some()), (0, true), "{report:?}");
+    let cold = lab.store.cold_rows(alice, INBOX);
+    assert!(!cold.is_empty() && cold.iter().all(|&rows| lab.store.bytes(rows).is_some()), "{cold:?}");
     assert_eq!(lab.store.digest(), digest);
+    let inbox = lab.store.mailbox(alice, INBOX).expect("there");
+    (0..inbox.len()).for_each(|place| _ = inbox.message(place));
+    assert_eq!(lab.store.cold_rows(alice, INBOX), [], "in memory from then on");
     assert!(verify(&lab.store, &mut lab.disk).expect("readable").is_sound());
     assert_eq!(lab.store.accounts_sharing_with("bob@example.test").collect::<Vec<_>>(), [alice]);
     assert_eq!(lab.store.stats().accounts_awake, 0, "a look at who shares wakes nobody that is counted");

@@ -289,6 +289,11 @@ impl Columns {
         self.blocks.iter().filter_map(Slot::piece)
     }
 
+    /// Where the rows are that are not in memory.
+    pub(super) fn cold(&self) -> impl Iterator<Item = Piece> + '_ {
+        self.blocks.iter().filter_map(Slot::cold_piece)
+    }
+
     /// What it holds of checkpoint files.
     pub(super) fn hold(&self, held: &mut Held) {
         for piece in self.blocks.iter().filter_map(Slot::piece) {

@@ -12,7 +12,7 @@ use crate::checkpoint::round::{Retiring, Round, held_by};
 use crate::checkpoint::wire::{Wire, put, put_text};
 use crate::checkpoint::{Key, Piece, Point};
 use crate::compact::Dead;
-use crate::ids::{AccountId, BodyId, SegmentId};
+use crate::ids::{AccountId, BodyId, MailboxId, SegmentId};
 use crate::index::Index;
 use crate::io::View;
 use crate::log::batch::LogIdentity;
@@ -39,6 +39,16 @@ impl Index {
         if self.tracker.before_change(&key) {
             self.copy(key);
         }
+    }
+
+    /// Where the rows of a mailbox are that are not in memory.
+    pub(crate) fn cold_rows(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+    ) -> impl Iterator<Item = Piece> + '_ {
+        let mailbox = self.account(account).and_then(|account| account.0.mailboxes.get(&mailbox));
+        mailbox.into_iter().flat_map(|mailbox| mailbox.columns.cold())
     }
 
     /// How many keys have changed since the last round began.

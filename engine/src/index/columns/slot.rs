@@ -121,6 +121,11 @@ impl Slot {
         self.image.is_some()
     }
 
+    /// Where its rows are when they are not in memory.
+    pub(super) fn cold_piece(&self) -> Option<Piece> {
+        self.piece().filter(|_| self.rows.get().is_none())
+    }
+
     /// Where its image is.
     pub(super) fn piece(&self) -> Option<Piece> {
         self.image.as_ref().map(|image| image.piece)

@@ -23,6 +23,8 @@ use crate::proto::imap::write;
 #[derive(Debug)]
 pub struct Open {
     select: command::Select,
+    /// The rows that are to be looked at have been brought in.
+    warmed: bool,
     /// What a client that was here before missed; there is one when the mailbox is open.
     resync: Option<Resync>,
 }
@@ -30,11 +32,19 @@ pub struct Open {
 impl Open {
     /// A SELECT that has not begun.
     pub fn new(select: command::Select) -> Open {
-        Open { select, resync: None }
+        Open { select, warmed: false, resync: None }
     }
 
     /// Goes on.
     pub fn step(&mut self, core: &mut Core, cx: &mut Cx<'_>) -> Step {
+        if !std::mem::replace(&mut self.warmed, true)
+            && let Ok(target) = access::find_selectable(&self.select.mailbox, core, cx)
+        {
+            let cold = cx.store.cold_rows(target.account.id(), target.mailbox.id());
+            if !cold.is_empty() {
+                return Step::Warm(cold);
+            }
+        }
         if self.resync.is_none() {
             match self.open(core, cx) {
                 Ok(resync) => self.resync = resync,
