@@ -204,6 +204,21 @@ fn one_message_one_folder_and_names_that_are_taken() {
     assert_eq!(tally(&restore(&server, &["--mailbox", "Work"])), (1, 1));
     assert_eq!(client.messages("Kept").iter().map(|(uid, ..)| *uid).collect::<Vec<_>>(), [2, 3]);
     assert!(client.run("STATUS Kept (UIDNEXT)")[0].contains("UIDNEXT 4"));
+
+    // Thrown away by way of Trash, a message comes back to where it was before.
+    crate::deliver(&server, USER, "thrown away");
+    client.run("SELECT INBOX");
+    client.run("UID MOVE 1 Trash");
+    client.expunge("Trash", "1");
+    let list = restore(&server, &["--list", "--mailbox", "Trash"]);
+    let id = list[0]["emailid"].as_str().unwrap().to_owned();
+    for tallied in [(1, 0), (0, 1)] {
+        assert_eq!(tally(&restore(&server, &["--message", &id])), tallied);
+    }
+    assert_eq!(
+        (client.subjects("INBOX"), client.subjects("Trash").len()),
+        (vec!["thrown away".to_owned()], 0)
+    );
     server.interrupt();
 }
 

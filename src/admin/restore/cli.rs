@@ -41,7 +41,7 @@ made where they are missing, and subscribed.
 
 What stays as it is: restoring never removes, moves or changes a message. Mail that came after the moment stays; a
 message that was moved comes back and stays where it is now, too; flags of messages that never left are those of
-now. A deleted folder comes back with a new UIDVALIDITY and without its access rights and annotations. If its name is
+now (--from DIR --flags sets them as they were). A deleted folder comes back with a new UIDVALIDITY and without its access rights and annotations. If its name is
 taken by then, it comes back as `Restored NAME`.
 
 Run it as often as you like. A message is there if the mailbox has one of the same octets (the same EMAILID) that came
@@ -55,7 +55,8 @@ clients notice nothing. Into a folder that has messages of its own, they come un
 they were, which is also how a second run knows them. --at reads the whole log of the account's shard, which takes as
 long as the disk takes to read it; it cannot go back behind what compaction has left of the log.
 
-With --mailbox and no moment a deleted folder comes as it was when it was deleted, of another one all that left it.
+With --mailbox and no moment a deleted folder comes as it was when it was deleted (the last one of that name), of another
+one all that left it. A --message without --mailbox comes back to one folder: the last that it left, Trash and Junk aside.
 Times are UTC unless they carry an offset.";
 
 /// What is to come back, and how.

@@ -62,10 +62,39 @@ pub fn sources(state: &State, wish: &Wish) -> BTreeMap<Key, Source> {
     };
     let account = state.account.unwrap_or_default();
     let here = state.mailboxes.iter().filter(|mailbox| wish.names(&mailbox.name));
-    let gone = state.gone.iter().filter(|gone| wish.names(&gone.name));
+    // Without a moment, of several of one name the one that went last is meant.
+    let last: BTreeMap<&str, Key> =
+        state.gone.iter().map(|gone| (gone.name.as_str(), (gone.of, gone.id))).collect();
+    let only_last = wish.at_ms.is_none() && wish.is_whole() && !wish.has_window();
+    let meant = |gone: &&GoneMailbox| !only_last || last.get(gone.name.as_str()) == Some(&(gone.of, gone.id));
+    let gone = state.gone.iter().filter(|gone| wish.names(&gone.name)).filter(meant);
     here.map(|mailbox| source((account, mailbox.id), &mailbox.name, None))
         .chain(gone.map(|gone| source((gone.of, gone.id), &gone.name, Some(gone.gone_ms))))
         .collect()
+}
+
+/// Leaves each message in one of the mailboxes that it left: the last one, but rather not one for mail that is thrown
+/// away.
+pub fn one_each(state: &State, sources: &mut BTreeMap<Key, Source>) {
+    let thrown_away = |source: &Source| {
+        let here = state.named(&source.name).filter(|_| source.gone_ms.is_none());
+        let special_use =
+            here.map(|mailbox| mailbox.special_use.as_str()).or_else(|| usual_use(&source.name));
+        special_use.is_some_and(|special_use| ["\\Trash", "\\Junk"].contains(&special_use))
+    };
+    let mut best: BTreeMap<u64, (bool, u64, Key)> = BTreeMap::new();
+    for source in sources.values() {
+        let kept = !thrown_away(source);
+        for left in &source.left {
+            let rank = (kept, left.gone_ms, source.key);
+            let best = best.entry(left.body).or_insert(rank);
+            *best = rank.max(*best);
+        }
+    }
+    for source in sources.values_mut() {
+        let key = source.key;
+        source.left.retain(|left| best.get(&left.body).is_some_and(|(_, _, of)| *of == key));
+    }
 }
 
 /// Finds targets, and remembers which names it has given away.
@@ -192,7 +221,9 @@ mod tests {
             gone(5, 4, "Empty"),
             gone(5, 5, "Work"),
         ];
-        let found = targets(&state, &all());
+        let mut wish = all();
+        wish.at_ms = Some(3);
+        let found = targets(&state, &wish);
         let names: Vec<&str> = found.iter().map(|target| target.name.as_str()).collect();
         let expected =
             ["INBOX", "INBOX", "Restored Work", "Trash", "Empty", "Restored Work 2", "Work", "Empty"];
@@ -204,12 +235,33 @@ mod tests {
 
         // The next run finds what this one made, also under another name.
         state.mailboxes.push(Mailbox { restored: "5.2".to_owned(), ..mailbox(9, "renamed since", 4) });
-        let again = targets(&state, &all());
+        let again = targets(&state, &wish);
         assert_eq!(again[2], Target { name: "renamed since".to_owned(), ..Target::default() });
-        let mut wish = all();
+        // Without a moment the last Work is meant, not the first.
+        let keys: Vec<Key> =
+            sources(&state, &all()).into_keys().filter(|(of, id)| *of == 5 && *id < 6).collect();
+        assert_eq!(keys, [(5, 1), (5, 3), (5, 4), (5, 5)]);
         wish.into = Some("All".to_owned());
         let into = targets(&state, &wish);
         assert!(into[0].make && !into[1].make && into.iter().all(|target| target.name == "All"));
+    }
+
+    #[test]
+    fn one_message_comes_back_to_one_place() {
+        let mut state = State { account: Some(5), ..State::default() };
+        state.mailboxes = vec![mailbox(1, "INBOX", 9), mailbox(2, "Work", 9)];
+        state.mailboxes.push(Mailbox { special_use: "\\Trash".to_owned(), ..mailbox(3, "Bin", 9) });
+        let mut sources = sources(&state, &all());
+        let left = |body, gone_ms| Left { uid: 1, body, size: 1, gone_ms };
+        for (id, list) in
+            [(1, vec![left(7, 10), left(8, 11)]), (2, vec![left(7, 12)]), (3, vec![left(7, 20), left(9, 9)])]
+        {
+            sources.get_mut(&(5, id)).unwrap().left = list;
+        }
+        one_each(&state, &mut sources);
+        let kept: Vec<Vec<u64>> =
+            sources.values().map(|source| source.left.iter().map(|left| left.body).collect()).collect();
+        assert_eq!(kept, [vec![8], vec![7], vec![9]]);
     }
 
     #[test]

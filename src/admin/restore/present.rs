@@ -17,6 +17,8 @@ pub struct Left {
     pub body: u64,
     /// Octets.
     pub size: u32,
+    /// When it left, milliseconds since 1970.
+    pub gone_ms: u64,
 }
 
 /// See the module.
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     fn left(uid: u32, body: u64) -> Left {
-        Left { uid, body, size: 1 }
+        Left { uid, body, size: 1, gone_ms: 0 }
     }
 
     fn uids(missing: Vec<Left>) -> Vec<u32> {

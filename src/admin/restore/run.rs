@@ -17,8 +17,8 @@ use ringpost_engine::change::UidSet;
 use ringpost_engine::ids::Uid;
 use ringpost_engine::limits::RESTORE_MESSAGES_MAX;
 
-use super::here::Here;
-use super::plan::{Key, Source, Target, Targets, no_account, sources};
+use super::here::{Here, State};
+use super::plan::{Key, Source, Target, Targets, no_account, one_each, sources};
 use super::present::{Left, Present};
 use super::report::{Report, Row};
 use super::wire::RestoreStep;
@@ -42,9 +42,13 @@ pub fn run(here: &Here<'_>, wish: &Wish, report: &mut Report) -> Result<(), Stri
         report.incomplete(at_ms, state.reaped_ms)?;
     }
     choose(here, wish, state.accounts(), &mut sources)?;
+    if !wish.emails.is_empty() && wish.mailboxes.is_empty() {
+        one_each(&state, &mut sources);
+    }
     let mut ordered: Vec<Source> = sources.into_values().filter(|source| !source.left.is_empty()).collect();
     ordered.sort_by(|a, b| (&a.name, a.key).cmp(&(&b.name, b.key)));
-    let mut restore = Restore { here, wish, target: Target::default(), present: Present::default() };
+    let mut restore =
+        Restore { here, wish, state: &state, target: Target::default(), present: Present::default() };
     let mut targets = Targets::new(&state, wish.into.as_deref());
     for source in &ordered {
         let mut row = Row { from: source.name.clone(), deleted: source.gone_ms, ..Row::default() };
@@ -72,7 +76,8 @@ fn choose(
             && source.rule.takes(&gone)
             && wish.takes(&gone)
         {
-            source.left.push(Left { uid: gone.uid, body: gone.body, size: gone.size });
+            let (uid, body, size, gone_ms) = (gone.uid, gone.body, gone.size, gone.gone_ms);
+            source.left.push(Left { uid, body, size, gone_ms });
         }
         Ok(())
     })
@@ -81,6 +86,7 @@ fn choose(
 struct Restore<'a> {
     here: &'a Here<'a>,
     wish: &'a Wish,
+    state: &'a State,
     /// Of the source before, and what is in it.
     target: Target,
     present: Present,
@@ -111,19 +117,28 @@ impl Restore<'_> {
         } else if let Some(mark) = target.mark.as_deref().filter(|_| !self.wish.dry_run) {
             self.here.sign(&target.name, mark)?;
         }
-        if target.make || self.target.name != target.name { self.look(&target.name) } else { Ok(()) }
+        match self.state.named(&target.name).filter(|mailbox| !mailbox.no_select) {
+            _ if self.target.name == target.name => Ok(()),
+            Some(mailbox) => self.look(&target.name, mailbox.uid_next),
+            // It was just made, or would have been.
+            None => {
+                self.present.begin(1);
+                Ok(())
+            }
+        }
     }
 
-    /// UIDNEXT first: whatever comes between it and the list is noticed when messages are put back.
-    fn look(&mut self, name: &str) -> Result<(), String> {
-        let state = self.here.state()?;
-        let Some(mailbox) = state.named(name) else {
-            // A dry run would have made it for the source before.
-            return if self.wish.dry_run { Ok(()) } else { Err(format!("{name} is gone meanwhile")) };
-        };
-        self.present.begin(mailbox.uid_next);
+    /// UIDNEXT was learnt before: whatever came since then is noticed when messages are put back.
+    fn look(&mut self, name: &str, uid_next: u32) -> Result<(), String> {
+        self.present.begin(uid_next);
         let present = &mut self.present;
         self.here.messages(name, &mut |held| present.see(held.body, held.saved_ms))
+    }
+
+    fn look_again(&mut self) -> Result<(), String> {
+        let (state, name) = (self.here.state()?, self.target.name.clone());
+        let mailbox = state.named(&name).ok_or_else(|| format!("{name} is gone meanwhile"))?;
+        self.look(&name, mailbox.uid_next)
     }
 
     fn fill(&mut self, source: &Source, row: &mut Row) -> Result<(), String> {
@@ -147,8 +162,7 @@ impl Restore<'_> {
             if attempts == RESTORE_ATTEMPTS_MAX {
                 return Err(format!("{} changed {attempts} times meanwhile: repeat this", self.target.name));
             }
-            let name = self.target.name.clone();
-            self.look(&name)?;
+            self.look_again()?;
             missing = self.present.missing(&source.left, source.rule, is_source);
         }
         Ok(())

@@ -65,11 +65,12 @@ impl Wish {
 
     /// Which messages of a mailbox; `gone_ms` tells when it was deleted.
     pub fn rule(&self, gone_ms: Option<u64>) -> Rule {
-        let window = (self.since_ms, self.until_ms) != (0, u64::MAX);
         match (self.at_ms, gone_ms) {
             (Some(at_ms), _) => Rule::At(at_ms),
             // As it was when it was deleted.
-            (None, Some(gone_ms)) if self.is_whole() && !window => Rule::At(gone_ms.saturating_sub(1)),
+            (None, Some(gone_ms)) if self.is_whole() && !self.has_window() => {
+                Rule::At(gone_ms.saturating_sub(1))
+            }
             (None, _) => Rule::Left(self.since_ms, self.until_ms),
         }
     }
@@ -77,6 +78,11 @@ impl Wish {
     /// Whether whole mailboxes are meant, and not some messages.
     pub fn is_whole(&self) -> bool {
         self.emails.is_empty() && self.uids.is_empty()
+    }
+
+    /// Whether only what left in some time is meant.
+    pub fn has_window(&self) -> bool {
+        (self.since_ms, self.until_ms) != (0, u64::MAX)
     }
 
     /// Whether this message of a mailbox is meant.

@@ -95,7 +95,7 @@ impl Account {
     /// Messages that had left come back; none when there is no such mailbox.
     pub(super) fn put_back(&mut self, to: MailboxId, uids: &UidSet, first: Uid) -> Option<()> {
         self.selectable(to)?;
-        // Whether they carried `\Deleted` when they left is not kept here.
+        // They come back without `\Deleted`.
         self.put(to, uids, &UidSet::new(), first);
         Some(())
     }

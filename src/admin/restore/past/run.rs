@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ringpost_engine::change::{FlagBits, UidSet, UniqueIdForm};
-use ringpost_engine::ids::{BodyId, BodyKey, Uid};
+use ringpost_engine::ids::{BodyKey, Uid};
 use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::limits::RESTORE_MESSAGES_MAX;
 
@@ -400,7 +400,7 @@ impl Restore<'_> {
         let of = self.past.account()?.id().0;
         for batch in back.chunks(RESTORE_MESSAGES_MAX as usize) {
             let uids: UidSet = batch.iter().map(|kept| Uid(kept.uid)).collect();
-            let done = self.put_back_batch(of, was.id, uids, now)?;
+            let done = self.put_back_batch(of, was.id, uids, &now.name)?;
             let pairs = ranged(&done.0).zip(ranged(&done.1)).collect::<BTreeMap<u32, u32>>();
             let mut groups: BTreeMap<Vec<String>, Ranges> = BTreeMap::new();
             for kept in batch {
@@ -420,23 +420,23 @@ impl Restore<'_> {
         of: u64,
         from: u32,
         uids: UidSet,
-        now: &Now,
+        to: &str,
     ) -> Result<(Vec<(u32, u32)>, Vec<(u32, u32)>), String> {
         for _ in 0..RESTORE_ATTEMPTS_MAX {
             let state = self.here.state()?;
-            let uid_next = state.named(&now.name).map_or(1, |mailbox| mailbox.uid_next);
+            let uid_next = state.named(to).map_or(1, |mailbox| mailbox.uid_next);
             let done = self.here.put_back(RestoreStep::PutBack {
                 of,
                 left: from,
                 uids: uids.ranges().to_vec(),
-                to: now.name.clone(),
+                to: to.to_owned(),
                 uid_next,
             })?;
             if !done.changed {
                 return Ok((done.source, done.target));
             }
         }
-        Err(format!("{} changed {RESTORE_ATTEMPTS_MAX} times meanwhile: repeat this", now.name))
+        Err(format!("{to} changed {RESTORE_ATTEMPTS_MAX} times meanwhile: repeat this"))
     }
 
     /// Sets the flags of messages that were there as they were.
@@ -474,7 +474,7 @@ impl Restore<'_> {
 }
 
 fn left(kept: &Kept) -> Left {
-    Left { uid: kept.uid, body: BodyId(kept.body).0, size: kept.size }
+    Left { uid: kept.uid, body: kept.body, size: kept.size, gone_ms: 0 }
 }
 
 /// Flags by name, without `\Deleted`: or the next EXPUNGE would take what came back.
