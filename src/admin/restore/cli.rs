@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
@@ -41,8 +41,8 @@ made where they are missing, and subscribed.
 
 What stays as it is: restoring never removes, moves or changes a message. Mail that came after the moment stays; a
 message that was moved comes back and stays where it is now, too; flags of messages that never left are those of
-now (--from DIR --flags sets them as they were). A deleted folder comes back with a new UIDVALIDITY and without its access rights and annotations. If its name is
-taken by then, it comes back as `Restored NAME`.
+now (--from DIR --flags sets them as they were). A deleted folder comes back with a new UIDVALIDITY and without its
+access rights and annotations. If its name is taken by then, it comes back as `Restored NAME`.
 
 Run it as often as you like. A message is there if the mailbox has one of the same octets (the same EMAILID) that came
 after the moment, so a second run finds all there and does nothing; so does a run after one that was cut short.
@@ -55,8 +55,9 @@ clients notice nothing. Into a folder that has messages of its own, they come un
 they were, which is also how a second run knows them. --at reads the whole log of the account's shard, which takes as
 long as the disk takes to read it; it cannot go back behind what compaction has left of the log.
 
-With --mailbox and no moment a deleted folder comes as it was when it was deleted (the last one of that name), of another
-one all that left it. A --message without --mailbox comes back to one folder: the last that it left, Trash and Junk aside.
+With --mailbox and no moment a deleted folder comes as it was when it was deleted (the last one of that name), of
+another one all that left it. A --message without --mailbox comes back to one folder: the last that it left, Trash and
+Junk aside.
 Times are UTC unless they carry an offset.";
 
 /// What is to come back, and how.
@@ -172,7 +173,11 @@ impl Selection {
 /// One line.
 pub fn restore(ask: &dyn Ask, data: &Path, selection: &Selection, json: bool) -> Result<(), String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let wish = selection.wish(now.as_millis() as u64)?;
+    let now_ms = now.as_millis() as u64;
+    let wish = selection.wish(now_ms)?;
+    // What comes back has to come in a later second than what was there: only so does the next run know it.
+    let early_ms = wish.at_ms.map_or(0, |at_ms| (at_ms + 1_000).saturating_sub(now_ms));
+    std::thread::sleep(Duration::from_millis(early_ms));
     let address = address_of(&selection.address)?;
     let here = Here::new(ask, &address);
     if selection.list {

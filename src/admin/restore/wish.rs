@@ -1,7 +1,8 @@
 //! What is to come back.
 //!
 //! *Owns*: the choice of mailboxes and messages, and which of them were there at a moment. *Promises*: nothing else is
-//! chosen. *Assumes*: moments in milliseconds since 1970; when a message came is known to the second. *Never*: asks.
+//! chosen. *Assumes*: moments in milliseconds since 1970. When a message came is known to the second it came in, so a
+//! moment in that second has it; no restore runs in the second of its own moment. *Never*: asks.
 
 use std::collections::BTreeSet;
 

@@ -1,10 +1,12 @@
 //! `restore`: what was removed comes back into a store whose server is stopped.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, UidSet};
-use ringpost_engine::ids::{AccountId, MailboxId, Uid};
+use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Uid};
+use ringpost_engine::index::MailboxRef;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -121,4 +123,106 @@ fn a_store_that_is_served_is_left_alone() {
     drop(lock);
     let unknown = run(data.path(), &["restore", "bob@example.test", "--all", "--at", at]);
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("no account bob"), "{unknown:?}");
+}
+
+/// Numbers that look like chance, the same for the same seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+/// One of the things that clients do.
+fn act(host: &mut Host, account: AccountId, chance: &mut Chance, nth: u32) {
+    let found = host.store().account(account).expect("it is there");
+    let mailboxes: Vec<MailboxId> =
+        found.mailboxes().filter(|one| !one.no_select()).map(|one| one.id()).collect();
+    let (from, to) = (mailboxes[chance.below(mailboxes.len())], mailboxes[chance.below(mailboxes.len())]);
+    let held = host.store().mailbox(account, from).expect("it is there");
+    let some = (0..held.len()).map(|place| held.message(place).uid).filter(|_| chance.below(2) == 0);
+    let uids: UidSet = some.collect();
+    let change = match chance.below(12) {
+        0..=4 => {
+            host.append(account, from, &octets(nth));
+            return;
+        }
+        5 | 6 => Change::Copy { from, to, uids, expunge: false },
+        7 => Change::Copy { from, to, uids, expunge: true },
+        8 | 9 => Change::Expunge { mailbox: from, uids, only_deleted: false },
+        10 => Change::MailboxCreate { name: format!("m{}", nth % 4), special_use: None },
+        _ if chance.below(2) == 0 => Change::MailboxDelete { mailbox: from },
+        _ => Change::MailboxRename { mailbox: from, to: format!("r{}", nth % 4) },
+    };
+    // Refused ones are part of it: names that are taken, INBOX that stays.
+    host.change(account, change);
+}
+
+/// How often each body is in a mailbox.
+fn bodies(mailbox: &MailboxRef<'_>) -> BTreeMap<BodyId, usize> {
+    let mut bodies = BTreeMap::new();
+    for place in 0..mailbox.len() {
+        *bodies.entry(mailbox.message(place).body).or_insert(0) += 1;
+    }
+    bodies
+}
+
+fn snapshot(host: &Host, account: AccountId) -> BTreeMap<MailboxId, BTreeMap<BodyId, usize>> {
+    let account = host.store().account(account).expect("it is there");
+    account.mailboxes().map(|mailbox| (mailbox.id(), bodies(&mailbox))).collect()
+}
+
+/// The mailbox itself, or the one that is marked as its successor.
+fn successor<'a>(host: &'a Host, account: AccountId, of: MailboxId) -> Option<MailboxRef<'a>> {
+    let found = host.store().account(account)?;
+    let mark = format!("{}.{}", account.0, of.0);
+    let is_marked = |mailbox: &MailboxRef<'_>| {
+        mailbox.metadata("/private/vendor/ringpost/restored") == Some(mark.as_bytes())
+    };
+    let itself = found.mailboxes().find(|mailbox| mailbox.id() == of && !mailbox.no_select());
+    itself.or_else(|| found.mailboxes().find(is_marked))
+}
+
+#[test]
+fn whatever_was_done_since_a_moment_all_of_it_is_there_again_and_nothing_else_is_touched() {
+    for seed in 0..8 {
+        let data = TempDir::new().expect("a folder can be made");
+        let data = data.path();
+        fs::write(data.join("shards"), "1\n").expect("it can be written");
+        let mut host = Host::open(data, 0);
+        let (ann, mut chance) = (host.account(ANN), Chance(seed));
+        (0..40).for_each(|nth| act(&mut host, ann, &mut chance, nth));
+        let (then, at) = (snapshot(&host, ann), ringpost::log::moment(host.time_ms()));
+        (40..90).for_each(|nth| act(&mut host, ann, &mut chance, nth));
+        let before = snapshot(&host, ann);
+        drop(host);
+        // From what the store keeps, and from its log.
+        let folder = data.to_str().expect("text");
+        let which = if seed % 2 == 0 { vec!["--all"] } else { vec!["--from", folder] };
+        let all = [&["--json", "restore", ANN, "--at", &at], &which[..]].concat();
+        let (came, _) = last(&json(data, &all));
+        assert_eq!(last(&json(data, &all)).0, 0, "seed {seed}: a second run found something missing");
+
+        let host = Host::open(data, 0);
+        let after = snapshot(&host, ann);
+        for (mailbox, had) in then.iter().filter(|(_, had)| !had.is_empty()) {
+            let found = successor(&host, ann, *mailbox);
+            let found = found.unwrap_or_else(|| panic!("seed {seed}: {mailbox} is missing"));
+            let has = bodies(&found);
+            let lacks = had.iter().find(|(body, count)| has.get(body).copied().unwrap_or(0) < **count);
+            assert_eq!(lacks, None, "seed {seed}: {mailbox} as {} lacks it", found.name());
+        }
+        let count = |all: &BTreeMap<MailboxId, BTreeMap<BodyId, usize>>| {
+            all.values().flat_map(BTreeMap::values).sum::<usize>() as u64
+        };
+        assert_eq!(count(&after), count(&before) + came, "seed {seed}: only what is told came");
+        for (mailbox, held) in &before {
+            let now = after
+                .get(mailbox)
+                .filter(|now| held.iter().all(|(body, count)| now.get(body) >= Some(count)));
+            assert!(now.is_some() || held.is_empty(), "seed {seed}: {mailbox} lost something");
+        }
+    }
 }

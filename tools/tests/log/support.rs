@@ -71,6 +71,16 @@ impl Host {
         }
     }
 
+    /// What it holds.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The time of the last change, milliseconds since 1970.
+    pub fn time_ms(&self) -> u64 {
+        self.now.unix_ms
+    }
+
     /// Makes everything durable; returns the outcomes.
     pub fn settle(&mut self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
