@@ -1,5 +1,5 @@
 # Verbs only: each is one line that calls something with a name. `make` alone lists them.
-.PHONY: help run test check sim crash full-disk loom fuzz soak bench bench-store compare man
+.PHONY: help run test check sim crash full-disk fixtures loom fuzz soak bench bench-store compare man
 ARGS ?=
 
 help: ## list the verbs
@@ -28,6 +28,9 @@ fuzz: ## fuzz every parser for a minute each; says what to install when it canno
 
 full-disk: ## a real server on a small disk that fills and on one that breaks; needs root or user namespaces
 	@tests/full-disk.sh
+
+fixtures: ## write the fixture of the format version that this code writes (engine/README.md §1.6)
+	@RINGPOST_FIXTURES=write cargo test --test compat what_every_version_wrote_is_read
 
 soak: ## hours of what `test` does in minutes
 	@RINGPOST_SIM_SEEDS=1000000 RINGPOST_SIM_SHARD_SEEDS=100000 tests/sim.sh && RINGPOST_CRASH_ROUNDS=500 $(MAKE) crash

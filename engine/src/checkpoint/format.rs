@@ -14,7 +14,7 @@ use crate::log::build::Witness;
 use crate::log::segment::LogPoint;
 
 /// The format version that this code writes, and the newest that it reads.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = crate::log::FORMAT;
 /// `RINGCKPT`
 const MAGIC: [u8; 8] = *b"RINGCKPT";
 /// `CKPTDONE`

@@ -33,7 +33,7 @@ const MAGIC: [u8; 8] = *b"RINGPACK";
 /// `PACK` `END.`
 const END: [u8; 8] = *b"PACKEND.";
 /// The format version that this code writes, and the newest that it reads.
-const FORMAT: u16 = 1;
+const FORMAT: u16 = crate::log::FORMAT;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

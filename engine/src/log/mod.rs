@@ -22,7 +22,7 @@ pub(crate) mod writer;
 /// cache or of a disk) that holds something durable is written a second time. I2
 pub const BLOCK: u64 = 4096;
 
-/// The format version that this code writes, and the newest that it reads.
+/// The format version that this code writes, and the newest that it reads: of every file of a shard (README §1.6).
 pub const FORMAT: u16 = 1;
 
 /// Positions and batch numbers stay below this: sums with them cannot overflow, and no log gets there.

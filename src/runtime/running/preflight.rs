@@ -73,6 +73,11 @@ pub fn stored_shards(data: &Path) -> Result<Option<u16>, String> {
     match fs::read_to_string(&path) {
         Ok(text) => match text.trim().parse() {
             Ok(shards) if shards > 0 => Ok(Some(shards)),
+            _ if text.starts_with("format ") => Err(format!(
+                "{} has {}, this version knows a number alone: use a newer ringpost",
+                path.display(),
+                text.lines().next().unwrap_or_default()
+            )),
             _ => Err(format!("{} should hold the number of shards: restore it", path.display())),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

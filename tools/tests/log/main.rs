@@ -2,6 +2,7 @@
 
 mod backup;
 mod carried;
+mod compat;
 mod figures;
 mod inspect;
 mod live;
