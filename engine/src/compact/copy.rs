@@ -63,6 +63,8 @@ pub struct Job {
     live: u64,
     /// What was read last.
     pub window: Window,
+    /// The victim that the request under way reads.
+    pub reading: Option<FileId>,
     /// How far it is.
     pub stage: Stage,
     log: LogIdentity,
@@ -104,6 +106,7 @@ impl Job {
             dead: index.dead_in(&range),
             live: index.live_in(&range),
             window: Window::default(),
+            reading: None,
             stage: Stage::Begin,
             log,
             out: Vec::new(),
@@ -134,6 +137,7 @@ impl Job {
             match walk.next(&self.window, wanted) {
                 Step::Need { offset, len } => {
                     self.window = Window { start: offset, bytes: Bytes::new() };
+                    self.reading = Some(file);
                     return Ok(IoRequest::Read { file, offset, len });
                 }
                 Step::Record { position, record, flags } => {
@@ -180,6 +184,7 @@ impl Job {
 
     fn write(&mut self) -> IoRequest {
         self.flush();
+        self.reading = None;
         let (offset, parts) = (self.written, std::mem::take(&mut self.out));
         self.written += self.out_bytes;
         self.out_bytes = 0;

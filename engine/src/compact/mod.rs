@@ -352,6 +352,13 @@ impl Compactor {
                     _ => job.stage = Stage::Clear,
                 }
             }
+            (Stage::Copy, IoResult::Failed(_)) if job.reading.is_some() => {
+                // Nothing was to be written: it is as if it were damaged.
+                self.bad.extend(job.reading);
+                self.done.damaged += 1;
+                job.stage = Stage::Clear;
+                self.look_at_ms = now_ms + COMPACT_RETRY_MS;
+            }
             (_, IoResult::Failed(error)) => {
                 return Err(Error::Io { doing: "writing a pack".to_owned(), error });
             }
