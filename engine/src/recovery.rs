@@ -21,6 +21,7 @@ use crate::checkpoint::keeper::Kept;
 use crate::checkpoint::load::{self, Looked};
 use crate::codec;
 use crate::compact::pack::Pack;
+use crate::compact::table::Table;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body, fits, quarantine, retire_ids};
@@ -211,8 +212,17 @@ fn replay(
         retired: 0,
         lost_any: false,
         wronged: BTreeSet::new(),
+        rowless: Vec::new(),
     };
     let end = scan::scan_from(disk, chain, from.point, &mut replay)?;
+    // Of one that was deleted since, nothing is missed but the room that its messages take.
+    for (account, segment, offset) in std::mem::take(&mut replay.rowless) {
+        if replay.index.is_out_of_service(account) {
+            replay.segment = segment;
+            replay.tell(offset, format!("rows of account {account} in a checkpoint are damaged"));
+            replay.distrust(account);
+        }
+    }
     let Replay { mut index, mut report, retired, lost_any, .. } = replay;
     // Only now: what follows a loss in the log may have used ids that the loss names.
     let skipped = if lost_any { index.next_account() + ACCOUNT_IDS_SKIPPED } else { retired };
@@ -224,42 +234,59 @@ fn replay(
     report.quarantined.retain(|account| index.account(*account).is_none());
     report.quarantined.sort_unstable();
     report.quarantined.dedup();
-    let places = place(disk, &end, &index, &mut report)?;
+    let past = until.is_some_and(|until| until < end.tail.end);
+    let places = place(disk, &end, &index, past, &mut report)?;
     Ok((Replayed { index, report, places }, end))
 }
 
-/// Which file has what: segments, and the packs that stand for some. Everything that somebody needs must be in one.
+/// Which file has what: segments, and the packs that stand for some. Everything that somebody needs must be in one;
+/// of what somebody needed in the `past` the files may have gone since.
 fn place(
     disk: &mut dyn Disk,
     end: &End,
     index: &Index,
+    past: bool,
     report: &mut RecoveryReport,
 ) -> Result<Places, Error> {
     let mut places = Places::default();
     end.filled.iter().for_each(|part| places.add(part.base, part.segment));
-    let mut damaged = false;
+    let mut lost = Vec::new();
     for &(number, bytes) in &end.chain.packs {
         match Pack::open(disk, number, bytes, end.chain.log)? {
-            Some(pack) => {
-                let damage = pack.damage.map(|what| format!("{}: {what}", FileId::Pack(number).name()));
-                report.repaired.extend(damage);
-                places.add_pack(pack);
-            }
+            Some(pack) => places.add_pack(pack),
             None => {
-                damaged = true;
-                let what = format!("{} is damaged: its messages cannot be read", FileId::Pack(number).name());
-                report.damage.push(Error::Corrupt { segment: SegmentId(0), offset: 0, what });
+                lost.push(format!("{} is damaged: its messages cannot be read", FileId::Pack(number).name()))
             }
         }
     }
+    let damaged = !lost.is_empty();
+    for pack in places.packs() {
+        let Some(what) = pack.damage else { continue };
+        let name = FileId::Pack(pack.number).name();
+        match missing_of(pack, index) {
+            0 => report.repaired.push(format!("{name}: {what}")),
+            missing => lost.push(format!("{name}: {what}; {missing} of its messages cannot be read")),
+        }
+    }
+    let told = |what| Error::Corrupt { segment: SegmentId(0), offset: 0, what };
+    report.damage.extend(lost.into_iter().map(told));
     let there: BTreeSet<SegmentId> = end.filled.iter().map(|part| part.segment).collect();
     let mut missing = index
         .alive()
         .filter(|(first, segment)| places.pack_of(Lsn(first.0)).is_none() && !there.contains(segment));
-    match missing.next().filter(|_| !damaged) {
+    match missing.next().filter(|_| !damaged && !past) {
         Some((_, segment)) => Err(gone(segment, &[])),
         None => Ok(places),
     }
+}
+
+/// How many messages a pack should have and has not: leads are walked as far as they hold, and where the file was cut off
+/// or is damaged a second time there were more.
+fn missing_of(pack: &Pack, index: &Index) -> usize {
+    let Table::Rebuilt(entries) = &pack.table else { return 0 };
+    let dead = index.dead_in(&pack.range).positions;
+    let there = entries.iter().filter(|entry| dead.binary_search(&entry.position).is_err()).count();
+    index.count_in(&pack.range).saturating_sub(there)
 }
 
 fn gone(segment: SegmentId, refused: &[String]) -> Error {
@@ -284,6 +311,8 @@ struct Replay {
     lost_any: bool,
     /// Accounts of which something is lost.
     wronged: BTreeSet<AccountId>,
+    /// Accounts of which rows in a checkpoint cannot be read, and which record went on from them.
+    rowless: Vec<(AccountId, SegmentId, u64)>,
 }
 
 /// Positions that something durable is lost from: a body that is missing was there once only if it was there.
@@ -397,6 +426,7 @@ impl Visitor for Replay {
             return self.distrust(account);
         };
         let entry = Entry { lsn: record.lsn, account, stamp, change };
+        let broken = self.index.broken();
         if let Err(broken) = fits(&self.index, &entry) {
             self.tell(
                 record.payload_offset,
@@ -421,6 +451,11 @@ impl Visitor for Replay {
         }
         self.report.entries += 1;
         let outcome = apply(&mut self.index, &entry);
+        if self.index.broken() > broken {
+            // Rows that it goes on from cannot be read.
+            self.wronged.insert(account);
+            self.rowless.push((account, self.segment, record.payload_offset));
+        }
         if self.report.damage.is_empty() {
             return;
         }
@@ -480,20 +515,29 @@ pub(crate) fn open(
     let trust = false;
     let mut search = load::Search { shard: options.shard, below: u32::MAX, until: Lsn(u64::MAX), trust };
     let mut refused = Vec::new();
+    // Whether no older checkpoint stands in for rows that cannot be read, and neither does the log.
+    let mut settles = false;
     let (mut recovered, kept, superfluous, end) = loop {
         let mut looked = load::newest(disk, &chain, &search)?;
+        looked.refused.retain(|why| !refused.contains(why));
         looked.refused.splice(0..0, refused);
         let superfluous = superfluous(&looked);
+        refused = looked.refused.clone();
         let (mut from, kept) = From::checkpoint(options.shard, looked);
         if options.checkpoint_log_bytes > 0 {
             from.index.track_changes();
         }
-        let (recovered, end) = replay(disk, chain.clone(), from, None)?;
-        if recovered.index.broken() == 0 {
+        let (recovered, end) = match replay(disk, chain.clone(), from, None) {
+            Err(Error::Corrupt { .. }) if search.below < u32::MAX && !settles => {
+                (settles, search.below) = (true, u32::MAX);
+                continue;
+            }
+            replayed => replayed?,
+        };
+        if recovered.index.broken() == 0 || settles {
             break (recovered, kept, superfluous, end);
         }
         // Rows that the log goes on from cannot be read: an older checkpoint has to do, or the log alone.
-        refused = recovered.report.refused_checkpoints;
         refused.push(format!("{}: rows in it are damaged", FileId::Checkpoint(u64::from(kept.file)).name()));
         search.below = kept.file;
     };

@@ -209,6 +209,11 @@ impl Bodies {
         self.shares_in(range).map(|(_, share)| share.bytes).sum()
     }
 
+    /// How many bodies in a range of positions are not dead.
+    pub(super) fn count_in(&self, range: &Range<u64>) -> usize {
+        self.shares_in(range).map(|(_, share)| share.bodies as usize).sum()
+    }
+
     fn shares_in(&self, range: &Range<u64>) -> impl Iterator<Item = (&BodyId, &Share)> {
         self.shares.range(BodyId(range.start)..BodyId(range.end))
     }

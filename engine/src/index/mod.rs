@@ -140,6 +140,11 @@ impl Index {
         self.accounts.contains(id) && !self.accounts.is_quarantined(id)
     }
 
+    /// Whether there is an account of that id that is not served because of damage.
+    pub(crate) fn is_out_of_service(&self, id: AccountId) -> bool {
+        self.accounts.is_quarantined(id)
+    }
+
     /// All accounts that are served whose address is greater than `after`, in order of address.
     pub fn accounts_after<'a>(&'a self, after: &str) -> impl Iterator<Item = AccountRef<'a>> + use<'a> {
         let from = (Bound::Excluded(after), Bound::Unbounded);

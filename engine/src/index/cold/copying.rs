@@ -276,6 +276,11 @@ impl Index {
         self.bodies.live_in(range)
     }
 
+    /// How many bodies in a range of positions somebody needs.
+    pub(crate) fn count_in(&self, range: &Range<u64>) -> usize {
+        self.bodies.count_in(range)
+    }
+
     /// The bodies of a range that nobody needs.
     pub(crate) fn dead_in(&self, range: &Range<u64>) -> Dead {
         self.bodies.dead_in(range)

@@ -1,0 +1,264 @@
+//! A compacted store on a disk that fails: what one bad file costs, when the log alone does not have it all any more.
+
+use bytes::Bytes;
+use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, NewBody, Outcome, Services};
+use ringpost_engine::compact;
+use ringpost_engine::error::Error;
+use ringpost_engine::ids::{AccountId, BodyKey, MailboxId, Now, ShardId, Uid};
+use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult};
+use ringpost_engine::recovery::{checkpoints, recover_read_only};
+use ringpost_engine::store::{Options, RecoveryReport, Store};
+use ringpost_engine::testing::fake_disk::FakeDisk;
+use ringpost_engine::testing::seed::Seed;
+
+const INBOX: MailboxId = MailboxId(1);
+
+/// A store with small segments that compacts as soon as it may.
+struct Lab {
+    disk: FakeDisk,
+    store: Store,
+    now: Now,
+    /// Reads of this file fail.
+    unreadable: Option<FileId>,
+}
+
+fn options() -> Options {
+    Options {
+        segment_bytes: 64 * 1024,
+        checkpoint_log_bytes: 1,
+        index_memory_bytes_max: 0,
+        undelete_ms: 0,
+        compact: compact::Options { bytes_per_second: 1 << 40, live_percent: 80, grace_ms: 0, look_ms: 0 },
+        ..Options::new(ShardId(0), 77)
+    }
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let mut disk = FakeDisk::new(Seed::new(1));
+        let (store, _) = Store::open(&mut disk, options(), Now::default()).expect("opens");
+        Lab { disk, store, now: Now { unix_ms: 1_700_000_000_000, mono_ms: 1 }, unreadable: None }
+    }
+
+    fn try_reopen(&mut self) -> Result<RecoveryReport, Error> {
+        let (store, report) = Store::open(&mut self.disk, options(), self.now)?;
+        self.store = store;
+        Ok(report)
+    }
+
+    fn drive(&mut self) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = Vec::new();
+        while let Some((id, request)) = self.store.poll_io() {
+            let fails = matches!(&request, IoRequest::Read { file, .. } if self.unreadable == Some(*file));
+            let result = match fails {
+                true => IoResult::Failed(IoError::Failed("Input/output error (os error 5)".to_owned())),
+                false => self.disk.perform(&request),
+            };
+            let progress = self.store.complete(id, result);
+            if let Some(error) = progress.fatal {
+                return Err(error);
+            }
+            outcomes.extend(progress.applied.into_iter().map(|applied| applied.outcome));
+        }
+        Ok(outcomes)
+    }
+
+    fn change(&mut self, account: AccountId, change: Change) -> Outcome {
+        self.store.append(account, change, self.now).expect("room");
+        self.drive().expect("no fault").pop().expect("it was carried out")
+    }
+
+    fn account(&mut self, name: &str) -> AccountId {
+        let create = Change::AccountCreate {
+            address: format!("{name}@example.test"),
+            password_hash: "hash".to_owned(),
+            services: Services::ALL,
+            mailboxes: vec![],
+        };
+        match self.change(AccountId(0), create) {
+            Outcome::AccountCreated(account) => account,
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
+    fn deliver(&mut self, account: AccountId, bytes: usize) {
+        let octets = Bytes::from(vec![account.0 as u8; bytes]);
+        let body = NewBody { parts: vec![octets], summary: Bytes::from_static(b"s") };
+        let body = self.store.append_body(account, body, self.now).expect("room");
+        let change = Change::Deliver { mailbox: INBOX, body, flags: Flags::default(), internal_ms: 5_000 };
+        assert!(matches!(self.change(account, change), Outcome::Delivered { .. }));
+    }
+
+    fn expunge(&mut self, account: AccountId, uids: impl Iterator<Item = u32>) {
+        let uids = uids.map(Uid).collect();
+        self.change(account, Change::Expunge { mailbox: INBOX, uids, only_deleted: false });
+    }
+
+    /// Time passes: what is removed is let go, checkpoints are made, files are compacted.
+    fn age(&mut self, account: AccountId) -> Result<(), Error> {
+        for round in 0..60 {
+            // Something changes, so that there is a checkpoint.
+            if round % 10 == 0 {
+                let uids = std::iter::once(Uid(1)).collect();
+                let flags = Flags { system: FlagBits::SEEN, keywords: vec![] };
+                let op = if round % 20 == 0 { FlagOp::Add } else { FlagOp::Remove };
+                let change = Change::FlagsStore { mailbox: INBOX, uids, op, flags, unchanged_since: None };
+                self.store.append(account, change, self.now).expect("room");
+            }
+            self.now = Now { unix_ms: self.now.unix_ms + 1_000, mono_ms: self.now.mono_ms + 1_000 };
+            self.store.tick(self.now);
+            self.drive()?;
+        }
+        Ok(())
+    }
+
+    fn keys(&self, account: AccountId) -> Vec<BodyKey> {
+        let inbox = self.store.mailbox(account, INBOX).expect("there");
+        (0..inbox.len()).map(|place| inbox.message(place).key()).collect()
+    }
+
+    /// How many messages of an account have their octets.
+    fn readable(&self, account: AccountId) -> usize {
+        let has = |key: &BodyKey| {
+            let octets = self.store.body(*key).and_then(|body| self.store.bytes(body.bytes));
+            octets.is_some_and(|octets| octets.iter().all(|&octet| octet == account.0 as u8))
+        };
+        self.keys(account).iter().filter(|key| has(key)).count()
+    }
+
+    fn newest(&self, account: AccountId) -> u32 {
+        let inbox = self.store.mailbox(account, INBOX).expect("there");
+        inbox.message(inbox.len() - 1).uid.0
+    }
+
+    fn packs(&self) -> Vec<(FileId, u64)> {
+        self.disk.sizes().into_iter().filter(|(file, _)| matches!(file, FileId::Pack(_))).collect()
+    }
+
+    fn segments(&self) -> Vec<FileId> {
+        let files = self.disk.sizes().into_iter().map(|(file, _)| file);
+        files.filter(|file| matches!(file, FileId::Segment(_))).collect()
+    }
+}
+
+/// A store of two accounts whose first segments are gone: a pack has what is alive of them.
+fn compacted() -> (Lab, AccountId, AccountId) {
+    let mut lab = Lab::new();
+    let (alice, bob) = (lab.account("alice"), lab.account("bob"));
+    for _ in 0..30 {
+        lab.deliver(alice, 5_000);
+        lab.deliver(bob, 3_000);
+    }
+    lab.expunge(alice, (2..=30).filter(|uid| uid % 2 == 0));
+    lab.age(alice).expect("no fault");
+    (lab, alice, bob)
+}
+
+#[test]
+fn a_pack_that_was_cut_short_is_told_as_damage() {
+    let (mut lab, alice, bob) = compacted();
+    let (file, bytes) = lab.packs()[0];
+    lab.disk.perform(&IoRequest::Trim { file, len: bytes / 2 });
+    let report = lab.try_reopen().expect("opens");
+    let there = lab.readable(alice) + lab.readable(bob);
+    assert!(there == 45 || !report.damage.is_empty(), "{there} of 45 messages are there: {report:?}");
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_stays_and_the_store_goes_on() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    for _ in 0..30 {
+        lab.deliver(alice, 5_000);
+    }
+    lab.expunge(alice, (2..=30).filter(|uid| uid % 2 == 0));
+    lab.unreadable = Some(lab.segments()[0]);
+    let aged = lab.age(alice);
+    assert!(aged.is_ok(), "{aged:?}");
+    assert_eq!(lab.readable(alice), 15);
+    lab.deliver(alice, 100);
+}
+
+#[test]
+fn rows_that_rot_under_both_checkpoints_cost_their_account_and_nobody_else() {
+    let (mut lab, alice, bob) = compacted();
+    let one = |uid: u32| std::iter::once(Uid(uid)).collect();
+    // Bob's rows are in an old file, which both checkpoints need; the log goes on from them.
+    lab.change(bob, Change::Expunge { mailbox: INBOX, uids: one(1), only_deleted: false });
+    let digest = lab.store.digest();
+    let mut quarantined = 0;
+    for info in checkpoints(&mut lab.disk).expect("readable") {
+        let file = FileId::Checkpoint(u64::from(info.file));
+        for at in (40..info.bytes).step_by(7) {
+            lab.disk.rot(file, at, 3);
+            match lab.try_reopen() {
+                Ok(report) if report.damage.is_empty() => {}
+                Ok(report) => {
+                    quarantined += 1;
+                    assert_eq!(report.quarantined, [bob], "{file:?} at {at}: {report:?}");
+                    assert_eq!(lab.readable(alice), 15);
+                    assert!(lab.store.is_quarantined("bob@example.test"));
+                    lab.deliver(alice, 10);
+                    lab.expunge(alice, std::iter::once(lab.newest(alice)));
+                }
+                // Which accounts records are of that cannot be read, nobody knows.
+                Err(error) => assert!(!error.to_string().contains("rows"), "{file:?} at {at}: {error}"),
+            }
+            lab.disk.rot(file, at, 3);
+        }
+    }
+    assert!(quarantined > 0, "some byte is of his rows");
+    let report = lab.try_reopen().expect("opens");
+    assert!(report.damage.is_empty() && lab.readable(bob) == 29, "{report:?}");
+    assert_ne!(lab.store.digest(), digest, "what others did meanwhile is there");
+}
+
+#[test]
+fn an_account_that_is_deleted_for_its_damaged_rows_keeps_no_start_from_its_end() {
+    let (mut lab, alice, bob) = compacted();
+    lab.expunge(bob, 1..=1);
+    let all = checkpoints(&mut lab.disk).expect("readable");
+    let rotten =
+        all.iter().flat_map(|info| (40..info.bytes).map(|at| (info.file, at))).find(|&(file, at)| {
+            lab.disk.rot(FileId::Checkpoint(u64::from(file)), at, 3);
+            let found = lab.try_reopen().is_ok_and(|report| report.quarantined == [bob]);
+            if !found {
+                lab.disk.rot(FileId::Checkpoint(u64::from(file)), at, 3);
+            }
+            found
+        });
+    assert!(rotten.is_some());
+    lab.change(bob, Change::AccountDelete);
+    let report = lab.try_reopen().expect("opens");
+    assert!(report.damage.is_empty() && report.quarantined.is_empty(), "{report:?}");
+    // Checkpoints are made again, and then nothing of it is left.
+    lab.age(alice).expect("no fault");
+    let report = lab.try_reopen().expect("opens");
+    assert!(report.refused_checkpoints.is_empty(), "{report:?}");
+    assert_eq!((lab.readable(alice), lab.store.account(bob).is_none()), (15, true));
+}
+
+#[test]
+fn the_past_can_be_looked_at_though_files_that_it_needed_are_gone() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    for _ in 0..30 {
+        lab.deliver(alice, 5_000);
+    }
+    lab.age(alice).expect("no fault");
+    let until = lab.store.durable();
+    let before = lab.disk.sizes();
+    lab.expunge(alice, 2..=30);
+    for _ in 0..3 {
+        lab.now = Now { unix_ms: lab.now.unix_ms + 1_000, mono_ms: lab.now.mono_ms + 1_000 };
+        lab.store.tick(lab.now);
+        lab.drive().expect("no fault");
+        let past = recover_read_only(&mut lab.disk, Some(ShardId(0)), Some(until)).expect("it was there");
+        let past = past.account(alice).expect("there");
+        assert_eq!(past.inbox().len(), 30);
+    }
+    let after = lab.disk.sizes();
+    let gone = |file: &FileId| !after.iter().any(|(there, _)| there == file);
+    let bodies = before.iter().map(|(file, _)| file).filter(|file| !matches!(file, FileId::Checkpoint(_)));
+    assert!(bodies.clone().any(gone), "nothing has gone, so nothing is shown: {before:?} {after:?}");
+}
