@@ -253,7 +253,7 @@ fn place(
     let mut lost = Vec::new();
     for &(number, bytes) in &end.chain.packs {
         match Pack::open(disk, number, bytes, end.chain.log)? {
-            Some(pack) => places.add_pack(pack),
+            Some(pack) => places.add_pack(placed(pack, index)),
             None => {
                 lost.push(format!("{} is damaged: its messages cannot be read", FileId::Pack(number).name()))
             }
@@ -278,6 +278,17 @@ fn place(
         Some((_, segment)) => Err(gone(segment, &[])),
         None => Ok(places),
     }
+}
+
+/// A pack that tells by its records alone which positions it stands for: what is dead before the first of them belongs to it
+/// as well, or nothing of that segment would seem to be in it.
+fn placed(mut pack: Pack, index: &Index) -> Pack {
+    if let Table::Rebuilt(entries) = &pack.table
+        && entries.first().is_some_and(|first| first.position == pack.range.start)
+    {
+        pack.range.start = index.first_beside(BodyId(pack.range.start)).0;
+    }
+    pack
 }
 
 /// How many messages a pack should have and has not: leads are walked as far as they hold, and where the file was cut off

@@ -214,6 +214,11 @@ impl Bodies {
         self.shares_in(range).map(|(_, share)| share.bodies as usize).sum()
     }
 
+    /// The first body of the share that a body is part of.
+    pub(super) fn first_beside(&self, id: BodyId) -> BodyId {
+        self.shares.range(..=id).next_back().map_or(id, |(first, _)| *first)
+    }
+
     fn shares_in(&self, range: &Range<u64>) -> impl Iterator<Item = (&BodyId, &Share)> {
         self.shares.range(BodyId(range.start)..BodyId(range.end))
     }

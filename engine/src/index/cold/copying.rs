@@ -281,6 +281,11 @@ impl Index {
         self.bodies.count_in(range)
     }
 
+    /// The first body of the segment that a body came in with.
+    pub(crate) fn first_beside(&self, body: BodyId) -> BodyId {
+        self.bodies.first_beside(body)
+    }
+
     /// The bodies of a range that nobody needs.
     pub(crate) fn dead_in(&self, range: &Range<u64>) -> Dead {
         self.bodies.dead_in(range)
