@@ -451,6 +451,12 @@ impl Graves {
         if rows == 0 { 0..0 } else { self.gone / PART_ROWS + 1..last }
     }
 
+    /// The parts that are not what they were when messages come in behind those of this moment, or go from there on.
+    pub(super) fn parts_from(&self, when_ms: u64) -> Range<u64> {
+        let ever = self.gone + self.rows.len() as u64;
+        (self.gone + self.due_until(when_ms) as u64) / PART_ROWS + 1..ever / PART_ROWS + 2
+    }
+
     /// One part, for a checkpoint. False when there is none.
     pub(super) fn write(&self, part: u64, out: &mut Vec<u8>) -> bool {
         if part == HEAD {

@@ -140,6 +140,9 @@ fn bury(index: &mut Index, entry: &Entry, removed: &[Buried]) -> Applied {
     if !removed.iter().all(|removed| index.bodies.may_be_shown(removed.message.key())) {
         return Err(Refusal::NoBody);
     }
+    if let Some(first) = removed.first() {
+        index.before_shift(first.when_ms);
+    }
     removed.iter().for_each(|removed| index.bodies.reference(removed.message.key()));
     let whose = |removed: &Buried| Buried { account: entry.account, lsn: entry.lsn, ..*removed };
     index.graves.take(removed.iter().map(whose).collect());
@@ -147,6 +150,7 @@ fn bury(index: &mut Index, entry: &Entry, removed: &[Buried]) -> Applied {
 }
 
 fn bury_mailbox(index: &mut Index, account: AccountId, gone: &BuriedMailbox) -> Outcome {
+    index.before_shift(gone.when_ms);
     index.graves.take_mailbox(BuriedMailbox { account, ..gone.clone() });
     Outcome::Done
 }
@@ -185,6 +189,7 @@ fn drop_account(index: &mut Index, id: AccountId) -> Applied {
         let messages = (0..mailbox.columns.len()).map(|place| mailbox.columns.message(place));
         messages.for_each(|message: Message| index.bodies.release(message.key()));
     }
+    index.before_shift(0);
     index.graves.drop_account(id, |body| index.bodies.release(body));
     Ok(Outcome::Done)
 }

@@ -100,6 +100,14 @@ impl Index {
         }
     }
 
+    /// Removed messages of another log are about to be put behind those of this moment, or to be taken out there.
+    pub(in crate::index) fn before_shift(&mut self, when_ms: u64) {
+        self.copy_frozen(Key::Graves(0));
+        for part in self.graves.parts_from(when_ms) {
+            self.copy_frozen(Key::Graves(part));
+        }
+    }
+
     /// Copies until so many bytes wait to be written. True when nothing is left to copy.
     pub(crate) fn copy_some(&mut self, bytes: usize) -> bool {
         while self.tracker.round.as_ref().is_some_and(|round| round.waiting() < bytes) {
