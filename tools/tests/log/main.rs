@@ -8,6 +8,7 @@ mod inspect;
 mod live;
 mod made;
 mod packs;
+mod resharded;
 mod restored;
 mod story;
 mod support;
