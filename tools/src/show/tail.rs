@@ -101,8 +101,16 @@ impl Tail {
             let bar = progress(disk.bytes(), "learning names", false);
             let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
             let replayed = recovery::recover_read_only(&mut disk, shard.id, base);
+            state.tracker = match replayed {
+                Ok(replayed) => Tracker::of(&replayed.index),
+                // What was before the newest segment is let go by compaction: names are those of now.
+                Err(_) if !chain.missing.is_empty() => {
+                    let replayed = recovery::recover_read_only(&mut disk, shard.id, None);
+                    Tracker::after_gap(&replayed.map_err(|error| error.to_string())?.index)
+                }
+                Err(error) => return Err(error.to_string()),
+            };
             bar.finish_and_clear();
-            state.tracker = Tracker::of(&replayed.map_err(|error| error.to_string())?.index);
         }
         Ok((state, chain))
     }

@@ -112,8 +112,9 @@ pub fn tale(shard: &Shard, tale: &Tale, sessions: Option<&Sessions>, output: &mu
         return output.line(&object, || "the message's record could not be read".to_owned());
     };
     // What came by SMTP or LMTP carries the server's own fields first; what was appended, a client's.
-    let received = tale.events.iter().any(|event| event.what.word() == DELIVERED);
-    card(shard, message, received, output);
+    let arrivals = tale.events.iter().filter(|event| matches!(event.what, What::Arrived { .. }));
+    let arrival = arrivals.map(|event| event.what.word()).min_by_key(|word| *word != DELIVERED);
+    card(shard, message, arrival, output);
     for event in &tale.events {
         let nameless = event.what.word() != DELIVERED && event.by == By::Nobody;
         let open = sessions.filter(|_| nameless);
@@ -122,14 +123,14 @@ pub fn tale(shard: &Shard, tale: &Tale, sessions: Option<&Sessions>, output: &mu
     }
 }
 
-fn card(shard: &Shard, card: &Card, received: bool, output: &mut Output) {
-    let trace = received.then_some(&card.trace);
+fn card(shard: &Shard, card: &Card, arrival: Option<&str>, output: &mut Output) {
+    let trace = arrival.is_none_or(|how| how == DELIVERED).then_some(&card.trace);
     let object = json!({
         "type": "message", "shard": number(shard), "lsn": card.body.0, "file": card.file.name(),
         "offset": card.offset, "octets": card.octets, "batch": card.batch.map(|(number, _)| number),
         "time": card.batch.map(|(_, time_ms)| moment(time_ms)),
         "message_id": card.message_id, "from": card.from, "subject": card.subject,
-        "received": trace.map(|trace| trace.json()),
+        "received": trace.map(|trace| trace.json()), "arrival_told": arrival.is_some(),
     });
     output.line(&object, || {
         let known = |text: &Option<String>| plain(text.as_deref().unwrap_or("(none)"));
@@ -137,7 +138,14 @@ fn card(shard: &Shard, card: &Card, received: bool, output: &mut Output) {
         let mut text = format!("message <{id}>, position {lsn} of {}\n", name(shard));
         text += &format!("  from      {}\n  subject   {}\n", known(&card.from), known(&card.subject));
         text += &match trace {
-            Some(trace) => format!("  received  {}\n", plain(&trace.text())),
+            Some(trace) if arrival.is_some() => format!("  received  {}\n", plain(&trace.text())),
+            Some(trace) if trace.queue_id.is_some() => {
+                format!(
+                    "  received  as its first fields say (a client may have written them): {}\n",
+                    plain(&trace.text())
+                )
+            }
+            Some(_) => "  received  the log does not tell any more how it came\n".to_owned(),
             None => "  received  by APPEND or import, not by SMTP or LMTP\n".to_owned(),
         };
         let (octets, offset, file) = (card.octets, card.offset, card.file.name());
