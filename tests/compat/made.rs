@@ -1,7 +1,7 @@
 //! A small store with everything in it.
 //!
-//! *Owns*: what goes into the fixtures. *Promises*: the same bytes of log each time, and at least one file of every kind
-//! that a data folder or a backup has. *Assumes*: an empty folder. *Never*: looks at what came of it.
+//! *Owns*: what goes into the fixtures. *Promises*: the same bytes of log each time, and at least one file of every
+//! kind that a data folder or a backup has. *Assumes*: an empty folder. *Never*: looks at what came of it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

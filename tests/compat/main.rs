@@ -1,9 +1,9 @@
 //! What released versions have written is read, and what newer ones write is refused by name.
 //!
-//! *Owns*: the fixtures: a folder `vN` for each format version, a small data folder that is a backup as well, with every
-//! kind of file; `vN.json` says what it holds. *Promises*: each of them opens, and shows what it showed when it was made.
-//! *Assumes*: a released fixture is never made again; `engine/README.md` §1.6 has the rule. *Never*: writes into a fixture,
-//! but for `make fixtures`.
+//! *Owns*: the fixtures: a folder `vN` for each format version, a small data folder that is a backup as well, with
+//! every kind of file; `vN.json` says what it holds. *Promises*: each of them opens, and shows what it showed when it
+//! was made. *Assumes*: a released fixture is never made again; `engine/README.md` §1.6 has the rule. *Never*: writes
+//! into a fixture, but for `make fixtures`.
 
 mod listing;
 mod made;
@@ -22,9 +22,8 @@ use tempfile::TempDir;
 
 /// Set, it makes the fixture of the version that this code writes.
 const WRITE: &str = "RINGPOST_FIXTURES";
-const TO_DO: &str = "If what is written has changed on purpose: raise the version where the file's form is defined, keep the \
-    old fixture, and add one (engine/README.md §1.6; make fixtures). If nothing was released since the fixture was made, \
-    make it again.";
+const TO_DO: &str = "If what is written has changed on purpose: raise log::FORMAT, keep the old fixture, and add one \
+    (engine/README.md §1.6; make fixtures). If nothing was released since the fixture was made, make it again.";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat")

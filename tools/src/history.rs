@@ -2,7 +2,8 @@
 //!
 //! *Owns*: the order of reading, and from when on the log is whole. *Promises*: a body is told once, from its segment
 //! while that is there; what of a pack cannot be read is told and passed over. *Assumes*: a pack that is in use is not
-//! removed while it is read; if it is, that is told as unreadable. *Never*: takes what compaction has let go for damage.
+//! removed while it is read; if it is, that is told as unreadable. *Never*: takes what compaction has let go for
+//! damage.
 
 use ringpost_engine::compact::survey::{self, PackRecord, PackVisitor};
 use ringpost_engine::ids::Lsn;
