@@ -34,6 +34,7 @@ Examples:
   ringpost alias add info@example.org ann@example.org bob@example.org
   ringpost import dovecot --account ann@example.org --dry-run /home/ann/Maildir   move in from Dovecot
   ringpost backup /backup/mail                      a copy while it serves; run it again for the difference
+  ringpost account restore ann@example.org --mailbox INBOX --at 08:00    somebody deleted something
   ringpost account list --json | jq .               every listing has --json
   ringpost status                                   figures of every shard
   ringpost config show > ringpost.toml              every setting with default, bound and comment

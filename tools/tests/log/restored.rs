@@ -226,3 +226,36 @@ fn whatever_was_done_since_a_moment_all_of_it_is_there_again_and_nothing_else_is
         }
     }
 }
+
+#[test]
+fn a_log_without_its_beginning_says_how_far_it_goes_back() {
+    let data = TempDir::new().expect("a folder can be made");
+    fs::write(data.path().join("shards"), "1\n").expect("it can be written");
+    let mut host = Host::eager(data.path());
+    let ann = host.account(ANN);
+    for nth in 0..200 {
+        host.append(ann, INBOX, &[octets(nth), vec![b'x'; 2_000]].concat());
+    }
+    let at = ringpost::log::moment(host.time_ms());
+    expunge(&mut host, ann, INBOX, &(1..=190).collect::<Vec<u32>>());
+    for nth in 0..50 {
+        host.wait();
+        host.append(ann, INBOX, &octets(1_000 + nth));
+    }
+    drop(host);
+    assert!(!data.path().join("shard-000/0000000001.seg").exists(), "nothing was let go");
+    let folder = data.path().to_str().expect("text");
+    let refused = run(data.path(), &["restore", ANN, "--from", folder, "--at", &at]);
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && why.contains("does not go back to"), "{why}");
+    // What is there can be had from a copy of it, also of packs: into an account that lacks all of it.
+    let other = TempDir::new().expect("a folder can be made");
+    fs::write(other.path().join("shards"), "1\n").expect("it can be written");
+    let mut host = Host::open(other.path(), 0);
+    host.account(ANN);
+    drop(host);
+    let from = ["--json", "restore", ANN, "--from", folder];
+    assert_eq!(last(&json(other.path(), &from)), (60, 0));
+    assert_eq!(last(&json(other.path(), &from)), (0, 60));
+    assert_eq!(exported(other.path()), exported(data.path()));
+}
