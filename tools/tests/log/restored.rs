@@ -259,3 +259,33 @@ fn a_log_without_its_beginning_says_how_far_it_goes_back() {
     assert_eq!(last(&json(other.path(), &from)), (0, 60));
     assert_eq!(exported(other.path()), exported(data.path()));
 }
+
+#[test]
+fn what_was_removed_comes_back_out_of_packs() {
+    let data = TempDir::new().expect("a folder can be made");
+    fs::write(data.path().join("shards"), "1\n").expect("it can be written");
+    let mut host = Host::eager_keeping(data.path(), u64::MAX);
+    let (ann, bob) = (host.account(ANN), host.account("bob@example.test"));
+    let mail = |nth| [octets(nth), vec![b'x'; 1_000]].concat();
+    for nth in 0..100 {
+        host.append(ann, INBOX, &mail(nth));
+        // What nobody keeps lies between what is kept.
+        host.body(bob, &mail(10_000 + nth));
+        host.body(bob, &mail(20_000 + nth));
+    }
+    expunge(&mut host, ann, INBOX, &(1..=100).collect::<Vec<u32>>());
+    for nth in 0..50 {
+        host.wait();
+        host.append(bob, INBOX, &octets(1_000 + nth));
+    }
+    drop(host);
+    assert!(!data.path().join("shard-000/0000000001.seg").exists(), "nothing was let go");
+    let inbox = ["--json", "restore", ANN, "--mailbox", "INBOX"];
+    assert_eq!(last(&json(data.path(), &inbox)), (100, 0));
+    assert_eq!(last(&json(data.path(), &inbox)), (0, 100));
+    let mut expected: Vec<(String, String)> =
+        (0..100).map(|nth| ("INBOX".to_owned(), String::from_utf8(mail(nth)).expect("text"))).collect();
+    expected.sort();
+    assert_eq!(exported(data.path()), expected);
+    assert!(run(data.path(), &["verify"]).status.success());
+}

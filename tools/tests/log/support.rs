@@ -45,6 +45,11 @@ impl Host {
 
     /// Opens a shard that makes checkpoints and lets go what is dead as soon as it may.
     pub fn eager(data: &Path) -> Host {
+        Host::eager_keeping(data, 0)
+    }
+
+    /// The same; removed messages can be had back for so long.
+    pub fn eager_keeping(data: &Path, undelete_ms: u64) -> Host {
         let cores = Cores::of_this_thread().expect("affinity");
         let mut disk = Files::new(data, ShardId(0), cores).expect("a folder");
         let now = Now { unix_ms: 1_767_225_600_000, mono_ms: 0 };
@@ -53,7 +58,7 @@ impl Host {
             segment_bytes: 64 * 1024,
             message_bytes_max: 20_000,
             checkpoint_log_bytes: 32 * 1024,
-            undelete_ms: 0,
+            undelete_ms,
             compact: compact::Options { live_percent: 90, grace_ms: 0, look_ms: 1, ..usual.compact },
             ..usual
         };
