@@ -8,6 +8,8 @@
 pub const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// What a queued output other than text counts for against `OUTPUT_BYTES_MAX`: the bookkeeping it costs.
 pub const OUTPUT_PIECE_COST_BYTES: usize = 64;
+/// Octets of compressed bodies that are unfolded for one send.
+pub const UNFOLD_BYTES_MAX: u32 = 128 * 1024;
 /// Messages one resumable step of a long command looks at before it yields.
 pub const STEP_MESSAGES_MAX: usize = 512;
 /// Bytes one resumable step of a search looks at before it yields.

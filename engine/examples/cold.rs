@@ -58,6 +58,7 @@ impl FileDisk {
                 File::open(self.path(*file))?.read_exact_at(&mut bytes, *offset)?;
                 return Ok(IoResult::Read(bytes.into()));
             }
+            IoRequest::Work(work) => return Ok(IoResult::Worked(work.carry_out())),
             IoRequest::Sync { .. } | IoRequest::Pause => {}
             IoRequest::Create { file, size, .. } => {
                 let created =

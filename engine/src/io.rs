@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 use crate::ids::SegmentId;
+use crate::press::{Work, Worked};
 
 /// A file in a shard's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +99,8 @@ pub enum IoRequest {
         /// How many, all of them in the file.
         len: u32,
     },
+    /// Keeps a processor busy, not the disk; beside the thread that serves.
+    Work(Work),
     /// Makes everything written to `file` before durable.
     Sync {
         /// Which.
@@ -173,6 +176,8 @@ pub enum IoResult {
     Created(Box<dyn View>),
     /// What `Read` asked for.
     Read(Bytes),
+    /// What came of `Work`.
+    Worked(Worked),
     /// It failed.
     Failed(IoError),
 }

@@ -210,3 +210,24 @@ pub const EVICTION_LOOKS: usize = 1_024;
 pub const DAMAGES_TOLD_MAX: usize = 1_000;
 /// Account ids left out after a loss that may have created any: more than a log loses in one place.
 pub const ACCOUNT_IDS_SKIPPED: u64 = 1 << 20;
+/// Octets of a block of a compressed body; its last block has fewer. What a look at a part of it costs at least: some 60
+/// microseconds.
+pub const PRESSED_BLOCK_BYTES: u32 = 64 * 1024;
+/// Octets below which a body is not worth compressing.
+pub const PRESS_OCTETS_MIN: usize = 256;
+/// A body is kept compressed if that takes at most so many hundredths of its octets.
+pub const PRESSED_PERCENT_MAX: usize = 90;
+/// Bytes of a pack's dictionary. Half of it saves a thirtieth less, twice as much saves a twentieth more.
+pub const PRESS_DICTIONARY_BYTES: usize = 64 * 1024;
+/// Octets of bodies that a dictionary is made of.
+pub const PRESS_SAMPLES_BYTES: usize = 4 * 1024 * 1024;
+/// Octets at the beginning of a body that go into it.
+pub const PRESS_SAMPLE_BYTES_MAX: usize = 16 * 1024;
+/// Dictionaries that are kept ready to be used, about 90 KiB each.
+pub const PRESS_DICTIONARIES_KEPT: usize = 16;
+/// zstd's level unless the configuration says otherwise.
+pub const PRESS_LEVEL: i32 = 3;
+/// A dictionary is made of at least so many times its length.
+pub const PRESS_SAMPLES_DICTIONARIES: usize = 8;
+/// Octets of bodies that are gathered before a pack's dictionary is made; less afterwards.
+pub const PRESS_GATHER_BYTES: usize = 16 * 1024 * 1024;

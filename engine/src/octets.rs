@@ -11,23 +11,71 @@ use crate::io::Extent;
 pub struct Octets {
     /// How many.
     pub len: u32,
-    kept: Extent,
+    kept: Kept,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// They are these bytes.
+    AsSent(Extent),
+    /// They begin so far into this body.
+    Pressed(Pressed, u32),
+}
+
+/// A body that is kept compressed: a list of its blocks, and the blocks ([`crate::press`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pressed {
+    /// List and blocks.
+    pub extent: Extent,
+    /// Its octets.
+    pub len: u32,
+}
+
+/// What has to be in memory before octets are looked at.
+#[derive(Debug, Default)]
+pub struct Cold {
+    /// It lies here.
+    pub extents: Vec<Extent>,
+    /// Of these octets only when that is in memory [`crate::store::Store::located`] tells where they are.
+    pub unlocated: Vec<Octets>,
 }
 
 impl Octets {
     /// The part that begins `skip` octets in and is at most `len` long.
     pub fn slice(self, skip: u32, len: u32) -> Octets {
-        self.kept.slice(skip, len).into()
+        let skip = skip.min(self.len);
+        let len = len.min(self.len - skip);
+        let kept = match self.kept {
+            Kept::AsSent(extent) => Kept::AsSent(extent.slice(skip, len)),
+            Kept::Pressed(body, begin) => Kept::Pressed(body, begin + skip),
+        };
+        Octets { len, kept }
     }
 
     /// The bytes of a file that they are, if they are kept as they are sent.
     pub fn as_sent(self) -> Option<Extent> {
-        Some(self.kept)
+        match self.kept {
+            Kept::AsSent(extent) => Some(extent),
+            Kept::Pressed(..) => None,
+        }
+    }
+
+    /// All octets of a compressed body.
+    pub(crate) fn pressed(body: Pressed) -> Octets {
+        Octets { len: body.len, kept: Kept::Pressed(body, 0) }
+    }
+
+    /// The compressed body that they are of, and how far into it they begin.
+    pub(crate) fn as_pressed(self) -> Option<(Pressed, u32)> {
+        match self.kept {
+            Kept::AsSent(_) => None,
+            Kept::Pressed(body, begin) => Some((body, begin)),
+        }
     }
 }
 
 impl From<Extent> for Octets {
-    fn from(kept: Extent) -> Octets {
-        Octets { len: kept.len, kept }
+    fn from(extent: Extent) -> Octets {
+        Octets { len: extent.len, kept: Kept::AsSent(extent) }
     }
 }

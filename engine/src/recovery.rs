@@ -12,8 +12,11 @@
 
 mod fresh;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::Range;
+
+use bytes::Bytes;
 
 use crate::change::{Change, Entry, Outcome, Refusal};
 use crate::checkpoint::Point;
@@ -37,6 +40,8 @@ use crate::log::places::Places;
 use crate::log::record::{self, KIND_BODY, KIND_WITNESS};
 use crate::log::scan::{self, BatchInfo, Damage, End, Loss, RecordInfo, SegmentInfo, Visitor};
 use crate::log::writer::Start;
+use crate::octets::Octets;
+use crate::press::{Unfolder, piece};
 use crate::store::{BodyRef, Options, RecoveryReport};
 
 /// The state that the files hold, without a store around it: for tools and for `verify`.
@@ -46,9 +51,20 @@ pub struct Replayed {
     /// What was found.
     pub report: RecoveryReport,
     places: Places,
+    unfolder: Cell<Unfolder>,
 }
 
 impl Replayed {
+    /// Octets that are kept compressed, out of their pack. None: they are kept as they are sent, or they are not what
+    /// was written.
+    pub fn unfold(&self, octets: Octets) -> Option<Bytes> {
+        let pack = self.places.pack_with(octets)?;
+        let mut unfolder = self.unfolder.take();
+        let found = piece::octets(pack, &mut unfolder, octets);
+        self.unfolder.set(unfolder);
+        found
+    }
+
     /// Its accounts that are served, in order of address, after `after`.
     pub fn accounts_after<'a>(&'a self, after: &str) -> impl Iterator<Item = AccountRef<'a>> + use<'a> {
         self.index.accounts_after(after)
@@ -236,7 +252,7 @@ fn replay(
     report.quarantined.dedup();
     let past = until.is_some_and(|until| until < end.tail.end);
     let places = place(disk, &end, &index, past, &mut report)?;
-    Ok((Replayed { index, report, places }, end))
+    Ok((Replayed { index, report, places, unfolder: Cell::default() }, end))
 }
 
 /// Which file has what: segments, and the packs that stand for some. Everything that somebody needs must be in one;
@@ -250,6 +266,8 @@ fn place(
 ) -> Result<Places, Error> {
     let mut places = Places::default();
     end.filled.iter().for_each(|part| places.add(part.base, part.segment));
+    let dates = end.chain.segments.iter().filter_map(|info| info.meta);
+    dates.for_each(|meta| places.date(meta.base, meta.created_ms));
     let mut lost = Vec::new();
     for &(number, bytes) in &end.chain.packs {
         match Pack::open(disk, number, bytes, end.chain.log)? {
@@ -284,7 +302,7 @@ fn place(
 /// as well, or nothing of that segment would seem to be in it.
 fn placed(mut pack: Pack, index: &Index) -> Pack {
     if let Table::Rebuilt(entries) = &pack.table
-        && entries.first().is_some_and(|first| first.position == pack.range.start)
+        && entries.first().is_some_and(|first| first.position == pack.range.start && first.is_body())
     {
         pack.range.start = index.first_beside(BodyId(pack.range.start)).0;
     }
@@ -296,7 +314,9 @@ fn placed(mut pack: Pack, index: &Index) -> Pack {
 fn missing_of(pack: &Pack, index: &Index) -> usize {
     let Table::Rebuilt(entries) = &pack.table else { return 0 };
     let dead = index.dead_in(&pack.range).positions;
-    let there = entries.iter().filter(|entry| dead.binary_search(&entry.position).is_err()).count();
+    let there =
+        entries.iter().filter(|entry| entry.is_body() && dead.binary_search(&entry.position).is_err());
+    let there = there.count();
     index.count_in(&pack.range).saturating_sub(there)
 }
 
@@ -555,7 +575,7 @@ pub(crate) fn open(
     if !recovered.report.damage.is_empty() || !recovered.report.quarantined.is_empty() {
         recovered.index.stop_tracking();
     }
-    let Replayed { index, mut report, places } = recovered;
+    let Replayed { index, mut report, places, .. } = recovered;
     fresh::make_room(disk, &end)?;
     for file in superfluous {
         fresh::remove(disk, FileId::Checkpoint(u64::from(file)))?;

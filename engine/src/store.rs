@@ -8,31 +8,34 @@
 mod applying;
 mod backup;
 mod origin;
+mod read;
 mod relief;
 mod removed;
 mod report;
 mod scrub;
 mod upkeep;
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 
 use crate::change::{Change, Entry, NewBody, Outcome, Refusal};
+use crate::checkpoint::Point;
 use crate::checkpoint::keeper::Keeper;
-use crate::checkpoint::{Piece, Point};
 use crate::codec;
 use crate::compact::{self, Compactor};
 use crate::error::{Error, Refused};
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId};
 use crate::index::plan::Planner;
 use crate::index::{AccountRef, Index, MailboxRef};
-use crate::io::{Disk, Extent, FileId, IoId, IoRequest, IoResult};
+use crate::io::{Disk, IoId, IoRequest, IoResult};
 use crate::limits;
 use crate::log::BLOCK;
 use crate::log::build::Witness;
 use crate::log::build::{Batch, Item};
 use crate::log::writer::{Completed, Writer};
-use crate::octets::Octets;
 use crate::origin::Origin;
+use crate::press::Unfolder;
 use crate::recovery;
 use relief::needs_no_space;
 pub use report::{Applied, BodyRef, Progress, RecoveryReport, StoreStats};
@@ -126,6 +129,7 @@ pub struct Store {
     /// How often what was queued was dropped because the disk was full.
     drops: u32,
     readings: origin::Readings,
+    unfolder: Cell<Unfolder>,
 }
 
 impl Store {
@@ -169,6 +173,7 @@ impl Store {
             mutating: false,
             drops: 0,
             readings: origin::Readings::default(),
+            unfolder: Cell::default(),
         };
         Ok((store, report))
     }
@@ -395,40 +400,6 @@ impl Store {
     /// `limits::FRESH_SPAN_BYTES` of log.
     pub fn fresh_body(&self, body: BodyId) -> Option<BodyKey> {
         self.index.fresh_body(body)
-    }
-
-    /// Octets of a message, or bytes of its summary. Kept as they are sent they are a slice of the file's view: no
-    /// copy, and the slice pins the view. Whoever looks at them (instead of handing them to the kernel) first has
-    /// brought in what [`Store::kept`] names, and asks for no more than one step may look at.
-    pub fn bytes(&self, octets: impl Into<Octets>) -> Option<Bytes> {
-        let extent = octets.into().as_sent()?;
-        let segment = match extent.file {
-            FileId::Segment(segment) => segment,
-            FileId::Pack(number) => return self.writer.places().slice(number, extent.offset, extent.len),
-            FileId::Checkpoint(number) => {
-                let (file, offset, len) = (u32::try_from(number).ok()?, extent.offset, extent.len);
-                return self.index.images().slice(Piece { file, offset, len });
-            }
-            _ => return None,
-        };
-        let file = self.writer.files().get(&segment)?;
-        let end = extent.offset.checked_add(u64::from(extent.len))?;
-        if end > file.end { None } else { file.view.slice(extent.offset, extent.len) }
-    }
-
-    /// Where a checkpoint has the rows of a mailbox that are not in memory: whoever is about to look at all of them
-    /// has these brought in first, so that the shard does not wait for the disk in the middle of a step.
-    pub fn cold_rows(&self, account: AccountId, mailbox: MailboxId) -> Vec<Extent> {
-        let pieces = self.index.cold_rows(account, mailbox);
-        let there = pieces.filter(|piece| self.index.images().slice(*piece).is_some());
-        let extent =
-            |Piece { file, offset, len }| Extent { file: FileId::Checkpoint(u64::from(file)), offset, len };
-        there.map(extent).collect()
-    }
-
-    /// What has to be in memory before [`Store::bytes`] is asked for these octets.
-    pub fn kept(&self, octets: Octets) -> Vec<Extent> {
-        octets.as_sent().into_iter().collect()
     }
 
     /// Expunges of a mailbox at or below this mod-sequence cannot be told one by one: history was cut.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use indicatif::ProgressBar;
 use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
 use ringpost_engine::octets::Octets;
+use ringpost_engine::recovery::Replayed;
 
 /// See the module's head.
 pub struct ReadOnlyDisk {
@@ -62,10 +63,18 @@ impl ReadOnlyDisk {
         }
     }
 
-    /// Octets of a message.
-    pub fn octets(&mut self, octets: Octets) -> Result<Vec<u8>, String> {
-        let Extent { file, offset, len } = octets.as_sent().ok_or_else(|| "not kept as sent".to_owned())?;
-        self.read_exact(file, offset, len)
+    /// Octets of a message, however they are kept.
+    ///
+    /// # Errors
+    /// They cannot be read, or are compressed and damaged.
+    pub fn octets(&mut self, replayed: &Replayed, octets: Octets) -> Result<Vec<u8>, String> {
+        match octets.as_sent() {
+            Some(Extent { file, offset, len }) => self.read_exact(file, offset, len),
+            None => {
+                let found = replayed.unfold(octets);
+                found.map(Vec::from).ok_or_else(|| "they are compressed, and damaged".to_owned())
+            }
+        }
     }
 
     fn path(&self, file: FileId) -> PathBuf {

@@ -18,7 +18,6 @@
 use bytes::{Buf, Bytes, BytesMut};
 use ringpost_engine::change::{Outcome, Services};
 use ringpost_engine::ids::{AccountId, Lsn, Now};
-use ringpost_engine::io::Extent;
 use ringpost_engine::octets::Octets;
 use ringpost_engine::store::Store;
 
@@ -218,7 +217,7 @@ pub enum Output {
     /// Call `on_commit` when this position is applied. Later output waits in the session until then.
     AwaitCommit(Lsn),
     /// Bring these runs into memory, then call `resume`: the session is about to look at them.
-    Warm(Vec<Extent>),
+    Warm(Vec<Octets>),
     /// Flush, do the TLS handshake, then call `on_reply(Reply::TlsStarted)`. Unread input must already be
     /// cleared.
     StartTls,

@@ -175,7 +175,7 @@ impl Core {
             Effect::Send { conn, pieces } => self.order(conn, Order::Send(pieces)),
             Effect::StartTls { conn } => self.order(conn, Order::StartTls),
             Effect::Compression { conn, on } => self.order(conn, Order::Compression(on)),
-            Effect::Warm { conn, extents } => self.order(conn, Order::Warm(extents)),
+            Effect::Warm { conn, extents, why } => self.order(conn, Order::Warm { extents, why }),
             Effect::Close { conn, why: _ } => self.last_order(conn, Order::Close),
             Effect::Move { conn, to, session } => self.last_order(conn, Order::Move { to, session }),
             Effect::Receive { conn, on } => {
@@ -433,7 +433,7 @@ fn connection_of(event: &Event) -> Option<ConnId> {
         | Event::Received { conn, .. }
         | Event::Sent { conn }
         | Event::TlsStarted { conn }
-        | Event::Warmed { conn } => Some(*conn),
+        | Event::Warmed { conn, .. } => Some(*conn),
         Event::Arrived(moved) => Some(ConnId(moved.peer.conn)),
         Event::Closed { .. }
         | Event::Io { .. }

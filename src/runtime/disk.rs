@@ -5,8 +5,8 @@
 //! from a failure.
 //! *Assumes*: nobody else writes in the folder (the data folder is locked). *Never*: decides what to write.
 //!
-//! Writes and reads go through the ring. Making, renaming, cutting and removing files are rare and slow:
-//! they run on a helper thread, so that serving goes on.
+//! Writes and reads go through the ring. Making, renaming, cutting and removing files are rare and slow, and so is
+//! compressing bodies: they run on a helper thread, so that serving goes on.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -111,7 +111,11 @@ impl Files {
             IoRequest::Unlink { file } | IoRequest::Trim { file, .. } | IoRequest::Map { file } => {
                 open.remove(file);
             }
-            IoRequest::Write { .. } | IoRequest::Read { .. } | IoRequest::Sync { .. } | IoRequest::Pause => {}
+            IoRequest::Write { .. }
+            | IoRequest::Read { .. }
+            | IoRequest::Sync { .. }
+            | IoRequest::Work(_)
+            | IoRequest::Pause => {}
         }
     }
 
@@ -302,7 +306,7 @@ struct Made {
     file: Option<File>,
 }
 
-/// Carries out what is rare and slow: create, begin, map, rename, trim, unlink. Blocking.
+/// Carries out what is rare and slow: create, begin, map, rename, trim, unlink, work. Blocking.
 fn perform_slowly(folder: &Path, request: &IoRequest) -> io::Result<Made> {
     let mut made = Made { result: IoResult::Done, file: None };
     match request {
@@ -348,6 +352,7 @@ fn perform_slowly(folder: &Path, request: &IoRequest) -> io::Result<Made> {
             fs::remove_file(path(folder, *file))?;
             File::open(folder)?.sync_all()?;
         }
+        IoRequest::Work(work) => made.result = IoResult::Worked(work.carry_out()),
         IoRequest::Write { .. } | IoRequest::Read { .. } | IoRequest::Sync { .. } | IoRequest::Pause => {
             return Err(io::Error::other(
                 "a read, write, sync or pause does not belong on the helper thread",

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use ringpost_engine::ids::ShardId;
 use ringpost_engine::io::Extent;
 
-use crate::shard::event::{ConnId, Piece};
+use crate::shard::event::{ConnId, Piece, Warming};
 use crate::shard::session::MovedSession;
 use crate::sys::request::Descriptor;
 use crate::sys::socket::{Direction, shut};
@@ -28,7 +28,12 @@ pub enum Order {
     /// Begin (or end) to deflate and inflate.
     Compression(bool),
     /// Bring in, then `Event::Warmed`.
-    Warm(Vec<(Extent, Bytes)>),
+    Warm {
+        /// What.
+        extents: Vec<(Extent, Bytes)>,
+        /// Goes back with the event.
+        why: Warming,
+    },
     /// Close after all before.
     Close,
     /// Take the connection to another shard.

@@ -318,9 +318,9 @@ impl Pump {
                 }
                 self.core.post_for(&self.link, Event::Sent { conn });
             }
-            Order::Warm(extents) => {
+            Order::Warm { extents, why } => {
                 self.core.files.warm(&extents).await.map_err(send::unreadable)?;
-                self.core.post_for(&self.link, Event::Warmed { conn });
+                self.core.post_for(&self.link, Event::Warmed { conn, why });
             }
             Order::StartTls => {
                 let early = self.handshake().await?;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ringpost_engine::change::Services;
 use ringpost_engine::ids::{AccountId, Now, ShardId};
 use ringpost_engine::io::{Extent, IoId, IoRequest, IoResult};
+use ringpost_engine::octets::Octets;
 
 use crate::proto::{Delivered, Secret, Service};
 use crate::shard::admin::{AdminReply, AdminRequest};
@@ -55,6 +56,8 @@ pub enum Event {
     Warmed {
         /// For whom.
         conn: ConnId,
+        /// As in `Warm`.
+        why: Warming,
     },
     /// The connection is gone.
     Closed {
@@ -164,6 +167,8 @@ pub enum Effect {
         conn: ConnId,
         /// Segment and its view's slices.
         extents: Vec<(Extent, Bytes)>,
+        /// What for.
+        why: Warming,
     },
     /// Close after what was sent before.
     Close {
@@ -221,6 +226,15 @@ pub enum Effect {
     Drained,
     /// The disk failed for good: say so and abort (DESIGN failure policy).
     Fatal(String),
+}
+
+/// Why runs are brought into memory.
+#[derive(Clone, Debug, Default)]
+pub struct Warming {
+    /// Because they are to be unfolded and sent. Else the session looks at them.
+    pub to_send: bool,
+    /// Octets of which these runs tell where they are; they are brought in next.
+    pub more: Vec<Octets>,
 }
 
 /// A piece of output.

@@ -285,14 +285,9 @@ impl Shard {
             return;
         }
         if !connection.outbox.is_empty() {
-            let (pieces, made, mapped) = connection.outbox.take();
             connection.sending = true;
-            connection.bytes_out += (made + mapped) as u64;
-            self.counters.bytes_out_made += made as u64;
-            self.counters.bytes_out_mapped += mapped as u64;
-            self.counters.sends += 1;
-            self.effects.push_back(Effect::Send { conn: id, pieces });
-            return;
+            let folded = connection.outbox.to_unfold();
+            return if folded.is_empty() { self.send(id) } else { self.warm(id, &folded, true) };
         }
         match &connection.phase {
             Phase::Open | Phase::Handshaking => {}
@@ -317,6 +312,17 @@ impl Shard {
                 self.hang_up(id, why);
             }
         }
+    }
+
+    /// Hands over what is ready.
+    pub(super) fn send(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let (pieces, made, mapped) = connection.outbox.take();
+        connection.bytes_out += (made + mapped) as u64;
+        self.counters.bytes_out_made += made as u64;
+        self.counters.bytes_out_mapped += mapped as u64;
+        self.counters.sends += 1;
+        self.effects.push_back(Effect::Send { conn: id, pieces });
     }
 
     fn send_off(&mut self, id: ConnId, to: ShardId) {

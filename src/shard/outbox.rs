@@ -1,24 +1,39 @@
 //! Output on its way to one client.
 //!
 //! *Owns*: the pieces not yet handed over. *Promises*: order; small pieces are joined, a lone one is not
-//! copied, runs of the log are never touched. *Assumes*: the session keeps to its bound. *Never*: looks at
-//! mapped bytes.
+//! copied, runs of the log are never touched; octets that are kept compressed are unfolded as the client takes them,
+//! `UNFOLD_BYTES_MAX` ahead of it. *Assumes*: the session keeps to its bound. *Never*: looks at mapped bytes.
+//!
+//! ```text
+//!  push_folded ─► Folded ──to_unfold: brought in──► Asked ──unfold──► Piece::Bytes ──take──► sent
+//! ```
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use ringpost_engine::io::Extent;
+use ringpost_engine::octets::Octets;
 
-use crate::limits::{JOIN_BYTES_MAX, OUTPUT_PIECE_COST_BYTES, SEND_PIECES_MAX};
+use crate::limits::{JOIN_BYTES_MAX, OUTPUT_PIECE_COST_BYTES, SEND_PIECES_MAX, UNFOLD_BYTES_MAX};
 use crate::shard::event::Piece;
 
 /// Pieces in order; empty most of the time, and then without memory of its own.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    done: VecDeque<Piece>,
+    done: VecDeque<Next>,
     /// Small pieces that still grow; stands behind all of `done`.
     open: Tail,
     held: usize,
+}
+
+/// What goes next.
+#[derive(Debug)]
+enum Next {
+    Piece(Piece),
+    /// Compressed.
+    Folded(Octets),
+    /// Compressed, and being brought in.
+    Asked(Octets),
 }
 
 #[derive(Debug, Default)]
@@ -73,14 +88,62 @@ impl Outbox {
         }
         self.held += OUTPUT_PIECE_COST_BYTES;
         self.seal();
-        self.done.push_back(Piece::Mapped { extent, bytes });
+        self.done.push_back(Next::Piece(Piece::Mapped { extent, bytes }));
     }
 
-    /// Takes out what one send carries, with its octets: made, mapped.
+    /// Adds octets that are kept compressed.
+    pub fn push_folded(&mut self, octets: Octets) {
+        self.held += OUTPUT_PIECE_COST_BYTES;
+        self.seal();
+        self.done.push_back(Next::Folded(octets));
+    }
+
+    /// What of the next send has to be unfolded, and brought in before; `UNFOLD_BYTES_MAX` at most.
+    pub fn to_unfold(&mut self) -> Vec<Octets> {
+        let (mut asked, mut room) = (Vec::new(), UNFOLD_BYTES_MAX);
+        for at in 0..self.done.len().min(SEND_PIECES_MAX) {
+            let Next::Folded(octets) = self.done[at] else { continue };
+            if room == 0 {
+                break;
+            }
+            let now = octets.slice(0, room);
+            asked.push(now);
+            room -= now.len;
+            self.done[at] = Next::Asked(now);
+            if now.len < octets.len {
+                self.held += OUTPUT_PIECE_COST_BYTES;
+                self.done.insert(at + 1, Next::Folded(octets.slice(now.len, octets.len)));
+                break;
+            }
+        }
+        asked
+    }
+
+    /// Puts the octets that were asked for in their places.
+    ///
+    /// # Errors
+    /// Octets that cannot be had.
+    pub fn unfold(&mut self, octets: impl Fn(Octets) -> Option<Bytes>) -> Result<(), Octets> {
+        for next in &mut self.done {
+            if let Next::Asked(asked) = next {
+                let bytes = octets(*asked).ok_or(*asked)?;
+                self.held = self.held - OUTPUT_PIECE_COST_BYTES + bytes.len();
+                *next = Next::Piece(Piece::Bytes(bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out what one send carries, with its octets: made, mapped. Nothing behind what is still folded.
     pub fn take(&mut self) -> (Vec<Piece>, usize, usize) {
         self.seal();
-        let count = self.done.len().min(SEND_PIECES_MAX);
-        let pieces: Vec<Piece> = self.done.drain(..count).collect();
+        let ready = self.done.iter().take(SEND_PIECES_MAX).take_while(|next| matches!(next, Next::Piece(_)));
+        let count = ready.count();
+        let piece = |next| match next {
+            Next::Piece(piece) => Some(piece),
+            Next::Folded(_) | Next::Asked(_) => None,
+        };
+        let pieces: Vec<Piece> = self.done.drain(..count).filter_map(piece).collect();
         if self.done.is_empty() {
             self.done = VecDeque::new();
         }
@@ -103,8 +166,8 @@ impl Outbox {
     fn seal(&mut self) {
         match std::mem::take(&mut self.open) {
             Tail::None => {}
-            Tail::One(bytes) => self.done.push_back(Piece::Bytes(bytes)),
-            Tail::Joined(joined) => self.done.push_back(Piece::Bytes(joined.freeze())),
+            Tail::One(bytes) => self.done.push_back(Next::Piece(Piece::Bytes(bytes))),
+            Tail::Joined(joined) => self.done.push_back(Next::Piece(Piece::Bytes(joined.freeze()))),
         }
     }
 }

@@ -6,11 +6,11 @@
 
 use ringpost_engine::ids::{ShardId, Slot};
 use ringpost_engine::io::Extent;
-use ringpost_engine::octets::Octets;
+use ringpost_engine::octets::{Cold, Octets};
 
 use crate::proto::{Output, Reply};
 use crate::shard::Shard;
-use crate::shard::event::{CloseReason, ConnId, Effect, Message};
+use crate::shard::event::{CloseReason, ConnId, Effect, Message, Warming};
 use crate::shard::flow::Wake;
 use crate::shard::session::Phase;
 
@@ -33,9 +33,9 @@ impl Shard {
                 self.owe(id);
                 self.await_commit(id, lsn);
             }
-            Output::Warm(extents) => {
+            Output::Warm(octets) => {
                 self.owe(id);
-                self.warm(id, &extents);
+                self.warm(id, &octets, false);
             }
             Output::StartTls => self.enter(id, Phase::Upgrading),
             Output::StartCompression => self.enter(id, Phase::Switching { on: true }),
@@ -75,25 +75,57 @@ impl Shard {
     }
 
     fn send_octets(&mut self, id: ConnId, octets: Octets) {
-        let extent = octets.as_sent().and_then(|extent| Some((extent, self.store.bytes(extent)?)));
-        match (extent, self.connections.get_mut(&id)) {
-            (Some((extent, bytes)), Some(connection)) => connection.outbox.push_mapped(extent, bytes),
-            // Its length is announced already, so nothing sensible can follow.
-            (None, _) => self.hang_up(id, CloseReason::Error(format!("no bytes at {octets:?}"))),
-            (_, None) => {}
+        let extent = octets.as_sent();
+        let bytes = extent.and_then(|extent| self.store.bytes(extent));
+        match (extent, bytes, self.connections.get_mut(&id)) {
+            (None, _, Some(connection)) => connection.outbox.push_folded(octets),
+            (Some(extent), Some(bytes), Some(connection)) => connection.outbox.push_mapped(extent, bytes),
+            (Some(_), None, Some(_)) => self.cannot_be_had(id, octets),
+            (_, _, None) => {}
         }
     }
 
-    fn warm(&mut self, id: ConnId, extents: &[Extent]) {
+    /// The length of what was to be sent is announced already, so nothing sensible can follow.
+    fn cannot_be_had(&mut self, id: ConnId, octets: Octets) {
+        self.hang_up(id, CloseReason::Error(format!("no bytes at {octets:?}")));
+    }
+
+    /// Unfolds what was brought in, and sends as far as it is unfolded.
+    pub(super) fn unfold(&mut self, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match connection.outbox.unfold(|octets| self.store.bytes(octets)) {
+            Ok(()) => self.send(id),
+            Err(octets) => self.cannot_be_had(id, octets),
+        }
+    }
+
+    /// Has octets brought in. Of some that are compressed it has to be brought in first where they are.
+    pub(super) fn warm(&mut self, id: ConnId, octets: &[Octets], to_send: bool) {
+        let mut cold = Cold::default();
+        octets.iter().for_each(|octets| self.store.kept(*octets, &mut cold));
         self.counters.warms += 1;
+        self.bring_in(id, cold.extents, Warming { to_send, more: cold.unlocated });
+    }
+
+    /// Has those brought in of which it is known by now.
+    pub(super) fn warm_located(&mut self, id: ConnId, why: Warming) {
+        let octets = why.more.iter();
+        let extents = octets.filter_map(|octets| self.store.located(*octets)).collect();
+        self.bring_in(id, extents, Warming { more: Vec::new(), ..why });
+    }
+
+    fn bring_in(&mut self, id: ConnId, extents: Vec<Extent>, why: Warming) {
+        if !self.connections.contains_key(&id) {
+            return;
+        }
         let mut views = Vec::with_capacity(extents.len());
         for extent in extents {
-            match self.store.bytes(*extent) {
-                Some(bytes) => views.push((*extent, bytes)),
+            match self.store.bytes(extent) {
+                Some(bytes) => views.push((extent, bytes)),
                 None => return self.hang_up(id, CloseReason::Error(format!("no bytes at {extent:?}"))),
             }
         }
-        self.effects.push_back(Effect::Warm { conn: id, extents: views });
+        self.effects.push_back(Effect::Warm { conn: id, extents: views, why });
     }
 
     pub(super) fn on_message(&mut self, from: ShardId, message: Message) {

@@ -320,7 +320,7 @@ impl Lab {
             Effect::Close { conn, why } => {
                 self.closed.insert(conn, why);
             }
-            Effect::Warm { conn, .. } => self.event(shard, Event::Warmed { conn }),
+            Effect::Warm { conn, why, .. } => self.event(shard, Event::Warmed { conn, why }),
             Effect::Receive { conn, on } => {
                 self.receive.insert(conn, on);
             }

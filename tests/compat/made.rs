@@ -33,7 +33,13 @@ pub fn options(shard: ShardId) -> Options {
     let usual = Options::new(shard, 0x5eed);
     // Of the second shard the whole log stays.
     let bytes_per_second = if shard == ShardId(0) { usual.compact.bytes_per_second } else { 0 };
-    let compact = compact::Options { bytes_per_second, live_percent: 90, grace_ms: 0, look_ms: 1 };
+    let compact = compact::Options {
+        bytes_per_second,
+        live_percent: 90,
+        grace_ms: 0,
+        look_ms: 1,
+        ..compact::Options::default()
+    };
     Options {
         segment_bytes: 32 * 1024,
         message_bytes_max: 4_000,

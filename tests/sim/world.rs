@@ -476,8 +476,9 @@ impl World {
                     return Err(format!("{conn:?} was to switch compression in the middle of a send"));
                 }
             }
-            Effect::Warm { conn, .. } => {
-                self.after(self.faults.warm_us, Happening::Shard(index, Event::Warmed { conn }));
+            Effect::Warm { conn, why, .. } => {
+                let warmed = Event::Warmed { conn, why };
+                self.after(self.faults.warm_us, Happening::Shard(index, warmed));
             }
             Effect::Close { conn, .. } => {
                 if let Some(link) = self.net.link(conn) {

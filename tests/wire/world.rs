@@ -209,7 +209,7 @@ impl World {
                     Event::Sent { conn }
                 }
                 Effect::StartTls { conn } => Event::TlsStarted { conn },
-                Effect::Warm { conn, .. } => Event::Warmed { conn },
+                Effect::Warm { conn, why, .. } => Event::Warmed { conn, why },
                 Effect::Io { id, request } => {
                     Event::Io { id, result: self.cores[index].disk.perform(&request) }
                 }

@@ -300,6 +300,6 @@ impl Keeper {
 fn done(doing: &str, result: IoResult) -> Result<(), Error> {
     match result {
         IoResult::Failed(error) => Err(Error::Io { doing: doing.to_owned(), error }),
-        IoResult::Done | IoResult::Created(_) | IoResult::Read(_) => Ok(()),
+        IoResult::Done | IoResult::Created(_) | IoResult::Read(_) | IoResult::Worked(_) => Ok(()),
     }
 }

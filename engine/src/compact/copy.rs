@@ -2,15 +2,17 @@
 //!
 //! *Owns*: what is copied, and how far it is. *Promises*: every body of the victims' range that was alive when it began
 //! is in the pack, in order of position. *Assumes*: each request is answered before the next is asked for. *Never*:
-//! reads or gathers more than [`COMPACT_READ_BYTES`] at once, but for one larger record.
+//! reads more than [`COMPACT_READ_BYTES`] at once, but for one larger record.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use super::Pressed;
 use super::pack::{self, LEAD_BYTES, Lead};
 use super::pick::Unit;
+use super::squeeze::{Given, Squeeze};
 use super::table::{Entry, Table};
 use super::walk::{Step, Walk, Window};
 use crate::ids::{BodyId, Lsn};
@@ -19,6 +21,8 @@ use crate::io::{FileId, IoRequest};
 use crate::limits::{COMPACT_JOIN_BYTES, COMPACT_READ_BYTES, COMPACT_WRITE_BYTES};
 use crate::log::batch::LogIdentity;
 use crate::log::places::Places;
+use crate::press::stored::{Form, preface};
+use crate::press::{self, Worked};
 
 /// The dead bodies of a range, as they were at one moment.
 #[derive(Debug, Default)]
@@ -48,6 +52,16 @@ pub enum Stage {
     Clear,
 }
 
+/// What became of looking for a record.
+enum Gathered {
+    /// These bytes are needed first.
+    Read(IoRequest),
+    /// There may be more.
+    Some,
+    /// All of the victims is in the pack.
+    All,
+}
+
 /// See the module's head.
 #[derive(Debug)]
 pub struct Job {
@@ -68,8 +82,16 @@ pub struct Job {
     /// How far it is.
     pub stage: Stage,
     log: LogIdentity,
-    /// One for each victim that is not yet copied; the first is under way.
-    walks: VecDeque<Walk>,
+    /// One for each victim that is not yet copied; the first is under way. Whether its bodies are compressed.
+    walks: VecDeque<(Walk, bool)>,
+    squeeze: Squeeze,
+    /// Whether any are, and whether any are not.
+    presses: bool,
+    is_mixed: bool,
+    /// Bytes that the records had in the log.
+    plain: u64,
+    /// Of which these are compressed.
+    pub pressed: Pressed,
     /// What is to be written next: large records as they were read, and behind them what is joined.
     out: Vec<Bytes>,
     joined: BytesMut,
@@ -88,20 +110,30 @@ impl Job {
         index: &Index,
         places: &Places,
         victims: Vec<Unit>,
+        options: press::Options,
     ) -> Option<Job> {
         let range = victims.first()?.range.start..victims.last()?.range.end;
+        let presses = victims.iter().any(|unit| unit.is_old);
+        let mut squeeze = Squeeze::new(options, presses);
         let walk = |unit: &Unit| match unit.file {
             FileId::Segment(segment) => {
                 Walk::segment(log, segment, Lsn(unit.range.start), unit.range.end - unit.range.start)
             }
             file => {
-                let pack = places.packs().iter().find(|pack| pack.number == file.number());
+                let pack = places.pack(file.number());
+                pack.into_iter().for_each(|pack| squeeze.expect(pack));
                 Walk::pack(file.number(), pack.map_or(0, |pack| pack.table.len()), unit.bytes)
             }
         };
+        let walks = victims.iter().map(walk).zip(victims.iter().map(|unit| unit.is_old)).collect();
         let mut job = Job {
             number,
-            walks: victims.iter().map(walk).collect(),
+            walks,
+            squeeze,
+            presses,
+            is_mixed: victims.iter().any(|unit| !unit.is_old),
+            plain: 0,
+            pressed: Pressed::default(),
             victims,
             dead: index.dead_in(&range),
             live: index.live_in(&range),
@@ -126,37 +158,99 @@ impl Job {
         (self.table.take(), self.written)
     }
 
-    /// The next read or write. An error: this victim is damaged.
+    /// The next read, work or write. An error: this victim is damaged.
     pub fn copy(&mut self) -> Result<IoRequest, FileId> {
-        while let Some(walk) = self.walks.front_mut() {
+        loop {
             if self.out_bytes >= COMPACT_WRITE_BYTES {
                 return Ok(self.write());
             }
-            let wanted = |position: u64| self.dead.positions.binary_search(&position).is_err();
-            let file = walk.file();
-            match walk.next(&self.window, wanted) {
-                Step::Need { offset, len } => {
-                    self.window = Window { start: offset, bytes: Bytes::new() };
-                    self.reading = Some(file);
-                    return Ok(IoRequest::Read { file, offset, len });
+            if let Some(given) = self.squeeze.give() {
+                self.lay(given).ok_or(self.last())?;
+            } else if let Some(work) = self.squeeze.work() {
+                return Ok(IoRequest::Work(work));
+            } else if self.squeeze.gathers() {
+                match self.gather()? {
+                    Gathered::Read(request) => return Ok(request),
+                    Gathered::Some => {}
+                    Gathered::All => return self.end(),
                 }
-                Step::Record { position, record, flags } => {
-                    let offset = u32::try_from(self.written + self.out_bytes).map_err(|_| file)?;
-                    self.entries.push(Entry { position, offset, flags });
-                    self.live = self.live.checked_sub(record.len() as u64).ok_or(file)?;
-                    self.put(Lead { position, stored: record.len() as u32, flags }.encode());
-                    self.put(record);
-                }
-                Step::End => {
-                    self.walks.pop_front();
-                    self.window = Window::default();
-                }
-                Step::Damaged => return Err(file),
             }
         }
+    }
+
+    /// The work asked for is done. An error: this victim is damaged.
+    pub fn worked(&mut self, worked: Worked) -> Result<(), FileId> {
+        self.squeeze.worked(worked)
+    }
+
+    /// Takes the next record of the victims.
+    fn gather(&mut self) -> Result<Gathered, FileId> {
+        let Some((walk, is_old)) = self.walks.front_mut() else {
+            return Ok(if self.squeeze.close() { Gathered::Some } else { Gathered::All });
+        };
+        let wanted = |position: u64| self.dead.positions.binary_search(&position).is_err();
+        let file = walk.file();
+        match walk.next(&self.window, wanted) {
+            Step::Need { offset, len } => {
+                self.window = Window { start: offset, bytes: Bytes::new() };
+                self.reading = Some(file);
+                return Ok(Gathered::Read(IoRequest::Read { file, offset, len }));
+            }
+            Step::Record { position, record, flags } => {
+                self.squeeze.add(file, position, &record, flags, *is_old).ok_or(file)?;
+            }
+            Step::End => {
+                self.walks.pop_front();
+                self.window = Window::default();
+            }
+            Step::Damaged => return Err(file),
+        }
+        Ok(Gathered::Some)
+    }
+
+    /// Puts a record behind those before. None: there is more than there should be.
+    fn lay(&mut self, given: Given) -> Option<()> {
+        if self.presses && self.entries.is_empty() {
+            self.put_preface(self.range.start)?;
+        }
+        self.plain += given.plain;
+        self.live = self.live.checked_sub(given.plain)?;
+        if let Form::Pressed(bytes) = given.form {
+            let octets = given.plain - given.parts.first().map_or(0, |head| head.len() as u64);
+            self.pressed.add(Pressed { bodies: 1, octets, bytes: bytes.into() });
+        }
+        self.put_record(given.position, given.form, given.parts)
+    }
+
+    fn put_preface(&mut self, position: u64) -> Option<()> {
+        let preface = preface(self.plain, self.squeeze.dictionary());
+        let form = Form::Preface { mixed: self.is_mixed, bytes: preface.len() as u32 };
+        self.put_record(position, form, vec![preface])
+    }
+
+    fn put_record(&mut self, position: u64, form: Form, parts: Vec<Bytes>) -> Option<()> {
+        let offset = u32::try_from(self.written + self.out_bytes).ok()?;
+        let stored = u32::try_from(parts.iter().map(Bytes::len).sum::<usize>()).ok()?;
+        let flags = form.flags();
+        self.entries.push(Entry { position, offset, flags });
+        self.put(Lead { position, stored, flags }.encode());
+        parts.into_iter().for_each(|part| self.put(part));
+        Some(())
+    }
+
+    /// The victim that is spared when it is not known which one is damaged.
+    fn last(&self) -> FileId {
+        self.victims.last().map_or(FileId::PackNew(self.number), |victim| victim.file)
+    }
+
+    /// What stands behind the last record.
+    fn end(&mut self) -> Result<IoRequest, FileId> {
         // I21: a pack that does not have all that is alive is none.
-        if let Some(last) = self.victims.last().filter(|_| self.live > 0) {
-            return Err(last.file);
+        if self.live > 0 {
+            return Err(self.last());
+        }
+        if self.presses {
+            self.put_preface(self.range.end - 1).ok_or(self.last())?;
         }
         let at = self.written + self.out_bytes;
         let (end, fences) = pack::end(self.log, self.number, &self.range, at, &self.entries);

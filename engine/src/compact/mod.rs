@@ -17,21 +17,24 @@ mod copy;
 pub(crate) mod pack;
 mod pick;
 mod reclaim;
+mod squeeze;
 pub mod survey;
 pub(crate) mod table;
 mod walk;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use crate::error::Error;
-use crate::ids::Lsn;
+use crate::ids::{Lsn, Now};
 use crate::index::Index;
 use crate::io::{FileId, IoError, IoRequest, IoResult};
 use crate::limits::{self, COMPACT_PATIENCE_LOOKS, COMPACT_RETRY_MS};
 use crate::log::batch::LogIdentity;
 use crate::log::places::Places;
+use crate::press::{self, Worked};
 pub(crate) use copy::Dead;
 use copy::{Job, Stage};
 use pack::Pack;
@@ -51,6 +54,8 @@ pub struct Options {
     pub grace_ms: u64,
     /// Milliseconds between two looks at what is worth compacting.
     pub look_ms: u64,
+    /// Which bodies are compressed.
+    pub press: press::Options,
 }
 
 impl Default for Options {
@@ -60,6 +65,7 @@ impl Default for Options {
             live_percent: limits::COMPACT_LIVE_PERCENT,
             grace_ms: limits::COMPACT_GRACE_MS,
             look_ms: limits::COMPACT_LOOK_MS,
+            press: press::Options::default(),
         }
     }
 }
@@ -77,6 +83,19 @@ pub struct Done {
     pub reclaimed: u64,
     /// Files found damaged while they were copied; they stay.
     pub damaged: u64,
+    /// Bodies compressed.
+    pub pressed: Pressed,
+}
+
+/// Bodies that were compressed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pressed {
+    /// How many.
+    pub bodies: u64,
+    /// Octets that they have.
+    pub octets: u64,
+    /// Bytes that they take now.
+    pub bytes: u64,
 }
 
 /// Where the log stands.
@@ -95,11 +114,28 @@ pub(crate) struct Log {
 /// be made between two batches before numbers could repeat.
 const PACK_NUMBER_SHIFT: u32 = 16;
 
+/// Bytes by which what is alive takes less than it did, for it is compressed.
+fn saved(index: &Index, places: &Places) -> u64 {
+    let saved = |pack: &Pack| {
+        let live = index.live_in(&pack.range);
+        live.saturating_sub(pack.share(live))
+    };
+    places.packs().iter().map(saved).sum()
+}
+
 /// What a request was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
     Work,
     Remove,
+}
+
+impl Pressed {
+    fn add(&mut self, more: Pressed) {
+        self.bodies += more.bodies;
+        self.octets += more.octets;
+        self.bytes += more.bytes;
+    }
 }
 
 /// See the module's head.
@@ -182,8 +218,9 @@ impl Compactor {
         places: &Places,
         segments: impl Iterator<Item = Unit>,
         log: &Log,
-        now_ms: u64,
+        now: Now,
     ) {
+        let now_ms = now.mono_ms;
         let past_ms = now_ms.saturating_sub(self.ticked_ms).min(1000);
         self.ticked_ms = now_ms;
         let second = self.options.bytes_per_second as i64;
@@ -192,13 +229,13 @@ impl Compactor {
             return;
         }
         self.look_at_ms = now_ms + self.options.look_ms;
-        let mut units = self.units(index, places, segments);
+        let mut units = self.units(index, places, segments, now.unix_ms);
         units.sort_unstable_by_key(|unit| unit.range.start);
         let covered = self.covered(log.covered);
         let uncovered: Vec<Unit> = units.extract_if(.., |unit| unit.range.end >= covered.0).collect();
         let all = All {
             bytes: log.file_bytes,
-            live: index.live_in(&(0..u64::MAX)),
+            live: index.live_in(&(0..u64::MAX)).saturating_sub(saved(index, places)),
             live_percent: u64::from(self.options.live_percent),
         };
         let picked = pick(&units, &all, self.pack_bytes_max);
@@ -214,7 +251,13 @@ impl Compactor {
     }
 
     /// Segments that no pack stands for, and packs. What a pack stands for is put among those that go.
-    fn units(&mut self, index: &Index, places: &Places, segments: impl Iterator<Item = Unit>) -> Vec<Unit> {
+    fn units(
+        &mut self,
+        index: &Index,
+        places: &Places,
+        segments: impl Iterator<Item = Unit>,
+        unix_ms: u64,
+    ) -> Vec<Unit> {
         let mut units = Vec::new();
         for unit in segments {
             match places.pack_of(Lsn(unit.range.start)) {
@@ -229,6 +272,8 @@ impl Compactor {
             room: pack.room(),
             live: 0,
             is_damaged: pack.damage.is_some(),
+            is_old: false,
+            is_pressed: pack.preface().is_some_and(|(_, mixed)| !mixed),
         };
         for pack in places.old_packs() {
             self.reclaim.retire(&unit(pack), self.ticked_ms);
@@ -236,7 +281,12 @@ impl Compactor {
         units.extend(places.packs().iter().map(unit));
         units.retain_mut(|unit| {
             // Of what is damaged nothing is copied; when nothing of it is alive it goes as any other.
-            unit.live = index.live_in(&unit.range);
+            let live = index.live_in(&unit.range);
+            unit.live = match unit.file {
+                FileId::Pack(number) => places.pack(number).map_or(live, |pack| pack.share(live)),
+                _ => live,
+            };
+            unit.is_old = self.is_old(places, &unit.range, unix_ms);
             !self.reclaim.has(unit.file) && (unit.live == 0 || !self.bad.contains(&unit.file))
         });
         units
@@ -261,10 +311,17 @@ impl Compactor {
         self.reclaim.segment_bytes()
     }
 
+    /// Whether all that lies in a range was written long enough ago to be compressed.
+    fn is_old(&self, places: &Places, range: &Range<u64>, unix_ms: u64) -> bool {
+        let before_ms = self.options.press.after_ms.and_then(|after_ms| unix_ms.checked_sub(after_ms));
+        let written_ms = places.written_before_ms(range.end);
+        before_ms.zip(written_ms).is_some_and(|(before_ms, written_ms)| written_ms <= before_ms)
+    }
+
     fn begin(&mut self, index: &Index, places: &Places, log: &Log, victims: Vec<Unit>) {
         // A number is never given to another pack, also when the one that had it is gone: a backup may have it.
         self.highest = (self.highest + 1).max(log.sequence << PACK_NUMBER_SHIFT);
-        self.job = Job::new(self.log, self.highest, index, places, victims);
+        self.job = Job::new(self.log, self.highest, index, places, victims, self.options.press);
         self.begun = log.durable;
     }
 
@@ -300,12 +357,8 @@ impl Compactor {
             Stage::Copy => match job.copy() {
                 Ok(request) => request,
                 Err(damaged) => {
-                    // It is not what was written. Whatever reads it will say so; here it stays as it is.
-                    self.bad.insert(damaged);
-                    self.done.damaged += 1;
-                    job.stage = Stage::Clear;
-                    self.look_at_ms = now_ms + COMPACT_RETRY_MS;
-                    IoRequest::Unlink { file: new }
+                    self.spare(damaged, now_ms);
+                    return Some(IoRequest::Unlink { file: new });
                 }
             },
             Stage::Close | Stage::Sync => IoRequest::Sync { file: new },
@@ -315,6 +368,7 @@ impl Compactor {
         };
         match &request {
             IoRequest::Read { len, .. } => self.budget -= i64::from(*len),
+            IoRequest::Work(work) => self.budget -= work.bytes() as i64,
             IoRequest::Write { parts, .. } => {
                 let bytes: usize = parts.iter().map(Bytes::len).sum();
                 self.budget -= bytes as i64;
@@ -328,6 +382,19 @@ impl Compactor {
             return Some(IoRequest::Map { file: new });
         }
         Some(request)
+    }
+
+    /// A victim is not what was written. Whatever reads it will say so; here it stays as it is.
+    fn spare(&mut self, damaged: FileId, now_ms: u64) {
+        self.bad.insert(damaged);
+        self.done.damaged += 1;
+        self.give_up(now_ms);
+    }
+
+    /// Nothing comes of the pack in the making.
+    fn give_up(&mut self, now_ms: u64) {
+        self.look_at_ms = now_ms + COMPACT_RETRY_MS;
+        self.job.iter_mut().for_each(|job| job.stage = Stage::Clear);
     }
 
     /// How the request ended.
@@ -364,6 +431,12 @@ impl Compactor {
             }
             (Stage::Begin, _) => job.stage = Stage::Copy,
             (Stage::Copy, IoResult::Read(bytes)) => job.window.bytes = bytes,
+            (Stage::Copy, IoResult::Worked(Worked::Failed(_))) => self.give_up(now_ms),
+            (Stage::Copy, IoResult::Worked(worked)) => {
+                if let Err(damaged) = job.worked(worked) {
+                    self.spare(damaged, now_ms);
+                }
+            }
             (Stage::Copy, _) => {}
             (Stage::Close, _) => job.stage = Stage::Sync,
             (Stage::Sync, _) => job.stage = Stage::Rename,
@@ -375,6 +448,7 @@ impl Compactor {
                 index.relocated(&job.dead);
                 job.victims.iter().for_each(|victim| self.reclaim.retire(victim, now_ms));
                 self.done.packs += 1;
+                self.done.pressed.add(job.pressed);
                 self.look_at_ms = now_ms;
             }
             (Stage::Clear, _) => self.job = None,

@@ -25,8 +25,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::table::{BLOCK_ENTRIES, ENTRY_BYTES, Entry, FENCE_BYTES, Fence, Table, fences};
 use crate::error::Error;
 use crate::ids::{Lsn, ShardId};
-use crate::io::{Disk, FileId, View};
+use crate::io::{Disk, Extent, FileId, View};
 use crate::log::batch::LogIdentity;
+use crate::press::stored::{self, Form};
 
 /// `RINGPACK`
 const MAGIC: [u8; 8] = *b"RINGPACK";
@@ -84,7 +85,7 @@ pub struct Lead {
     pub position: u64,
     /// Bytes of the record as it is stored here, its header included.
     pub stored: u32,
-    /// `FLAG_*`: how it is stored. None so far: as it was.
+    /// How it is stored ([`crate::press::stored`]); 0: as it was.
     pub flags: u32,
 }
 
@@ -183,6 +184,8 @@ pub struct Pack {
     pub damage: Option<&'static str>,
     /// What was alive at this position of the log is in it; 0 if that is long ago.
     pub begun: Lsn,
+    /// What its records would take as they were; 0 if that is not known.
+    plain: u64,
     view: Box<dyn View>,
 }
 
@@ -213,7 +216,15 @@ impl Pack {
         view: Box<dyn View>,
         begun: Lsn,
     ) -> Pack {
-        Pack { number, range, bytes, table, damage: None, begun, view }
+        Pack { number, range, bytes, table, damage: None, begun, plain: 0, view }.measured()
+    }
+
+    /// Learns from the preface behind the records what they would take as they were.
+    fn measured(mut self) -> Pack {
+        let behind = self.preface_at(self.range.end.saturating_sub(1));
+        let facts = behind.and_then(|(extent, _)| stored::facts(&self.slice(extent.offset, extent.len)?));
+        self.plain = facts.map_or(0, |(plain, _)| plain);
+        self
     }
 
     /// Reads header, fences and trailer of a file, and its records where those do not hold. None: nothing of it can
@@ -253,7 +264,7 @@ impl Pack {
         let Some(range) = range else { return Ok(None) };
         let view =
             disk.map(file).map_err(|error| Error::Io { doing: format!("mapping {}", file.name()), error })?;
-        Ok(Some(Pack { number, range, bytes, table, damage, begun: Lsn(0), view }))
+        Ok(Some(Pack { number, range, bytes, table, damage, begun: Lsn(0), plain: 0, view }.measured()))
     }
 
     /// Bytes of the records in it, whether they are alive or dead.
@@ -262,6 +273,40 @@ impl Pack {
         let beside =
             HEAD_BYTES + TRAILER_BYTES + (self.table.len() * beside + self.table.fence_bytes()) as u64;
         self.bytes.saturating_sub(beside)
+    }
+
+    /// The share of its bytes that so many bytes of its records take, which they had as they were.
+    pub fn share(&self, plain: u64) -> u64 {
+        match self.plain {
+            0 => plain,
+            all => (u128::from(plain.min(all)) * u128::from(self.room()) / u128::from(all)) as u64,
+        }
+    }
+
+    fn preface_at(&self, position: u64) -> Option<(Extent, bool)> {
+        let entry = self.find(position)?;
+        let Form::Preface { mixed, bytes } = Form::of(entry.flags)? else { return None };
+        Some((Extent { file: FileId::Pack(self.number), offset: entry.record(), len: bytes }, mixed))
+    }
+
+    /// Where its first preface is, and whether bodies in it were too young to be compressed. None: nothing in it is
+    /// compressed.
+    pub fn preface(&self) -> Option<(Extent, bool)> {
+        self.preface_at(self.range.start).or_else(|| self.preface_at(self.range.end.saturating_sub(1)))
+    }
+
+    /// What its compressed bodies have in common; from the second preface if the first is damaged.
+    pub fn dictionary(&self) -> Option<Bytes> {
+        [self.range.start, self.range.end.saturating_sub(1)].into_iter().find_map(|position| {
+            let (extent, _) = self.preface_at(position)?;
+            stored::dictionary(&self.slice(extent.offset, extent.len)?)
+        })
+    }
+
+    /// How many bodies it has.
+    pub fn records(&self) -> usize {
+        let places = [self.range.start, self.range.end.saturating_sub(1)];
+        self.table.len() - places.into_iter().filter(|place| self.preface_at(*place).is_some()).count()
     }
 
     /// Where the record of a position is. One look at the table, and none at the records unless it is damaged.

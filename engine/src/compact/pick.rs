@@ -5,7 +5,7 @@
 //! come in order of position. *Never*: looks at a file.
 //!
 //! In this order: what is empty; what is damaged (its records are good, what leads to them is not); where least is
-//! alive, with sparse neighbours; small neighbours, which move only into a file at least twice as large, so about as
+//! alive, with sparse neighbours; what has become old enough to be compressed, with its neighbours; small neighbours, which move only into a file at least twice as large, so about as
 //! often as the logarithm of a file's size.
 
 use std::ops::Range;
@@ -30,6 +30,10 @@ pub struct Unit {
     pub live: u64,
     /// Whether what leads to its records is damaged.
     pub is_damaged: bool,
+    /// Whether its bodies are old enough to be compressed.
+    pub is_old: bool,
+    /// Whether they are, as far as that is worth it.
+    pub is_pressed: bool,
 }
 
 /// What is to be done.
@@ -69,7 +73,9 @@ pub fn pick(units: &[Unit], all: &All, pack_bytes_max: u64) -> Picked {
     if let Some(damaged) = units.iter().find(|unit| unit.is_damaged) {
         return Picked::Together(vec![damaged.clone()]);
     }
-    let picked = sparse(units, all, pack_bytes_max).or_else(|| small(units, pack_bytes_max));
+    let picked = sparse(units, all, pack_bytes_max)
+        .or_else(|| unpressed(units, pack_bytes_max))
+        .or_else(|| small(units, pack_bytes_max));
     picked.map_or(Picked::Nothing, |run| Picked::Together(units[run].to_vec()))
 }
 
@@ -91,6 +97,18 @@ fn sparse(units: &[Unit], all: &All, pack_bytes_max: u64) -> Option<Range<usize>
     }
     while from > 0 && fits(units.get(from - 1)) {
         from -= 1;
+    }
+    Some(from..to)
+}
+
+/// The first that is to be compressed, and those behind it that are too.
+fn unpressed(units: &[Unit], pack_bytes_max: u64) -> Option<Range<usize>> {
+    let is_due = |unit: &&Unit| unit.is_old && !unit.is_pressed;
+    let from = units.iter().position(|unit| is_due(&unit))?;
+    let (mut to, mut sum) = (from + 1, units[from].live);
+    while let Some(unit) = units.get(to).filter(is_due).filter(|unit| sum + unit.live <= pack_bytes_max) {
+        sum += unit.live;
+        to += 1;
     }
     Some(from..to)
 }
@@ -123,6 +141,8 @@ mod tests {
             room: 100,
             live,
             is_damaged: false,
+            is_old: false,
+            is_pressed: false,
         };
         (0..).zip(shares).map(unit).collect()
     }
@@ -171,6 +191,21 @@ mod tests {
         assert_eq!(small(&[9, 1, 2, 1, 90]), [0u64; 0], "the first one would move for little");
         assert_eq!(small(&[25, 25, 25, 25, 25]), [0, 1, 2, 3]);
         assert_eq!(small(&[26, 26, 26, 26]), [0u64; 0], "no longer small");
+    }
+
+    #[test]
+    fn what_has_become_old_is_compressed_with_its_neighbours_once() {
+        let mut units = units(&[90, 90, 40, 40, 90]);
+        units.iter_mut().for_each(|unit| unit.bytes = unit.live);
+        let picked = |units: &[Unit]| pick(units, &All { live_percent: 0, ..all(units) }, 100);
+        assert_eq!(picked(&units), Picked::Nothing, "all is young");
+        units[..4].iter_mut().for_each(|unit| unit.is_old = true);
+        units[0].is_pressed = true;
+        assert_eq!(picked(&units), Picked::Together(vec![units[1].clone()]), "no more fits");
+        units[1].is_pressed = true;
+        assert_eq!(picked(&units), Picked::Together(units[2..4].to_vec()));
+        units.iter_mut().for_each(|unit| unit.is_pressed = true);
+        assert_eq!(picked(&units), Picked::Nothing);
     }
 
     #[test]

@@ -5,16 +5,21 @@
 //! same of it as its lead. *Assumes*: a pack that has its name does not change. *Never*: judges whether a record is
 //! needed.
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+use bytes::Bytes;
 
 use super::pack::{LEAD_BYTES, Lead, Pack};
 use super::table::Entry;
 use crate::error::Error;
 use crate::ids::Lsn;
 use crate::io::{Disk, FileId};
-use crate::limits::SCAN_CHUNK_BYTES;
+use crate::limits::{BODY_BYTES_MAX, SCAN_CHUNK_BYTES};
 use crate::log::chain::Chain;
 use crate::log::record::{HEAD_BYTES as RECORD_HEAD, KIND_BODY, RecordHead, RecordMeta};
+use crate::press::stored::{self, Form, all_blocks};
+use crate::press::{Folded, Unfolder};
 
 /// A pack, by its header and its end.
 #[derive(Clone, Debug)]
@@ -69,7 +74,7 @@ pub fn packs(disk: &mut dyn Disk, chain: &Chain) -> Result<(Vec<PackInfo>, Vec<u
         for older in &mut all {
             older.in_use &= older.range.start < range.start || range.end < older.range.end;
         }
-        let (range, damage, records) = (range.clone(), *damage, pack.table.len());
+        let (range, damage, records) = (range.clone(), *damage, pack.records());
         all.push(PackInfo { number, range, bytes, records, in_use: true, damage });
     }
     all.sort_by_key(|pack| pack.range.start);
@@ -93,15 +98,18 @@ pub fn survey(
     if let Some(what) = pack.damage {
         visitor.damaged(number, 0, what);
     }
+    let dictionary = pack.dictionary().unwrap_or_default();
+    let mut unfolder = Unfolder::default();
     let (entries, doubtful) = pack.entries();
     doubtful.iter().for_each(|&at| visitor.damaged(number, at, "a part of its table is damaged"));
     let mut window = Window { disk, number, bytes, start: 0, buffer: Vec::new() };
     for entry in entries {
-        match record(&mut window, &entry)? {
-            Ok((meta, payload)) => {
+        match record(&mut window, &entry, &dictionary, &mut unfolder)? {
+            Ok(None) => {}
+            Ok(Some((meta, payload))) => {
                 let payload_offset = entry.record() + RECORD_HEAD as u64;
                 let lsn = Lsn(entry.position);
-                visitor.packed(&PackRecord { pack: number, payload_offset, lsn, meta }, payload);
+                visitor.packed(&PackRecord { pack: number, payload_offset, lsn, meta }, &payload);
             }
             Err(what) => visitor.damaged(number, u64::from(entry.offset), what),
         }
@@ -109,27 +117,52 @@ pub fn survey(
     Ok(())
 }
 
-type Found<'w> = Result<(RecordMeta, &'w [u8]), &'static str>;
+type Found<'w> = Result<Option<(RecordMeta, Cow<'w, [u8]>)>, &'static str>;
 
-/// The record that an entry leads to, if its lead, its header and its sum agree.
-fn record<'w>(window: &'w mut Window<'_>, entry: &Entry) -> Result<Found<'w>, Error> {
+/// The record that an entry leads to, if its lead, its header and its sum agree; none where a preface is.
+fn record<'w>(
+    window: &'w mut Window<'_>,
+    entry: &Entry,
+    dictionary: &Bytes,
+    unfolder: &mut Unfolder,
+) -> Result<Found<'w>, Error> {
     let lead = window.at(u64::from(entry.offset), LEAD_BYTES)?.and_then(Lead::decode);
     let Some(lead) = lead else { return Ok(Err("what stands before a record is damaged")) };
     if (lead.position, lead.flags) != (entry.position, entry.flags) {
         return Ok(Err("the table and what stands before a record do not agree"));
     }
-    if lead.flags != 0 {
+    let Some(form) = Form::of(lead.flags) else {
         return Ok(Err("a record is stored in a form that is not known here"));
-    }
+    };
     let Some(bytes) = window.at(entry.record(), u64::from(lead.stored))? else {
         return Ok(Err("a record reaches behind the end"));
     };
-    let Some(head) = RecordHead::read(bytes) else { return Ok(Err("a record is too short")) };
-    let payload = &bytes[RECORD_HEAD..];
-    match head.kind == KIND_BODY && head.verifies(payload) {
-        true => Ok(Ok((head.meta(), payload))),
-        false => Ok(Err("a record is damaged")),
+    if let Form::Preface { .. } = form {
+        let preface = stored::dictionary(&Bytes::copy_from_slice(bytes));
+        return Ok(preface.map(|_| None).ok_or("what compressed bodies have in common is damaged"));
     }
+    let Some(head) = RecordHead::read(bytes) else { return Ok(Err("a record is too short")) };
+    let payload = match form {
+        Form::Pressed(_) => unfolded(&head.meta(), bytes, dictionary, unfolder).map(Cow::Owned),
+        _ => head.verifies(&bytes[RECORD_HEAD..]).then(|| Cow::Borrowed(&bytes[RECORD_HEAD..])),
+    };
+    let whole = payload.filter(|_| head.kind == KIND_BODY).map(|payload| Some((head.meta(), payload)));
+    Ok(whole.ok_or("a record is damaged"))
+}
+
+/// Summary and octets of a record whose body is compressed; none unless its sum holds.
+fn unfolded(
+    meta: &RecordMeta,
+    record: &[u8],
+    dictionary: &Bytes,
+    unfolder: &mut Unfolder,
+) -> Option<Vec<u8>> {
+    let (head, rest) = record.split_at_checked(RECORD_HEAD + meta.summary_len as usize)?;
+    let octets = meta.len.checked_sub(meta.summary_len).filter(|len| *len as usize <= BODY_BYTES_MAX)?;
+    let blocks = all_blocks(octets, &Bytes::copy_from_slice(rest))?;
+    let folded = Folded { head: Bytes::copy_from_slice(head), blocks, dictionary: 0 };
+    let octets = folded.octets(std::slice::from_ref(dictionary), unfolder)?;
+    Some([&head[RECORD_HEAD..], &octets].concat())
 }
 
 /// A piece of a pack in memory.

@@ -12,6 +12,7 @@
 use super::pack::{HEAD_BYTES, LEAD_BYTES, Lead};
 use crate::error::Error;
 use crate::io::View;
+use crate::press::stored::Form;
 
 /// Entries for each of which there is one fence: 2 KiB of table.
 pub const BLOCK_ENTRIES: usize = 128;
@@ -57,6 +58,11 @@ impl Entry {
 
     fn decode(bytes: &[u8]) -> Entry {
         Entry { position: long(bytes, 0), offset: word(bytes, 8), flags: word(bytes, 12) }
+    }
+
+    /// Whether it is of a body, and not of what bodies have in common.
+    pub fn is_body(&self) -> bool {
+        !matches!(Form::of(self.flags), Some(Form::Preface { .. }))
     }
 
     /// Where the record itself begins.

@@ -15,6 +15,7 @@ use crate::limits::COMPACT_READ_BYTES;
 use crate::log::batch::{self, BatchMeta, LogIdentity};
 use crate::log::record::{HEAD_BYTES as RECORD_HEAD, KIND_BODY, RecordHead};
 use crate::log::{BLOCK, padded};
+use crate::press::stored::Form;
 
 /// Bytes of a file that were read.
 #[derive(Debug, Default)]
@@ -175,9 +176,15 @@ impl PackWalk {
             };
             let Some(lead) = Lead::decode(&lead) else { return Step::Damaged };
             let (record, stored) = (self.offset + LEAD_BYTES, u64::from(lead.stored));
-            if wanted(lead.position) {
-                let step = match lead.flags {
-                    0 => body(window, lead.position, record, stored, self.end),
+            let form = Form::of(lead.flags);
+            let is_preface = matches!(form, Some(Form::Preface { .. }));
+            if !is_preface && wanted(lead.position) {
+                let step = match form {
+                    Some(Form::AsSent) => body(window, lead.position, record, stored, self.end),
+                    Some(Form::Pressed(_)) => match window.get(record, stored) {
+                        Some(record) => Step::Record { position: lead.position, record, flags: lead.flags },
+                        None => need(record, stored, self.end),
+                    },
                     _ => Step::Damaged,
                 };
                 if !matches!(step, Step::Record { .. }) {

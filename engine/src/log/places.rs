@@ -4,12 +4,12 @@
 //! segment an answer from memory alone, of a pack from its table. *Assumes*: segments do not overlap; nothing worse
 //! comes of it than bytes that are not the body's. *Never*: looks at a body.
 
-use bytes::Bytes;
-
 use super::record::HEAD_BYTES as RECORD_HEAD;
 use crate::compact::pack::Pack;
 use crate::ids::{BodyKey, Lsn, SegmentId};
 use crate::io::{Extent, FileId};
+use crate::octets::{Octets, Pressed};
+use crate::press::stored::Form;
 use crate::store::BodyRef;
 
 /// See the module's head.
@@ -17,6 +17,8 @@ use crate::store::BodyRef;
 pub(crate) struct Places {
     /// Position of byte 0 of each segment, ascending.
     segments: Vec<(Lsn, SegmentId)>,
+    /// When segments were begun, those that are gone included; ascending.
+    dates: Vec<(Lsn, u64)>,
     /// Ascending; their ranges do not overlap.
     packs: Vec<Pack>,
     /// Packs that others stand for, until they are removed: somebody may be sending from them.
@@ -76,26 +78,51 @@ impl Places {
         self.packs.get(behind.checked_sub(1)?).filter(|pack| pack.stands_for(position))
     }
 
-    /// Some bytes of a pack.
-    pub fn slice(&self, number: u64, offset: u64, len: u32) -> Option<Bytes> {
+    /// The pack of that number.
+    pub fn pack(&self, number: u64) -> Option<&Pack> {
         let mut packs = self.packs.iter().chain(&self.old_packs);
-        packs.find(|pack| pack.number == number)?.slice(offset, len)
+        packs.find(|pack| pack.number == number)
+    }
+
+    /// The pack that compressed octets lie in; none if they are not compressed.
+    pub fn pack_with(&self, octets: Octets) -> Option<&Pack> {
+        let (body, _) = octets.as_pressed()?;
+        self.pack(body.extent.file.number())
+    }
+
+    /// A segment was begun at this moment, in milliseconds since 1970.
+    pub fn date(&mut self, base: Lsn, began_ms: u64) {
+        self.dates.push((base, began_ms));
+    }
+
+    /// A moment before which everything below a position was written; none for what is being written.
+    pub fn written_before_ms(&self, position: u64) -> Option<u64> {
+        let behind = self.dates.partition_point(|(base, _)| base.0 < position);
+        self.dates.get(behind).map(|&(_, began_ms)| began_ms)
     }
 
     /// Where a body's bytes are; none when no file has them.
     pub fn find(&self, key: BodyKey) -> Option<BodyRef> {
-        let (file, record) = match self.pack_of(Lsn(key.id.0)) {
-            Some(pack) => (FileId::Pack(pack.number), pack.find(key.id.0)?.record()),
+        let (file, record, form) = match self.pack_of(Lsn(key.id.0)) {
+            Some(pack) => {
+                let entry = pack.find(key.id.0)?;
+                (FileId::Pack(pack.number), entry.record(), Form::of(entry.flags)?)
+            }
             None => {
                 let behind = self.segments.partition_point(|&(base, _)| base.0 <= key.id.0);
                 let (base, segment) = self.segments[behind.checked_sub(1)?];
-                (FileId::Segment(segment), key.id.0 - base.0)
+                (FileId::Segment(segment), key.id.0 - base.0, Form::AsSent)
             }
         };
         let offset = record + RECORD_HEAD as u64;
         let summary = Extent { file, offset, len: key.summary_len };
-        let bytes = Extent { file, offset: offset + u64::from(key.summary_len), len: key.len };
-        Some(BodyRef { bytes: bytes.into(), summary })
+        let at = |len| Extent { file, offset: offset + u64::from(key.summary_len), len };
+        let bytes = match form {
+            Form::AsSent => at(key.len).into(),
+            Form::Pressed(stored) => Octets::pressed(Pressed { extent: at(stored), len: key.len }),
+            Form::Preface { .. } => return None,
+        };
+        Some(BodyRef { bytes, summary })
     }
 }
 

@@ -88,10 +88,15 @@ impl RecordHead {
 
     /// Whether header and payload agree with the checksum.
     pub fn verifies(&self, payload: &[u8]) -> bool {
+        self.verifies_parts(&[payload])
+    }
+
+    /// As [`RecordHead::verifies`], of a payload in parts.
+    pub fn verifies_parts(&self, parts: &[&[u8]]) -> bool {
         let mut sum = crc32fast::Hasher::new();
         sum.update(&self.as_bytes()[4..]);
-        sum.update(payload);
-        payload.len() == self.len.get() as usize
+        parts.iter().for_each(|part| sum.update(part));
+        parts.iter().map(|part| part.len()).sum::<usize>() == self.len.get() as usize
             && (self.kind != KIND_BODY || self.detail.get() <= self.len.get())
             && sum.finalize() == self.crc.get()
     }

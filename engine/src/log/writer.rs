@@ -335,6 +335,7 @@ impl Writer {
             self.files.insert(place.segment, SegmentFile { view, end: BLOCK, size });
             self.places.add(place.base, place.segment);
             let created_ms = self.time_ms;
+            self.places.date(place.base, created_ms);
             let meta = SegmentMeta { segment: place.segment, base: place.base, prev: self.tail, created_ms };
             parts.push(header_block(&meta, self.log));
             parts.push(Bytes::from_static(&ZEROES[super::segment::HEAD_BYTES..]));

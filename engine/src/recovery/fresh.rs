@@ -75,7 +75,9 @@ pub(super) fn begin_segment(
     let create = IoRequest::Create { file, size: options.segment_bytes, spare: 0 };
     let view = match disk.perform(&create) {
         IoResult::Created(view) => view,
-        IoResult::Done | IoResult::Read(_) => disk.map(file).map_err(|error| io(doing, error))?,
+        IoResult::Done | IoResult::Read(_) | IoResult::Worked(_) => {
+            disk.map(file).map_err(|error| io(doing, error))?
+        }
         IoResult::Failed(error) => return Err(io(doing, error)),
     };
     perform(disk, doing, &IoRequest::Write { file, offset: 0, parts, durable: true })?;
@@ -84,6 +86,7 @@ pub(super) fn begin_segment(
     let size = options.segment_bytes;
     let files = BTreeMap::from([(segment, SegmentFile { view, end: filled, size })]);
     places.add(base, segment);
+    places.date(base, time_ms);
     let highest_pack = end.chain.packs.last().map_or(0, |pack| pack.0);
     Ok(Start {
         log,
@@ -126,6 +129,6 @@ pub(super) fn remove(disk: &mut dyn Disk, file: FileId) -> Result<(), Error> {
 fn perform(disk: &mut dyn Disk, doing: &str, request: &IoRequest) -> Result<(), Error> {
     match disk.perform(request) {
         IoResult::Failed(error) => Err(io(doing, error)),
-        IoResult::Done | IoResult::Created(_) | IoResult::Read(_) => Ok(()),
+        IoResult::Done | IoResult::Created(_) | IoResult::Read(_) | IoResult::Worked(_) => Ok(()),
     }
 }

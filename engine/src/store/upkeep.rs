@@ -70,6 +70,8 @@ impl Store {
             room: range.end - range.start,
             live: 0,
             is_damaged: false,
+            is_old: false,
+            is_pressed: false,
             range,
         });
         let log = Log {
@@ -78,7 +80,7 @@ impl Store {
             durable: self.writer.durable(),
             sequence: self.point.tail.sequence,
         };
-        self.compactor.tick(&self.index, self.writer.places(), complete, &log, self.mono_ms);
+        self.compactor.tick(&self.index, self.writer.places(), complete, &log, now);
         self.tick_scrub(now);
         self.reap(now);
         self.age_readings(now);

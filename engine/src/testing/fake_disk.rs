@@ -138,6 +138,7 @@ impl FakeDisk {
                 self.end_write(*file, *offset, parts, *durable)
             }
             IoRequest::Pause => IoResult::Done,
+            IoRequest::Work(work) => IoResult::Worked(work.carry_out()),
             IoRequest::Sync { file } => self.sync(*file),
             IoRequest::Read { file, offset, len } => {
                 let mut bytes = vec![0; *len as usize];
@@ -254,6 +255,7 @@ impl FakeDisk {
         match request {
             IoRequest::Write { .. }
             | IoRequest::Read { .. }
+            | IoRequest::Work(_)
             | IoRequest::Sync { .. }
             | IoRequest::Map { .. }
             | IoRequest::Pause => {}

@@ -6,8 +6,14 @@
 use std::fmt;
 
 /// Counts of one seed, or of many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally([u64; KINDS.len()]);
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally([0; KINDS.len()])
+    }
+}
 
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +45,9 @@ pub enum Kind {
     RestoredOfDeleted,
     Reaped,
     Packed,
+    Trained,
+    Pressed,
+    Unfolded,
     SegmentRemoved,
     PackRemoved,
     RotStops,
@@ -46,7 +55,7 @@ pub enum Kind {
     RotHidden,
 }
 
-const KINDS: [Kind; 32] = [
+const KINDS: [Kind; 35] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -74,6 +83,9 @@ const KINDS: [Kind; 32] = [
     Kind::RestoredOfDeleted,
     Kind::Reaped,
     Kind::Packed,
+    Kind::Trained,
+    Kind::Pressed,
+    Kind::Unfolded,
     Kind::SegmentRemoved,
     Kind::PackRemoved,
     Kind::RotStops,

@@ -17,6 +17,7 @@ use ringpost_engine::io::{FileId, IoError, IoId, IoRequest, IoResult};
 use ringpost_engine::limits;
 use ringpost_engine::log::BLOCK;
 use ringpost_engine::origin::{Origin, Reading, SessionInfo};
+use ringpost_engine::press::{self, Work};
 use ringpost_engine::scrub;
 use ringpost_engine::store::{Applied, Options, RecoveryReport, Store};
 use ringpost_engine::testing::Plant;
@@ -59,6 +60,7 @@ pub struct Swarm {
     purges: bool,
     /// How much of the files should be alive.
     live_percent: u8,
+    press: press::Options,
 }
 
 impl Swarm {
@@ -85,6 +87,11 @@ impl Swarm {
             purges: seed.one_in(2),
             live_percent: *seed.pick(&[50, 80, 100, 100]).expect("some"),
             step_messages: *seed.pick(&[1, 4, 20, usize::MAX]).expect("some"),
+            press: press::Options {
+                after_ms: *seed.pick(&[None, Some(0), Some(100)]).expect("some"),
+                dictionary_bytes: *seed.pick(&[0, 1_000]).expect("some"),
+                ..press::Options::default()
+            },
         }
     }
 }
@@ -176,6 +183,7 @@ fn options(swarm: &Swarm, plant: Option<Plant>) -> Options {
             live_percent: swarm.live_percent,
             grace_ms: 0,
             look_ms: 0,
+            press: swarm.press,
         },
         scrub: scrub::Options { bytes_per_second: if swarm.scrub { 1 << 40 } else { 0 }, round_ms: 1 << 40 },
         ..Options::new(ShardId(3), 0x1234_5678_9abc_def0)
@@ -337,6 +345,9 @@ impl World {
                 self.tally.count(Kind::SegmentRemoved);
             }
             IoRequest::Unlink { file: FileId::Pack(_) } => self.tally.count(Kind::PackRemoved),
+            IoRequest::Work(Work::Train { .. }) => self.tally.count(Kind::Trained),
+            IoRequest::Work(Work::Press { .. }) => self.tally.count(Kind::Pressed),
+            IoRequest::Work(Work::Unfold { .. }) => self.tally.count(Kind::Unfolded),
             _ => {}
         }
         self.disk.start(&request);

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use ringpost_engine::change::{Change, Outcome, Rights, UidSet};
 use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Uid};
 use ringpost_engine::index::{AccountRef, MailboxRef};
-use ringpost_engine::io::Extent;
+use ringpost_engine::octets::Octets;
 use ringpost_engine::origin::Origin;
 
 use super::access;
@@ -51,7 +51,7 @@ pub enum Step {
     /// Call again when this position is applied.
     Commit(Lsn),
     /// Call again when these runs are in memory.
-    Warm(Vec<Extent>),
+    Warm(Vec<Octets>),
     /// Call again after other sessions had their turn.
     Yield,
     /// Call again when there is room for output.

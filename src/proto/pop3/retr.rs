@@ -73,10 +73,8 @@ pub enum Step {
 
 impl Retr {
     /// Begins the answer; `top` is TOP's number of lines.
-    pub fn begin(body: BodyRef, top: Option<u32>, utf8: bool, store: &Store, out: &mut Outbox) -> Retr {
-        let mut cold = vec![body.summary];
-        cold.extend(store.kept(last_octets(body.bytes, body.bytes.len)));
-        out.push(Output::Warm(cold));
+    pub fn begin(body: BodyRef, top: Option<u32>, utf8: bool, out: &mut Outbox) -> Retr {
+        out.push(Output::Warm(vec![body.summary.into(), last_octets(body.bytes, body.bytes.len)]));
         Retr { body, top, utf8, at: 0, state: State::Asked }
     }
 
@@ -163,7 +161,7 @@ impl Retr {
         if !complete && self.at == scan.warmed {
             let window = body.slice(self.at, POP3_SCAN_BYTES);
             scan.warmed += window.len;
-            out.push(Output::Warm(store.kept(window)));
+            out.push(Output::Warm(vec![window]));
         }
         Some(complete)
     }

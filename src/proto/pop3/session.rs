@@ -18,7 +18,6 @@
 
 use ringpost_engine::change::{Outcome, UidSet};
 use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Uid};
-use ringpost_engine::store::Store;
 
 use super::command::{Bad, Command, parse};
 use super::maildrop::{Listing, Maildrop, NoMessage};
@@ -197,8 +196,8 @@ impl Pop3Session {
                 answer = Some(Answer::Listing(Listing::UniqueIds, 0));
                 Ok("unique-id listing follows".to_owned())
             }
-            Command::Retr(number) => return self.retrieve(maildrop, number, None, cx.store),
-            Command::Top(number, lines) => return self.retrieve(maildrop, number, Some(lines), cx.store),
+            Command::Retr(number) => return self.retrieve(maildrop, number, None),
+            Command::Top(number, lines) => return self.retrieve(maildrop, number, Some(lines)),
             Command::Quit => return self.update(maildrop, cx),
             _ => {
                 self.state = State::Transaction(maildrop);
@@ -226,10 +225,10 @@ impl Pop3Session {
         }
     }
 
-    fn retrieve(&mut self, maildrop: Maildrop, number: u32, top: Option<u32>, store: &Store) {
+    fn retrieve(&mut self, maildrop: Maildrop, number: u32, top: Option<u32>) {
         self.state = match maildrop.message(number) {
             Ok(message) => {
-                let retr = Retr::begin(message.body, top, self.utf8, store, &mut self.out);
+                let retr = Retr::begin(message.body, top, self.utf8, &mut self.out);
                 let whole = top.is_none().then_some(message.uid);
                 State::Answering(maildrop, Answer::Message(Box::new(retr), whole))
             }

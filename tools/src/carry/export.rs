@@ -132,5 +132,5 @@ pub fn read(
     len: u32,
 ) -> Result<Vec<u8>, Failure> {
     let body = replayed.body(key).ok_or_else(|| "its octets are not in the log any more".to_owned())?;
-    disk.octets(body.bytes.slice(0, len))
+    disk.octets(replayed, body.bytes.slice(0, len))
 }

@@ -257,7 +257,7 @@ impl Source {
         }
         let found = self.replayed.body(key);
         let found = found.ok_or_else(|| format!("account {account}: a body at {} is nowhere", key.id))?;
-        let octets = Bytes::from(self.disk.octets(found.bytes)?);
+        let octets = Bytes::from(self.disk.octets(&self.replayed, found.bytes)?);
         let Extent { file, offset, len } = found.summary;
         let summary = Bytes::from(self.disk.read_exact(file, offset, len)?);
         let copied = target.host.append_body(account, &NewBody { parts: vec![octets], summary })?;

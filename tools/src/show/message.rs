@@ -95,6 +95,7 @@ struct Found {
     disk: ReadOnlyDisk,
     id: BodyId,
     body: BodyRef,
+    replayed: Replayed,
     /// Who shows it.
     shown: Vec<Shown>,
 }
@@ -129,7 +130,7 @@ fn find(shard: &Shard, what: &cli::Message) -> Result<Result<Found, Missing>, Fa
     let Some(body) = recorded(&mut disk, shard, id)?.and_then(|key| replayed.body(key)) else {
         return Err(format!("the message's octets, at position {id}, are damaged"));
     };
-    Ok(Ok(Found { disk, id, body, shown: shown(&replayed, id) }))
+    Ok(Ok(Found { disk, id, body, shown: shown(&replayed, id), replayed }))
 }
 
 /// By the position of a body, or of a delivery of it.
@@ -266,13 +267,13 @@ pub fn flags_of(mailbox: &MailboxRef<'_>, flags: FlagBits) -> Flags {
 fn show(shard: &Shard, found: &mut Found, eml: bool, output: &mut Output) -> Result<(), Failure> {
     let bytes = found.body.bytes;
     let summary = found.body.summary;
-    let octets = if eml { Some(found.disk.octets(bytes)?) } else { None };
+    let octets = if eml { Some(found.disk.octets(&found.replayed, bytes)?) } else { None };
     if let Some(octets) = octets.as_deref().filter(|_| !output.is_json()) {
         output.raw(octets);
         return Ok(());
     }
     let (file, offset) = (summary.file, summary.offset + u64::from(summary.len));
-    let summary = found.disk.octets(summary.into())?;
+    let summary = found.disk.octets(&found.replayed, summary.into())?;
     let view = SummaryView::new(&summary);
     let part = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let envelope = view.as_ref().map(|view| part(view.envelope()));

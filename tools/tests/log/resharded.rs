@@ -48,7 +48,7 @@ fn seen(folder: &Path) -> Seen {
                 lines.push(format!("{} {name} {validity} {next} {modseq} {gone:?} {acl:?}", mailbox.id()));
                 for message in (0..mailbox.len()).map(|place| mailbox.message(place)) {
                     let body = replayed.body(message.key()).expect("a body has its place");
-                    let octets = disk.octets(body.bytes).expect("its octets");
+                    let octets = disk.octets(&replayed, body.bytes).expect("its octets");
                     let EmailId(email) = message.email(here);
                     lines.push(format!(
                         "{} {} {:?} {} {} {} {email} {}",

@@ -77,7 +77,7 @@ impl Past {
     /// The octets of a message.
     pub fn octets(&mut self, key: BodyKey) -> Result<Vec<u8>, String> {
         let body = self.replayed.body(key).ok_or("its octets are not there any more")?;
-        self.disk.octets(body.bytes)
+        self.disk.octets(&self.replayed, body.bytes)
     }
 }
 

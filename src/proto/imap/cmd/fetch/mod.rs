@@ -84,7 +84,7 @@ impl Sent {
             Sent::Damaged => Ok(true),
             Sent::Full => Err(Step::Room),
             Sent::Budget => Err(Step::Yield),
-            Sent::Warm(extents) => Err(Step::Warm(extents)),
+            Sent::Warm(octets) => Err(Step::Warm(vec![octets])),
         }
     }
 }
@@ -255,9 +255,9 @@ impl Fetch {
                 break;
             }
             if let Some(body) = cx.store.body(message.key()) {
-                extents.push(body.summary);
+                extents.push(body.summary.into());
                 if self.plan.picks_fields {
-                    extents.extend(cx.store.kept(body.bytes.slice(0, IMAP_WARM_HEADER_BYTES)));
+                    extents.push(body.bytes.slice(0, IMAP_WARM_HEADER_BYTES));
                 }
             }
         }

@@ -24,6 +24,7 @@ use bytes::Bytes;
 use ringpost_engine::ids::BodyKey;
 use ringpost_engine::io::Extent;
 use ringpost_engine::layout::{Part, SummaryView, TransferEncoding, flag};
+use ringpost_engine::octets::Octets as StoredOctets;
 use ringpost_engine::store::{BodyRef, Store};
 
 use super::binary::Binary;
@@ -196,7 +197,7 @@ pub enum Sent {
     /// Enough was looked at for one call.
     Budget,
     /// This has to be in memory first.
-    Warm(Vec<Extent>),
+    Warm(StoredOctets),
 }
 
 impl Sending {
@@ -223,7 +224,7 @@ impl Sending {
                     let known = at_hand.as_ref() == Some(&window) || rest.is_at_hand(&window);
                     if !known && piece.len > 0 && !std::mem::replace(&mut self.warm, false) {
                         self.warm = true;
-                        return Sent::Warm(store.kept(piece));
+                        return Sent::Warm(piece);
                     }
                     let item = plan.octets.get(self.item - 1);
                     let (Some(octets), Some(item)) = (store.bytes(piece), item) else {

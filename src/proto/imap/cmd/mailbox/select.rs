@@ -42,7 +42,7 @@ impl Open {
         {
             let cold = cx.store.cold_rows(target.account.id(), target.mailbox.id());
             if !cold.is_empty() {
-                return Step::Warm(cold);
+                return Step::Warm(cold.into_iter().map(Into::into).collect());
             }
         }
         if self.resync.is_none() {

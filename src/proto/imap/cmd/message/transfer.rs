@@ -162,19 +162,18 @@ impl Transfer {
 
     /// Brings the next load into memory.
     fn load(&mut self, cx: &Cx<'_>) -> Result<Step, Reply> {
-        let (mut extents, mut bytes, mut left) = (Vec::new(), 0, 0);
+        let (mut cold, mut bytes, mut left) = (Vec::new(), 0, 0);
         for original in &self.waiting {
             let body = cx.store.body(original.body).ok_or_else(damaged)?;
             bytes += (body.bytes.len + body.summary.len) as usize;
-            if bytes > IMAP_TRANSFER_BYTES_MAX && !extents.is_empty() {
+            if bytes > IMAP_TRANSFER_BYTES_MAX && left > 0 {
                 break;
             }
             left += 1;
-            extents.push(body.summary);
-            extents.extend(cx.store.kept(body.bytes));
+            cold.extend([body.summary.into(), body.bytes]);
         }
         self.stage = Stage::Copy(Load { left, done: Vec::with_capacity(left), parts: Vec::new(), at: 0 });
-        Ok(Step::Warm(extents))
+        Ok(Step::Warm(cold))
     }
 
     /// Copies the next piece of the load; takes all of it along to the destination.

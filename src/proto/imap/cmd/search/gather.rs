@@ -10,8 +10,8 @@
 //! ```
 
 use ringpost_engine::index::{MailboxRef, Message};
-use ringpost_engine::io::Extent;
 use ringpost_engine::layout::SummaryView;
+use ringpost_engine::octets::Octets;
 use ringpost_engine::store::Store;
 
 use super::hunt::{Found, Hunt, Hunted};
@@ -39,7 +39,7 @@ impl Gather {
     }
 
     /// What is to be brought in before the next [`Gather::read`]; none when all finds are read.
-    fn warm(&mut self, mailbox: MailboxRef<'_>, store: &Store) -> Option<Vec<Extent>> {
+    fn warm(&mut self, mailbox: MailboxRef<'_>, store: &Store) -> Option<Vec<Octets>> {
         if self.next == self.waiting.len() {
             self.waiting.clear();
             self.next = 0;

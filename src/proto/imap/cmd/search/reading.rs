@@ -12,8 +12,8 @@
 use std::ops::Range;
 
 use ringpost_engine::index::{MailboxRef, Message};
-use ringpost_engine::io::Extent;
 use ringpost_engine::layout::SummaryView;
+use ringpost_engine::octets::Octets;
 use ringpost_engine::store::{BodyRef, Store};
 
 use super::key::{Answers, Known, Open, Query};
@@ -134,7 +134,7 @@ impl Reading {
                 if window.start < ready.start || window.end > ready.end {
                     *ready = window.clone();
                     let octets = body.bytes.slice(window.start, window.end - window.start);
-                    return Err(Step::Warm(store.kept(octets)));
+                    return Err(Step::Warm(vec![octets]));
                 }
                 if *bytes >= STEP_BYTES_MAX {
                     return Err(Step::Yield);
@@ -149,8 +149,8 @@ impl Reading {
     }
 
     /// What is looked at first in each of the next messages, up to the octets of one call.
-    fn cold(&mut self, query: &Query, mailbox: MailboxRef<'_>, store: &Store) -> Vec<Extent> {
-        let mut extents = Vec::new();
+    fn cold(&mut self, query: &Query, mailbox: MailboxRef<'_>, store: &Store) -> Vec<Octets> {
+        let (mut extents, mut cold) = (Vec::new(), Vec::new());
         let mut bytes = 0;
         while let Some(waiting) = self.messages.get_mut(self.warmed) {
             self.warmed += 1;
@@ -166,13 +166,17 @@ impl Reading {
             let first = body.bytes.slice(wanted.start, end - wanted.start);
             bytes += (first.len + body.summary.len) as usize;
             extents.push(body.summary);
-            extents.extend(store.kept(first));
+            match first.as_sent() {
+                Some(extent) => extents.push(extent),
+                None => cold.push(first),
+            }
             if bytes >= STEP_BYTES_MAX {
                 break;
             }
         }
         join(&mut extents);
-        extents
+        cold.extend(extents.into_iter().map(Octets::from));
+        cold
     }
 }
 

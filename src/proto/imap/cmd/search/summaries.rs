@@ -19,6 +19,7 @@ use ringpost_engine::ids::Uid;
 use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::io::Extent;
 use ringpost_engine::layout::{Filter, SummaryHead};
+use ringpost_engine::octets::Octets;
 use ringpost_engine::store::Store;
 
 use crate::limits::{
@@ -46,7 +47,7 @@ pub fn to_bring_in(
     sought: impl Iterator<Item = Sought>,
     mailbox: MailboxRef<'_>,
     store: &Store,
-) -> (usize, Vec<Extent>) {
+) -> (usize, Vec<Octets>) {
     let (mut count, mut bytes) = (0, 0);
     let mut extents = Vec::with_capacity(IMAP_GATHER_MESSAGES_MAX);
     for sought in sought.take(IMAP_GATHER_MESSAGES_MAX) {
@@ -60,7 +61,7 @@ pub fn to_bring_in(
         }
     }
     join(&mut extents);
-    (count, extents)
+    (count, extents.into_iter().map(Octets::from).collect())
 }
 
 /// Puts what is to be brought in into the order of the log, and makes one of those that are near each other.

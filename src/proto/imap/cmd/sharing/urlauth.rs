@@ -14,6 +14,7 @@ use ringpost_engine::change::{Change, Outcome};
 use ringpost_engine::ids::{BodyKey, normalise_address};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::layout::{SummaryView, flag};
+use ringpost_engine::octets::Octets;
 
 use super::token;
 use crate::limits::IMAP_COPY_BYTES_MAX;
@@ -151,7 +152,7 @@ impl UrlAuthorisation {
         let piece = body.bytes.slice(window.start, window.end - window.start);
         if !warm {
             self.stage = Stage::Pick(id, fields, true);
-            return Step::Warm(cx.store.kept(piece));
+            return Step::Warm(vec![piece]);
         }
         let Some(octets) = cx.store.bytes(piece) else { return gone() };
         reading.window(&octets, names, &mut |piece| put_without_nul(piece, &mut core.out));
@@ -174,7 +175,7 @@ impl UrlAuthorisation {
         let len = (to - from).min(IMAP_COPY_BYTES_MAX);
         let piece = body.bytes.slice(from, len);
         if !warm {
-            return Step::Warm(cx.store.kept(piece));
+            return Step::Warm(vec![piece]);
         }
         let octets = cx.store.bytes(piece).unwrap_or_else(|| Bytes::from(vec![0; len as usize]));
         put_without_nul(&octets, &mut core.out);
@@ -250,12 +251,7 @@ fn owner(server: &UrlServer, cx: &Cx<'_>) -> Option<String> {
 }
 
 /// The message behind a URL whose token is good, and what of it has to be in memory.
-fn authorised(
-    text: &[u8],
-    url: &ImapUrl,
-    core: &Core,
-    cx: &Cx<'_>,
-) -> Option<(BodyKey, Vec<ringpost_engine::io::Extent>)> {
+fn authorised(text: &[u8], url: &ImapUrl, core: &Core, cx: &Cx<'_>) -> Option<(BodyKey, Vec<Octets>)> {
     let account = cx.store.account(cx.store.account_by_address(&core.here)?)?;
     let mailbox = account.mailbox_by_name(url.mailbox.as_ref()?)?;
     let auth = url.auth.as_ref()?;
@@ -267,7 +263,7 @@ fn authorised(
     }
     let message = mailbox.message(mailbox.place(url.uid?)?);
     let body = cx.store.body(message.key())?;
-    Some((message.key(), vec![body.summary]))
+    Some((message.key(), vec![body.summary.into()]))
 }
 
 fn key(account: AccountRef<'_>, mailbox: MailboxRef<'_>, cx: &Cx<'_>) -> token::Key {

@@ -100,7 +100,7 @@ impl Inclusion {
         };
         if !self.warm {
             self.warm = true;
-            return Ok(Some(Step::Warm(cx.store.kept(looked_at))));
+            return Ok(Some(Step::Warm(vec![looked_at])));
         }
         let octets = cx.store.bytes(looked_at).ok_or_else(|| bad_url(&self.url))?;
         self.warm = false;

@@ -16,8 +16,8 @@ use bytes::Bytes;
 use ringpost_engine::change::UidSet;
 use ringpost_engine::ids::{ModSeq, Uid};
 use ringpost_engine::index::MailboxRef;
-use ringpost_engine::io::Extent;
 use ringpost_engine::layout::SummaryView;
+use ringpost_engine::octets::Octets;
 use ringpost_engine::store::Store;
 
 use super::key::{Answers, Known, Query};
@@ -85,7 +85,7 @@ struct Changes {
     keys: Vec<(Uid, Box<[u8]>)>,
     /// To be sorted in, once these are in memory.
     cold: UidSet,
-    extents: Vec<Extent>,
+    extents: Vec<Octets>,
 }
 
 impl Contexts {
@@ -224,7 +224,7 @@ impl Context {
     }
 
     /// Looks at some of what is due; what has to be in memory before it goes on.
-    fn look(&mut self, sight: Sight<'_>, out: &mut Out) -> Vec<Extent> {
+    fn look(&mut self, sight: Sight<'_>, out: &mut Out) -> Vec<Octets> {
         let Sight { view, mailbox, .. } = sight;
         let mut changes = Changes::default();
         let mut key = KeyWriter::default();
@@ -257,7 +257,7 @@ impl Context {
             let summary = summary.filter(|_| order.wants_summary());
             if let Some(extent) = summary.filter(|_| !self.warm.contains(uid)) {
                 changes.cold.push(uid);
-                return changes.extents.push(extent);
+                return changes.extents.push(extent.into());
             }
             let encoded = summary.and_then(|extent| sight.store.bytes(extent));
             let summary = encoded.as_deref().and_then(SummaryView::new);
