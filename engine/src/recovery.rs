@@ -277,7 +277,7 @@ fn place(
             }
         }
     }
-    let damaged = !lost.is_empty();
+    let sound = lost.is_empty() && places.packs().iter().all(|pack| pack.damage.is_none());
     for pack in places.packs() {
         let Some(what) = pack.damage else { continue };
         let name = FileId::Pack(pack.number).name();
@@ -286,16 +286,21 @@ fn place(
             missing => lost.push(format!("{name}: {what}; {missing} of its messages cannot be read")),
         }
     }
-    let told = |what| Error::Corrupt { segment: SegmentId(0), offset: 0, what };
-    report.damage.extend(lost.into_iter().map(told));
     let there: BTreeSet<SegmentId> = end.filled.iter().map(|part| part.segment).collect();
     let mut missing = index
         .alive()
         .filter(|(first, segment)| places.pack_of(Lsn(first.0)).is_none() && !there.contains(segment));
-    match missing.next().filter(|_| !damaged && !past) {
-        Some((_, segment)) => Err(gone(segment, &[])),
-        None => Ok(places),
+    match missing.next().filter(|_| !past) {
+        Some((_, segment)) if sound => return Err(gone(segment, &[])),
+        // It was in a pack that does not tell any more what it had.
+        Some((_, segment)) if lost.is_empty() => {
+            lost.push(format!("messages of segment {segment} and others are in no file"));
+        }
+        _ => {}
     }
+    let told = |what| Error::Corrupt { segment: SegmentId(0), offset: 0, what };
+    report.damage.extend(lost.into_iter().map(told));
+    Ok(places)
 }
 
 /// A pack that tells by its records alone which positions it stands for: what is dead before the first of them belongs to it

@@ -347,7 +347,8 @@ fn head_of(reader: &mut Reader<'_>, number: u64, bytes: u64) -> Result<Option<Kn
     }
     let sound = lead
         && head.crc.get() == crc32fast::hash(&head.as_bytes()[..HEAD_BYTES as usize - 4])
-        && head.number.get() == number;
+        && head.number.get() == number
+        && head.from.get() < head.to.get();
     let log = LogIdentity { shard: ShardId(head.shard.get()), log_key: head.log_key.get() };
     Ok(sound.then(|| (log, head.from.get()..head.to.get())))
 }
@@ -358,7 +359,8 @@ fn end_of(reader: &mut Reader<'_>, number: u64, bytes: u64) -> Result<Option<(Kn
     let Ok(trailer) = Trailer::read_from_bytes(&read) else { return Ok(None) };
     let sound = trailer.crc.get() == crc32fast::hash(&trailer.as_bytes()[..TRAILER_BYTES as usize - 4])
         && trailer.magic == END
-        && trailer.number.get() == number;
+        && trailer.number.get() == number
+        && trailer.from.get() < trailer.to.get();
     if !sound {
         return Ok(None);
     }

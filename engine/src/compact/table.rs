@@ -131,6 +131,10 @@ impl Table {
         while offset + LEAD_BYTES <= bytes {
             let Some(lead) = read(offset, LEAD_BYTES)?.as_deref().and_then(Lead::decode) else { break };
             let Ok(at) = u32::try_from(offset) else { break };
+            let before = entries.last().map_or(0, |entry: &Entry| entry.position);
+            if lead.position <= before || lead.position == u64::MAX {
+                break;
+            }
             entries.push(Entry { position: lead.position, offset: at, flags: lead.flags });
             offset += LEAD_BYTES + u64::from(lead.stored);
         }
