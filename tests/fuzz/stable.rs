@@ -180,8 +180,10 @@ macro_rules! tests {
 }
 
 tests! {
+    checkpoint_file
     imap_command imap_search imap_session imap_sort imap_thread
     inflate log_change
     mime_fields mime_keys mime_summarise mime_text
+    pack_file
     smtp_pop3_lines summary_view
 }

@@ -3,7 +3,9 @@
 //! Each asserts what the code promises, not only that it survives. `fuzz_targets/` hands them to libFuzzer;
 //! `stable.rs` runs them over the seed corpora and seeded mutations in every test run.
 
+pub mod checkpoint_file;
 pub mod choices;
+pub mod images;
 pub mod imap_command;
 pub mod imap_search;
 pub mod imap_session;
@@ -16,6 +18,7 @@ pub mod mime_fields;
 pub mod mime_keys;
 pub mod mime_summarise;
 pub mod mime_text;
+pub mod pack_file;
 pub mod smtp_pop3_lines;
 pub mod summary_view;
 #[path = "../../wire/world.rs"]
@@ -26,6 +29,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target; a corpus folder and a binary of the same name stand beside it.
 pub const TARGETS: &[Target] = &[
+    ("checkpoint_file", checkpoint_file::run),
     ("imap_command", imap_command::run),
     ("imap_search", imap_search::run),
     ("imap_session", imap_session::run),
@@ -37,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("mime_keys", mime_keys::run),
     ("mime_summarise", mime_summarise::run),
     ("mime_text", mime_text::run),
+    ("pack_file", pack_file::run),
     ("smtp_pop3_lines", smtp_pop3_lines::run),
     ("summary_view", summary_view::run),
 ];
