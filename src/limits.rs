@@ -350,6 +350,10 @@ pub const BLOCK_GIVEN_BACK_BYTES: i32 = 8 * 1024 * 1024;
 /// Segments' worth of bytes a shard that stay free on the disk when mail is refused: for the segment of a start, for
 /// checkpoints and for packs, without which deleting would free nothing.
 pub const RESERVE_SEGMENTS: u64 = 2;
+/// Messages that one look for those whose bytes are rotten goes through in a tick.
+pub const ROT_LOOK_MESSAGES: usize = 4_096;
+/// Messages that are told of one place with rot.
+pub const ROT_MESSAGES_TOLD_MAX: usize = 1_000;
 /// Milliseconds for which a backup waits until a shard has sealed its segment; the next one may have to be made first.
 pub const BACKUP_SEAL_MS: u64 = 60_000;
 /// Milliseconds between two questions whether it has.

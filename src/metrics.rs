@@ -43,6 +43,10 @@ pub struct Counters {
     pub warms: u64,
     /// Times a session put its work off.
     pub yields: u64,
+    /// Places at which scrub found something else on the disk than was written, as often as it told of them.
+    pub rot: u64,
+    /// Summaries of messages that were made anew and put back.
+    pub rot_mended: u64,
 }
 
 impl Counters {
@@ -67,6 +71,8 @@ impl Counters {
             ("pushes", self.pushes),
             ("warms", self.warms),
             ("yields", self.yields),
+            ("rot", self.rot),
+            ("rot_mended", self.rot_mended),
         ]
     }
 }

@@ -79,6 +79,7 @@ fn plan(data: &Path, tls: Tls) -> Plan {
         },
         tls: Some(tls),
         verify_threads: 2,
+        scrub_bytes_per_second: 1 << 30,
         undelete_ms: 0,
         segment_bytes: 8 << 20,
         checkpoint_log_bytes: 1 << 16,

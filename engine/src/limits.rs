@@ -93,6 +93,9 @@ pub const COMPACT_WRITE_BYTES: u64 = 1024 * 1024;
 /// Milliseconds for which a file stays that nobody needs any more: longer than any session may stall that sends from
 /// it.
 pub const COMPACT_GRACE_MS: u64 = 35 * 60 * 1000;
+/// The same on a full disk, where room is worth more than the answer to a client that stalls in the middle of it: what
+/// is under way goes on from its mapping, and who asks again is sent from where the message is by then.
+pub const COMPACT_GRACE_FULL_MS: u64 = 5_000;
 /// Milliseconds between two looks at what is worth compacting.
 pub const COMPACT_LOOK_MS: u64 = 5_000;
 /// So many looks in a row find something worth compacting that no two checkpoints cover before they are made early.

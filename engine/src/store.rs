@@ -331,7 +331,8 @@ impl Store {
 
     /// Whether nothing is queued or in flight.
     pub fn is_quiet(&self) -> bool {
-        let upkeep_is_busy = self.keeper.is_busy() || self.compactor.is_busy() || self.scrub.is_busy();
+        // A read of scrub's keeps nobody from leaving.
+        let upkeep_is_busy = self.keeper.is_busy() || self.compactor.is_busy() || self.scrub.is_mending();
         self.writer.is_quiet() && !self.is_behind() && !upkeep_is_busy
     }
 

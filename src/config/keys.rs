@@ -249,6 +249,13 @@ pub const KEYS: &[Key] = &[
         1 << 44,
         "Memory of all shards for accounts in use; above it, accounts that nobody asks for are put to sleep.",
     ),
+    number(
+        "store.scrub_bytes_per_second",
+        "8388608",
+        0,
+        1 << 40,
+        "Bytes a second that a shard reads to find what the disk has not kept as it was written. 0: none are looked at.",
+    ),
     Key {
         name: "log.format",
         kind: Kind::Choice(&["text", "json"]),

@@ -141,6 +141,11 @@ impl Config {
         self.values.number("auth.verify_threads") as usize
     }
 
+    /// Bytes a second that scrub reads, a shard; 0 reads none.
+    pub fn scrub_bytes_per_second(&self) -> u64 {
+        self.values.number("store.scrub_bytes_per_second")
+    }
+
     /// Bytes of a segment file.
     pub fn segment_bytes(&self) -> u64 {
         self.values.number("store.segment_bytes")

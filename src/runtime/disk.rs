@@ -120,7 +120,11 @@ impl Files {
     }
 
     async fn write(&self, file: FileId, offset: u64, parts: Vec<Bytes>, durable: bool) -> io::Result<()> {
-        let descriptor = self.descriptor(file)?;
+        let descriptor = match self.descriptor(file) {
+            Ok(open) => open,
+            // A sealed file keeps no descriptor; what scrub puts back into one is rare.
+            Err(_) => self.open_sealed(file).await?,
+        };
         let mut gather = Gather::new(parts);
         let mut offset = offset;
         // RWF_DSYNC makes durable what its own write wrote; several writes are cheaper with one sync behind
@@ -139,12 +143,17 @@ impl Files {
                 Err(error) => return Err(error),
             }
         }
-        if durable && !at_once { self.sync(file).await } else { Ok(()) }
+        if durable && !at_once { sync(&descriptor).await } else { Ok(()) }
     }
 
     async fn sync(&self, file: FileId) -> io::Result<()> {
-        // Never repeated after an error: the kernel may have dropped the pages that it could not write.
-        ring::submit(request::sync_data(&self.descriptor(file)?)).await.result.map(drop)
+        sync(&self.descriptor(file)?).await
+    }
+
+    async fn open_sealed(&self, file: FileId) -> io::Result<Descriptor> {
+        let path = path(&self.folder, file);
+        let opened = tokio::task::spawn_blocking(move || OpenOptions::new().write(true).open(path));
+        Ok(Arc::new(OwnedFd::from(opened.await.map_err(io::Error::other)??)))
     }
 
     /// Brings what is not in memory in, so that whoever looks at it (the kernel included, when it sends) does
@@ -297,6 +306,11 @@ impl Disk for Files {
         };
         done.unwrap_or_else(|error| IoResult::Failed(io_error(&error)))
     }
+}
+
+async fn sync(descriptor: &Descriptor) -> io::Result<()> {
+    // Never repeated after an error: the kernel may have dropped the pages that it could not write.
+    ring::submit(request::sync_data(descriptor)).await.result.map(drop)
 }
 
 /// What a slow request left behind.

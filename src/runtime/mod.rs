@@ -15,7 +15,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ringpost_engine::compact;
+use ringpost_engine::limits::SCRUB_ROUND_MS;
+use ringpost_engine::{compact, scrub};
 
 use crate::limits::RESERVE_SEGMENTS;
 use crate::log::Line;
@@ -82,6 +83,8 @@ pub struct Plan {
     pub verify_threads: usize,
     /// Bytes of a log segment.
     pub segment_bytes: u64,
+    /// Bytes a second that scrub reads, a shard; 0 reads none.
+    pub scrub_bytes_per_second: u64,
     /// For how many milliseconds removed messages can be had back.
     pub undelete_ms: u64,
     /// Bytes of a shard's log between two checkpoints; 0 makes none.
@@ -101,6 +104,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// How rot is looked for.
+    pub fn scrub(&self) -> scrub::Options {
+        scrub::Options { bytes_per_second: self.scrub_bytes_per_second, round_ms: SCRUB_ROUND_MS }
+    }
+
     /// Bytes of the disk that stay free when mail is refused: all shards', for they share it.
     pub fn reserve_bytes(&self) -> u64 {
         (RESERVE_SEGMENTS * u64::from(self.shards)).saturating_mul(self.segment_bytes)

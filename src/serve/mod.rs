@@ -95,6 +95,7 @@ fn plan(data: &Path, config: &Config) -> Result<Plan, String> {
             threads => threads,
         },
         segment_bytes: config.segment_bytes(),
+        scrub_bytes_per_second: config.scrub_bytes_per_second(),
         undelete_ms: config.undelete_ms(),
         checkpoint_log_bytes: config.checkpoint_log_bytes(),
         compact_grace_ms: config.compact_grace_ms(),

@@ -438,6 +438,10 @@ impl Shard {
             ("compacted_files_damaged", stats.compacted.damaged),
             ("accounts_awake", stats.accounts_awake),
             ("accounts_damaged", stats.accounts_damaged),
+            ("scrub_rounds", stats.scrub.rounds),
+            ("scrub_bytes", stats.scrub.bytes),
+            ("scrub_files_left", stats.scrub.files_left),
+            ("places_hidden", stats.distrusted),
             ("index_memory_bytes", stats.index_memory_bytes),
         ];
         figures.extend(self.counters.figures());

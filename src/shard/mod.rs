@@ -28,6 +28,7 @@ mod flow;
 mod outbox;
 mod push;
 mod route;
+mod scrub;
 pub mod session;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub struct Shard {
     directory: directory::Directory,
     deliveries: delivery::Deliveries,
     desk: desk::Desk,
+    scrub: scrub::Scrub,
     /// The last ticket given out.
     tickets: u64,
     /// Octets of messages being received, over all sessions.
@@ -98,6 +100,7 @@ impl Shard {
             directory: directory::Directory::default(),
             deliveries: delivery::Deliveries::default(),
             desk: desk::Desk::default(),
+            scrub: scrub::Scrub::default(),
             tickets: 0,
             buffered: 0,
             wakes: VecDeque::new(),

@@ -31,7 +31,7 @@ use crate::error::Error;
 use crate::ids::{Lsn, Now};
 use crate::index::Index;
 use crate::io::{FileId, IoError, IoRequest, IoResult};
-use crate::limits::{self, COMPACT_PATIENCE_LOOKS, COMPACT_RETRY_MS};
+use crate::limits::{self, COMPACT_GRACE_FULL_MS, COMPACT_PATIENCE_LOOKS, COMPACT_RETRY_MS};
 use crate::log::batch::LogIdentity;
 use crate::log::places::Places;
 use crate::press::{self, Worked};
@@ -108,6 +108,8 @@ pub(crate) struct Log {
     pub durable: Lsn,
     /// The number of its last batch. Every start writes one.
     pub sequence: u64,
+    /// Whether mail is refused for want of room: then room is given back as fast as can be.
+    pub full: bool,
 }
 
 /// Binary digits by which the number of a pack is greater than that of the batch that it follows: so many packs can
@@ -158,6 +160,8 @@ pub(crate) struct Compactor {
     look_at_ms: u64,
     /// What waits for two checkpoints that cover it, and since when.
     waiting: Option<(Lsn, u64)>,
+    /// Whether the disk was full at the last tick.
+    full: bool,
     done: Done,
     off: bool,
     /// A planted bug: files are removed before a checkpoint covers them.
@@ -192,6 +196,7 @@ impl Compactor {
             ticked_ms: 0,
             look_at_ms: 0,
             waiting: None,
+            full: false,
             done: Done::default(),
             off: !is_whole || options.bytes_per_second == 0,
             #[cfg(feature = "testing")]
@@ -223,6 +228,7 @@ impl Compactor {
         let now_ms = now.mono_ms;
         let past_ms = now_ms.saturating_sub(self.ticked_ms).min(1000);
         self.ticked_ms = now_ms;
+        self.full = log.full;
         let second = self.options.bytes_per_second as i64;
         self.budget = (self.budget + second * past_ms as i64 / 1000).min(second);
         if self.off || self.job.is_some() || now_ms < self.look_at_ms {
@@ -301,7 +307,10 @@ impl Compactor {
 
     /// What two checkpoints have to cover before more room can be given back, when that has waited for a while.
     pub fn waits_for(&self, now_ms: u64) -> Option<Lsn> {
-        let patience_ms = self.options.look_ms.saturating_mul(COMPACT_PATIENCE_LOOKS);
+        let patience_ms = match self.full {
+            true => 0,
+            false => self.options.look_ms.saturating_mul(COMPACT_PATIENCE_LOOKS),
+        };
         let (to, since_ms) = self.waiting?;
         (now_ms >= since_ms.saturating_add(patience_ms)).then_some(to)
     }
@@ -333,7 +342,11 @@ impl Compactor {
         let request = self.work(now_ms).map(|request| (Doing::Work, request));
         let (doing, request) = request.or_else(|| {
             let covered = self.covered(covered);
-            Some((Doing::Remove, self.reclaim.poll(covered, now_ms, self.options.grace_ms)?))
+            let grace_ms = match self.full {
+                true => self.options.grace_ms.min(COMPACT_GRACE_FULL_MS),
+                false => self.options.grace_ms,
+            };
+            Some((Doing::Remove, self.reclaim.poll(covered, now_ms, grace_ms)?))
         })?;
         self.doing = Some(doing);
         Some(request)

@@ -50,6 +50,11 @@ impl Scrub {
         self.io.is_some()
     }
 
+    /// Whether something is being put back.
+    pub fn is_mending(&self) -> bool {
+        self.mend.is_some() || self.mending.is_some()
+    }
+
     /// Whether that request is this one.
     pub fn is_io(&self, id: IoId) -> bool {
         self.io == Some(id)

@@ -79,6 +79,7 @@ impl Store {
             covered: self.keeper.covered(),
             durable: self.writer.durable(),
             sequence: self.point.tail.sequence,
+            full: self.writer.is_full(),
         };
         self.compactor.tick(&self.index, self.writer.places(), complete, &log, now);
         self.tick_scrub(now);

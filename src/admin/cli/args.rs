@@ -73,6 +73,9 @@ Figures of each shard, as they are now:
   log_bytes, segments, batches, entries    what the log holds; an entry is one change
   log_next, log_durable                    positions: of the next record; up to which all is durable
   disk_full                                1 while mail is refused for want of space
+  places_hidden                            places on the disk with messages that are rotten, and not shown
+  scrub_rounds, scrub_bytes                rounds in which all was read to find them; bytes read for it
+  scrub_files_left                         files that this round has not come to
 Counters since the start:
   connections_total, connections_refused   taken; refused by a bound
   sessions_arrived, sessions_moved         at login, from and to another shard
@@ -83,7 +86,8 @@ Counters since the start:
   deliveries, recipients_deferred          messages taken; recipients told to come back
   messages_stored                          put into mailboxes by deliveries
   changes, pushes, verifies                applied; sessions woken; passwords checked
-  questions_expired                        questions that another shard did not answer in time";
+  questions_expired                        questions that another shard did not answer in time
+  rot, rot_mended                          rot that was told of in the log; summaries put back";
 
 /// Where the server's data is, and how to print.
 #[derive(Debug, Clone, ClapArgs)]

@@ -103,6 +103,7 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
                     as usize,
                 message_bytes_max: plan.message_bytes_max,
                 undelete_ms: plan.undelete_ms,
+                scrub: plan.scrub(),
                 compact: plan.compact(),
                 ..Options::new(ShardId(shard), log_key()?)
             },

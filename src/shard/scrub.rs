@@ -1,0 +1,169 @@
+//! What scrub has found: told, and where it can be, put right.
+//!
+//! *Owns*: the find at hand. *Promises*: each is one line in the log, and one more for each message that it hides; a
+//! summary that can be made of its octets anew is put back; a tick does a bounded step. *Assumes*: the store has
+//! hidden what is not to be shown. *Never*: keeps anybody waiting.
+//!
+//! ```text
+//!  take_rot ──► line ──► a body? ──► summarise its octets ──► the sum holds: put back, line
+//!                          │                 └──────────────── it does not ─┐
+//!                          └ of many ───────────────────────────────────────┴─► whose? account by account ──► lines
+//! ```
+
+use ringpost_engine::ids::{AccountId, BodyId, MailboxId};
+use ringpost_engine::scrub::{Record, Rot, What};
+
+use crate::limits::{ROT_LOOK_MESSAGES, ROT_MESSAGES_TOLD_MAX};
+use crate::log::{Level, Line};
+use crate::proto::mime::Summariser;
+use crate::shard::Shard;
+use crate::shard::event::Effect;
+
+/// What an operator can do about a message.
+const RESTORE: &str = "restore it from a backup: ringpost account restore --help";
+
+/// The find at hand.
+#[derive(Debug, Default)]
+pub(super) enum Scrub {
+    #[default]
+    Idle,
+    /// Makes the summary of a body anew.
+    Mend(Rot, Record, Box<Summariser>),
+    /// Looks for the messages that are hidden.
+    Search(Box<Search>),
+}
+
+/// A look at every message for those whose bodies begin in a range of positions.
+#[derive(Debug)]
+pub(super) struct Search {
+    rot: Rot,
+    from: BodyId,
+    until: BodyId,
+    /// The address of the account before the one at hand.
+    after: String,
+    /// The mailbox at hand and the place in it.
+    mailbox: MailboxId,
+    place: usize,
+    told: usize,
+}
+
+impl Shard {
+    /// A step of whatever is to be done about rot.
+    pub(super) fn tick_scrub(&mut self) {
+        match std::mem::take(&mut self.scrub) {
+            Scrub::Idle => {
+                if let Some(rot) = self.store.take_rot() {
+                    self.counters.rot += 1;
+                    self.tell_rot(&rot);
+                    self.scrub = self.begin_rot(rot);
+                }
+            }
+            Scrub::Mend(rot, record, summariser) => self.scrub = self.mend(rot, record, *summariser),
+            Scrub::Search(search) => self.scrub = self.search(search),
+        }
+    }
+
+    fn begin_rot(&self, rot: Rot) -> Scrub {
+        match rot.what {
+            What::Body(record) if record.read => Scrub::Mend(rot, record, Box::new(Summariser::new())),
+            _ => search(rot),
+        }
+    }
+
+    fn tell_rot(&mut self, rot: &Rot) {
+        let (what, todo) = match rot.what {
+            What::Header => ("sums of the log", "nothing is lost; see to the disk"),
+            What::Change(_) => {
+                ("a change of the log", "nothing is lost while checkpoints can be read; see to the disk")
+            }
+            What::Body(_) => ("a message", "its messages are hidden, see below"),
+            What::Unknown { .. } => {
+                ("messages of one write", "nothing proves them, they are hidden, see below")
+            }
+            What::Group => (
+                "records of a checkpoint",
+                "nothing is lost while the one before can be read; see to the disk",
+            ),
+            What::Rows(_) => (
+                "rows of an account in a checkpoint",
+                "it is not served: put the bytes back, or stop, remove the .ckp files and start again",
+            ),
+        };
+        let mut line = Line::new(Level::Error, "rot")
+            .with("shard", self.id.to_string())
+            .with("file", rot.file.name())
+            .with("offset", rot.offset.to_string())
+            .with("bytes", rot.len.to_string())
+            .with("what", what);
+        if let What::Rows(account) = rot.what {
+            line = line.with("account", self.name_of(account));
+        }
+        self.effects.push_back(Effect::Log(line.with("todo", todo)));
+    }
+
+    /// The address of an account, or its id where it is not served.
+    fn name_of(&self, account: AccountId) -> String {
+        let served = self.store.account(account).map(|account| account.address().to_owned());
+        served.unwrap_or_else(|| account.to_string())
+    }
+
+    fn mend(&mut self, rot: Rot, record: Record, summariser: Summariser) -> Scrub {
+        let found = self.store.suspect(&record);
+        let octets = found.and_then(|found| self.store.bytes(found.bytes));
+        let Some(octets) = octets else { return search(rot) };
+        let summary = match summariser.finish(&octets) {
+            Ok(summary) => summary.encode(),
+            Err(unfinished) => return Scrub::Mend(rot, record, Box::new(unfinished)),
+        };
+        if !self.store.mend(record, summary, &octets) {
+            return search(rot);
+        }
+        self.counters.rot_mended += 1;
+        let line = Line::new(Level::Warn, "rot mended").with("shard", self.id.to_string());
+        let line = line.with("file", rot.file.name()).with("offset", rot.offset.to_string());
+        self.effects.push_back(Effect::Log(line.with("what", "the summary was made of the message anew")));
+        Scrub::Idle
+    }
+
+    fn search(&mut self, mut search: Box<Search>) -> Scrub {
+        let mut left = ROT_LOOK_MESSAGES;
+        while left > 0 {
+            let Some(account) = self.store.accounts_after(&search.after).next() else { return Scrub::Idle };
+            let mailbox =
+                account.mailboxes().filter(|mailbox| mailbox.id() >= search.mailbox).min_by_key(|m| m.id());
+            let Some(mailbox) = mailbox else {
+                search.after = account.address().to_owned();
+                (search.mailbox, search.place) = (MailboxId(0), 0);
+                left -= 1;
+                continue;
+            };
+            let end = mailbox.len().min(search.place.saturating_add(left));
+            for place in search.place..end {
+                let message = mailbox.message(place);
+                let hit = (search.from..search.until).contains(&message.body);
+                if hit && search.told < ROT_MESSAGES_TOLD_MAX {
+                    search.told += 1;
+                    let line = Line::new(Level::Error, "message hidden")
+                        .with("account", account.address().to_owned())
+                        .with("mailbox", mailbox.name().to_owned())
+                        .with("uid", message.uid.to_string())
+                        .with("log", format!("{}:{}", self.id, message.body.0))
+                        .with("file", search.rot.file.name());
+                    self.effects.push_back(Effect::Log(line.with("todo", RESTORE)));
+                }
+            }
+            left = left.saturating_sub(end - search.place + 1);
+            (search.mailbox, search.place) = match end == mailbox.len() {
+                true => (MailboxId(mailbox.id().0.saturating_add(1)), 0),
+                false => (mailbox.id(), end),
+            };
+        }
+        Scrub::Search(search)
+    }
+}
+
+fn search(rot: Rot) -> Scrub {
+    let Some((from, until)) = rot.bodies() else { return Scrub::Idle };
+    let (after, mailbox) = (String::new(), MailboxId(0));
+    Scrub::Search(Box::new(Search { rot, from, until, after, mailbox, place: 0, told: 0 }))
+}
