@@ -35,8 +35,10 @@ pub(crate) struct Supply {
 
 impl Supply {
     /// Makes segments of `size` bytes, and none that would leave less than `spare` bytes on the disk.
-    pub fn new(size: u64, spare: u64) -> Supply {
-        Supply { state: State::Absent, full: false, size, spare }
+    /// `full` when it is known that there is no room.
+    pub fn new(size: u64, spare: u64, full: bool) -> Supply {
+        let state = if full { State::Full { since_ms: 0 } } else { State::Absent };
+        Supply { state, full, size, spare }
     }
 
     /// Whether the last attempt found no space; stays so until one succeeds.

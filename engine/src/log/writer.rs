@@ -50,6 +50,8 @@ pub(crate) struct Start {
     pub segment_bytes: u64,
     /// Bytes of the disk that no segment may take.
     pub reserve_bytes: u64,
+    /// Whether the fresh segment had to take of them.
+    pub is_full: bool,
     /// The fresh segment with its opening batch.
     pub segment: SegmentId,
     /// Position of its byte 0.
@@ -167,7 +169,7 @@ impl Writer {
             flight: None,
             sealed: None,
             trims: VecDeque::new(),
-            supply: Supply::new(start.segment_bytes, start.reserve_bytes),
+            supply: Supply::new(start.segment_bytes, start.reserve_bytes, start.is_full),
             doing: Vec::new(),
             io_count: 0,
             pending_bytes: 0,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::io;
 use crate::error::Error;
 use crate::ids::{Lsn, Now, SegmentId};
-use crate::io::{Disk, FileId, IoRequest, IoResult, View};
+use crate::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
 use crate::log::batch::LogIdentity;
 use crate::log::build::{Building, Place, Witness};
 use crate::log::places::Places;
@@ -71,9 +71,14 @@ pub(super) fn begin_segment(
     parts.extend(batch.parts);
     let file = FileId::Fresh(segment);
     let doing = "making a segment";
-    // A start may take of the reserve: what it does not get, nobody can delete with.
-    let create = IoRequest::Create { file, size: options.segment_bytes, spare: 0 };
-    let view = match disk.perform(&create) {
+    let (size, spare) = (options.segment_bytes, options.reserve_bytes);
+    let mut made = disk.perform(&IoRequest::Create { file, size, spare });
+    // A start may take of the reserve: what it does not get, nobody can delete with. But mail has to wait.
+    let is_full = spare > 0 && matches!(made, IoResult::Failed(IoError::NoSpace));
+    if is_full {
+        made = disk.perform(&IoRequest::Create { file, size, spare: 0 });
+    }
+    let view = match made {
         IoResult::Created(view) => view,
         IoResult::Done | IoResult::Read(_) | IoResult::Worked(_) => {
             disk.map(file).map_err(|error| io(doing, error))?
@@ -99,6 +104,7 @@ pub(super) fn begin_segment(
         places,
         time_ms,
         highest_pack,
+        is_full,
     })
 }
 
