@@ -394,7 +394,12 @@ impl Store {
     /// Where a message's bytes are, by what [`crate::index::Message::key`] tells; none when they are known not to be
     /// what was written. Looks at nothing on the disk.
     pub fn body(&self, key: BodyKey) -> Option<BodyRef> {
-        self.writer.places().find(key).filter(|_| !self.index.is_distrusted(key.id))
+        self.place(key).filter(|_| !self.index.is_distrusted(key.id))
+    }
+
+    /// The same, whether they are what was written or not: for who counts and does not look.
+    pub fn place(&self, key: BodyKey) -> Option<BodyRef> {
+        self.writer.places().find(key)
     }
 
     /// A body that is durable and that a change may name for the first time: within

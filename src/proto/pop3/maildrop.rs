@@ -42,6 +42,8 @@ pub struct Message {
     pub uid: Uid,
     /// Where its bytes are.
     pub body: BodyRef,
+    /// Whether those are known not to be what was written.
+    pub hidden: bool,
     deleted: bool,
 }
 
@@ -93,12 +95,13 @@ impl Maildrop {
                 return true;
             }
             let message = inbox.message(place);
-            if let Some(body) = store.body(message.key()) {
+            if let Some(body) = store.place(message.key()) {
                 while given.next_if(|(uid, _)| *uid < message.uid).is_some() {}
                 if let Some((uid, unique_id)) = given.next_if(|(uid, _)| *uid == message.uid) {
                     self.given.insert(uid, unique_id.to_owned());
                 }
-                self.messages.push(Message { uid: message.uid, body, deleted: false });
+                let hidden = store.is_distrusted(message.body);
+                self.messages.push(Message { uid: message.uid, body, hidden, deleted: false });
                 self.kept += 1;
                 self.kept_bytes += u64::from(body.bytes.len);
             }

@@ -227,6 +227,11 @@ impl Pop3Session {
 
     fn retrieve(&mut self, maildrop: Maildrop, number: u32, top: Option<u32>) {
         self.state = match maildrop.message(number) {
+            // rfc3206#4: nothing that the user does will help.
+            Ok(message) if message.hidden => {
+                self.err("[SYS/PERM] this message is damaged");
+                State::Transaction(maildrop)
+            }
             Ok(message) => {
                 let retr = Retr::begin(message.body, top, self.utf8, &mut self.out);
                 let whole = top.is_none().then_some(message.uid);
