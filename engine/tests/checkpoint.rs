@@ -6,8 +6,8 @@ use ringpost_engine::change::{
 };
 use ringpost_engine::error::Error;
 use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, ShardId, Uid};
-use ringpost_engine::io::{Disk, FileId, IoRequest};
-use ringpost_engine::limits::{CHECKPOINT_FILES_MAX, UNDELETE_MS};
+use ringpost_engine::io::{Disk, FileId, IoError, IoId, IoRequest, IoResult};
+use ringpost_engine::limits::{CHECKPOINT_FILES_MAX, CHECKPOINT_STEP_BYTES, UNDELETE_MS};
 use ringpost_engine::recovery::{CheckpointInfo, checkpoints};
 use ringpost_engine::store::{Options, RecoveryReport, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
@@ -281,4 +281,66 @@ fn what_goes_while_a_checkpoint_is_made_is_in_it_as_it_was() {
     let report = lab.reopen();
     assert!(report.refused_checkpoints.is_empty() && report.entries > 0, "{report:?}");
     assert_eq!((report.checkpoint, lab.store.digest()), (Some(2), digest), "{report:?}");
+}
+
+/// An account whose rows take more than one step of a checkpoint, up to the first write of such a checkpoint.
+fn many_rows() -> (Lab, AccountId, IoId, IoRequest) {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    lab.deliver(alice);
+    for doubled in 0..15 {
+        let uids = (1..=1 << doubled).map(Uid).collect();
+        lab.change(alice, Change::Copy { from: INBOX, to: INBOX, uids, expunge: false });
+    }
+    let is_full = |request: &IoRequest| match request {
+        IoRequest::Write { file: FileId::CheckpointNew(_), offset: 0, parts, .. } => {
+            parts.iter().map(Bytes::len).sum::<usize>() >= CHECKPOINT_STEP_BYTES
+        }
+        _ => false,
+    };
+    loop {
+        match lab.store.poll_io() {
+            Some((id, request)) if is_full(&request) => return (lab, alice, id, request),
+            Some((id, request)) => drop(lab.store.complete(id, lab.disk.perform(&request))),
+            None => {
+                lab.now.mono_ms += 1_000;
+                lab.store.tick(lab.now);
+            }
+        }
+    }
+}
+
+fn flag(uid: u32) -> Change {
+    let flags = Flags { system: FlagBits::SEEN, keywords: Vec::new() };
+    let uids = [Uid(uid)].into_iter().collect();
+    Change::FlagsStore { mailbox: INBOX, uids, op: FlagOp::Add, flags, unchanged_since: None }
+}
+
+#[test]
+fn an_account_that_changes_while_its_rows_are_written_is_in_the_checkpoint_as_it_was() {
+    let (mut lab, alice, id, request) = many_rows();
+    lab.store.append(alice, flag(5), lab.now).expect("room");
+    lab.store.append(alice, flag(30_000), lab.now).expect("room");
+    let result = lab.disk.perform(&request);
+    lab.store.complete(id, result);
+    lab.drive();
+    lab.store.check_images();
+    let (digest, made) = (lab.store.digest(), lab.store.stats().checkpoints);
+    let report = lab.reopen();
+    assert!(report.refused_checkpoints.is_empty() && made > 0, "{report:?}");
+    assert_eq!((report.entries, lab.store.digest()), (2, digest), "both flags lie behind it: {report:?}");
+}
+
+#[test]
+fn rows_of_a_checkpoint_that_found_no_room_are_written_again() {
+    let (mut lab, alice, id, _) = many_rows();
+    lab.store.complete(id, IoResult::Failed(IoError::NoSpace));
+    lab.drive();
+    lab.store.check_images();
+    lab.change(alice, flag(7));
+    lab.checkpoint();
+    let digest = lab.store.digest();
+    let report = lab.reopen();
+    assert!(report.checkpoint.is_some() && report.entries == 0, "{report:?}");
+    assert_eq!(lab.store.digest(), digest);
 }

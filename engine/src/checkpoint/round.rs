@@ -18,6 +18,7 @@ use bytes::Bytes;
 use super::format::{self, Footer, Group, HEAD_BYTES};
 use super::images::{Held, hold};
 use super::{Key, Piece, Point};
+use crate::ids::AccountId;
 use crate::limits::CHECKPOINT_GROUP_BYTES;
 use crate::log::batch::LogIdentity;
 
@@ -43,6 +44,8 @@ pub(crate) struct Round {
     pub spoiled: bool,
     /// What it is the state of.
     pub point: Point,
+    /// The account whose rows were put last, some of them perhaps before it is copied.
+    pub begun: Option<AccountId>,
     /// Everything that is in it, to be marked again should it come to nothing.
     keys: BTreeSet<Key>,
     /// Where the next byte goes.
@@ -62,6 +65,7 @@ impl Round {
             superseded: retiring.walked,
             spoiled: false,
             point,
+            begun: None,
             keys: BTreeSet::new(),
             offset: HEAD_BYTES as u64,
             out: format::header(file, log).to_vec(),
@@ -215,6 +219,11 @@ impl Tracker {
     pub fn frozen_bodies(&self) -> impl Iterator<Item = u64> + '_ {
         let parts = self.frozen.range(Key::Bodies(0)..=Key::Bodies(u64::MAX));
         parts.filter_map(|key| if let Key::Bodies(part) = key { Some(*part) } else { None })
+    }
+
+    /// The key is to be copied after all.
+    pub fn put_back(&mut self, key: Key) {
+        self.frozen.insert(key);
     }
 
     /// How many keys have changed.

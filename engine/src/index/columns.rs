@@ -327,6 +327,23 @@ impl Columns {
         Some(())
     }
 
+    /// Puts blocks that have changed, but for small ones, into the round until so many bytes wait to be written; true
+    /// when there may be more. `write` finds them there, and what is damaged.
+    pub(super) fn write_some(&mut self, round: &mut Round, bytes: usize) -> bool {
+        for (mark, slot) in self.marks.iter().zip(&mut self.blocks) {
+            if slot.len() <= MERGED_ROWS_MAX || !slot.needs_write(round) {
+                continue;
+            }
+            if round.waiting() >= bytes {
+                return true;
+            }
+            if slot.write(mark, round).is_none() {
+                return false;
+            }
+        }
+        false
+    }
+
     fn merge_tail(&mut self) {
         let len = |at: usize| self.blocks[at].len();
         let Some(last) = self.blocks.len().checked_sub(1).filter(|&last| !self.blocks[last].is_written())

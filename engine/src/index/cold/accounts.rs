@@ -202,6 +202,23 @@ impl Accounts {
         Some(known)
     }
 
+    /// Puts some of the rows of an account that have changed into a round, until so many bytes wait; true when there may
+    /// be more. The account is still to be copied, and finds them there.
+    pub(in crate::index) fn copy_rows(&mut self, id: AccountId, round: &mut Round, bytes: usize) -> bool {
+        if !self.slots.get(&id).is_some_and(|slot| slot.awake.get().is_some()) {
+            return false;
+        }
+        let Some(account) = self.change(id) else { return false };
+        account.mailboxes.values_mut().any(|mailbox| mailbox.columns.write_some(round, bytes))
+    }
+
+    /// What a round that came to nothing has of the rows of an account is not to be counted on.
+    pub(in crate::index) fn forget_rows(&mut self, id: AccountId, file: u32) {
+        let account = self.slots.get_mut(&id).and_then(|slot| slot.awake.get_mut());
+        let mailboxes = account.into_iter().flat_map(|account| account.mailboxes.values_mut());
+        mailboxes.for_each(|mailbox| mailbox.columns.forget_images(file));
+    }
+
     /// Puts an account into a round: what has changed of it and a new head. False: it has bytes in an older
     /// checkpoint that are damaged; it is not served any more. An account that is gone says so by its record.
     pub(in crate::index) fn copy(

@@ -112,9 +112,22 @@ impl Index {
     pub(crate) fn copy_some(&mut self, bytes: usize) -> bool {
         while self.tracker.round.as_ref().is_some_and(|round| round.waiting() < bytes) {
             let Some(key) = self.tracker.next() else { return true };
+            if let Key::Account(id) = key
+                && self.copy_rows(id, bytes)
+            {
+                self.tracker.put_back(key);
+                return false;
+            }
             self.copy(key);
         }
         false
+    }
+
+    /// Copies rows of an account until so many bytes wait; true when there may be more.
+    fn copy_rows(&mut self, id: AccountId, bytes: usize) -> bool {
+        let Some(round) = &mut self.tracker.round else { return false };
+        round.begun = Some(id);
+        self.accounts.copy_rows(id, round, bytes)
     }
 
     fn copy(&mut self, key: Key) {
@@ -194,7 +207,10 @@ impl Index {
 
     /// The round comes to nothing: what it has copied is to be copied again.
     pub(crate) fn abandon_round(&mut self) {
-        let Some(file) = self.tracker.round.as_ref().map(|round| round.file) else { return };
+        let Some((file, begun)) = self.tracker.round.as_ref().map(|round| (round.file, round.begun)) else {
+            return;
+        };
+        begun.iter().for_each(|&id| self.accounts.forget_rows(id, file));
         for key in self.tracker.abandon() {
             match key {
                 Key::Account(id) => self.accounts.forget_image(id, file),

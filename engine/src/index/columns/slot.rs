@@ -140,6 +140,11 @@ impl Slot {
         }
     }
 
+    /// Whether the round has still to write its rows.
+    pub(super) fn needs_write(&self, round: &Round) -> bool {
+        self.image.as_ref().is_none_or(|image| round.retiring.contains(&image.piece.file))
+    }
+
     /// Sees to it that the rows are in a file that stays, and says where. None: their bytes are damaged.
     pub(super) fn write(&mut self, mark: &Mark, round: &mut Round) -> Option<Piece> {
         match &mut self.image {
