@@ -14,6 +14,7 @@ mod migrate;
 mod neomutt;
 mod offlineimap;
 mod operator;
+mod reshard;
 mod restore;
 mod scripts;
 mod swaks;

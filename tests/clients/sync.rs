@@ -5,7 +5,8 @@ use std::process::Command;
 
 use crate::server::{PASSWORD, Server, run};
 
-fn mbsync(folder: &Path, server: &Server) -> String {
+/// Syncs alice with `near`, and returns what was said.
+pub fn mbsync(folder: &Path, server: &Server) -> String {
     let (near, rc) = (folder.join("near"), folder.join("mbsyncrc"));
     std::fs::create_dir_all(&near).unwrap();
     let text = format!(
