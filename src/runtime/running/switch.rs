@@ -1,9 +1,9 @@
 //! From one set of shards to another, by one rename.
 //!
-//! *Owns*: the folders `reshard.new`, where a new set is made, and `reshard`, where one that is complete waits to be put in
-//! the old one's place. *Promises*: cut anywhere, the data folder holds the old set or the new one, whole; which of them is
-//! decided by one rename ([`commit`]), and [`finish`] does what is left, any number of times. *Assumes*: the folder's
-//! lock is held. *Never*: touches a shard's folder before the new set is complete and durable.
+//! *Owns*: the folders `reshard.new`, where a new set is made, and `reshard`, where one that is complete waits to be
+//! put in the old one's place. *Promises*: cut anywhere, the data folder holds the old set or the new one, whole; which
+//! of them is decided by one rename ([`commit`]), and [`finish`] does what is left, any number of times. *Assumes*: the
+//! folder's lock is held. *Never*: touches a shard's folder before the new set is complete and durable.
 //!
 //! ```text
 //!  begin: reshard.new/ ─► shard-NNN …, shards, all synced ─► commit: reshard.new ──rename──► reshard

@@ -173,8 +173,8 @@ pub enum Command {
     /// A new set of shards is made beside the old one, account by account, and compared with it; then it takes its
     /// place, by one rename: cut off at any moment, the folder holds the old set or the new one, whole (what is left to
     /// do then is done by the next `reshard` or by the server's start). Everything that clients remember stays: UIDs,
-    /// UIDVALIDITY, mod-sequences, EMAILIDs, flags, dates, what was expunged; what was removed can still be had back. An
-    /// octet is stored once for each new shard that shows it.
+    /// UIDVALIDITY, mod-sequences, EMAILIDs, flags, dates, what was expunged; what was removed can still be had back.
+    /// An octet is stored once for each new shard that shows it.
     ///
     /// Both sets lie side by side until the end, so about as much room must be free as the mail takes; --dry-run says
     /// how much. Positions begin anew above all old ones, and the story of a message begins with its arrival in the

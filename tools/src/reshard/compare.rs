@@ -1,8 +1,8 @@
 //! Whether the new logs hold what the old ones held.
 //!
 //! *Owns*: the comparison. *Promises*: every account is where it belongs, once, and is what it was; nothing is there
-//! that was not. *Assumes*: fingerprints are the same on whatever shard (`index/cold/moving`). *Never*: looks at octets:
-//! they were copied from records whose sums were good, and lie under sums again.
+//! that was not. *Assumes*: fingerprints are the same on whatever shard (`index/cold/moving`). *Never*: looks at
+//! octets: they were copied from records whose sums were good, and lie under sums again.
 
 use std::path::Path;
 

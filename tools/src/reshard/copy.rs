@@ -1,7 +1,7 @@
 //! Account by account into the new logs.
 //!
-//! *Owns*: which body of an old log is which in a new one, as long as another message may show it. *Promises*: all of an
-//! account goes to the shard of its slot, what was removed with it; a step holds a bounded number of octets.
+//! *Owns*: which body of an old log is which in a new one, as long as another message may show it. *Promises*: all of
+//! an account goes to the shard of its slot, what was removed with it; a step holds a bounded number of octets.
 //! *Assumes*: sums were looked at: what is copied is what was stored. *Never*: leaves an account half done and goes on.
 
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! `ringpost-log reshard`: the same accounts on another number of shards.
 //!
-//! *Owns*: the order of things: prove, copy, compare, switch. *Promises*: until the switch, which is one rename, the store
-//! is as it was; after it every account is what it was, to the last number that a client remembers; a body is copied
-//! once for each shard that needs it. *Assumes*: the server is stopped: its lock is taken. *Never*: changes a file of
-//! the old shards.
+//! *Owns*: the order of things: prove, copy, compare, switch. *Promises*: until the switch, which is one rename, the
+//! store is as it was; after it every account is what it was, to the last number that a client remembers; a body is
+//! copied once for each shard that needs it. *Assumes*: the server is stopped: its lock is taken. *Never*: changes a
+//! file of the old shards.
 //!
 //! ```text
 //!  sums of the old logs ─► survey ─► room? ─► reshard.new: copy account by account ─► sync

@@ -1,7 +1,7 @@
 //! What there is, and where it will be.
 //!
-//! *Owns*: sums by new shard, and the counters that the new logs go on from. *Promises*: nothing is read of a mailbox but
-//! its head. *Assumes*: the old logs are sound. *Never*: keeps an account in memory.
+//! *Owns*: sums by new shard, and the counters that the new logs go on from. *Promises*: nothing is read of a mailbox
+//! but its head. *Assumes*: the old logs are sound. *Never*: keeps an account in memory.
 
 use std::collections::BTreeMap;
 
