@@ -63,9 +63,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, output: &mut Output) -> Result<Damages, Failure> {
     match &cli.command {
         Command::Man { of } => cli::man(of.as_deref(), output),
-        Command::Segments(what) => {
-            each_shard(cli, output, |shard, output| show::segments::run(shard, what, output))
-        }
+        Command::Segments(what) => show::segments::run(cli, what, output),
         Command::Dump(what) => each_shard(cli, output, |shard, output| show::dump::run(shard, what, output)),
         Command::Message(what) => show::message::run(cli, what, output),
         Command::Story(what) => story::run(cli, what, output),

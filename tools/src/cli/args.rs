@@ -43,6 +43,11 @@ pub struct Segments {
     /// Also say how much of each segment is messages that some mailbox shows
     #[arg(long)]
     pub live: bool,
+
+    /// Draw how much of each segment and pack is alive, from the oldest to the newest: an SVG file, which must not
+    /// exist; says it in the table as well
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
 }
 
 /// Arguments of `dump`.

@@ -13,32 +13,64 @@ use ringpost_engine::recovery::{self, CheckpointInfo};
 use serde_json::json;
 
 use super::live;
+use super::picture::{self, Bar};
+use crate::cli::Cli;
 use crate::data::Shard;
 use crate::disk::ReadOnlyDisk;
 use crate::history::{self, PackDamage};
 use crate::output::{Output, moment, name, number, progress};
+use crate::stats::write_new;
 use crate::{Damages, Failure, cli};
 
-/// Lists a shard's segments.
-pub fn run(shard: &Shard, what: &cli::Segments, output: &mut Output) -> Result<Damages, Failure> {
+/// Lists segments, packs and checkpoints of the shards that were asked for.
+pub fn run(cli: &Cli, what: &cli::Segments, output: &mut Output) -> Result<Damages, Failure> {
+    let mut rows = Vec::new();
+    let damages = crate::each_shard(cli, output, |shard, output| list(shard, what, &mut rows, output))?;
+    if let Some(path) = &what.plot {
+        write_new(path, picture::draw(&rows).as_bytes())?;
+    }
+    Ok(damages)
+}
+
+fn list(
+    shard: &Shard,
+    what: &cli::Segments,
+    rows: &mut Vec<(String, Vec<Bar>)>,
+    output: &mut Output,
+) -> Result<Damages, Failure> {
     let bytes = ReadOnlyDisk::quiet(&shard.folder).bytes();
     let bar = progress(bytes, "reading", false);
     let mut disk = ReadOnlyDisk::new(&shard.folder, bar.clone());
     let mut count = Count::default();
     let end = scan::scan(&mut disk, shard.id, &mut count).map_err(|error| error.to_string())?;
     let checkpoints = recovery::checkpoints(&mut disk).map_err(|error| error.to_string())?;
-    let live = what.live.then(|| recovery::recover_read_only(&mut disk, shard.id, Some(end.tail.end)));
+    let live = (what.live || what.plot.is_some())
+        .then(|| recovery::recover_read_only(&mut disk, shard.id, Some(end.tail.end)));
     let live = live.transpose().map_err(|error| error.to_string())?.map(|replayed| live::bytes(&replayed));
     bar.finish_and_clear();
     print(shard, &count, &end, live.as_ref(), output);
     let (packs, unreadable) = survey::packs(&mut disk, &end.chain).map_err(|error| error.to_string())?;
     packs.iter().for_each(|pack| print_pack(shard, pack, live.as_ref(), output));
+    if let Some(live) = &live {
+        rows.push((name(shard), bars(&end, &packs, live)));
+    }
     let nothing = |pack| PackDamage { pack, offset: 0, what: "nothing of it can be read".to_owned() };
     unreadable.iter().for_each(|&pack| nothing(pack).tell(shard, output));
     checkpoints.iter().for_each(|checkpoint| print_checkpoint(shard, checkpoint, output));
     count.damages.iter().for_each(|damage| output.damage(shard, damage));
     history::tell_gone(shard, &end.chain, output);
     Ok((count.damages.len() + unreadable.len()) as u64)
+}
+
+fn bars(end: &End, packs: &[PackInfo], live: &Live) -> Vec<Bar> {
+    let bar = |file: FileId, from, bytes| {
+        let live = live.get(&file).copied().unwrap_or(0);
+        Bar { name: file.name(), from, bytes, live }
+    };
+    let segments = end.filled.iter().map(|part| bar(FileId::Segment(part.segment), part.base.0, part.end));
+    segments
+        .chain(packs.iter().map(|pack| bar(FileId::Pack(pack.number), pack.range.start, pack.bytes)))
+        .collect()
 }
 
 #[derive(Default)]

@@ -93,7 +93,8 @@ fn add(all: &mut Walked<Figures>, more: Walked<Figures>) {
     all.unread.extend(more.unread);
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+/// Writes a file that is not there yet.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let written = File::create_new(path).and_then(|mut file| file.write_all(bytes));
     written.map_err(|error| format!("{}: {error}; name a file that is not there yet", path.display()))
 }

@@ -94,7 +94,10 @@ fn a_message_in_a_pack_is_found_read_and_told_of() {
 fn packs_are_listed_counted_and_proved() {
     let (data, _) = sample();
     let data = data.path();
-    let listed = json(data, &["segments", "--live"]);
+    let plot = data.join("live.svg");
+    let listed = json(data, &["segments", "--plot", plot.to_str().expect("text")]);
+    let drawn = fs::read_to_string(&plot).expect("it was drawn");
+    assert!(drawn.contains(".pack: ") && drawn.contains(".seg: "), "{drawn}");
     let used: Vec<&Value> =
         of_type(&listed, "pack").into_iter().filter(|pack| pack["state"] == "in use").collect();
     assert!(used.iter().any(|pack| pack["live_bytes"].as_u64() > Some(0)), "{used:?}");
