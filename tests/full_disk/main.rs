@@ -6,6 +6,7 @@
 #[path = "../support/server.rs"]
 mod server;
 
+mod broken;
 mod full;
 mod user;
 
