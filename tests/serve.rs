@@ -84,6 +84,8 @@ fn plan(data: &Path, tls: Tls) -> Plan {
         segment_bytes: 8 << 20,
         checkpoint_log_bytes: 1 << 16,
         compact_live_percent: 80,
+        compress_after_ms: None,
+        compress_level: 3,
         compact_grace_ms: 0,
         compact_bytes_per_second: 1 << 26,
         index_memory_bytes_max: 1 << 20,

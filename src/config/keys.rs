@@ -243,6 +243,20 @@ pub const KEYS: &[Key] = &[
         "Seconds for which a compacted file stays, for clients that still fetch from it; below that they are cut off.",
     ),
     number(
+        "store.compress_after_days",
+        "0",
+        0,
+        36_500,
+        "Age in days from which mail is compressed when compaction moves it; it then moves all that old. 0: never.",
+    ),
+    number(
+        "store.compress_level",
+        "3",
+        1,
+        12,
+        "How hard: zstd's level. 6 saves a thirtieth more than 3 and takes more than twice as long.",
+    ),
+    number(
         "store.index_memory_bytes_max",
         "1073741824",
         MIB,

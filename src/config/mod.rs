@@ -171,6 +171,17 @@ impl Config {
         self.values.number("store.compact_bytes_per_second")
     }
 
+    /// Milliseconds after which mail is compressed; none compresses nothing.
+    pub fn compress_after_ms(&self) -> Option<u64> {
+        let days = self.values.number("store.compress_after_days");
+        (days > 0).then_some(days * 24 * 60 * 60 * 1000)
+    }
+
+    /// zstd's level for that.
+    pub fn compress_level(&self) -> i32 {
+        self.values.number("store.compress_level") as i32
+    }
+
     /// Milliseconds for which a file stays that compaction has emptied.
     pub fn compact_grace_ms(&self) -> u64 {
         self.values.number("store.compact_grace_seconds") * 1_000

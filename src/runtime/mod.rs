@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ringpost_engine::limits::SCRUB_ROUND_MS;
-use ringpost_engine::{compact, scrub};
+use ringpost_engine::{compact, press, scrub};
 
 use crate::limits::RESERVE_SEGMENTS;
 use crate::log::Line;
@@ -89,6 +89,10 @@ pub struct Plan {
     pub undelete_ms: u64,
     /// Bytes of a shard's log between two checkpoints; 0 makes none.
     pub checkpoint_log_bytes: u64,
+    /// Milliseconds after which mail is compressed; none compresses nothing.
+    pub compress_after_ms: Option<u64>,
+    /// zstd's level for that.
+    pub compress_level: i32,
     /// Milliseconds for which a file stays that compaction has emptied, for clients that still fetch from it.
     pub compact_grace_ms: u64,
     /// Percent of the bytes of old files that should be alive.
@@ -121,6 +125,11 @@ impl Plan {
             bytes_per_second: share,
             live_percent: self.compact_live_percent,
             grace_ms: self.compact_grace_ms,
+            press: press::Options {
+                after_ms: self.compress_after_ms,
+                level: self.compress_level,
+                ..press::Options::default()
+            },
             ..compact::Options::default()
         }
     }

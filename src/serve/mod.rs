@@ -98,6 +98,8 @@ fn plan(data: &Path, config: &Config) -> Result<Plan, String> {
         scrub_bytes_per_second: config.scrub_bytes_per_second(),
         undelete_ms: config.undelete_ms(),
         checkpoint_log_bytes: config.checkpoint_log_bytes(),
+        compress_after_ms: config.compress_after_ms(),
+        compress_level: config.compress_level(),
         compact_grace_ms: config.compact_grace_ms(),
         compact_live_percent: config.compact_live_percent(),
         compact_bytes_per_second: config.compact_bytes_per_second(),

@@ -87,7 +87,9 @@ Counters since the start:
   messages_stored                          put into mailboxes by deliveries
   changes, pushes, verifies                applied; sessions woken; passwords checked
   questions_expired                        questions that another shard did not answer in time
-  rot, rot_mended                          rot that was told of in the log; summaries put back";
+  rot, rot_mended                          rot that was told of in the log; summaries put back
+  compressed_messages                      compressed by compaction (store.compress_after_days)
+  compressed_octets, compressed_bytes      what they have; what they take now";
 
 /// Where the server's data is, and how to print.
 #[derive(Debug, Clone, ClapArgs)]
