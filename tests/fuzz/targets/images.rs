@@ -42,7 +42,13 @@ fn options() -> Options {
         checkpoint_log_bytes: 1,
         index_memory_bytes_max: 0,
         undelete_ms: 0,
-        compact: compact::Options { bytes_per_second: 1 << 40, live_percent: 80, grace_ms: 0, look_ms: 0 },
+        compact: compact::Options {
+            bytes_per_second: 1 << 40,
+            live_percent: 80,
+            grace_ms: 0,
+            look_ms: 0,
+            ..compact::Options::default()
+        },
         ..Options::new(ShardId(0), 99)
     }
 }
