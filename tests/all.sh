@@ -3,3 +3,8 @@
 set -eu
 tests/clients/install.sh
 cargo test --workspace --quiet
+if tests/full-disk.sh --can; then
+    tests/full-disk.sh
+else
+    echo "full-disk: NOT RUN: this needs root, loop devices and mkfs.ext4; run \`make full-disk\` where they are" >&2
+fi
