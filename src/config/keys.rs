@@ -268,7 +268,7 @@ pub const KEYS: &[Key] = &[
         "8388608",
         0,
         1 << 40,
-        "Bytes a second that a shard reads to find what the disk has not kept as it was written. 0: none are looked at.",
+        "Bytes a second that a shard reads to find what the disk has not kept as it was written. 0: none.",
     ),
     Key {
         name: "log.format",

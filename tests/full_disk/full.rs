@@ -10,7 +10,7 @@ const MESSAGES_MAX: usize = 2_000;
 /// How long the store may take until what was deleted is room again.
 const ROOM_PATIENCE: Duration = Duration::from_secs(90);
 
-/// Delivers until the disk is full, from this number on; how many messages there are then, and how the next was refused.
+/// Delivers until the disk is full, from this number on; how many there are then, and how the next was refused.
 fn fill(server: &Server, name: &str, first: usize) -> (usize, String) {
     for number in first..MESSAGES_MAX {
         let reply = lmtp(server, name, number).unwrap();
