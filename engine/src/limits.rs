@@ -195,6 +195,8 @@ pub const CHECKPOINT_LOG_BYTES: u64 = 64 * 1024 * 1024;
 pub const CHECKPOINT_STEP_BYTES: usize = 256 * 1024;
 /// Bytes of records that are written and summed together.
 pub const CHECKPOINT_GROUP_BYTES: usize = 256 * 1024;
+/// Bytes at the end of a file in which its footers are looked for: both of a file of 16 GiB.
+pub const CHECKPOINT_FOOTERS_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Bytes of one group that is read: as many, and a record as long as one account's head can be.
 pub const CHECKPOINT_GROUP_BYTES_MAX: u32 = 256 * 1024 * 1024;
 /// Files that a checkpoint may consist of before the one with the least in it is merged.

@@ -162,7 +162,7 @@ pub struct CheckpointEnd {
 pub fn checkpoints(disk: &mut dyn Disk) -> Result<Vec<CheckpointInfo>, Error> {
     let mut found = Vec::new();
     for (file, bytes) in load::files(disk)? {
-        let footer = load::footer(disk, file, bytes, false)?;
+        let footer = load::footer(disk, file, bytes, false)?.map(|(footer, _)| footer);
         let end = footer.map(|footer| CheckpointEnd {
             position: footer.point.tail.end,
             held_bytes: footer.bytes,
@@ -195,6 +195,7 @@ impl From {
         if let Some(found) = found {
             from.report.checkpoint = Some(u64::from(found.file));
             from.report.checkpoint_bytes = found.bytes;
+            from.report.repaired = found.repaired;
             kept = Kept {
                 file: found.file,
                 position: found.point.tail.end,

@@ -182,7 +182,7 @@ fn what_is_written_goes_by_what_has_changed() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_told_and_the_one_before_stands_in() {
+fn one_damaged_place_of_a_checkpoint_is_made_anew_and_with_two_the_one_before_stands_in() {
     let mut lab = Lab::new();
     let alice = lab.account("alice");
     for _ in 0..2 {
@@ -192,16 +192,52 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_stands_in() {
     let digest = lab.store.digest();
     let newest = lab.files().pop().expect("there is one");
     let file = FileId::Checkpoint(u64::from(newest.file));
-    for at in [newest.bytes - 1, newest.bytes - 30, 5] {
+    let mut bytes = vec![0; newest.bytes as usize];
+    lab.disk.read(file, 0, &mut bytes).expect("readable");
+    let ends: Vec<u64> =
+        (0..).zip(bytes.windows(8)).filter(|(_, at)| at == b"CKPTDONE").map(|(at, _)| at).collect();
+    assert_eq!(ends.len(), 2, "trailers");
+    for at in [newest.bytes - 1, newest.bytes - 30, ends[0] - 1, ends[0] + 9, 5] {
         lab.disk.rot(file, at, 3);
         let report = lab.reopen();
-        assert!(report.damage.is_empty() && report.checkpoint < Some(u64::from(newest.file)), "{report:?}");
-        assert_eq!(report.refused_checkpoints.len(), 1, "byte {at}: {report:?}");
-        assert!(report.refused_checkpoints[0].starts_with(&file.name()), "{report:?}");
+        assert!(report.damage.is_empty() && report.refused_checkpoints.is_empty(), "byte {at}: {report:?}");
+        assert_eq!(
+            (report.checkpoint, report.repaired.len()),
+            (Some(u64::from(newest.file)), 1),
+            "byte {at}"
+        );
+        assert!(report.repaired[0].starts_with(&file.name()), "{report:?}");
         assert_eq!(lab.store.digest(), digest);
         lab.disk.rot(file, at, 3);
     }
+    ends.iter().for_each(|&at| lab.disk.rot(file, at, 3));
+    let report = lab.reopen();
+    assert!(report.damage.is_empty() && report.checkpoint < Some(u64::from(newest.file)), "{report:?}");
+    assert!(report.refused_checkpoints[0].starts_with(&file.name()), "{report:?}");
+    assert_eq!(lab.store.digest(), digest);
+    ends.iter().for_each(|&at| lab.disk.rot(file, at, 3));
     assert_eq!(lab.reopen().checkpoint, Some(u64::from(newest.file)));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_written_anew() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    for n in 0..40 {
+        lab.account(&format!("user{n}"));
+    }
+    lab.checkpoint();
+    let first = lab.files().pop().expect("there is one");
+    let file = FileId::Checkpoint(u64::from(first.file));
+    lab.disk.rot(file, 200, 1);
+    assert_eq!(lab.reopen().repaired.len(), 1, "a group of records");
+    for _ in 0..3 {
+        lab.deliver(alice);
+        lab.checkpoint();
+    }
+    assert!(lab.disk.sizes().iter().all(|(there, _)| *there != file), "what was needed of it has moved");
+    let digest = lab.store.digest();
+    assert!(lab.reopen().repaired.is_empty() && lab.store.digest() == digest);
 }
 
 #[test]

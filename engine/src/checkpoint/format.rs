@@ -18,7 +18,7 @@ pub const FORMAT: u16 = crate::log::FORMAT;
 /// `RINGCKPT`
 const MAGIC: [u8; 8] = *b"RINGCKPT";
 /// `CKPTDONE`
-const END_MAGIC: [u8; 8] = *b"CKPTDONE";
+pub(crate) const END_MAGIC: &[u8; 8] = b"CKPTDONE";
 /// Bytes of the header.
 pub(crate) const HEAD_BYTES: usize = 36;
 /// Bytes of the header that are the same in every version.
@@ -69,6 +69,8 @@ pub(crate) struct Footer {
     pub older: Vec<Older>,
     /// Its records.
     pub groups: Vec<Group>,
+    /// What one of them can be made anew from; files of earlier builds have none.
+    pub parity: Option<Group>,
 }
 
 /// The header of a file.
@@ -103,8 +105,12 @@ pub(crate) fn is_header(bytes: &[u8], file: u32) -> Result<bool, Error> {
 }
 
 impl Footer {
-    /// Footer and trailer.
+    /// Footer and trailer, and both again: whichever is found counts.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_once().repeat(2)
+    }
+
+    fn encode_once(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for number in [u64::from(self.file), u64::from(self.log.shard.0), self.log.log_key] {
             put(&mut out, number);
@@ -132,10 +138,14 @@ impl Footer {
             let numbers = [group.offset, u64::from(group.len), u64::from(group.crc)];
             numbers.iter().for_each(|&number| put(&mut out, number));
         }
+        if let Some(parity) = &self.parity {
+            let numbers = [parity.offset, u64::from(parity.len), u64::from(parity.crc)];
+            numbers.iter().for_each(|&number| put(&mut out, number));
+        }
         let len = u32::try_from(out.len()).expect("a footer names few files and groups of a mebibyte");
         let footer_crc = crc32fast::hash(&out);
         let mut trailer = Vec::with_capacity(TRAILER_BYTES);
-        trailer.extend_from_slice(&END_MAGIC);
+        trailer.extend_from_slice(END_MAGIC);
         for word in [len, footer_crc, self.file] {
             trailer.extend_from_slice(&word.to_le_bytes());
         }
@@ -174,8 +184,12 @@ impl Footer {
         for _ in 0..wire.count()? {
             groups.push(Group { offset: wire.number()?, len: wire.word()?, crc: wire.word()? });
         }
+        let parity = match wire.is_empty() {
+            true => None,
+            false => Some(Group { offset: wire.number()?, len: wire.word()?, crc: wire.word()? }),
+        };
         let point = Point { tail, witness, time_ms };
-        let footer = Footer { file, log, point, previous, bytes: own_bytes, live, older, groups };
+        let footer = Footer { file, log, point, previous, bytes: own_bytes, live, older, groups, parity };
         wire.is_empty().then_some(footer)
     }
 }
@@ -185,7 +199,7 @@ pub(crate) fn open_trailer(bytes: &[u8], file: u32) -> Option<(u32, u32)> {
     let trailer = bytes.get(..TRAILER_BYTES)?;
     let word =
         |at: usize| u32::from_le_bytes([trailer[at], trailer[at + 1], trailer[at + 2], trailer[at + 3]]);
-    let sound = trailer[..8] == END_MAGIC && word(20) == crc32fast::hash(&trailer[..20]) && word(16) == file;
+    let sound = &trailer[..8] == END_MAGIC && word(20) == crc32fast::hash(&trailer[..20]) && word(16) == file;
     sound.then(|| (word(8), word(12)))
 }
 
@@ -269,14 +283,18 @@ mod tests {
             live: 1000,
             older: vec![Older { file: 4, bytes: 99, live: 9 }],
             groups: vec![Group { offset: 40, len: 900, crc: u32::MAX }],
+            parity: Some(Group { offset: 940, len: 900, crc: 1 }),
         };
-        let bytes = footer.encode();
+        let twice = footer.encode();
+        let bytes = twice[twice.len() / 2..].to_vec();
+        assert_eq!(&twice[..twice.len() / 2], bytes);
         let (body, trailer) = bytes.split_at(bytes.len() - TRAILER_BYTES);
         let opened = open_trailer(trailer, 7);
         assert_eq!(opened, Some((body.len() as u32, crc32fast::hash(body))));
         assert_eq!(Footer::decode(body), Some(footer.clone()));
-        let any = Footer { point: Point { witness: Witness::Any, ..footer.point.clone() }, ..footer };
-        let bytes = any.encode();
+        let point = Point { witness: Witness::Any, ..footer.point.clone() };
+        let any = Footer { point, parity: None, ..footer };
+        let bytes = any.encode_once();
         assert_eq!(Footer::decode(&bytes[..bytes.len() - TRAILER_BYTES]), Some(any));
         assert_eq!(open_trailer(trailer, 8), None);
         for bit in 0..TRAILER_BYTES * 8 {

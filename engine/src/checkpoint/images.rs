@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::Piece;
 use super::format::{Group, Older};
+use super::{Piece, parity};
 use crate::io::View;
 use crate::limits::CHECKPOINT_FILES_MAX;
 
@@ -30,6 +30,15 @@ struct ImageFile {
     bytes: u64,
     live: u64,
     groups: Vec<Group>,
+    parity: Option<Group>,
+    /// Whether some of it had to be made anew: what is needed of it moves into the next one.
+    is_damaged: bool,
+}
+
+impl ImageFile {
+    fn new(view: Option<Box<dyn View>>, bytes: u64, live: u64) -> ImageFile {
+        ImageFile { view, bytes, live, groups: Vec::new(), parity: None, is_damaged: false }
+    }
 }
 
 /// See the module's head.
@@ -41,27 +50,43 @@ pub(crate) struct Images {
 impl Images {
     /// A file joins that is being written.
     pub fn begin(&mut self, file: u32) {
-        self.files.insert(file, ImageFile { view: None, bytes: 0, live: 0, groups: Vec::new() });
+        self.files.insert(file, ImageFile::new(None, 0, 0));
     }
 
     /// The file is complete and can be read.
-    pub fn complete(&mut self, file: u32, bytes: u64, groups: Vec<Group>, view: Box<dyn View>) {
+    pub fn complete(
+        &mut self,
+        file: u32,
+        bytes: u64,
+        (groups, parity): (Vec<Group>, Option<Group>),
+        view: Box<dyn View>,
+    ) {
         let live = self.live(file);
-        self.files.insert(file, ImageFile { view: Some(view), bytes, live, groups });
+        self.files.insert(file, ImageFile { groups, parity, ..ImageFile::new(Some(view), bytes, live) });
     }
 
     /// A file was found, of which so much is needed.
-    pub fn found(&mut self, older: Older, groups: Vec<Group>, view: Box<dyn View>) {
-        let entry = ImageFile { view: Some(view), bytes: older.bytes, live: older.live, groups };
-        self.files.insert(older.file, entry);
+    pub fn found(
+        &mut self,
+        older: Older,
+        groups: Vec<Group>,
+        parity: Option<Group>,
+        is_damaged: bool,
+        view: Box<dyn View>,
+    ) {
+        let entry = ImageFile::new(Some(view), older.bytes, older.live);
+        self.files.insert(older.file, ImageFile { groups, parity, is_damaged, ..entry });
     }
 
     /// A group of records of a file, by its number; none when there is none, or when it is damaged.
     pub fn group(&self, file: u32, at: usize) -> Option<Result<Bytes, ()>> {
         let entry = self.files.get(&file)?;
         let group = entry.groups.get(at)?;
-        let bytes = entry.view.as_ref().and_then(|view| view.slice(group.offset, group.len));
-        Some(bytes.filter(|bytes| crc32fast::hash(bytes) == group.crc).ok_or(()))
+        let view = entry.view.as_ref();
+        let read = |group: &Group| view.and_then(|view| view.slice(group.offset, group.len));
+        let sound = read(group).filter(|bytes| crc32fast::hash(bytes) == group.crc);
+        let rebuilt = || parity::rebuild(&entry.groups, entry.parity, at, read).map(Bytes::from);
+        Some(sound.or_else(rebuilt).ok_or(()))
     }
 
     /// The complete files, ascending.
@@ -127,10 +152,10 @@ impl Images {
         self.files.values().fold((0, 0), |(bytes, live), file| (bytes + file.bytes, live + file.live))
     }
 
-    /// The files whose rest is to move into the next checkpoint: those of which less than half is needed, and
-    /// the one with the least to move when there are too many. Each moved byte is paid for by one that died.
+    /// The files whose rest is to move into the next checkpoint: those of which less than half is needed or that are
+    /// damaged, and the one with the least to move when there are too many. Each moved byte is paid for by one that died.
     pub fn retiring(&self) -> BTreeSet<u32> {
-        let thin = |entry: &ImageFile| entry.live * 2 < entry.bytes;
+        let thin = |entry: &ImageFile| entry.live * 2 < entry.bytes || entry.is_damaged;
         let mut retiring: BTreeSet<u32> =
             self.files.iter().filter(|(_, entry)| thin(entry)).map(|(&file, _)| file).collect();
         if self.files.len() - retiring.len() >= CHECKPOINT_FILES_MAX {

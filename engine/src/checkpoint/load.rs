@@ -6,14 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::format::{Footer, Group, HEAD_BYTES, Older, TRAILER_BYTES, is_header, next_record, open_trailer};
+use super::format::{
+    END_MAGIC, Footer, Group, HEAD_BYTES, Older, TRAILER_BYTES, is_header, next_record, open_trailer,
+};
 use super::wire::Wire;
-use super::{Key, Point};
+use super::{Key, Point, parity};
 use crate::error::Error;
 use crate::ids::{Lsn, ShardId};
 use crate::index::Index;
 use crate::io::{Disk, FileId, IoError};
-use crate::limits::CHECKPOINT_GROUP_BYTES_MAX;
+use crate::limits::{CHECKPOINT_FOOTERS_BYTES_MAX, CHECKPOINT_GROUP_BYTES_MAX};
 use crate::log::chain::Chain;
 
 /// A checkpoint that was read.
@@ -32,6 +34,8 @@ pub(crate) struct Found {
     pub files_before: BTreeSet<u32>,
     /// Bytes read.
     pub bytes: u64,
+    /// What was damaged and could be made anew.
+    pub repaired: Vec<String>,
 }
 
 /// What a look at the checkpoints brought.
@@ -67,6 +71,7 @@ pub(crate) fn newest(disk: &mut dyn Disk, chain: &Chain, search: &Search) -> Res
             chain,
             files: &looked.files,
             footers: BTreeMap::new(),
+            damaged: BTreeSet::new(),
             trust: search.trust,
         };
         match reading.checkpoint(file, search) {
@@ -94,34 +99,40 @@ pub(crate) fn files(disk: &mut dyn Disk) -> Result<BTreeMap<u32, u64>, Error> {
     Ok(listed.into_iter().filter_map(|(file, bytes)| Some((number(file)?, bytes))).collect())
 }
 
-/// What a file's footer says, for tools; none when the file does not verify.
+/// What a file's footer says; none when neither of the two that it has verifies. And whether all of header, footers and
+/// trailers is as it was written.
 pub(crate) fn footer(
     disk: &mut dyn Disk,
     file: u32,
     bytes: u64,
     trust: bool,
-) -> Result<Option<Footer>, Error> {
+) -> Result<Option<(Footer, bool)>, Error> {
     let id = FileId::Checkpoint(u64::from(file));
-    let mut read = |offset: u64, len: u64| -> Result<Option<Vec<u8>>, Error> {
+    let mut read = |offset: u64, len: u64| -> Result<Vec<u8>, Error> {
         let mut buffer = vec![0; len as usize];
         let read = disk.read(id, offset, &mut buffer);
-        let read = read.map_err(|error| io("reading a checkpoint", error))?;
-        Ok((read == buffer.len()).then_some(buffer))
+        buffer.truncate(read.map_err(|error| io("reading a checkpoint", error))?);
+        Ok(buffer)
     };
-    let Some(body) = bytes.checked_sub((HEAD_BYTES + TRAILER_BYTES) as u64) else { return Ok(None) };
-    let Some(head) = read(0, HEAD_BYTES as u64)? else { return Ok(None) };
-    if !is_header(&head, file)? {
+    if bytes < (HEAD_BYTES + TRAILER_BYTES) as u64 {
         return Ok(None);
     }
-    let end = bytes - TRAILER_BYTES as u64;
-    let Some(trailer) = read(end, TRAILER_BYTES as u64)? else { return Ok(None) };
-    let Some((len, crc)) = open_trailer(&trailer, file) else { return Ok(None) };
-    if u64::from(len) > body {
-        return Ok(None);
-    }
-    let Some(footer) = read(end - u64::from(len), u64::from(len))? else { return Ok(None) };
-    let sound = trust || crc32fast::hash(&footer) == crc;
-    Ok(Footer::decode(&footer).filter(|footer| sound && footer.file == file))
+    let has_header = is_header(&read(0, HEAD_BYTES as u64)?, file)?;
+    // From the back: a trailer that names its file, and the footer before it.
+    let looked = bytes.saturating_sub(HEAD_BYTES as u64).min(CHECKPOINT_FOOTERS_BYTES_MAX);
+    let tail = read(bytes - looked, looked)?;
+    let mut ends = memchr::memmem::rfind_iter(&tail, END_MAGIC);
+    let last = tail.len().checked_sub(TRAILER_BYTES);
+    let found = ends.find_map(|at| {
+        let (len, crc) = open_trailer(&tail[at..], file)?;
+        let body = &tail[at.checked_sub(len as usize)?..at];
+        let footer = Footer::decode(body).filter(|_| trust || crc32fast::hash(body) == crc)?;
+        let whole = body.len() + TRAILER_BYTES;
+        let before = at.checked_sub(len as usize + whole).map(|before| &tail[before..before + whole]);
+        let twice = before == Some(&tail[at - len as usize..at + TRAILER_BYTES]) || footer.parity.is_none();
+        (footer.file == file).then_some((footer, has_header && Some(at) == last && twice))
+    });
+    Ok(found)
 }
 
 enum Refusal {
@@ -147,7 +158,9 @@ struct Reading<'d> {
     disk: &'d mut dyn Disk,
     chain: &'d Chain,
     files: &'d BTreeMap<u32, u64>,
-    footers: BTreeMap<u32, Option<Footer>>,
+    footers: BTreeMap<u32, Option<(Footer, bool)>>,
+    /// Files of which something had to be made anew.
+    damaged: BTreeSet<u32>,
     /// A planted bug: sums are not looked at.
     trust: bool,
 }
@@ -159,7 +172,11 @@ impl Reading<'_> {
             let footer = footer(self.disk, file, bytes, self.trust)?;
             self.footers.insert(file, footer);
         }
-        Ok(self.footers.get(&file).cloned().flatten())
+        let found = self.footers.get(&file).cloned().flatten();
+        if let Some((_, false)) = &found {
+            self.damaged.insert(file);
+        }
+        Ok(found.map(|(footer, _)| footer))
     }
 
     fn checkpoint(&mut self, file: u32, search: &Search) -> Result<Found, Refusal> {
@@ -186,15 +203,19 @@ impl Reading<'_> {
             };
             let view = self.disk.map(FileId::Checkpoint(u64::from(part)));
             let view = view.map_err(|error| io("mapping a checkpoint", error))?;
-            bytes += self.records(&mut index, part, &footer.groups, &mut gone)?;
-            index.images_mut().found(older, footer.groups, view);
+            bytes += self.records(&mut index, part, &footer, &mut gone)?;
+            let is_damaged = self.damaged.contains(&part);
+            index.images_mut().found(older, footer.groups, footer.parity, is_damaged, view);
         }
         if index.finish_loading().is_none() {
             return because("its records do not make one index");
         }
-        let files = parts.iter().map(|(file, _)| *file).collect();
+        let files: BTreeSet<u32> = parts.iter().map(|(file, _)| *file).collect();
+        let name = |file: &u32| FileId::Checkpoint(u64::from(*file)).name();
+        let told = |file| format!("{}: some of it is damaged, and was made anew of the rest", name(file));
+        let repaired = self.damaged.intersection(&files).map(told).collect();
         let (before, files_before) = self.before(footer.previous)?;
-        Ok(Found { index, point, file, files, before, files_before, bytes })
+        Ok(Found { index, point, file, files, before, files_before, bytes, repaired })
     }
 
     /// The checkpoint before, which stands in should this one be found damaged one day.
@@ -210,12 +231,16 @@ impl Reading<'_> {
         &mut self,
         index: &mut Index,
         file: u32,
-        groups: &[Group],
+        footer: &Footer,
         gone: &mut BTreeSet<Key>,
     ) -> Result<u64, Refusal> {
         let mut bytes = 0;
-        for group in groups {
-            let Some(buffer) = self.group(file, group)? else { return because("records of it are damaged") };
+        for (at, group) in footer.groups.iter().enumerate() {
+            let buffer = match self.group(file, group)? {
+                Some(buffer) => Some(buffer),
+                None => self.rebuild(file, footer, at)?,
+            };
+            let Some(buffer) = buffer else { return because("records of it are damaged") };
             bytes += buffer.len() as u64;
             let mut wire = Wire::new(&buffer);
             while !wire.is_empty() {
@@ -237,6 +262,26 @@ impl Reading<'_> {
             }
         }
         Ok(bytes)
+    }
+
+    /// A damaged group, from the rest of the file.
+    fn rebuild(&mut self, file: u32, footer: &Footer, at: usize) -> Result<Option<Vec<u8>>, Error> {
+        let mut failed = None;
+        let read = |group: &Group| match self.group(file, group) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        };
+        let rebuilt = parity::rebuild(&footer.groups, footer.parity, at, read);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if rebuilt.is_some() {
+            self.damaged.insert(file);
+        }
+        Ok(rebuilt)
     }
 
     fn group(&mut self, file: u32, group: &Group) -> Result<Option<Vec<u8>>, Error> {

@@ -11,6 +11,7 @@ pub(crate) mod format;
 pub(crate) mod images;
 pub(crate) mod keeper;
 pub(crate) mod load;
+mod parity;
 pub(crate) mod round;
 pub(crate) mod wire;
 

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::format::{self, Footer, Group, HEAD_BYTES};
 use super::images::{Held, hold};
-use super::{Key, Piece, Point};
+use super::{Key, Piece, Point, parity};
 use crate::ids::AccountId;
 use crate::limits::CHECKPOINT_GROUP_BYTES;
 use crate::log::batch::LogIdentity;
@@ -53,6 +53,8 @@ pub(crate) struct Round {
     out: Vec<u8>,
     group: Vec<u8>,
     groups: Vec<Group>,
+    parity: Vec<u8>,
+    parity_at: Group,
     bytes: u64,
 }
 
@@ -71,6 +73,8 @@ impl Round {
             out: format::header(file, log).to_vec(),
             group: Vec::new(),
             groups: Vec::new(),
+            parity: Vec::new(),
+            parity_at: Group { offset: 0, len: 0, crc: 0 },
             bytes: 0,
         }
     }
@@ -118,6 +122,7 @@ impl Round {
         let len = piece_len(self.group.len());
         self.groups.push(Group { offset: self.offset, len, crc: crc32fast::hash(&self.group) });
         self.offset += u64::from(len);
+        parity::add(&mut self.parity, &self.group);
         self.out.append(&mut self.group);
     }
 
@@ -141,14 +146,19 @@ impl Round {
     pub fn finish(&mut self, mut footer: Footer) {
         self.close_group();
         (footer.bytes, footer.groups) = (self.bytes, self.groups.clone());
+        let (len, crc) = (piece_len(self.parity.len()), crc32fast::hash(&self.parity));
+        self.parity_at = Group { offset: self.offset, len, crc };
+        footer.parity = Some(self.parity_at);
+        self.offset += u64::from(len);
+        self.out.append(&mut self.parity);
         let end = footer.encode();
         self.offset += end.len() as u64;
         self.out.extend_from_slice(&end);
     }
 
-    /// Where its records are.
-    pub fn into_groups(self) -> Vec<Group> {
-        self.groups
+    /// Where its records are, and what one of them can be made anew from.
+    pub fn into_groups(self) -> (Vec<Group>, Option<Group>) {
+        (self.groups, Some(self.parity_at))
     }
 }
 

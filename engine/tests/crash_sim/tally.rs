@@ -50,12 +50,14 @@ pub enum Kind {
     Unfolded,
     SegmentRemoved,
     PackRemoved,
-    RotStops,
+    RotRepaired,
+    RotPack,
+    RowsLost,
     RotRunning,
     RotHidden,
 }
 
-const KINDS: [Kind; 35] = [
+const KINDS: [Kind; 37] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -88,7 +90,9 @@ const KINDS: [Kind; 35] = [
     Kind::Unfolded,
     Kind::SegmentRemoved,
     Kind::PackRemoved,
-    Kind::RotStops,
+    Kind::RotRepaired,
+    Kind::RotPack,
+    Kind::RowsLost,
     Kind::RotRunning,
     Kind::RotHidden,
 ];

@@ -190,6 +190,7 @@ impl Index {
             live: images.live(round.file),
             older: others.into_iter().filter(|older| !round.superseded.contains(&older.file)).collect(),
             groups: Vec::new(),
+            parity: None,
         };
         round.finish(footer);
     }
