@@ -7,6 +7,7 @@
 
 mod check;
 mod chunking;
+mod compressed;
 mod files;
 mod origins;
 mod pop3;

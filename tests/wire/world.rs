@@ -65,8 +65,13 @@ impl World {
     /// A server with the domain `example.test`, the accounts alice and bob there (password `secret`), and the
     /// alias `team` for both of them.
     pub fn new(shards: u16, server: &Server) -> World {
+        World::with(shards, server, Options::new(ShardId(0), 1))
+    }
+
+    /// The same with these options of each store, but for its shard and the size of its segments.
+    pub fn with(shards: u16, server: &Server, options: Options) -> World {
         let mut world = World {
-            cores: (0..shards).map(|id| core(ShardId(id), shards, server.clone())).collect(),
+            cores: (0..shards).map(|id| core(ShardId(id), shards, server.clone(), options.clone())).collect(),
             events: VecDeque::new(),
             now: START,
             homes: BTreeMap::new(),
@@ -258,11 +263,11 @@ fn answer(message: &Message) -> String {
     }
 }
 
-fn core(id: ShardId, shards: u16, server: Server) -> Core {
+fn core(id: ShardId, shards: u16, server: Server, options: Options) -> Core {
     let mut disk = FakeDisk::new(Seed::new(u64::from(id.0)));
     // Room for some of the longest messages, and no more of it to zero than that.
     let segment_bytes = (4 * server.message_bytes_max as u64).clamp(128 * 1024, 4 * 1024 * 1024);
-    let options = Options { segment_bytes, ..Options::new(id, 1) };
+    let options = Options { shard: id, segment_bytes, ..options };
     let (store, _) = Store::open(&mut disk, options, START).expect("an empty disk opens");
     Core { shard: Shard::new(id, shards, store, server), disk }
 }
