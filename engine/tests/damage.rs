@@ -207,6 +207,24 @@ fn a_segment_that_cannot_be_read_stays_and_the_store_goes_on() {
 }
 
 #[test]
+fn one_rotten_segment_keeps_no_other_from_being_compacted() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    for _ in 0..100 {
+        lab.deliver(alice, 5_000);
+    }
+    lab.expunge(alice, (2..=100).filter(|uid| uid % 2 == 0));
+    let before = lab.segments();
+    // A record in the middle of the third segment.
+    lab.disk.rot(before[2], 30_000, 3);
+    lab.age(alice).expect("no fault");
+    lab.now.mono_ms += 120_000;
+    lab.age(alice).expect("no fault");
+    let left: Vec<FileId> = lab.segments().into_iter().filter(|file| before.contains(file)).collect();
+    assert!(left.len() <= 4, "{left:?} of {before:?} are left: {:?}", lab.store.stats().compacted);
+}
+
+#[test]
 fn rows_that_rot_under_both_checkpoints_cost_their_account_and_nobody_else() {
     let (mut lab, alice, bob) = compacted();
     let one = |uid: u32| std::iter::once(Uid(uid)).collect();

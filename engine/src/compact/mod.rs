@@ -238,13 +238,17 @@ impl Compactor {
         let mut units = self.units(index, places, segments, now.unix_ms);
         units.sort_unstable_by_key(|unit| unit.range.start);
         let covered = self.covered(log.covered);
-        let uncovered: Vec<Unit> = units.extract_if(.., |unit| unit.range.end >= covered.0).collect();
+        let mut uncovered: Vec<Unit> = units.extract_if(.., |unit| unit.range.end >= covered.0).collect();
         let all = All {
             bytes: log.file_bytes,
             live: index.live_in(&(0..u64::MAX)).saturating_sub(saved(index, places)),
             live_percent: u64::from(self.options.live_percent),
         };
-        let picked = pick(&units, &all, self.pack_bytes_max);
+        // Of what is damaged nothing is copied, and its neighbours are none of each other.
+        let bad = |unit: &Unit| unit.live > 0 && self.bad.contains(&unit.file);
+        uncovered.retain(|unit| !bad(unit));
+        let mut runs = units.split(bad).map(|run| pick(run, &all, self.pack_bytes_max));
+        let picked = runs.find(|picked| *picked != Picked::Nothing).unwrap_or(Picked::Nothing);
         self.wait_for(&uncovered, &all, &picked);
         match picked {
             Picked::Nothing => {}
@@ -286,14 +290,13 @@ impl Compactor {
         }
         units.extend(places.packs().iter().map(unit));
         units.retain_mut(|unit| {
-            // Of what is damaged nothing is copied; when nothing of it is alive it goes as any other.
             let live = index.live_in(&unit.range);
             unit.live = match unit.file {
                 FileId::Pack(number) => places.pack(number).map_or(live, |pack| pack.share(live)),
                 _ => live,
             };
             unit.is_old = self.is_old(places, &unit.range, unix_ms);
-            !self.reclaim.has(unit.file) && (unit.live == 0 || !self.bad.contains(&unit.file))
+            !self.reclaim.has(unit.file)
         });
         units
     }
