@@ -84,9 +84,6 @@ impl World {
         let told = |what: String| format!("rot in {file:?} at {at}: {what}; told {report:?}");
         report.repaired.iter().for_each(|_| self.tally.count(Kind::RotRepaired));
         // Rows of an account that both checkpoints need may be lost with it; nothing else is.
-        if !report.damage.is_empty() {
-            self.tally.count(Kind::RowsLost);
-        }
         if !report.damage.is_empty() && !self.compacted
             || report.damage.is_empty() && !report.quarantined.is_empty()
         {

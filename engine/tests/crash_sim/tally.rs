@@ -52,12 +52,11 @@ pub enum Kind {
     PackRemoved,
     RotRepaired,
     RotPack,
-    RowsLost,
     RotRunning,
     RotHidden,
 }
 
-const KINDS: [Kind; 37] = [
+const KINDS: [Kind; 36] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -92,7 +91,6 @@ const KINDS: [Kind; 37] = [
     Kind::PackRemoved,
     Kind::RotRepaired,
     Kind::RotPack,
-    Kind::RowsLost,
     Kind::RotRunning,
     Kind::RotHidden,
 ];
