@@ -215,8 +215,8 @@ pub const EVICTION_LOOKS: usize = 1_024;
 pub const DAMAGES_TOLD_MAX: usize = 1_000;
 /// Account ids left out after a loss that may have created any: more than a log loses in one place.
 pub const ACCOUNT_IDS_SKIPPED: u64 = 1 << 20;
-/// Octets of a block of a compressed body; its last block has fewer. What a look at a part of it costs at least: some 60
-/// microseconds.
+/// Octets of a block of a compressed body; its last block has fewer. What a look at a part of it costs at least: some
+/// 60 microseconds.
 pub const PRESSED_BLOCK_BYTES: u32 = 64 * 1024;
 /// Octets below which a body is not worth compressing.
 pub const PRESS_OCTETS_MIN: usize = 256;

@@ -5,8 +5,8 @@
 //! come in order of position. *Never*: looks at a file.
 //!
 //! In this order: what is empty; what is damaged (its records are good, what leads to them is not); where least is
-//! alive, with sparse neighbours; what has become old enough to be compressed, with its neighbours; small neighbours, which move only into a file at least twice as large, so about as
-//! often as the logarithm of a file's size.
+//! alive, with sparse neighbours; what has become old enough to be compressed, with its neighbours; small neighbours,
+//! which move only into a file at least twice as large, so about as often as the logarithm of a file's size.
 
 use std::ops::Range;
 

@@ -2,8 +2,8 @@
 //!
 //! *Owns*: a batch of records, and what has to be done about them before they can be written. *Promises*: they leave in
 //! the order in which they came; what was compressed has proved by the sum of its record to be what it was before it is
-//! compressed anew. *Assumes*: the work is carried out beside the shard's thread, and answered before more is asked for.
-//! *Never*: holds more than [`PRESS_GATHER_BYTES`] and one record.
+//! compressed anew. *Assumes*: the work is carried out beside the shard's thread, and answered before more is asked
+//! for. *Never*: holds more than [`PRESS_GATHER_BYTES`] and one record.
 //!
 //! ```text
 //!  Gather ──full──► Work: unfold ► (once) find a dictionary ► press ──nothing left to do──► Give ──empty──► Gather
@@ -118,7 +118,8 @@ impl Squeeze {
         self.dictionary.as_deref().unwrap_or_default()
     }
 
-    /// Takes a record in, as it is stored in a file; `is_due` if it is to be compressed. None: it is not what was written.
+    /// Takes a record in, as it is stored in a file; `is_due` if it is to be compressed. None: it is not what was
+    /// written.
     pub fn add(
         &mut self,
         file: FileId,

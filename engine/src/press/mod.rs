@@ -1,10 +1,10 @@
 //! Bodies in compressed blocks.
 //!
 //! *Owns*: how a body's octets become blocks and blocks become octets again; the only user of zstd. *Promises*: every
-//! block stands alone (with the dictionary of its pack), so that a piece of a body costs the blocks that it lies in; what
-//! comes out of a block is what went in, by its length and sum, or nothing comes out. *Assumes*: nothing about the bytes
-//! that are to be unfolded. *Never*: looks at records; does long work on the shard's thread (it is [`Work`] to be carried
-//! out beside it).
+//! block stands alone (with the dictionary of its pack), so that a piece of a body costs the blocks that it lies in;
+//! what comes out of a block is what went in, by its length and sum, or nothing comes out. *Assumes*: nothing about
+//! the bytes that are to be unfolded. *Never*: looks at records; does long work on the shard's thread (it is [`Work`]
+//! to be carried out beside it).
 //!
 //! ```text
 //!  octets:  | 65,536 | 65,536 | … | rest |         as they are sent

@@ -1,8 +1,8 @@
 //! How compressed bodies lie in a pack.
 //!
-//! *Owns*: what a record's flags in a pack say, the list of a body's blocks, the preface. *Promises*: lengths are checked
-//! against the bytes that are there; what leads to blocks is proved by the blocks' sums. *Assumes*: leads and tables are
-//! proved by sums of their own ([`crate::compact::pack`]). *Never*: unfolds anything.
+//! *Owns*: what a record's flags in a pack say, the list of a body's blocks, the preface. *Promises*: lengths are
+//! checked against the bytes that are there; what leads to blocks is proved by the blocks' sums. *Assumes*: leads and
+//! tables are proved by sums of their own ([`crate::compact::pack`]). *Never*: unfolds anything.
 //!
 //! ```text
 //!  flags:    form in bits 0..4, bytes behind it in bits 4..32

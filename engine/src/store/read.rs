@@ -1,9 +1,9 @@
 //! The octets of messages, however they are kept.
 //!
 //! *Owns*: the one way in which octets come out of the store. *Promises*: octets that are kept as they are sent are a
-//! slice of the file's view, without a copy; compressed ones come out of the blocks that they lie in, proved by a sum, or
-//! not at all. *Assumes*: what [`Store::kept`] names was brought in, and no more is asked for than one step may look at.
-//! *Never*: looks at a body to find it.
+//! slice of the file's view, without a copy; compressed ones come out of the blocks that they lie in, proved by a
+//! sum, or not at all. *Assumes*: what [`Store::kept`] names was brought in, and no more is asked for than one step
+//! may look at. *Never*: looks at a body to find it.
 
 use bytes::Bytes;
 
