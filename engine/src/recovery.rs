@@ -294,9 +294,7 @@ fn place(
     match missing.next().filter(|_| !past) {
         Some((_, segment)) if sound => return Err(gone(segment, &[])),
         // It was in a pack that does not tell any more what it had.
-        Some((_, segment)) if lost.is_empty() => {
-            lost.push(format!("messages of segment {segment} and others are in no file"));
-        }
+        Some((_, gone)) if lost.is_empty() => lost.push(format!("messages of segment {gone} are in no file")),
         _ => {}
     }
     let told = |what| Error::Corrupt { segment: SegmentId(0), offset: 0, what };
@@ -304,8 +302,7 @@ fn place(
     Ok(places)
 }
 
-/// A pack that tells by its records alone which positions it stands for: what is dead before the first of them belongs to it
-/// as well, or nothing of that segment would seem to be in it.
+/// A pack that tells by its records alone where it begins: what is dead before the first of them belongs to it too.
 fn placed(mut pack: Pack, index: &Index) -> Pack {
     if let Table::Rebuilt(entries) = &pack.table
         && entries.first().is_some_and(|first| first.position == pack.range.start && first.is_body())
@@ -315,15 +312,12 @@ fn placed(mut pack: Pack, index: &Index) -> Pack {
     pack
 }
 
-/// How many messages a pack should have and has not: leads are walked as far as they hold, and where the file was cut off
-/// or is damaged a second time there were more.
+/// How many messages a pack should have and has not: leads are walked as far as they hold, and there were more.
 fn missing_of(pack: &Pack, index: &Index) -> usize {
     let Table::Rebuilt(entries) = &pack.table else { return 0 };
     let dead = index.dead_in(&pack.range).positions;
-    let there =
-        entries.iter().filter(|entry| entry.is_body() && dead.binary_search(&entry.position).is_err());
-    let there = there.count();
-    index.count_in(&pack.range).saturating_sub(there)
+    let there = |entry: &&crate::compact::table::Entry| entry.is_body() && dead.binary_search(&entry.position).is_err();
+    index.count_in(&pack.range).saturating_sub(entries.iter().filter(there).count())
 }
 
 fn gone(segment: SegmentId, refused: &[String]) -> Error {

@@ -1,8 +1,8 @@
 //! A small store's files, and what octets make of one of them.
 //!
-//! *Owns*: the files, made once, and edits. *Promises*: the same octets edit the same; what is edited stays as long as a
-//! small multiple of what it was. *Assumes*: the files hold packs, and checkpoints that need each other. *Never*: knows
-//! more of a format than where its sums are.
+//! *Owns*: the files, made once, and edits. *Promises*: the same octets edit the same; a file grows by little.
+//! *Assumes*: the files hold packs, and checkpoints that need each other. *Never*: knows more of a format than where
+//! its sums are.
 
 use std::sync::OnceLock;
 
