@@ -231,8 +231,9 @@ impl Scrubber {
         self.work = Some(Work::Rows(RowWalk::default()));
     }
 
-    /// The next request, if there is one; at most one is under way.
-    pub fn poll(&mut self, index: &Index) -> Option<IoRequest> {
+    /// The next request, if there is one; at most one is under way. It never is for a file that is gone: nobody removes
+    /// one before the answer.
+    pub fn poll(&mut self, index: &Index, writer: &Writer) -> Option<IoRequest> {
         if self.asked.is_some() || self.budget <= 0 {
             return None;
         }
@@ -246,6 +247,10 @@ impl Scrubber {
             }
         };
         let (file, offset, len) = wanted?;
+        if !is_there(file, index, writer) {
+            self.leave_file(index, writer);
+            return None;
+        }
         self.asked = wanted;
         self.budget -= len as i64;
         self.done.bytes += len;
@@ -253,15 +258,11 @@ impl Scrubber {
     }
 
     /// How the read ended.
-    pub fn complete(&mut self, index: &Index, writer: &Writer, result: IoResult) -> Looked {
+    pub fn complete(&mut self, result: IoResult) -> Looked {
         let mut looked = Looked::default();
         let Some((file, offset, len)) = self.asked.take() else { return looked };
         let bytes = match result {
             IoResult::Read(bytes) => Some(bytes),
-            _ if !is_there(file, index, writer) => {
-                self.leave_file(index, writer);
-                return looked;
-            }
             // Some of it cannot be read: which, is seen block by block.
             _ if len > SCRUB_NARROW_BYTES => {
                 self.narrow = Some(offset + len);
@@ -322,6 +323,7 @@ impl Scrubber {
 
     /// A file is gone: what was in it is elsewhere, and is looked at there in the next round.
     fn leave_file(&mut self, index: &Index, writer: &Writer) {
+        self.narrow = None;
         match &mut self.work {
             Some(Work::Rows(walk)) => return walk.skip(),
             Some(Work::Groups(_)) | None => {}

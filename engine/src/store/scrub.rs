@@ -122,7 +122,7 @@ impl Store {
                 self.scrub.mending = Some(record);
                 request
             }
-            None => self.scrub.scrubber.poll(&self.index)?,
+            None => self.scrub.scrubber.poll(&self.index, &self.writer)?,
         };
         let id = self.writer.next_io();
         self.scrub.io = Some(id);
@@ -142,7 +142,7 @@ impl Store {
             }
             return progress;
         }
-        let looked = self.scrub.scrubber.complete(&self.index, &self.writer, result);
+        let looked = self.scrub.scrubber.complete(result);
         for rot in looked.rot {
             self.found_rot(rot, now);
         }

@@ -361,6 +361,11 @@ impl World {
         }
         let at = self.seed.below(self.running.len() as u64) as usize;
         let (id, request) = self.running.swap_remove(at);
+        if let IoRequest::Read { file, .. } = &request
+            && self.disk.sizes().iter().all(|(known, _)| known != file)
+        {
+            return Err(format!("it reads {file:?}, which it has removed"));
+        }
         let result = self.disk.finish(&request);
         if let IoResult::Failed(IoError::Failed(_)) = &result {
             self.tally.count(Kind::DiskError);
