@@ -131,8 +131,9 @@ impl Table {
         while offset + LEAD_BYTES <= bytes {
             let Some(lead) = read(offset, LEAD_BYTES)?.as_deref().and_then(Lead::decode) else { break };
             let Ok(at) = u32::try_from(offset) else { break };
-            let before = entries.last().map_or(0, |entry: &Entry| entry.position);
-            if lead.position <= before || lead.position == u64::MAX {
+            // The first may be at 0, where a preface is if the log begins there.
+            let follows = entries.last().is_none_or(|before: &Entry| before.position < lead.position);
+            if !follows || lead.position == u64::MAX {
                 break;
             }
             entries.push(Entry { position: lead.position, offset: at, flags: lead.flags });
@@ -229,4 +230,27 @@ fn by_leads(first: u32, count: usize, position: u64, view: &dyn View) -> Option<
         offset += LEAD_BYTES + u64::from(lead.stored);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leads_are_walked_from_the_beginning_of_the_log_and_only_upwards() {
+        let leads = |positions: &[u64]| {
+            let lead = |&position| Lead { position, stored: 0, flags: 0 }.encode();
+            let bytes: Vec<u8> = positions.iter().flat_map(lead).collect();
+            let read = |offset: u64, len: u64| {
+                let from = (offset - HEAD_BYTES) as usize;
+                Ok(bytes.get(from..from + len as usize).map(<[u8]>::to_vec))
+            };
+            let table = Table::of_leads(HEAD_BYTES + bytes.len() as u64, read).expect("a disk in memory");
+            table.span().map(|span| (span, table.len()))
+        };
+        assert_eq!(leads(&[0, 4096, 5000]), Some((0..5001, 3)));
+        assert_eq!(leads(&[0]), Some((0..1, 1)));
+        assert_eq!(leads(&[7, 9, 9, 10]), Some((7..10, 2)), "a position does not come twice");
+        assert_eq!(leads(&[u64::MAX]), None);
+    }
 }
