@@ -538,7 +538,8 @@ impl Mailbox {
             }
             let octets = store.body(message.key()).and_then(|body| store.bytes(body.bytes));
             if octets.as_ref() != Some(&expected.octets) {
-                return Err(format!("{name:?}: the octets of UID {uid} differ"));
+                let what = if octets.is_some() { "differ" } else { "cannot be had" };
+                return Err(format!("{name:?}: the octets of UID {uid} {what}"));
             }
         }
         Ok(())

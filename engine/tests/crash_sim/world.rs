@@ -367,7 +367,10 @@ impl World {
             return Err(format!("it reads {file:?}, which it has removed"));
         }
         let result = self.disk.finish(&request);
-        if let IoResult::Failed(IoError::Failed(_)) = &result {
+        if let IoResult::Failed(IoError::Failed(why)) = &result {
+            if self.disk.faults.eio_one_in == 0 {
+                return Err(format!("{request:?} fails on a sound disk: {why}"));
+            }
             self.tally.count(Kind::DiskError);
             // The server stops at once; what a write left behind may still turn up, as after any other crash.
             self.running.push((id, request));
