@@ -11,6 +11,7 @@
 //! ```
 
 mod fresh;
+mod packs;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -24,7 +25,6 @@ use crate::checkpoint::keeper::Kept;
 use crate::checkpoint::load::{self, Looked};
 use crate::codec;
 use crate::compact::pack::Pack;
-use crate::compact::table::Table;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body, fits, quarantine, retire_ids};
@@ -43,6 +43,7 @@ use crate::log::writer::Start;
 use crate::octets::Octets;
 use crate::press::{Unfolder, piece};
 use crate::store::{BodyRef, Options, RecoveryReport};
+use packs::{missing_of, placed};
 
 /// The state that the files hold, without a store around it: for tools and for `verify`.
 pub struct Replayed {
@@ -300,24 +301,6 @@ fn place(
     let told = |what| Error::Corrupt { segment: SegmentId(0), offset: 0, what };
     report.damage.extend(lost.into_iter().map(told));
     Ok(places)
-}
-
-/// A pack that tells by its records alone where it begins: what is dead before the first of them belongs to it too.
-fn placed(mut pack: Pack, index: &Index) -> Pack {
-    if let Table::Rebuilt(entries) = &pack.table
-        && entries.first().is_some_and(|first| first.position == pack.range.start && first.is_body())
-    {
-        pack.range.start = index.first_beside(BodyId(pack.range.start)).0;
-    }
-    pack
-}
-
-/// How many messages a pack should have and has not: leads are walked as far as they hold, and there were more.
-fn missing_of(pack: &Pack, index: &Index) -> usize {
-    let Table::Rebuilt(entries) = &pack.table else { return 0 };
-    let dead = index.dead_in(&pack.range).positions;
-    let there = |entry: &&crate::compact::table::Entry| entry.is_body() && dead.binary_search(&entry.position).is_err();
-    index.count_in(&pack.range).saturating_sub(entries.iter().filter(there).count())
 }
 
 fn gone(segment: SegmentId, refused: &[String]) -> Error {

@@ -286,7 +286,7 @@ impl Shard {
         }
         if !connection.outbox.is_empty() {
             connection.sending = true;
-            let folded = connection.outbox.to_unfold();
+            let folded = connection.outbox.next_to_unfold();
             return if folded.is_empty() { self.send(id) } else { self.warm(id, &folded, true) };
         }
         match &connection.phase {

@@ -5,7 +5,7 @@
 //! `UNFOLD_BYTES_MAX` ahead of it. *Assumes*: the session keeps to its bound. *Never*: looks at mapped bytes.
 //!
 //! ```text
-//!  push_folded ─► Folded ──to_unfold: brought in──► Asked ──unfold──► Piece::Bytes ──take──► sent
+//!  push_folded ─► Folded ──next_to_unfold: brought in──► Asked ──unfold──► Piece::Bytes ──take──► sent
 //! ```
 
 use std::collections::VecDeque;
@@ -99,7 +99,7 @@ impl Outbox {
     }
 
     /// What of the next send has to be unfolded, and brought in before; `UNFOLD_BYTES_MAX` at most.
-    pub fn to_unfold(&mut self) -> Vec<Octets> {
+    pub fn next_to_unfold(&mut self) -> Vec<Octets> {
         let (mut asked, mut room) = (Vec::new(), UNFOLD_BYTES_MAX);
         for at in 0..self.done.len().min(SEND_PIECES_MAX) {
             let Next::Folded(octets) = self.done[at] else { continue };

@@ -65,7 +65,7 @@ impl Shard {
 
     fn begin_rot(&self, rot: Rot) -> Scrub {
         match rot.what {
-            What::Body(record) if record.read => Scrub::Mend(rot, record, Box::new(Summariser::new())),
+            What::Body(record) if record.read => Scrub::Mend(rot, record, Box::default()),
             _ => search(rot),
         }
     }

@@ -153,7 +153,8 @@ impl Images {
     }
 
     /// The files whose rest is to move into the next checkpoint: those of which less than half is needed or that are
-    /// damaged, and the one with the least to move when there are too many. Each moved byte is paid for by one that died.
+    /// damaged, and the one with the least to move when there are too many. Each moved byte is paid for by one that
+    /// died.
     pub fn retiring(&self) -> BTreeSet<u32> {
         let thin = |entry: &ImageFile| entry.live * 2 < entry.bytes || entry.is_damaged;
         let mut retiring: BTreeSet<u32> =

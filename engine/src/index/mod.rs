@@ -24,7 +24,6 @@ mod bodies;
 mod cold;
 mod columns;
 mod digest;
-mod distrust;
 mod events;
 mod extras;
 mod graves;
@@ -44,9 +43,9 @@ use crate::checkpoint::round::Tracker;
 use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ShardId};
 use crate::limits::{APPLY_STEP_MESSAGES, REAP_MESSAGES_MAX};
 use bodies::Bodies;
+use bodies::distrust::Distrusted;
 use cold::accounts::Accounts;
 use digest::Digest;
-use distrust::Distrusted;
 use graves::Graves;
 
 pub use cold::moving;

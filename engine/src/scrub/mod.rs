@@ -108,7 +108,7 @@ pub struct Rot {
 /// What is being looked at.
 #[derive(Debug)]
 enum Work {
-    Segment(SegmentWalk),
+    Segment(Box<SegmentWalk>),
     Groups(GroupWalk),
     Rows(RowWalk),
 }
@@ -214,9 +214,9 @@ impl Scrubber {
         self.narrow = None;
         while let Some(file) = self.files.pop_front() {
             let work = match file {
-                FileId::Segment(segment) => writer
-                    .complete_file(segment)
-                    .map(|(base, end)| Work::Segment(SegmentWalk::new(self.log, segment, base, end))),
+                FileId::Segment(segment) => writer.complete_file(segment).map(|(base, end)| {
+                    Work::Segment(Box::new(SegmentWalk::new(self.log, segment, base, end)))
+                }),
                 FileId::Checkpoint(number) => u32::try_from(number).ok().and_then(|number| {
                     Some(Work::Groups(GroupWalk::new(number, index.images().groups(number)?)))
                 }),

@@ -51,7 +51,7 @@ pub fn list(here: &Here<'_>, wish: &Wish, page: Page) -> Result<(), String> {
         }
     }
     let (mut seen, mut headed) = (0, page.json);
-    let window = (wish.from_ms(), wish.until_ms);
+    let window = (wish.left_from_ms(), wish.until_ms);
     let listed = here.gone(state.accounts(), window, true, &mut |gone| {
         let key = (gone.of, gone.mailbox);
         let Some(source) = sources.get(&key).filter(|_| takes(wish, &gone)) else { return Ok(()) };

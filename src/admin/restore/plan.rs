@@ -120,7 +120,7 @@ impl<'a> Targets<'a> {
     /// No name is free.
     pub fn of(&mut self, source: &Source) -> Result<Target, String> {
         if self.into.is_some() {
-            return self.into_named();
+            return self.named_target();
         }
         if source.gone_ms.is_none() {
             return Ok(Target { name: source.name.clone(), ..Target::default() });
@@ -132,7 +132,7 @@ impl<'a> Targets<'a> {
     ///
     /// # Errors
     /// None was named.
-    pub fn into_named(&mut self) -> Result<Target, String> {
+    pub fn named_target(&mut self) -> Result<Target, String> {
         let name = self.into.clone().ok_or("no mailbox was named")?;
         Ok(match self.state.named(&name) {
             Some(mailbox) if !mailbox.no_select => Target { name, ..Target::default() },

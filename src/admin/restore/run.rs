@@ -70,7 +70,7 @@ fn choose(
     accounts: Vec<u64>,
     sources: &mut BTreeMap<Key, Source>,
 ) -> Result<(), String> {
-    let window = (wish.from_ms(), wish.until_ms);
+    let window = (wish.left_from_ms(), wish.until_ms);
     here.gone(accounts, window, false, &mut |gone| {
         if let Some(source) = sources.get_mut(&(gone.of, gone.mailbox))
             && source.rule.takes(&gone)

@@ -93,7 +93,7 @@ impl Wish {
     }
 
     /// What left before this moment is not asked for.
-    pub fn from_ms(&self) -> u64 {
+    pub fn left_from_ms(&self) -> u64 {
         self.at_ms.map_or(self.since_ms, |at_ms| at_ms.saturating_add(1))
     }
 }
@@ -144,6 +144,6 @@ pub mod tests {
         wish.uids.insert(1);
         assert_eq!(wish.rule(Some(7)), Rule::Left(0, u64::MAX));
         wish.at_ms = Some(3);
-        assert_eq!((wish.rule(Some(7)), wish.from_ms()), (Rule::At(3), 4));
+        assert_eq!((wish.rule(Some(7)), wish.left_from_ms()), (Rule::At(3), 4));
     }
 }

@@ -1,4 +1,4 @@
 //! libFuzzer's way into the target of this name.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|octets: &[u8]| ringpost_fuzz::checkpoint_file::run(octets));
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| ringpost_fuzz::disk::checkpoint_file::run(octets));

@@ -4,6 +4,7 @@
 //! what it asked for is durable, by the very code that answers it in a server. *Assumes*: the folder's lock is held.
 //! *Never*: lets go what was removed: how long that is kept is for the server's configuration to say.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -123,10 +124,10 @@ impl Shards for Served {
 
     fn request(&self, to: ShardId, request: AdminRequest) -> Result<AdminReply, String> {
         let mut shards = self.shards.lock().map_err(|error| error.to_string())?;
-        if !shards.contains_key(&to) {
-            shards.insert(to, self.begin(to)?);
-        }
-        let one = shards.get_mut(&to).ok_or("the shard is gone")?;
+        let one = match shards.entry(to) {
+            Entry::Occupied(begun) => begun.into_mut(),
+            Entry::Vacant(place) => place.insert(self.begin(to)?),
+        };
         one.tickets += 1;
         let ticket = Ticket(one.tickets);
         let asked = Event::Peer { from: CONTROL, message: Message::Admin { ticket, request } };

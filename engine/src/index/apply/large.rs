@@ -21,9 +21,9 @@ pub(crate) struct Large(Work);
 
 #[derive(Debug)]
 enum Work {
-    Copy(Copying),
+    Copy(Box<Copying>),
     /// Mailboxes that go, with their messages.
-    Delete(Deleting),
+    Delete(Box<Deleting>),
     Reap,
 }
 
@@ -62,14 +62,14 @@ fn work(index: &Index, entry: &Entry) -> Option<Work> {
     let len = |id| account.selectable(id).map_or(0, |mailbox| mailbox.columns.len());
     match &entry.change {
         Change::Copy { from, uids, .. } if uids.len() > many as u64 && len(*from) > many => {
-            Some(Work::Copy(Copying::default()))
+            Some(Work::Copy(Box::default()))
         }
         Change::MailboxDelete { mailbox } if *mailbox != INBOX_ID && len(*mailbox) > many => {
-            Some(Work::Delete(Deleting { mailboxes: vec![*mailbox], ..Deleting::default() }))
+            Some(Work::Delete(Box::new(Deleting { mailboxes: vec![*mailbox], ..Deleting::default() })))
         }
         Change::AccountDelete if account.messages > many as u64 => {
             let mailboxes = account.mailboxes.keys().copied().collect();
-            Some(Work::Delete(Deleting { mailboxes, ..Deleting::default() }))
+            Some(Work::Delete(Box::new(Deleting { mailboxes, ..Deleting::default() })))
         }
         _ => None,
     }

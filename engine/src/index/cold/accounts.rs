@@ -202,10 +202,10 @@ impl Accounts {
         Some(known)
     }
 
-    /// Puts some of the rows of an account that have changed into a round, until so many bytes wait; true when there may
-    /// be more. The account is still to be copied, and finds them there.
+    /// Puts some of the rows of an account that have changed into a round, until so many bytes wait; true when there
+    /// may be more. The account is still to be copied, and finds them there.
     pub(in crate::index) fn copy_rows(&mut self, id: AccountId, round: &mut Round, bytes: usize) -> bool {
-        if !self.slots.get(&id).is_some_and(|slot| slot.awake.get().is_some()) {
+        if self.slots.get(&id).is_none_or(|slot| slot.awake.get().is_none()) {
             return false;
         }
         let Some(account) = self.change(id) else { return false };

@@ -12,7 +12,7 @@ use ringpost_engine::ids::{BodyKey, Uid};
 use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::limits::RESTORE_MESSAGES_MAX;
 
-use super::super::here::{Held, Here, Mailbox, State, mark};
+use super::super::here::{Held, Here, Mailbox, PutBack, State, mark};
 use super::super::plan::{Target, Targets};
 use super::super::present::Left;
 use super::super::report::{Report, Row};
@@ -208,7 +208,7 @@ impl Restore<'_> {
         let found = state.mailboxes.iter().find(itself).filter(|mailbox| !mailbox.no_select);
         let target = match (found, self.wish.into.is_some()) {
             (Some(mailbox), false) => Target { name: mailbox.name.clone(), ..Target::default() },
-            (_, true) => targets.into_named()?,
+            (_, true) => targets.named_target()?,
             (None, false) => targets.successor(name, mark(account, was.id))?,
         };
         let known = if target.make { None } else { state.named(&target.name) };
@@ -401,7 +401,7 @@ impl Restore<'_> {
         for batch in back.chunks(RESTORE_MESSAGES_MAX as usize) {
             let uids: UidSet = batch.iter().map(|kept| Uid(kept.uid)).collect();
             let done = self.put_back_batch(of, was.id, uids, &now.name)?;
-            let pairs = ranged(&done.0).zip(ranged(&done.1)).collect::<BTreeMap<u32, u32>>();
+            let pairs = ranged(&done.source).zip(ranged(&done.target)).collect::<BTreeMap<u32, u32>>();
             let mut groups: BTreeMap<Vec<String>, Ranges> = BTreeMap::new();
             for kept in batch {
                 if let Some(&target) = pairs.get(&kept.uid) {
@@ -415,13 +415,7 @@ impl Restore<'_> {
         Ok(())
     }
 
-    fn put_back_batch(
-        &self,
-        of: u64,
-        from: u32,
-        uids: UidSet,
-        to: &str,
-    ) -> Result<(Vec<(u32, u32)>, Vec<(u32, u32)>), String> {
+    fn put_back_batch(&self, of: u64, from: u32, uids: UidSet, to: &str) -> Result<PutBack, String> {
         for _ in 0..RESTORE_ATTEMPTS_MAX {
             let state = self.here.state()?;
             let uid_next = state.named(to).map_or(1, |mailbox| mailbox.uid_next);
@@ -433,7 +427,7 @@ impl Restore<'_> {
                 uid_next,
             })?;
             if !done.changed {
-                return Ok((done.source, done.target));
+                return Ok(done);
             }
         }
         Err(format!("{to} changed {RESTORE_ATTEMPTS_MAX} times meanwhile: repeat this"))

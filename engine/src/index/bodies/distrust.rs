@@ -7,19 +7,19 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::digest::Digest;
 use crate::change::Refusal;
 use crate::checkpoint::wire::{Wire, put};
 use crate::ids::BodyId;
+use crate::index::digest::Digest;
 use crate::limits::DISTRUSTED_RANGES_MAX;
 
 /// See the module's head.
 #[derive(Debug, Default)]
-pub(super) struct Distrusted(BTreeSet<(BodyId, BodyId)>);
+pub(in crate::index) struct Distrusted(BTreeSet<(BodyId, BodyId)>);
 
 impl Distrusted {
     /// Bodies that begin there are not shown from now on.
-    pub(super) fn add(&mut self, from: BodyId, until: BodyId) -> Result<(), Refusal> {
+    pub(in crate::index) fn add(&mut self, from: BodyId, until: BodyId) -> Result<(), Refusal> {
         if from >= until || self.0.len() >= DISTRUSTED_RANGES_MAX {
             return Err(Refusal::Limit);
         }
@@ -28,22 +28,22 @@ impl Distrusted {
     }
 
     /// They are sound again.
-    pub(super) fn remove(&mut self, from: BodyId, until: BodyId) {
+    pub(in crate::index) fn remove(&mut self, from: BodyId, until: BodyId) {
         self.0.remove(&(from, until));
     }
 
     /// Whether a body that begins here is not to be shown.
-    pub(super) fn contains(&self, body: BodyId) -> bool {
+    pub(in crate::index) fn contains(&self, body: BodyId) -> bool {
         !self.0.is_empty() && self.0.iter().any(|(from, until)| (*from..*until).contains(&body))
     }
 
     /// All of them.
-    pub(super) fn ranges(&self) -> impl Iterator<Item = Range<BodyId>> + '_ {
+    pub(in crate::index) fn ranges(&self) -> impl Iterator<Item = Range<BodyId>> + '_ {
         self.0.iter().map(|&(from, until)| from..until)
     }
 
     /// For a checkpoint. What is not there takes no byte, so that a store without rot writes what it always wrote.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(in crate::index) fn write(&self, out: &mut Vec<u8>) {
         for (from, until) in &self.0 {
             put(out, from.0);
             put(out, until.0 - from.0);
@@ -51,7 +51,7 @@ impl Distrusted {
     }
 
     /// From a checkpoint, to its end.
-    pub(super) fn read(&mut self, wire: &mut Wire<'_>) -> Option<()> {
+    pub(in crate::index) fn read(&mut self, wire: &mut Wire<'_>) -> Option<()> {
         while !wire.is_empty() {
             let from = wire.number()?;
             let until = from.checked_add(wire.number()?)?;
@@ -60,7 +60,7 @@ impl Distrusted {
         Some(())
     }
 
-    pub(super) fn digest(&self, digest: &mut Digest) {
+    pub(in crate::index) fn digest(&self, digest: &mut Digest) {
         for (from, until) in &self.0 {
             digest.word(from.0);
             digest.word(until.0);

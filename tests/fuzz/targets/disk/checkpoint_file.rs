@@ -2,7 +2,7 @@
 
 use ringpost_engine::io::FileId;
 
-use super::choices::Choices;
+use super::super::choices::Choices;
 use super::images::{edit, image, look_at_all, open, seal};
 
 /// Bytes of a checkpoint's header.

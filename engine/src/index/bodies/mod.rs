@@ -15,6 +15,8 @@
 //!
 //! What is fresh, and when it ceases to be, depends on positions alone, so that replay comes to the same.
 
+pub(super) mod distrust;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::{Bound, Range};
 

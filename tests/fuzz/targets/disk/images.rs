@@ -16,7 +16,7 @@ use ringpost_engine::store::{Options, RecoveryReport, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
 use ringpost_engine::testing::seed::Seed;
 
-use super::choices::Choices;
+use super::super::choices::Choices;
 
 const INBOX: MailboxId = MailboxId(1);
 /// Messages of each account.
