@@ -66,7 +66,7 @@ pub const KEYS: &[Key] = &[
         "0",
         0,
         1024,
-        "Shards of a new data folder; 0: one a core. Fixed once the folder is made.",
+        "Shards of a new data folder; 0: one a core. `ringpost-log reshard` changes it later.",
     ),
     Key {
         name: "pin_threads",

@@ -94,7 +94,8 @@ pub fn settle_shards(data: &Path, shards: u16) -> Result<(), String> {
         Some(stored) if stored == shards => return Ok(()),
         Some(stored) => {
             return Err(format!(
-                "the data folder {} was made with {stored} shards and cannot be served with {shards}",
+                "the data folder {0} is of {stored} shards, not of {shards}: set shards = {stored}, or run \
+                 `ringpost-log reshard {0} --shards {shards}` first",
                 data.display()
             ));
         }
