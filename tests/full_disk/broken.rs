@@ -1,50 +1,81 @@
-//! A disk that stops taking writes: it has no room under it any more, and says so with I/O errors.
+//! A disk that breaks: it takes no write any more and says so with an I/O error.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
-use crate::server::Server;
+use crate::server::{PATIENCE, Server, run};
 use crate::user::{imap, lmtp, message};
 
-/// Messages within which the next segment is asked for.
+/// Messages within which a broken disk has to show.
 const MESSAGES_MAX: usize = 200;
 
-/// Takes all that is left under the disk.
-fn take_all(path: &Path) {
-    let (mut file, piece) = (File::create(path).unwrap(), vec![0; 64 * 1024]);
-    loop {
-        match file.write(&piece) {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::StorageFull => return,
-            Err(error) => panic!("{error}"),
-        }
+/// A file system in a file, on a loop device.
+struct Breakable {
+    image: PathBuf,
+    mount: PathBuf,
+}
+
+impl Breakable {
+    /// What `tests/full-disk.sh` mounted there.
+    fn at(place: &Path) -> Breakable {
+        Breakable { image: place.join("under/image"), mount: place.join("mount") }
     }
+
+    /// From here on the device ends before everything that the file system writes to. What is on it is kept aside.
+    fn breaks(&self) {
+        run(Command::new("sync").arg("-f").arg(&self.mount), "");
+        run(Command::new("cp").arg("--sparse=always").arg(&self.image).arg(self.kept()), "");
+        let device = run(Command::new("losetup").args(["-n", "-O", "NAME", "-j"]).arg(&self.image), "");
+        run(Command::new("truncate").args(["-s", "64K"]).arg(&self.image), "");
+        run(Command::new("losetup").args(["-c", device.trim()]), "");
+    }
+
+    /// The disk as it was when it broke, and nothing of what was written later.
+    fn is_replaced(&self) {
+        run(Command::new("umount").arg(&self.mount), "");
+        run(Command::new("mount").args(["-o", "loop"]).arg(self.kept()).arg(&self.mount), "");
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.image.with_extension("kept")
+    }
+}
+
+/// How the server ended, all by itself.
+fn ended(server: &mut Server) -> ExitStatus {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the server still runs {PATIENCE:?} after its disk broke");
 }
 
 #[test]
 fn a_failed_write_ends_the_server_in_one_line_and_loses_nothing_that_was_acknowledged() {
-    let disk = crate::place("RINGPOST_BROKEN_DISK");
-    let folder = crate::folder_on(&disk.join("mount"));
+    let place = crate::place("RINGPOST_BROKEN_DISK");
+    let disk = Breakable::at(&place);
+    let folder = crate::folder_on(&disk.mount);
     let mut server = Server::with_accounts(folder.path(), &["ann"]);
     for number in 1..=5 {
         assert!(lmtp(&server, "ann", number).unwrap().starts_with("250"));
     }
-    let ballast = disk.join("under/ballast");
-    take_all(&ballast);
+    disk.breaks();
     // Whoever is cut off in the middle was promised nothing.
     let taken = |number: &usize| lmtp(&server, "ann", *number).is_ok_and(|reply| reply.starts_with("250"));
     let stored = 5 + (6..MESSAGES_MAX).take_while(taken).count();
-    assert!(stored < MESSAGES_MAX - 1, "the disk never failed");
-    let ended = server.child.wait().unwrap();
-    assert!(!ended.success());
+    let status = ended(&mut server);
+    assert!(!status.success());
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
-    let fatal: Vec<&str> = log.lines().filter(|line| line.contains("stopping at once")).collect();
-    println!("{stored} messages were taken, then: {fatal:?}");
-    let [line] = fatal[..] else { panic!("one line for the operator: {fatal:?}") };
+    let last: Vec<&str> = log.lines().filter(|line| line.contains("stopping at once")).collect();
+    println!("{stored} messages were taken, then: {last:?}, {status}");
+    let [line] = last[..] else { panic!("one line for the operator: {last:?}\n{log}") };
     assert!(line.contains("Input/output error") && line.contains("start again to recover"), "{line}");
 
-    std::fs::remove_file(ballast).unwrap();
+    disk.is_replaced();
     server = Server::start(folder.path());
     let mut owner = imap(&server, "ann");
     owner.imap("b", "SELECT INBOX").unwrap();
