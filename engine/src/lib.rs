@@ -27,6 +27,7 @@ pub mod origin;
 pub mod press;
 mod quota;
 pub mod recovery;
+mod retry;
 mod rights;
 pub mod scrub;
 pub mod store;

@@ -107,6 +107,8 @@ pub const COMPACT_LIVE_PERCENT: u8 = 80;
 pub const COMPACT_SMALL_FILES: usize = 4;
 /// Milliseconds after which compaction tries again that found no room, or damage.
 pub const COMPACT_RETRY_MS: u64 = 60_000;
+/// The same at most, when it has found no room again and again: every attempt writes as much as there is room for.
+pub const COMPACT_RETRY_MAX_MS: u64 = 6 * 60 * 60 * 1000;
 /// Bytes that scrub reads a second, unless configured: a terabyte in a day and a half.
 pub const SCRUB_BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
 /// Milliseconds from the beginning of one round of scrub to that of the next, if it is done by then: a week.
@@ -205,6 +207,8 @@ pub const CHECKPOINT_FILES_MAX: usize = 64;
 pub const CHECKPOINT_RETIRED_GROUPS: usize = 64;
 /// Milliseconds between a checkpoint that found no room and the next attempt.
 pub const CHECKPOINT_RETRY_MS: u64 = 5_000;
+/// The same at most, when it has found no room again and again.
+pub const CHECKPOINT_RETRY_MAX_MS: u64 = 10 * 60 * 1000;
 /// Bytes of events, annotations and the like that stand in an account's head; more lie beside it.
 pub const HEAD_PART_BYTES_MAX: usize = 64;
 /// Bytes that the accounts in use may take in memory, unless the configuration says otherwise.

@@ -9,7 +9,7 @@
 //!         enough log             all marked            Begin, Write…            nothing left
 //!  Idle ─────────────► Walking ─────────────► Filling ──────────────► Closing ─────────────► Sync ► Rename ► Map
 //!   ▲ ▲                                          │ no room: Unlink                                           │
-//!   │ └──── after CHECKPOINT_RETRY_MS ◄──────────┘                                                           │
+//!   │ └──── after CHECKPOINT_RETRY_MS and more ◄─┘                                                           │
 //!   └──────────────────────── Unlink, what neither this checkpoint nor the one before needs ◄────────────────┘
 //! ```
 
@@ -21,8 +21,11 @@ use crate::error::Error;
 use crate::ids::Lsn;
 use crate::index::Index;
 use crate::io::{FileId, IoError, IoRequest, IoResult};
-use crate::limits::{CHECKPOINT_RETIRED_GROUPS, CHECKPOINT_RETRY_MS, CHECKPOINT_STEP_BYTES};
+use crate::limits::{
+    CHECKPOINT_RETIRED_GROUPS, CHECKPOINT_RETRY_MAX_MS, CHECKPOINT_RETRY_MS, CHECKPOINT_STEP_BYTES,
+};
 use crate::log::batch::LogIdentity;
+use crate::retry::Retry;
 
 /// Memory that waits for a checkpoint gets one after this part of the log between two.
 const EARLY_PARTS: u64 = 16;
@@ -79,7 +82,7 @@ pub(crate) struct Keeper {
     unlinking: bool,
     busy: bool,
     written: u64,
-    retry_ms: u64,
+    retry: Retry,
     rounds: u64,
     off: bool,
 }
@@ -99,7 +102,7 @@ impl Keeper {
             unlinking: false,
             busy: false,
             written: 0,
-            retry_ms: 0,
+            retry: Retry::new(CHECKPOINT_RETRY_MS, CHECKPOINT_RETRY_MAX_MS),
             rounds: 0,
             off: log_bytes == 0,
         }
@@ -158,7 +161,7 @@ impl Keeper {
                 let early = (self.log_bytes / EARLY_PARTS).max(1);
                 let wanted = wanted.is_some_and(|to| self.covered() <= to && to < point.tail.end);
                 let due = behind >= self.log_bytes || pressed && behind >= early || wanted;
-                let ready = !self.busy && self.unlinks.is_empty() && now_ms >= self.retry_ms;
+                let ready = !self.busy && self.unlinks.is_empty() && self.retry.is_due(now_ms);
                 if due && ready && (wanted || index.changed_keys() > 0) {
                     if self.retiring.files.is_empty() {
                         self.retiring.files = index.images().retiring();
@@ -274,7 +277,7 @@ impl Keeper {
     fn abandon(&mut self, index: &mut Index, now_ms: u64) {
         // What could not even be begun left no file.
         self.state = if self.state == State::Begin { State::Idle } else { State::Clear };
-        self.retry_ms = now_ms + CHECKPOINT_RETRY_MS;
+        self.retry.failed(now_ms);
         self.begun = self.kept.position;
         index.abandon_round();
     }
@@ -282,6 +285,7 @@ impl Keeper {
     fn finish(&mut self, index: &mut Index, view: Box<dyn crate::io::View>) {
         self.written += index.round().map_or(0, |round| round.bytes());
         self.rounds += 1;
+        self.retry.reset();
         index.end_round(view);
         let Retiring { files, walked } = &mut self.retiring;
         files.retain(|file| !walked.contains(file));

@@ -31,10 +31,13 @@ use crate::error::Error;
 use crate::ids::{Lsn, Now};
 use crate::index::Index;
 use crate::io::{FileId, IoError, IoRequest, IoResult};
-use crate::limits::{self, COMPACT_GRACE_FULL_MS, COMPACT_PATIENCE_LOOKS, COMPACT_RETRY_MS};
+use crate::limits::{
+    self, COMPACT_GRACE_FULL_MS, COMPACT_PATIENCE_LOOKS, COMPACT_RETRY_MAX_MS, COMPACT_RETRY_MS,
+};
 use crate::log::batch::LogIdentity;
 use crate::log::places::Places;
 use crate::press::{self, Worked};
+use crate::retry::Retry;
 pub(crate) use copy::Dead;
 use copy::{Job, Stage};
 use pack::Pack;
@@ -158,6 +161,8 @@ pub(crate) struct Compactor {
     budget: i64,
     ticked_ms: u64,
     look_at_ms: u64,
+    /// Packs that came to nothing, for want of room above all.
+    retry: Retry,
     /// What waits for two checkpoints that cover it, and since when.
     waiting: Option<(Lsn, u64)>,
     /// Whether the disk was full at the last tick.
@@ -195,6 +200,7 @@ impl Compactor {
             budget: 0,
             ticked_ms: 0,
             look_at_ms: 0,
+            retry: Retry::new(COMPACT_RETRY_MS, COMPACT_RETRY_MAX_MS),
             waiting: None,
             full: false,
             done: Done::default(),
@@ -228,6 +234,9 @@ impl Compactor {
         let now_ms = now.mono_ms;
         let past_ms = now_ms.saturating_sub(self.ticked_ms).min(1000);
         self.ticked_ms = now_ms;
+        if self.full && !log.full {
+            self.retry.reset();
+        }
         self.full = log.full;
         let second = self.options.bytes_per_second as i64;
         self.budget = (self.budget + second * past_ms as i64 / 1000).min(second);
@@ -248,7 +257,13 @@ impl Compactor {
         let bad = |unit: &Unit| unit.live > 0 && self.bad.contains(&unit.file);
         uncovered.retain(|unit| !bad(unit));
         let mut runs = units.split(bad).map(|run| pick(run, &all, self.pack_bytes_max));
-        let picked = runs.find(|picked| *picked != Picked::Nothing).unwrap_or(Picked::Nothing);
+        let copies = self.retry.is_due(now_ms);
+        let is_to_do = |picked: &Picked| match picked {
+            Picked::Nothing => false,
+            Picked::Empty(_) => true,
+            Picked::Together(_) => copies,
+        };
+        let picked = runs.find(is_to_do).unwrap_or(Picked::Nothing);
         self.wait_for(&uncovered, &all, &picked);
         match picked {
             Picked::Nothing => {}
@@ -404,11 +419,6 @@ impl Compactor {
     fn spare(&mut self, damaged: FileId, now_ms: u64) {
         self.bad.insert(damaged);
         self.done.damaged += 1;
-        self.give_up(now_ms);
-    }
-
-    /// Nothing comes of the pack in the making.
-    fn give_up(&mut self, now_ms: u64) {
         self.look_at_ms = now_ms + COMPACT_RETRY_MS;
         self.job.iter_mut().for_each(|job| job.stage = Stage::Clear);
     }
@@ -429,7 +439,7 @@ impl Compactor {
         match (job.stage, result) {
             (stage, IoResult::Failed(IoError::NoSpace)) => {
                 // What could not even be begun left no file.
-                self.look_at_ms = now_ms + COMPACT_RETRY_MS;
+                self.retry.failed(now_ms);
                 match stage {
                     Stage::Begin => self.job = None,
                     _ => job.stage = Stage::Clear,
@@ -447,7 +457,10 @@ impl Compactor {
             }
             (Stage::Begin, _) => job.stage = Stage::Copy,
             (Stage::Copy, IoResult::Read(bytes)) => job.window.bytes = bytes,
-            (Stage::Copy, IoResult::Worked(Worked::Failed(_))) => self.give_up(now_ms),
+            (Stage::Copy, IoResult::Worked(Worked::Failed(_))) => {
+                self.retry.failed(now_ms);
+                job.stage = Stage::Clear;
+            }
             (Stage::Copy, IoResult::Worked(worked)) => {
                 if let Err(damaged) = job.worked(worked) {
                     self.spare(damaged, now_ms);
@@ -466,6 +479,7 @@ impl Compactor {
                 self.done.packs += 1;
                 self.done.pressed.add(job.pressed);
                 self.look_at_ms = now_ms;
+                self.retry.reset();
             }
             (Stage::Clear, _) => self.job = None,
             (stage, result) => panic!("I7: {result:?} does not answer a request in {stage:?}"),
@@ -483,6 +497,7 @@ impl Compactor {
             file => places.remove_pack(file.number()),
         }
         index.forget_dead(&range);
+        self.retry.reset();
         self.done.removed += 1;
         self.done.reclaimed += bytes;
         Ok(file)
