@@ -2,7 +2,8 @@
 # Runs tests/full_disk on small file systems that it mounts in a mount namespace of its own, so that nothing of them is
 # left behind, however it ends. `--can` only says whether this machine allows it.
 #
-# As root: ext4 on loop devices, one of which a test cuts short, which gives real I/O errors. As anybody else: a tmpfs in a user namespace; what needs a device is then said to be not shown, and the run fails.
+# As root: ext4 on loop devices, one of which a test cuts short, which gives real I/O errors. As anybody else: a tmpfs
+# in a user namespace; what needs a device is then said to be not shown, and the run fails.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 
