@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Services, UidSet};
 use ringpost_engine::compact;
-use ringpost_engine::ids::{AccountId, MailboxId, Now, SegmentId, ShardId, Uid};
+use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, SegmentId, ShardId, Uid};
 use ringpost_engine::io::{Disk, FileId, IoRequest, IoResult};
 use ringpost_engine::store::{Options, RecoveryReport, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
@@ -98,8 +98,13 @@ impl Lab {
 
     /// Removes all messages but one in `kept_one_in`, by chance.
     fn purge(&mut self, kept_one_in: u64) {
+        self.purge_above(Uid(0), kept_one_in);
+    }
+
+    /// The same, of the messages above this UID.
+    fn purge_above(&mut self, above: Uid, kept_one_in: u64) {
         let mut uids = UidSet::new();
-        for uid in self.mail.keys().copied().collect::<Vec<_>>() {
+        for uid in self.mail.keys().copied().filter(|uid| *uid > above).collect::<Vec<_>>() {
             if !self.seed.one_in(kept_one_in) {
                 self.mail.remove(&uid);
                 uids.push_range(uid, uid);
@@ -130,6 +135,56 @@ impl Lab {
 
     fn packs(&self) -> Vec<(FileId, u64)> {
         self.disk.sizes().into_iter().filter(|(file, _)| matches!(file, FileId::Pack(_))).collect()
+    }
+
+    /// The files of a copy, asked for once; none if that has to be asked again.
+    fn listed(&mut self) -> Option<Vec<FileId>> {
+        let last = self.store.seal().expect("room");
+        let end = loop {
+            if let Some(end) = self.store.sealed(last).expect("room") {
+                break end;
+            }
+            self.pass(1);
+        };
+        let segments = self.store.segments_within(SegmentId(0), last, 1_000);
+        let mut files: Vec<FileId> = segments.into_iter().map(|(file, _)| FileId::Segment(file)).collect();
+        files.extend(self.store.checkpoint_within(end)?);
+        Some(files)
+    }
+
+    /// Another disk with these files alone.
+    fn copied(&mut self, files: Vec<FileId>) -> FakeDisk {
+        let mut copy = FakeDisk::new(Seed::new(2));
+        for file in files {
+            let size =
+                self.disk.sizes().into_iter().find(|(other, _)| *other == file).expect("it is there").1;
+            let mut bytes = vec![0; size as usize];
+            assert_eq!(self.disk.read(file, 0, &mut bytes), Ok(bytes.len()));
+            assert!(matches!(copy.perform(&IoRequest::Begin { file }), IoResult::Done));
+            let write = IoRequest::Write { file, offset: 0, parts: vec![bytes.into()], durable: true };
+            assert!(matches!(copy.perform(&write), IoResult::Done));
+        }
+        copy
+    }
+
+    /// All that is written is sealed, and then nothing comes while room is given back.
+    fn idle(&mut self) {
+        self.store.seal().expect("room");
+        self.pass(600);
+        assert!(self.store.stats().compacted.removed > 0, "room was given back");
+    }
+
+    /// A copy of what lies idle is listed at the first asking, and opens with all that there is.
+    fn copy_opens(&mut self) {
+        let files = self.listed().expect("nothing comes in between");
+        let mut copy = self.copied(files);
+        std::mem::swap(&mut self.disk, &mut copy);
+        let report = self.reopen();
+        assert!(report.damage.is_empty() && report.refused_checkpoints.is_empty(), "{report:?}");
+        assert!(report.checkpoint.is_some(), "{report:?}");
+        assert_eq!(self.store.account_by_address("alice@example.test"), Some(self.account));
+        assert_eq!(self.unreadable(), 0);
+        assert!(verify(&self.store, &mut self.disk).expect("readable").is_sound());
     }
 }
 
@@ -217,30 +272,63 @@ fn a_disk_that_is_full_gets_room_back() {
 #[test]
 fn a_copy_of_a_compacted_store_has_its_packs_and_opens() {
     let mut lab = shrunk();
-    let last = lab.store.seal().expect("room");
-    let end = loop {
-        if let Some(end) = lab.store.sealed(last).expect("room") {
-            break end;
-        }
-        lab.pass(1);
-    };
-    let segments = lab.store.segments_within(SegmentId(0), last, 1_000);
-    let mut files: Vec<FileId> = segments.into_iter().map(|(segment, _)| FileId::Segment(segment)).collect();
-    files.extend(lab.store.checkpoint_within(end).expect("nothing is newer"));
+    let files = lab.listed().expect("nothing is newer");
     assert!(files.iter().any(|file| matches!(file, FileId::Pack(_))));
-    let mut copy = FakeDisk::new(Seed::new(2));
-    for file in files {
-        let size = lab.disk.sizes().into_iter().find(|(other, _)| *other == file).expect("it is there").1;
-        let mut bytes = vec![0; size as usize];
-        assert_eq!(lab.disk.read(file, 0, &mut bytes), Ok(bytes.len()));
-        assert!(matches!(copy.perform(&IoRequest::Begin { file }), IoResult::Done));
-        let write = IoRequest::Write { file, offset: 0, parts: vec![bytes.into()], durable: true };
-        assert!(matches!(copy.perform(&write), IoResult::Done));
-    }
-    lab.disk = copy;
+    lab.disk = lab.copied(files);
     let report = lab.reopen();
     assert!(report.damage.is_empty(), "{report:?}");
     assert_eq!(lab.unreadable(), 0);
+}
+
+#[test]
+fn a_store_that_lies_idle_behind_its_packs_can_be_copied() {
+    let mut lab = shrunk();
+    lab.idle();
+    assert!(!lab.packs().is_empty() && lab.store.checkpointed() > Lsn(0));
+    lab.copy_opens();
+}
+
+#[test]
+fn a_store_that_lies_idle_behind_what_was_removed_can_be_copied_without_packs() {
+    let mut lab = Lab::new();
+    // A segment of which hardly anything is padding, and some of which nothing stays.
+    (0..10).for_each(|_| lab.deliver(16_000));
+    lab.store.seal().expect("room");
+    lab.settle();
+    let kept = *lab.mail.keys().next_back().expect("delivered");
+    (0..100).for_each(|_| lab.deliver(4_000));
+    lab.purge_above(kept, 1 << 40);
+    lab.pass(UNDELETE_MS / 1_000 + 10);
+    lab.idle();
+    assert!(lab.packs().is_empty(), "{:?}", lab.packs());
+    lab.copy_opens();
+}
+
+#[test]
+fn a_store_that_lies_idle_and_lost_everything_can_be_copied() {
+    let mut lab = Lab::new();
+    (0..600).for_each(|_| lab.deliver(4_000));
+    lab.purge(1 << 40);
+    lab.pass(UNDELETE_MS / 1_000 + 10);
+    lab.idle();
+    assert!(lab.packs().is_empty(), "{:?}", lab.packs());
+    assert_eq!(lab.store.segments().len(), 1, "but the one that is written");
+    lab.copy_opens();
+}
+
+#[test]
+fn copies_of_an_idle_store_pile_nothing_up() {
+    let mut lab = shrunk();
+    lab.idle();
+    let before = (lab.store.stats().segments, lab.disk.used());
+    for _ in 0..20 {
+        lab.listed().expect("nothing comes in between");
+        let (again, listed) = (lab.store.segments().len(), lab.listed());
+        assert!(listed.is_some() && lab.store.segments().len() == again, "one at once needs no segment more");
+        lab.pass(600);
+    }
+    let after = (lab.store.stats().segments, lab.disk.used());
+    assert!(after.0 <= before.0 + 1 && after.1 <= before.1 + 2 * SEGMENT_BYTES, "{before:?} {after:?}");
 }
 
 #[test]

@@ -12,9 +12,13 @@ use crate::ids::{Lsn, SegmentId};
 use crate::io::FileId;
 
 impl Store {
-    /// Lets the log go on in another segment. Returns the last one that holds anything durable.
+    /// Lets the log go on in another segment, if there is anything in the current one that a copy needs. Returns the
+    /// last one that holds anything durable.
     pub fn seal(&mut self) -> Result<SegmentId, Refused> {
-        self.writer.seal()
+        // When room is given back while nothing comes, checkpoints and packs stand behind empty batches, and what
+        // was before them may be gone: then a copy goes as far as those do.
+        let needed = self.checkpoint_within(self.writer.end_before()).is_none();
+        self.writer.seal(needed)
     }
 
     /// Where that segment ends, once it will not change any more; none while it still may.

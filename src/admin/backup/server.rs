@@ -64,7 +64,7 @@ fn list(shards: &dyn Shards, shard: ShardId, mut last: SegmentId) -> Result<List
         let segments = segments(shards, shard, last)?;
         match ask(shards, shard, BackupStep::Checkpoint { end })? {
             AdminReply::Checkpoint(Some(checkpoint)) => return Ok(Listed { end, segments, checkpoint }),
-            // Two checkpoints were made since it was sealed.
+            // Two checkpoints were made since it was sealed, or a pack was.
             AdminReply::Checkpoint(None) => last = seal(shards, shard)?,
             other => return Err(unexpected(other)),
         }

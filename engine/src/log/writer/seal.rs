@@ -10,8 +10,8 @@ use crate::ids::{Lsn, SegmentId};
 impl Writer {
     /// Closes the current segment behind what is queued for it: the next batch, an empty one unless more comes, goes
     /// into the next. Returns the last segment that anything durable lies in now; nothing is closed when that one
-    /// is sealed or about to be.
-    pub fn seal(&mut self) -> Result<SegmentId, Refused> {
+    /// is sealed or about to be, unless the empty batches behind it are `needed`.
+    pub fn seal(&mut self, needed: bool) -> Result<SegmentId, Refused> {
         if self.failed {
             return Err(Refused::Failed);
         }
@@ -19,8 +19,8 @@ impl Writer {
         if self.plan.segment != current {
             return Ok(current); // on its way already
         }
-        if !self.current_holds {
-            return Ok(self.files.range(..current).next_back().map_or(SegmentId(0), |(last, _)| *last));
+        if !self.current_holds && !needed {
+            return Ok(self.last_before());
         }
         if self.supply.is_full() {
             return Err(Refused::DiskFull);
@@ -31,6 +31,21 @@ impl Writer {
         self.plan = place;
         self.open = Some(Building::new(place, &witness));
         Ok(current)
+    }
+
+    /// The segment before the current one, of those that are still there; 0 if there is none.
+    fn last_before(&self) -> SegmentId {
+        self.files.range(..self.current.segment).next_back().map_or(SegmentId(0), |(last, _)| *last)
+    }
+
+    /// Where that segment ends; 0 if there is none.
+    pub fn end_before(&self) -> Lsn {
+        self.end_of(self.last_before())
+    }
+
+    fn end_of(&self, segment: SegmentId) -> Lsn {
+        let end = self.files.get(&segment).zip(self.places.base(segment));
+        end.map_or(Lsn(0), |(file, base)| Lsn(base.0 + file.end))
     }
 
     /// Segments that are complete: nothing is written to them any more.
@@ -51,8 +66,8 @@ impl Writer {
         needed.then_some((base, (file.end, certain)))
     }
 
-    /// Where segment `last` ends, once neither it nor any before it will change any more. None: not yet. The disk
-    /// may turn out to be too full for the segment that is to follow.
+    /// Where segment `last` ends, once neither it nor any before it will change any more; 0 if its file is gone.
+    /// None: not yet. The disk may turn out to be too full for the segment that is to follow.
     pub fn sealed(&self, last: SegmentId) -> Result<Option<Lsn>, Refused> {
         let trimming = |doing: &Doing| matches!(doing, Doing::Trim(segment, _) if *segment <= last);
         let waits = self.current.segment <= last
@@ -63,10 +78,7 @@ impl Writer {
             true if self.failed => Err(Refused::Failed),
             true if self.supply.is_full() => Err(Refused::DiskFull),
             true => Ok(None),
-            false => {
-                let end = self.files.get(&last).zip(self.places.base(last));
-                Ok(Some(end.map_or(Lsn(0), |(file, base)| Lsn(base.0 + file.end))))
-            }
+            false => Ok(Some(self.end_of(last))),
         }
     }
 }
