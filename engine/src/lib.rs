@@ -27,7 +27,6 @@ pub mod origin;
 pub mod press;
 mod quota;
 pub mod recovery;
-mod retry;
 mod rights;
 pub mod scrub;
 pub mod store;

@@ -16,6 +16,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::Point;
+use super::retry::Retry;
 use super::round::Retiring;
 use crate::error::Error;
 use crate::ids::Lsn;
@@ -25,7 +26,6 @@ use crate::limits::{
     CHECKPOINT_RETIRED_GROUPS, CHECKPOINT_RETRY_MAX_MS, CHECKPOINT_RETRY_MS, CHECKPOINT_STEP_BYTES,
 };
 use crate::log::batch::LogIdentity;
-use crate::retry::Retry;
 
 /// Memory that waits for a checkpoint gets one after this part of the log between two.
 const EARLY_PARTS: u64 = 16;

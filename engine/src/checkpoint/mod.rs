@@ -12,6 +12,7 @@ pub(crate) mod images;
 pub(crate) mod keeper;
 pub(crate) mod load;
 mod parity;
+pub(crate) mod retry;
 pub(crate) mod round;
 pub(crate) mod wire;
 

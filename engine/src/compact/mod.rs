@@ -27,6 +27,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::checkpoint::retry::Retry;
 use crate::error::Error;
 use crate::ids::{Lsn, Now};
 use crate::index::Index;
@@ -37,7 +38,6 @@ use crate::limits::{
 use crate::log::batch::LogIdentity;
 use crate::log::places::Places;
 use crate::press::{self, Worked};
-use crate::retry::Retry;
 pub(crate) use copy::Dead;
 use copy::{Job, Stage};
 use pack::Pack;
