@@ -157,6 +157,7 @@ deliveries() { # without upkeep and with it, in turns
 
 upkeep() { # mail comes and goes, and the disk gets its room back
     local count=$((messages / 2 < 400000 ? messages / 2 : 400000)) before log_before done_before
+    local hot=$((accounts - 1 < hot ? accounts - 1 : hot)) # a small store has fewer
     settings $((64 << 20)) "undelete_days = 0" "compact_grace_seconds = 5"
     start
     before=$(written) log_before=$(figure log_next)
