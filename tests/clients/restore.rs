@@ -383,7 +383,9 @@ fn an_account_that_is_there_gets_from_a_backup_what_it_lacks() {
     expected[0] = row(1, "one", "\\Flagged todo 2019");
     assert_eq!(flags(&mut client), expected);
 
-    // Another server knows nothing of these octets: they are sent, under new UIDs, and once.
+    // Another server knows nothing of these octets: they are sent, under new UIDs, and once. Its INBOX is made in a
+    // later second, for in the same one it would have the same UIDVALIDITY, and its UIDs would name the same messages.
+    moment();
     let server = Server::with_accounts(other.path(), &["alice"]);
     crate::deliver(&server, USER, "own");
     for tallied in [(4, 0), (0, 4)] {

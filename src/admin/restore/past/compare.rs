@@ -6,7 +6,8 @@
 //! A message is there if the mailbox has
 //! * the same UID under the same UIDVALIDITY, and as many octets, or
 //! * the same octets in the same log (it came back from what was removed, or was moved back), or
-//! * the unique-id that this gives to messages that it sends under new UIDs.
+//! * one of the two unique-ids that this gives to messages that it sends under new UIDs. Which of them depends on what
+//!   the mailbox had at that time, so both are looked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +45,7 @@ pub struct Compared {
 }
 
 /// Compares.
-pub fn compare(there: &[Kept], here: &[Held], same: Same, name: &dyn Fn(&Kept) -> String) -> Compared {
+pub fn compare(there: &[Kept], here: &[Held], same: Same, name: &dyn Fn(&Kept, bool) -> String) -> Compared {
     let mut pairs: Vec<(usize, usize)> = Vec::new();
     let mut left: BTreeSet<usize> = (0..there.len()).collect();
     let mut free: BTreeSet<usize> = (0..here.len()).collect();
@@ -78,7 +79,9 @@ pub fn compare(there: &[Kept], here: &[Held], same: Same, name: &dyn Fn(&Kept) -
     if same.bodies {
         pair(&|kept| kept.body.to_string(), &|held| Some(held.body.to_string()));
     }
-    pair(&|kept| name(kept), &|held| held.unique_id.clone());
+    for is_taken in [false, true] {
+        pair(&|kept| name(kept, is_taken), &|held| held.unique_id.clone());
+    }
     Compared { pairs, missing: left.into_iter().collect() }
 }
 
@@ -96,7 +99,9 @@ mod tests {
     }
 
     fn missing(there: &[Kept], here: &[Held], uids: bool, bodies: bool) -> Vec<u32> {
-        let compared = compare(there, here, Same { uids, bodies }, &|kept| format!("u{}", kept.uid));
+        let compared = compare(there, here, Same { uids, bodies }, &|kept, is_taken| {
+            format!("u{}{}", kept.uid, if is_taken { "L" } else { "" })
+        });
         assert_eq!(compared.pairs.len() + compared.missing.len(), there.len());
         compared.missing.into_iter().map(|nth| there[nth].uid).collect()
     }
@@ -108,6 +113,8 @@ mod tests {
         assert_eq!(missing(&there, &here, true, true), [4], "octets stand for one only");
         assert_eq!(missing(&there, &here, false, false), [1, 3, 4]);
         assert_eq!(missing(&there, &here, true, false), [3, 4]);
+        let sent = [held(1, 97, Some("u1L")), held(2, 96, Some("u2"))];
+        assert_eq!(missing(&there[..2], &sent, false, false), [] as [u32; 0], "by either of the names");
         let other = [Held { size: 6, ..held(1, 99, None) }];
         assert_eq!(missing(&there[..1], &other, true, false), [1], "another message has the UID");
         assert_eq!(missing(&[], &here, true, true), [] as [u32; 0]);

@@ -154,9 +154,8 @@ impl Restore<'_> {
             let messages = &mut now.messages;
             self.here.messages(&target.name, &mut |held| messages.push(held))?;
         }
-        let taken: BTreeSet<u32> = now.messages.iter().map(|held| held.uid).collect();
         let same = Same { uids: now.same_uids, bodies: self.is_same_log };
-        let named = |kept: &Kept| self.unique_id(name, &was, kept, same.uids && taken.contains(&kept.uid));
+        let named = |kept: &Kept, is_taken: bool| self.unique_id(name, &was, kept, is_taken);
         let found = compare(&was.messages, &now.messages, same, &named);
         row.there = found.pairs.len() as u64;
         self.messages(name, &was, &mut now, &found, row)
