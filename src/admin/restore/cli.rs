@@ -22,6 +22,9 @@ use crate::limits::RESTORE_LISTED;
 use crate::moment::Moment;
 use crate::proto::imap::email_id;
 
+/// How far a shard's clock may be behind ours, in milliseconds: it looks once a turn.
+const CLOCK_LAG_MS: u64 = 100;
+
 /// The manual's second half.
 pub const NOTES: &str = "\
 Examples:
@@ -176,7 +179,11 @@ pub fn restore(ask: &dyn Ask, data: &Path, selection: &Selection, json: bool) ->
     let now_ms = now.as_millis() as u64;
     let wish = selection.wish(now_ms)?;
     // What comes back has to come in a later second than what was there: only so does the next run know it.
-    let early_ms = wish.at_ms.map_or(0, |at_ms| (at_ms + 1_000).saturating_sub(now_ms));
+    let early_ms = match wish.at_ms {
+        Some(at_ms) => (at_ms + 1_000 + CLOCK_LAG_MS).saturating_sub(now_ms),
+        None if selection.list || selection.dry_run => 0,
+        None => 1_000 + CLOCK_LAG_MS - now_ms % 1_000,
+    };
     std::thread::sleep(Duration::from_millis(early_ms));
     let address = address_of(&selection.address)?;
     let here = Here::new(ask, &address);
