@@ -265,7 +265,7 @@ mod tests {
         settle_shards(&inner, 3).expect("new");
         settle_shards(&inner, 3).expect("the same");
         assert_eq!(stored_shards(&inner), Ok(Some(3)));
-        assert!(settle_shards(&inner, 4).expect_err("another").contains("made with 3 shards"));
+        assert!(settle_shards(&inner, 4).expect_err("another").contains("of 3 shards, not of 4"));
         fs::write(inner.join(SHARDS_FILE), "many").expect("write");
         assert!(stored_shards(&inner).is_err());
     }
