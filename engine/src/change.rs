@@ -358,9 +358,6 @@ pub enum Change {
         uid_validity: u32,
         /// How POP3 names its messages, those that are yet to come as well.
         unique_ids: UniqueIdForm,
-        /// Refuse one that another mailbox but INBOX has, which could come by its name (I13). False only in logs of
-        /// before there was this choice.
-        alone: bool,
     },
     /// A piece of an account that comes from another log of this server.
     Arrive(Arrival),

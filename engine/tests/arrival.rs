@@ -141,8 +141,7 @@ fn fill(bench: &mut Bench, address: &str, messages: u32) -> AccountId {
     }
     let import = bench.body(id, b"imported\r\n");
     let mailbox = MailboxId(2);
-    let unique_ids = UniqueIdForm::Dovecot;
-    bench.change(id, Change::MailboxAdopt { mailbox, uid_validity: 77, unique_ids, alone: true });
+    bench.change(id, Change::MailboxAdopt { mailbox, uid_validity: 77, unique_ids: UniqueIdForm::Dovecot });
     let message = NewMessage { body: import, flags: flags(FlagBits::SEEN, &["k"]), internal_ms: 5_000 };
     let messages = vec![ImportedMessage { uid: Uid(12), message, unique_id: Some("own".to_owned()) }];
     bench.change(id, Change::Import { mailbox, messages, uid_next: Uid(40) });

@@ -244,7 +244,7 @@ fn changes() -> Vec<Change> {
         Change::AccountReferral { url: None },
         Change::Restore { of: AccountId(6), from: mailbox, uids, to: MailboxId(8) },
         Change::Reap { until_ms: 9 },
-        Change::MailboxAdopt { mailbox, uid_validity: 7, unique_ids: UniqueIdForm::Dovecot, alone: false },
+        Change::MailboxAdopt { mailbox, uid_validity: 7, unique_ids: UniqueIdForm::Dovecot },
         Change::Import {
             mailbox,
             messages: vec![

@@ -483,7 +483,7 @@ fn refusal_words(refusal: Refusal) -> &'static str {
         Refusal::Limit => "a bound of the store is reached",
         Refusal::OverQuota => "the account's quota has no room for it",
         Refusal::NoBody => "the message is gone",
-        Refusal::NotFresh => "mail has arrived there, or its UIDVALIDITY is in use: UIDs cannot be kept",
+        Refusal::NotFresh => "mail has arrived there meanwhile: its UIDs cannot be kept",
         Refusal::DiskFull => "the disk is full: make room and try again",
     }
 }

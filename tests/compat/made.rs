@@ -152,10 +152,7 @@ impl Maker {
         );
         let imported = mailbox("Entwürfe", self);
         let (uid_validity, unique_ids) = (7, UniqueIdForm::Dovecot);
-        self.change(
-            account,
-            Change::MailboxAdopt { mailbox: imported, uid_validity, unique_ids, alone: false },
-        );
+        self.change(account, Change::MailboxAdopt { mailbox: imported, uid_validity, unique_ids });
         let message = self.message(account, b"imported\r\n");
         let messages = vec![ImportedMessage { uid: Uid(40), message, unique_id: Some(text("odd")) }];
         self.change(account, Change::Import { mailbox: imported, messages, uid_next: Uid(50) });

@@ -145,9 +145,8 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
             "of": of.0, "from": from.0, "uids": uids(set), "to": to.0, "uid_first": stamp.uid_first.0,
         }),
         Change::Reap { until_ms } => json!({"until_ms": until_ms}),
-        Change::MailboxAdopt { mailbox, uid_validity, unique_ids, alone } => json!({
+        Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => json!({
             "mailbox": mailbox.0, "uid_validity": uid_validity, "unique_ids": format!("{unique_ids:?}"),
-            "alone": alone,
         }),
         Change::Import { mailbox, messages, uid_next } => {
             import(*mailbox, messages, *uid_next, change.uids(stamp))

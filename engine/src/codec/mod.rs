@@ -27,8 +27,6 @@ use write::Writer;
 pub const KIND_PADDING: u8 = 0;
 /// The kind of a body record: no change has it.
 pub const KIND_BODY: u8 = 255;
-/// Beside the form of unique-ids: the UIDVALIDITY is refused if another mailbox has it.
-const ADOPT_ALONE: u8 = 0x80;
 
 /// The kind of a change's record, 1 and up. Fixed for ever once released.
 pub fn kind(change: &Change) -> u8 {
@@ -253,8 +251,8 @@ mod tests {
             Change::AccountReferral { url: None },
             Change::Restore { of: AccountId(9), from: MailboxId(2), uids: uids(&[(7, 9)]), to: MailboxId(1) },
             Change::Reap { until_ms: 1 << 40 },
-            Change::MailboxAdopt { mailbox, uid_validity: 7, unique_ids: UniqueIdForm::Dovecot, alone: true },
-            Change::MailboxAdopt { mailbox, uid_validity: 0, unique_ids: UniqueIdForm::Own, alone: false },
+            Change::MailboxAdopt { mailbox, uid_validity: 7, unique_ids: UniqueIdForm::Dovecot },
+            Change::MailboxAdopt { mailbox, uid_validity: 0, unique_ids: UniqueIdForm::Own },
             Change::Import {
                 mailbox,
                 messages: vec![imported(3, Some("odd-id")), imported(u32::MAX, None)],

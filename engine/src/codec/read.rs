@@ -5,7 +5,6 @@
 
 use bytes::Bytes;
 
-use super::ADOPT_ALONE;
 use crate::change::{
     Arrival, Change, FlagBits, FlagOp, Flags, ImportedMessage, Inheritance, NewMessage, QuotaLimits, Rights,
     Services, SpecialUse, Stamp, UidSet, UniqueIdForm,
@@ -164,9 +163,7 @@ impl<'a> Reader<'a> {
 
     fn adopt(&mut self) -> Option<Change> {
         let (mailbox, uid_validity) = (self.mailbox()?, self.u32()?);
-        let form = self.u8()?;
-        let (unique_ids, alone) = (UniqueIdForm::of(form & !ADOPT_ALONE)?, form & ADOPT_ALONE != 0);
-        Some(Change::MailboxAdopt { mailbox, uid_validity, unique_ids, alone })
+        Some(Change::MailboxAdopt { mailbox, uid_validity, unique_ids: self.unique_ids()? })
     }
 
     fn session(&mut self) -> Option<SessionInfo> {
@@ -180,6 +177,10 @@ impl<'a> Reader<'a> {
             opened_ms: self.u64()?,
         };
         about.fits().then_some(about)
+    }
+
+    fn unique_ids(&mut self) -> Option<UniqueIdForm> {
+        UniqueIdForm::of(self.u8()?)
     }
 
     fn entries(&mut self) -> Option<Vec<(String, Option<Bytes>)>> {

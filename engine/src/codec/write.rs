@@ -5,7 +5,6 @@
 
 use bytes::Bytes;
 
-use super::ADOPT_ALONE;
 use crate::change::{
     Change, FlagOp, Flags, ImportedMessage, Inheritance, NewMessage, QuotaLimits, Rights, SpecialUse, Stamp,
     UidSet, UniqueIdForm,
@@ -87,8 +86,8 @@ impl<'a> Writer<'a> {
             Change::UrlKey { mailbox } => self.maybe_mailbox(*mailbox),
             Change::AccountHide { capabilities } => self.strings(capabilities),
             Change::AccountReferral { url } => self.maybe_string(url.as_deref()),
-            Change::MailboxAdopt { mailbox, uid_validity, unique_ids, alone } => {
-                self.adopt(*mailbox, *uid_validity, *unique_ids, *alone);
+            Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => {
+                self.adopt(*mailbox, *uid_validity, *unique_ids);
             }
             Change::Restore { of, from, uids, to } => self.restore(*of, *from, uids, *to),
             Change::Reap { until_ms } => self.u64(*until_ms),
@@ -109,10 +108,10 @@ impl<'a> Writer<'a> {
         self.u32(inheritance.uid_validity_floor);
     }
 
-    fn adopt(&mut self, mailbox: MailboxId, uid_validity: u32, unique_ids: UniqueIdForm, alone: bool) {
+    fn adopt(&mut self, mailbox: MailboxId, uid_validity: u32, unique_ids: UniqueIdForm) {
         self.mailbox(mailbox);
         self.u32(uid_validity);
-        self.u8(unique_ids as u8 | if alone { ADOPT_ALONE } else { 0 });
+        self.u8(unique_ids as u8);
     }
 
     fn copy(&mut self, from: MailboxId, to: MailboxId, uids: &UidSet, expunge: bool) {

@@ -134,7 +134,7 @@ fn restore(seed: &mut Seed, store: &Store, account: AccountId) -> Change {
 fn adopt(seed: &mut Seed, store: &Store, account: AccountId) -> Change {
     let unique_ids = if seed.one_in(2) { UniqueIdForm::Dovecot } else { UniqueIdForm::Own };
     let uid_validity = seed.below(5) as u32;
-    Change::MailboxAdopt { mailbox: mailbox(seed, store, account), uid_validity, unique_ids, alone: true }
+    Change::MailboxAdopt { mailbox: mailbox(seed, store, account), uid_validity, unique_ids }
 }
 
 /// UIDs from a little below UIDNEXT on.

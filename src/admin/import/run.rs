@@ -97,18 +97,13 @@ impl Import<'_> {
         let known = self.mailboxes.get(&folder.name).cloned();
         let (is_new, mut here) = (known.is_none(), known.unwrap_or_default());
         row.create = is_new;
-        let shares = here.is_fresh() && self.has_another(&folder.name, contents.uid_validity);
-        if shares {
-            // As if mail had arrived here: these UIDs are not for this mailbox.
-            (here.uid_next, here.imported_next) = (2, 0);
-        }
         row.adopt = here.is_fresh() && contents.uid_validity != 0;
         if !here.is_fresh() && here.uid_validity != contents.uid_validity {
             // No UID here is one of those there.
             here.imported_next = 0;
         }
-        let found = match is_new || here.is_fresh() || shares {
-            true => self.all_new(&contents, &here, shares)?,
+        let found = match is_new || here.is_fresh() {
+            true => Differ::new(&contents.uids, contents.uid_next, &here).end(),
             false => self.differ(&folder.name, &contents, &here)?,
         };
         row.tell(&found, self.wish.delete);
@@ -117,30 +112,7 @@ impl Import<'_> {
         {
             row.problems.push(why);
         }
-        if row.adopt {
-            self.mailboxes.entry(row.mailbox.clone()).or_default().uid_validity = contents.uid_validity;
-        }
         Ok(row)
-    }
-
-    /// Whether another mailbox has a UIDVALIDITY that it could leave its name with: INBOX keeps its own.
-    fn has_another(&self, name: &str, uid_validity: u32) -> bool {
-        let is_other = |other: &String| other != name && other != "INBOX" && name != "INBOX";
-        self.mailboxes.iter().any(|(other, here)| is_other(other) && here.uid_validity == uid_validity)
-    }
-
-    /// Of a mailbox that has no message here: all are new, with new UIDs if they have to.
-    fn all_new(
-        &mut self,
-        contents: &Contents,
-        here: &Here,
-        with_new_uids: bool,
-    ) -> Result<Difference, String> {
-        let mut found = Differ::new(&contents.uids, contents.uid_next, here).end();
-        if with_new_uids {
-            Late::default().judge(self.source, contents, here, &mut found)?;
-        }
-        Ok(found)
     }
 
     /// Compares with the messages here.
@@ -194,8 +166,7 @@ impl Import<'_> {
         if !here.has_own() && contents.uid_next > here.uid_next.max(1) {
             self.send(&folder.name, contents.uid_next, Frame::default())?;
         }
-        let with_new_uids = self.wish.merge || !found.late.is_empty();
-        if here.has_own() && with_new_uids && here.mark != mark(contents) {
+        if here.has_own() && self.wish.merge && here.mark != mark(contents) {
             self.append(&folder.name, contents, here, &found.late, row)?;
             self.step(ImportStep::Mark { mailbox: mailbox(), mark: mark(contents) })?;
         }

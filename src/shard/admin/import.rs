@@ -135,10 +135,9 @@ impl Shard {
             Step::Messages { mailbox, after } => return Err(self.messages_of(id, &mailbox, after)),
             Step::Create { name, special_use } => Ok(Change::MailboxCreate { name, special_use }),
             Step::Subscribe { name } => Ok(Change::Subscribe { name, on: true }),
-            Step::Adopt { mailbox, uid_validity, unique_ids } => self.named(id, &mailbox).map(|mailbox| {
-                let (mailbox, alone) = (mailbox.id(), true);
-                Change::MailboxAdopt { mailbox, uid_validity, unique_ids, alone }
-            }),
+            Step::Adopt { mailbox, uid_validity, unique_ids } => self
+                .named(id, &mailbox)
+                .map(|mailbox| Change::MailboxAdopt { mailbox: mailbox.id(), uid_validity, unique_ids }),
             Step::Append { mailbox, uid_next, messages } => {
                 self.named(id, &mailbox).map(|mailbox| mailbox.id()).and_then(|mailbox| {
                     let messages = self.store_bodies(id, messages)?;

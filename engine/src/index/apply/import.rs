@@ -7,8 +7,7 @@
 use super::{Applied, Keep, messages};
 use crate::change::{ImportedMessage, Outcome, Refusal, Stamp, UidSet, UniqueIdForm, is_unique_id};
 use crate::ids::{MailboxId, Uid};
-use crate::index::account::{Account, INBOX_ID};
-use crate::index::mailbox::Mailbox;
+use crate::index::account::Account;
 use crate::limits;
 
 /// A UIDVALIDITY and a form of unique-ids for a mailbox that never had a message.
@@ -30,16 +29,6 @@ pub(super) fn adopt(
     account.last_uid_validity = account.last_uid_validity.max(uid_validity);
     account.edit(id, |mailbox| mailbox.uid_validity = uid_validity)?;
     account.edit_extras(id, |extras| extras.unique_ids.form = form)
-}
-
-/// I13: no other mailbox has that UIDVALIDITY; deleted, it would leave its name to one that has it too. INBOX
-/// never does.
-pub(super) fn check_alone(account: &Account, id: MailboxId, uid_validity: u32) -> Result<(), Refusal> {
-    let other = |other: &Mailbox| ![id, INBOX_ID].contains(&other.id) && other.uid_validity == uid_validity;
-    match id != INBOX_ID && account.mailboxes.values().any(|mailbox| other(mailbox)) {
-        true => Err(Refusal::NotFresh),
-        false => Ok(()),
-    }
 }
 
 /// Messages with the UIDs they had, and UIDNEXT beyond what was given out.
@@ -97,12 +86,13 @@ mod tests {
     use super::*;
     use crate::change::{Change, FlagBits, NewMessage, QuotaLimits};
     use crate::ids::{AccountId, BodyId};
+    use crate::index::account::INBOX_ID;
     use crate::index::lab::{Lab, named, uids};
 
     const OLD: u32 = 1_300_000_000;
 
     fn adopted(mailbox: MailboxId, uid_validity: u32) -> Change {
-        Change::MailboxAdopt { mailbox, uid_validity, unique_ids: UniqueIdForm::Dovecot, alone: true }
+        Change::MailboxAdopt { mailbox, uid_validity, unique_ids: UniqueIdForm::Dovecot }
     }
 
     fn message(uid: u32, body: BodyId, unique_id: Option<&str>) -> ImportedMessage {
@@ -242,19 +232,5 @@ mod tests {
         let fourth = lab.mailbox(id, "o");
         let given = lab.index.mailbox(id, fourth).expect("there").uid_validity();
         assert_eq!(given, limits::UID_VALIDITY_ADOPTED_MAX + 1, "the store goes on above what was adopted");
-    }
-    #[test]
-    fn a_uid_validity_that_another_mailbox_has_is_refused_unless_that_is_inbox() {
-        let mut lab = Lab::new();
-        let id = lab.account("a@x", &[("m", None), ("n", None)]);
-        let (m, n) = (MailboxId(2), MailboxId(3));
-        lab.done(id, adopted(m, OLD));
-        assert_eq!(lab.run(id, adopted(n, OLD)), Err(Refusal::NotFresh), "m could go, and n be called m");
-        lab.done(id, adopted(m, OLD));
-        lab.done(id, adopted(INBOX_ID, OLD));
-        lab.done(id, adopted(m, OLD - 1));
-        lab.done(id, adopted(n, OLD));
-        let unique_ids = UniqueIdForm::Dovecot;
-        lab.done(id, Change::MailboxAdopt { mailbox: m, uid_validity: OLD, unique_ids, alone: false });
     }
 }

@@ -405,10 +405,7 @@ fn change_mailboxes(account: &mut Account, keep: &mut Keep<'_>, change: &Change,
         Change::RecentSeen { mailbox, below } => {
             account.edit(*mailbox, |mailbox| mailbox.seen_recent(*below))?;
         }
-        Change::MailboxAdopt { mailbox, uid_validity, unique_ids, alone } => {
-            if *alone {
-                import::check_alone(account, *mailbox, *uid_validity)?;
-            }
+        Change::MailboxAdopt { mailbox, uid_validity, unique_ids } => {
             import::adopt(account, *mailbox, *uid_validity, *unique_ids)?;
         }
         Change::Import { mailbox, messages, uid_next } => {
