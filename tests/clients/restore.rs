@@ -177,6 +177,8 @@ fn one_message_one_folder_and_names_that_are_taken() {
     }
     client.expunge("Work", "1");
     client.run("CLOSE");
+    // In one second with the folder it would count as there when the folder went.
+    moment();
     client.run("DELETE Work");
     client.run("CREATE Work");
     client.append("Work", "", "new");
