@@ -41,7 +41,6 @@ const DONE: [&str; 19] = [
     "accounts deleted",
     "aliases changed",
     "rotten octets",
-    "accounts quarantined",
     "mailboxes created",
     "mailboxes renamed",
     "mailboxes deleted",
@@ -72,7 +71,9 @@ fn nothing_acknowledged_is_lost_and_nothing_is_invented() {
     }
     println!("{runs} seeds: {counts:?}");
     assert!(failed.is_empty(), "repeat one with RINGPOST_SIM_SEED=n: {failed:#?}");
-    for kind in DONE {
+    // One seed in fifty: rot is mostly mended or hides a message now.
+    let rare = (runs >= 500).then_some("accounts quarantined");
+    for kind in DONE.iter().copied().chain(rare) {
         assert!(loud || counts.get(kind).is_some_and(|count| *count > 0), "no run did this: {kind}");
     }
 }

@@ -1,7 +1,8 @@
 //! Ends a segment before it is full, so that what it holds can be copied.
 //!
-//! A sealed segment never changes: its last batch is durable, its unused rest is cut off, and no request names it any
-//! more but the one that removes it. So a hard link to it is a copy.
+//! *Owns*: when the current segment is closed early. *Promises*: a sealed segment never changes: its last batch is
+//! durable, its unused rest is cut off, and no request names it any more but the one that removes it, so a hard link to
+//! it is a copy. *Assumes*: the writer drives on. *Never*: waits.
 
 use super::{Building, Doing, Writer, padded};
 use crate::error::Refused;
