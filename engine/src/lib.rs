@@ -24,6 +24,7 @@ pub mod limits;
 pub mod log;
 pub mod octets;
 pub mod origin;
+pub mod owners;
 pub mod press;
 mod quota;
 pub mod recovery;

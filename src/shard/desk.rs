@@ -265,7 +265,7 @@ impl Shard {
 
     fn end_sessions_everywhere(&mut self, account: AccountId) {
         let here = self.id;
-        for shard in (0..self.shards).map(ShardId).filter(|&shard| shard != here) {
+        for shard in (0..self.owners.shards()).map(ShardId).filter(|&shard| shard != here) {
             self.tell(shard, Message::AccountGone(account));
         }
         self.end_sessions_of(account);
@@ -390,7 +390,7 @@ impl Shard {
     /// Shard 0 tells every shard the list of domains, and goes by it itself.
     pub(super) fn announce_domains(&mut self) {
         let domains: Vec<String> = self.store.domains().map(str::to_owned).collect();
-        for shard in 1..self.shards {
+        for shard in 1..self.owners.shards() {
             self.tell(ShardId(shard), Message::Domains(domains.clone()));
         }
         self.learn_domains(domains);

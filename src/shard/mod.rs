@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ringpost_engine::compact;
 use ringpost_engine::ids::{Now, ShardId};
+use ringpost_engine::owners::Owners;
 use ringpost_engine::store::Store;
 
 use crate::metrics::Counters;
@@ -39,7 +40,8 @@ pub use desk::USUAL_MAILBOXES;
 /// One core's share of the server.
 pub struct Shard {
     id: ShardId,
-    shards: u16,
+    /// Who serves which slot, as far as this shard knows.
+    owners: Owners,
     store: Store,
     server: Server,
     /// Makes a session; `session::open` but for tests of the shard alone.
@@ -86,7 +88,7 @@ impl Shard {
     pub fn new(id: ShardId, shards: u16, store: Store, server: Server) -> Shard {
         let mut shard = Shard {
             id,
-            shards,
+            owners: Owners::new(shards),
             store,
             server,
             open: session::open,

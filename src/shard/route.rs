@@ -1,10 +1,10 @@
 //! Where each output and each message goes.
 //!
 //! *Owns*: the two exhaustive matches over [`Output`] and [`Message`], and who owns an address.
-//! *Promises*: what is owned here is answered here, in the same turn. *Assumes*: slots are spread evenly
-//! over the shards. *Never*: more than one step of work itself.
+//! *Promises*: what is owned here is answered here, in the same turn. *Assumes*: the table of owners is kept up to
+//! date. *Never*: more than one step of work itself.
 
-use ringpost_engine::ids::{ShardId, Slot};
+use ringpost_engine::ids::ShardId;
 use ringpost_engine::io::Extent;
 use ringpost_engine::octets::{Cold, Octets};
 
@@ -17,7 +17,7 @@ use crate::shard::session::Phase;
 impl Shard {
     /// The shard that owns a normalised address.
     pub(super) fn owner(&self, address: &str) -> ShardId {
-        Slot::of(address).shard(self.shards)
+        self.owners.of(address)
     }
 
     /// Carries an output out or sets it on its way.

@@ -52,7 +52,7 @@ pub fn answer(shards: &dyn Shards, address: &str, step: ImportStep, sink: &mut S
 }
 
 fn ask(shards: &dyn Shards, address: &str, step: Step) -> Result<AdminReply, String> {
-    let owner = Slot::of(address).shard(shards.count());
+    let owner = shards.owner(Slot::of(address));
     shards.request(owner, AdminRequest::Import { address: address.to_owned(), step })
 }
 
@@ -96,7 +96,7 @@ fn arrivals(messages: Vec<ImportMessage>, mut octets: Bytes) -> Result<Vec<Arriv
 }
 
 fn state(shards: &dyn Shards, address: &str, sink: &mut Sink<'_>) -> Answer {
-    let owner = Slot::of(address).shard(shards.count());
+    let owner = shards.owner(Slot::of(address));
     let shown = shards.request(owner, AdminRequest::AccountShow { address: address.to_owned() });
     match shown {
         Ok(AdminReply::Account(_, mailboxes)) => {

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use ringpost_engine::change::{FlagBits, Flags};
 use ringpost_engine::error::Error;
-use ringpost_engine::ids::{AccountId, BodyKey, Lsn, ShardId, Slot};
+use ringpost_engine::ids::{AccountId, BodyKey, Lsn, ShardId};
 use ringpost_engine::index::{AccountRef, MailboxRef};
 use ringpost_engine::log::chain::Chain;
 use ringpost_engine::log::scan::{self, BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
+use ringpost_engine::owners::Owners;
 use ringpost_engine::recovery::{self, Replayed};
 
 use crate::admin::data::{Shard, shards};
@@ -34,7 +35,7 @@ impl Past {
     pub fn open(folder: &Path, address: &str, at_ms: Option<u64>, aliases: bool) -> Result<Past, String> {
         let mut all = shards(folder, None)?;
         // Mostly it is where its name says; slots may have been moved.
-        let usual = stored_shards(folder)?.map(|count| Slot::of(address).shard(count));
+        let usual = stored_shards(folder)?.map(|count| Owners::new(count).of(address));
         all.sort_by_key(|shard| shard.id != usual);
         let (mut found, mut led) = (None, Vec::new());
         for shard in &all {
