@@ -213,14 +213,15 @@ impl Index {
     }
 
     /// Messages of an account, there or deleted, that left their mailboxes and can be had back, in the order in
-    /// which they left. A look at all that can be had back.
+    /// which they left. A look at all that can be had back. Of an account on its way nothing can.
     pub fn buried(&self, account: AccountId) -> impl Iterator<Item = Buried> + use<'_> {
-        self.graves.of_account(account)
+        let rows = (!self.accounts.is_arriving(account)).then(|| self.graves.of_account(account));
+        rows.into_iter().flatten()
     }
 
     /// Deleted mailboxes that once had messages, in the order in which they went.
     pub fn buried_mailboxes(&self) -> impl Iterator<Item = &BuriedMailbox> {
-        self.graves.mailboxes()
+        self.graves.mailboxes().filter(|gone| !self.accounts.is_arriving(gone.account))
     }
 
     /// See [`crate::store::Store::buried_since`].
@@ -234,7 +235,8 @@ impl Index {
         from: u64,
         count: usize,
     ) -> (impl Iterator<Item = Buried> + use<'_>, Option<u64>) {
-        self.graves.stretch(from, count)
+        let (rows, next) = self.graves.stretch(from, count);
+        (rows.filter(|buried| !self.accounts.is_arriving(buried.account)), next)
     }
 
     /// See [`crate::store::Store::buried_mailboxes_from`].
@@ -243,7 +245,8 @@ impl Index {
         from: u64,
         count: usize,
     ) -> (impl Iterator<Item = &BuriedMailbox>, Option<u64>) {
-        self.graves.mailbox_stretch(from, count)
+        let (gone, next) = self.graves.mailbox_stretch(from, count);
+        (gone.filter(|gone| !self.accounts.is_arriving(gone.account)), next)
     }
 
     /// Nothing that left at or before this moment, in milliseconds since 1970, can be had back.

@@ -1,5 +1,6 @@
 //! What may still be changed on a full disk.
 
+use crate::arrival::Arrival;
 use crate::change::Change;
 
 /// Whether a change is taken from the headroom of a full disk: it adds no message, account or name.
@@ -21,7 +22,8 @@ pub(super) fn needs_no_space(change: &Change) -> bool {
         | Change::Reap { .. }
         | Change::Distrust { .. }
         | Change::Trust { .. }
-        | Change::Session { .. } => true,
+        | Change::Session { .. }
+        | Change::Arrive(Arrival::Dropped) => true,
         Change::Subscribe { on, .. } => !on,
         Change::Metadata { entries, .. } => entries.iter().all(|(_, value)| value.is_none()),
         Change::Acl { rights, .. } => rights.is_none(),

@@ -5,6 +5,7 @@
 
 pub mod fake_disk;
 pub mod model;
+mod model_arrivals;
 mod model_graves;
 mod model_import;
 mod model_policy;

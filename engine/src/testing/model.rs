@@ -14,6 +14,7 @@ use crate::change::{
 use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use crate::index::{AccountEvent, AccountRef, MailboxRef};
 use crate::store::Store;
+use crate::testing::model_arrivals::Coming;
 use crate::testing::model_graves::Graves;
 use crate::testing::model_import::{Brought, Validities};
 use crate::testing::model_policy::{AccountPolicy, MailboxPolicy};
@@ -127,7 +128,7 @@ impl Mailbox {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Account {
+pub(super) struct Account {
     address: String,
     modseq: ModSeq,
     mailboxes: BTreeMap<MailboxId, Mailbox>,
@@ -143,11 +144,12 @@ struct Account {
 /// The model.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
-    accounts: BTreeMap<AccountId, Account>,
-    /// Ids that were accounts and must never be again.
-    gone: BTreeSet<AccountId>,
+    pub(super) accounts: BTreeMap<AccountId, Account>,
+    /// Ids that were accounts and must never be given out again.
+    pub(super) gone: BTreeSet<AccountId>,
     bodies: BTreeMap<BodyId, Bytes>,
-    graves: Graves,
+    pub(super) graves: Graves,
+    pub(super) coming: Coming,
     domains: BTreeSet<String>,
     aliases: BTreeMap<String, Vec<String>>,
 }
@@ -197,6 +199,8 @@ impl Model {
                 drop(self.aliases.insert(address.clone(), targets.clone()))
             }
             Change::AliasDelete { address } => drop(self.aliases.remove(address)),
+            Change::Arrive(piece) => return self.arrive(account, piece, outcome),
+            Change::Inherit(_) => {}
             _ => {
                 let held = self.accounts.get_mut(&account).ok_or("a change of no account was carried out")?;
                 held.apply(change, outcome, &self.bodies, &self.graves)?;

@@ -29,6 +29,27 @@ impl Graves {
         self.lying.extend(places.map(|(place, message)| (place, (message, asked_ms))));
     }
 
+    /// Messages that had left an account of another store, as that one's graves have them.
+    pub(super) fn bring(
+        &mut self,
+        account: AccountId,
+        removed: &[Buried],
+        from: &Graves,
+    ) -> Result<(), String> {
+        for Buried { mailbox, when_ms, message, .. } in removed {
+            let place = (account, *mailbox, message.uid);
+            let (left, _) =
+                from.lying.get(&place).ok_or("what never left a mailbox came with its account")?;
+            self.lying.insert(place, (left.clone(), *when_ms));
+        }
+        Ok(())
+    }
+
+    /// All of these can be had back here as well.
+    pub(super) fn join(&mut self, other: Graves) {
+        self.lying.extend(other.lying);
+    }
+
     /// The messages that left a mailbox under these UIDs, as they come back: without `\Deleted`, or the next EXPUNGE
     /// would take them again.
     pub(super) fn back(

@@ -2,9 +2,12 @@
 //!
 //! `RINGPOST_SIM_SEEDS=n` runs n seeds (300 by default), `RINGPOST_SIM_SEED=n` repeats one.
 
+mod arrivals;
 mod decay;
 mod rot;
 mod scrub;
+mod shown;
+mod swarm;
 mod tally;
 mod workload;
 mod world;

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use ringpost_engine::arrival::Arrival;
 use ringpost_engine::change::Change;
 use ringpost_engine::codec;
 use ringpost_engine::ids::{AccountId, BodyId, Lsn, SegmentId};
@@ -142,8 +143,11 @@ impl Visitor for Image {
         let account = record.meta.account;
         match codec::decode(record.meta.kind, payload).map(|(change, _)| change) {
             Some(Change::AccountCreate { address, .. }) => self.created.push((account, address)),
+            Some(Change::Arrive(Arrival::Account { address, .. })) => self.created.push((account, address)),
             Some(Change::Restore { of, .. }) => self.restored.push((of, account)),
-            Some(change) => self.named.extend(change.bodies().map(|body| (body, account))),
+            Some(change) => {
+                self.named.extend(change.bodies().chain(change.bodies_moved()).map(|body| (body, account)));
+            }
             None => {}
         }
     }

@@ -54,9 +54,14 @@ pub enum Kind {
     RotPack,
     RotRunning,
     RotHidden,
+    Piece,
+    Arrived,
+    CameHome,
+    ArrivalDropped,
+    ArrivalCut,
 }
 
-const KINDS: [Kind; 36] = [
+const KINDS: [Kind; 41] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -93,6 +98,11 @@ const KINDS: [Kind; 36] = [
     Kind::RotPack,
     Kind::RotRunning,
     Kind::RotHidden,
+    Kind::Piece,
+    Kind::Arrived,
+    Kind::CameHome,
+    Kind::ArrivalDropped,
+    Kind::ArrivalCut,
 ];
 
 impl Tally {

@@ -12,6 +12,8 @@ use ringpost_engine::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use ringpost_engine::store::Store;
 use ringpost_engine::testing::seed::Seed;
 
+use crate::swarm::HOME;
+
 const KEYWORDS: [&str; 4] = ["$Junk", "todo", "$Forwarded", "later"];
 const ENTRIES: [&str; 3] = ["/private/comment", "/shared/comment", "/shared/vendor/x"];
 const NAMES: [&str; 6] = ["a", "b", "a/c", "Sent", "b/d/e", "x"];
@@ -27,7 +29,9 @@ pub fn octets(seed: &mut Seed, bytes_max: u64) -> Bytes {
 /// The next change, and whose.
 pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: bool) -> (AccountId, Change) {
     let accounts: Vec<AccountId> = store.accounts_after("").map(|account| account.id()).collect();
-    let Some(&account) = seed.pick(&accounts).filter(|_| accounts.len() > 1) else { return create(seed) };
+    let Some(&account) = seed.pick(&accounts).filter(|_| accounts.len() > 1) else {
+        return create(seed, store);
+    };
     let kind = if structural && seed.one_in(3) { 78 + seed.below(8) } else { seed.below(138) };
     let change = match kind {
         0..45 => deliver(seed, store, account, bodies),
@@ -50,7 +54,7 @@ pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: boo
         92..94 => Change::AccountPassword { password_hash: format!("hash{}", seed.below(9)) },
         94..97 => return (AccountId(0), directory(seed)),
         97 if seed.one_in(4) => Change::AccountDelete,
-        97..100 => return create(seed),
+        97..100 => return create(seed, store),
         100..108 => append(seed, store, account, bodies),
         122..127 => adopt(seed, store, account),
         127..132 => import(seed, store, account, bodies),
@@ -60,9 +64,11 @@ pub fn change(seed: &mut Seed, store: &Store, bodies: &[BodyId], structural: boo
     (account, change)
 }
 
-fn create(seed: &mut Seed) -> (AccountId, Change) {
+fn create(seed: &mut Seed, store: &Store) -> (AccountId, Change) {
+    // Of the shard of every run the addresses repeat, wherever its store is.
+    let whose = if store.shard() == HOME { 'u' } else { 'v' };
     let change = Change::AccountCreate {
-        address: format!("u{}@example.test", seed.below(6)),
+        address: format!("{whose}{}@example.test", seed.below(6)),
         password_hash: "hash".to_owned(),
         services: Services::ALL,
         mailboxes: vec![("Sent".to_owned(), None)],

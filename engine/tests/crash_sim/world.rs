@@ -10,95 +10,28 @@
 use std::collections::BTreeMap;
 
 use ringpost_engine::change::{Change, NewBody, Outcome, Refusal};
-use ringpost_engine::compact;
 use ringpost_engine::error::{Error, Refused};
-use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Now, ShardId, Uid};
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, Now, Uid};
 use ringpost_engine::io::{FileId, IoError, IoId, IoRequest, IoResult};
 use ringpost_engine::limits;
 use ringpost_engine::log::BLOCK;
 use ringpost_engine::origin::{Origin, Reading, SessionInfo};
-use ringpost_engine::press::{self, Work};
-use ringpost_engine::scrub;
-use ringpost_engine::store::{Applied, Options, RecoveryReport, Store};
+use ringpost_engine::press::Work;
+use ringpost_engine::store::{Applied, RecoveryReport, Store};
 use ringpost_engine::testing::Plant;
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
 use ringpost_engine::testing::model::Model;
 use ringpost_engine::testing::seed::Seed;
 use ringpost_engine::verify::verify;
 
+use crate::arrivals::Arrivals;
+use crate::swarm::{SEGMENT_BYTES, Swarm};
 use crate::tally::{Kind, Tally};
 use crate::workload;
 
-const SEGMENT_BYTES: u64 = 64 * 1024;
-const MESSAGE_BYTES_MAX: usize = 40_000;
-
-/// Which faults this seed has: each is on or off for the whole run.
-pub struct Swarm {
-    steps: u64,
-    crashes_one_in: u64,
-    kills: bool,
-    eio: bool,
-    small_disk: bool,
-    /// Bytes of the disk that no new segment takes.
-    reserve_bytes: u64,
-    rot: bool,
-    recovery_crashes: bool,
-    idle: bool,
-    /// Whether rot is looked for all the time.
-    scrub: bool,
-    /// Many mailboxes made, renamed and deleted.
-    structural: bool,
-    checkpoint_log_bytes: u64,
-    index_memory_bytes_max: usize,
-    /// For how long removed messages can be had back.
-    undelete_ms: u64,
-    /// How much of a change is carried out at once.
-    step_messages: usize,
-    /// Whether old segments are compacted all the time.
-    compact: bool,
-    /// Whether whole mailboxes are emptied now and then.
-    purges: bool,
-    /// How much of the files should be alive.
-    live_percent: u8,
-    press: press::Options,
-}
-
-impl Swarm {
-    fn new(seed: &mut Seed) -> Swarm {
-        let compact = seed.one_in(2);
-        // Packs become sparse only when there is time.
-        let long = compact && seed.one_in(8);
-        Swarm {
-            steps: if long { 1_500 } else { 40 + seed.below(200) },
-            crashes_one_in: *seed.pick(&[20, 60, 1_000]).expect("some"),
-            kills: seed.one_in(2),
-            eio: seed.one_in(4),
-            small_disk: seed.one_in(4),
-            reserve_bytes: *seed.pick(&[0, 2 * SEGMENT_BYTES]).expect("some"),
-            rot: seed.one_in(2),
-            recovery_crashes: seed.one_in(2),
-            idle: seed.one_in(2),
-            scrub: seed.one_in(2),
-            structural: seed.one_in(4),
-            checkpoint_log_bytes: *seed.pick(&[0, 1, 20_000, 100_000]).expect("some"),
-            index_memory_bytes_max: *seed.pick(&[0, 10_000, usize::MAX]).expect("some"),
-            undelete_ms: *seed.pick(&[0, 50, 500, 1 << 40]).expect("some"),
-            compact,
-            purges: seed.one_in(2),
-            live_percent: *seed.pick(&[50, 80, 100, 100]).expect("some"),
-            step_messages: *seed.pick(&[1, 4, 20, usize::MAX]).expect("some"),
-            press: press::Options {
-                after_ms: *seed.pick(&[None, Some(0), Some(100)]).expect("some"),
-                dictionary_bytes: *seed.pick(&[0, 1_000]).expect("some"),
-                ..press::Options::default()
-            },
-        }
-    }
-}
-
 pub struct World {
     pub seed: Seed,
-    swarm: Swarm,
+    pub swarm: Swarm,
     plant: Option<Plant>,
     pub disk: FakeDisk,
     pub store: Store,
@@ -114,6 +47,8 @@ pub struct World {
     written: BTreeMap<FileId, u64>,
     /// Whether the log's beginning may be gone.
     pub compacted: bool,
+    /// Accounts that come from another store.
+    pub arrivals: Option<Arrivals>,
     pub tally: Tally,
     trace: u64,
 }
@@ -121,35 +56,19 @@ pub struct World {
 /// Runs a seed; its fingerprint and what happened, or what went wrong.
 pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     let mut seed = Seed::new(number);
-    let swarm = Swarm::new(&mut seed);
-    let mut disk = FakeDisk::new(seed.fork());
-    let now = Now { unix_ms: 1_000_000, mono_ms: 0 };
-    let (store, _) =
-        Store::open(&mut disk, options(&swarm, plant), now).map_err(|error| error.to_string())?;
-    let mut world = World {
-        seed,
-        swarm,
-        plant,
-        disk,
-        store,
-        now,
-        model: Model::default(),
-        bodies: Vec::new(),
-        origin: Origin::NONE,
-        waiting: BTreeMap::new(),
-        running: Vec::new(),
-        written: BTreeMap::new(),
-        compacted: false,
-        tally: Tally::default(),
-        trace: 0,
-    };
+    let swarm = Swarm::new(number, &mut seed);
+    let mut world = World::begin(seed, swarm, plant, Now { unix_ms: 1_000_000, mono_ms: 0 })?;
     world.opened();
+    if let Some(shard) = world.swarm.arrivals {
+        world.expect_arrivals(number, shard)?;
+    }
     for _ in 0..world.swarm.steps {
         world.step()?;
     }
     world.disk.faults = Faults::NONE;
     world.drain()?;
     world.check_verify()?;
+    world.end_arrivals()?;
     world.no_false_alarm()?;
     if world.swarm.scrub {
         for _ in 0..=world.seed.below(2) {
@@ -168,29 +87,32 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     Ok((world.trace, world.tally))
 }
 
-fn options(swarm: &Swarm, plant: Option<Plant>) -> Options {
-    Options {
-        checkpoint_log_bytes: swarm.checkpoint_log_bytes,
-        index_memory_bytes_max: swarm.index_memory_bytes_max,
-        trust_checkpoints: plant == Some(Plant::TrustCheckpoints),
-        segment_bytes: SEGMENT_BYTES,
-        reserve_bytes: swarm.reserve_bytes,
-        message_bytes_max: MESSAGE_BYTES_MAX,
-        undelete_ms: swarm.undelete_ms,
-        step_messages: swarm.step_messages,
-        compact: compact::Options {
-            bytes_per_second: if swarm.compact { 1 << 40 } else { 0 },
-            live_percent: swarm.live_percent,
-            grace_ms: 0,
-            look_ms: 0,
-            press: swarm.press,
-        },
-        scrub: scrub::Options { bytes_per_second: if swarm.scrub { 1 << 40 } else { 0 }, round_ms: 1 << 40 },
-        ..Options::new(ShardId(3), 0x1234_5678_9abc_def0)
-    }
-}
-
 impl World {
+    /// A new store on a disk of its own.
+    pub fn begin(mut seed: Seed, swarm: Swarm, plant: Option<Plant>, now: Now) -> Result<World, String> {
+        let mut disk = FakeDisk::new(seed.fork());
+        let opened = Store::open(&mut disk, swarm.options(plant), now);
+        let (store, _) = opened.map_err(|error| error.to_string())?;
+        Ok(World {
+            seed,
+            swarm,
+            plant,
+            disk,
+            store,
+            now,
+            model: Model::default(),
+            bodies: Vec::new(),
+            origin: Origin::NONE,
+            waiting: BTreeMap::new(),
+            running: Vec::new(),
+            written: BTreeMap::new(),
+            compacted: false,
+            arrivals: None,
+            tally: Tally::default(),
+            trace: 0,
+        })
+    }
+
     fn step(&mut self) -> Result<(), String> {
         self.now.mono_ms += self.seed.below(if self.swarm.idle { 400 } else { 20 });
         self.now.unix_ms = (self.now.unix_ms + self.seed.below(50)).saturating_sub(self.seed.below(20));
@@ -199,6 +121,9 @@ impl World {
             4..6 => self.poll()?,
             6..9 => self.finish()?,
             _ => self.tick(),
+        }
+        if self.arrivals.is_some() && self.seed.one_in(3) {
+            self.send();
         }
         if self.seed.one_in(60) {
             self.store.scrub_now();
@@ -257,7 +182,7 @@ impl World {
         self.trace = (self.trace ^ what).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(17);
     }
 
-    fn append(&mut self) {
+    pub fn append(&mut self) {
         for _ in 0..=self.seed.below(6) {
             if self.seed.one_in(2) {
                 let octets = workload::octets(&mut self.seed, 60_000);
@@ -289,17 +214,20 @@ impl World {
         }
     }
 
-    pub fn ask(&mut self, account: AccountId, change: Change) {
+    /// Its position; none: there is no room for it.
+    pub fn ask(&mut self, account: AccountId, change: Change) -> Option<Lsn> {
         let by = self.session(account);
         match self.store.append_by(by, account, change.clone(), self.now) {
             Ok(lsn) => {
                 let taken = self.waiting.insert(lsn, (account, change, self.now.unix_ms));
                 assert!(taken.is_none(), "position {lsn} was given out twice");
                 self.note(lsn.0);
+                Some(lsn)
             }
             Err(refused) => {
                 assert_eq!(refused, Refused::DiskFull, "nothing else is in the way of what is small");
                 self.tally.count(Kind::RefusedFull);
+                None
             }
         }
     }
@@ -383,6 +311,7 @@ impl World {
         let progress = self.store.complete(id, result);
         self.note(progress.durable.0);
         self.acknowledge(progress.applied)?;
+        self.look_at_arrivals()?;
         progress.fatal.map_or(Ok(()), |error| Err(format!("fatal without a fault: {error}")))
     }
 
@@ -404,6 +333,9 @@ impl World {
                 _ => {}
             }
             self.model.apply(applied.account, &change, &applied.outcome, asked_ms)?;
+            if let Change::Arrive(piece) = &change {
+                self.on_piece(&applied, piece)?;
+            }
         }
         Ok(())
     }
@@ -507,6 +439,8 @@ impl World {
             );
         }
         self.waiting.clear();
+        self.look_at_arrivals()?;
+        self.arrivals_cut()?;
         self.model.compare(&self.store, None)?;
         self.model.compare_directory(&self.store)
     }
@@ -519,7 +453,7 @@ impl World {
             self.disk.power_fails_in = if calm { None } else { Some(self.seed.below(8)) };
             self.disk.faults =
                 Faults { eio_one_in: 0, capacity: if attempt < 2 { capacity } else { u64::MAX } };
-            match Store::open(&mut self.disk, options(&self.swarm, self.plant), self.now) {
+            match Store::open(&mut self.disk, self.swarm.options(self.plant), self.now) {
                 Ok((store, report)) => {
                     self.disk.power_fails_in = None;
                     report.checkpoint.iter().for_each(|_| self.tally.count(Kind::FromCheckpoint));

@@ -292,6 +292,11 @@ fn change_account(index: &mut Index, entry: &Entry) -> Applied {
     if index.account(entry.account).is_none() {
         return Err(Refusal::NoAccount);
     }
+    if let Change::Restore { of, .. } = &entry.change
+        && index.accounts.is_arriving(*of)
+    {
+        return Err(Refusal::NoAccount);
+    }
     index.before_change(Key::Account(entry.account));
     let account = index.accounts.change(entry.account).ok_or(Refusal::NoAccount)?;
     if let Change::MailboxDelete { mailbox } = &entry.change

@@ -199,7 +199,8 @@ pub(in crate::index) fn read(
         wire.text()?;
     }
     let password_hash = wire.text()?.to_owned();
-    let services = Services(wire.byte()? & !ARRIVING);
+    let services = wire.byte()?;
+    let (services, arriving) = (Services(services & !ARRIVING), services & ARRIVING != 0);
     let (created_ms, highest_modseq) = (wire.number()?, ModSeq(wire.number()?));
     let (next_mailbox, last_uid_validity) = (MailboxId(wire.word()?), wire.word()?);
     let lost = (wire.word()?, wire.word()?);
@@ -252,7 +253,9 @@ pub(in crate::index) fn read(
     account.parts = parts;
     // Who is named in its lists is known to the index already.
     account.grants.news();
-    let has_inbox = account.mailboxes.get(&INBOX_ID).is_some_and(|inbox| inbox.name == names::INBOX);
+    // One that is on its way may have none yet.
+    let has_inbox =
+        arriving || account.mailboxes.get(&INBOX_ID).is_some_and(|inbox| inbox.name == names::INBOX);
     (wire.is_empty() && has_inbox && account.messages == messages).then_some(account)
 }
 
