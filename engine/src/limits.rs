@@ -23,6 +23,9 @@ pub const APPEND_FLAG_BYTES_MAX: usize = 1024 * 1024;
 pub const UNIQUE_ID_BYTES_MAX: usize = 70;
 /// The greatest UIDVALIDITY that a mailbox adopts: 268 million mailboxes can be created after that.
 pub const UID_VALIDITY_ADOPTED_MAX: u32 = 0xf000_0000;
+/// Names that an account remembers for having lost a UIDVALIDITY that several of its mailboxes have. Of a value for
+/// which there is no room any more, every name counts as one, and a rename costs that mailbox its UIDVALIDITY.
+pub const SHARED_VALIDITY_NAMES_MAX: usize = 1_024;
 /// Entries of annotations that a mailbox may have, and an account for the server.
 pub const METADATA_ENTRIES_MAX: usize = 1_000;
 /// Bytes of an annotation's entry name.

@@ -214,10 +214,7 @@ impl Account {
         let id = birth.next;
         birth.next = MailboxId(id.0 + 1);
         self.next_mailbox = birth.next;
-        // I13: greater than any before, and ahead of whatever an earlier account of this address had.
-        let seconds = u32::try_from(birth.time_ms / 1000).unwrap_or(u32::MAX);
-        self.last_uid_validity = seconds.max(self.last_uid_validity.saturating_add(1));
-        let mailbox = Mailbox::new(id, name, self.last_uid_validity, birth.modseq);
+        let mailbox = Mailbox::new(id, name, self.new_uid_validity(birth), birth.modseq);
         self.by_modseq.insert((mailbox.highest_modseq, id));
         self.mailboxes.insert(id, Box::new(mailbox));
         if let Some(kept) = self.names.insert(name.to_owned(), id) {
@@ -226,11 +223,59 @@ impl Account {
         id
     }
 
+    /// I13: greater than any before, and ahead of whatever an earlier account of this address had.
+    fn new_uid_validity(&mut self, birth: &Birth) -> u32 {
+        let seconds = u32::try_from(birth.time_ms / 1000).unwrap_or(u32::MAX);
+        self.last_uid_validity = seconds.max(self.last_uid_validity.saturating_add(1));
+        self.last_uid_validity
+    }
+
+    /// A mailbox takes a UIDVALIDITY over, which others may have as well.
+    pub(super) fn adopt_uid_validity(&mut self, id: MailboxId, adopted: u32) -> Result<(), Refusal> {
+        let had = self.edit(id, |mailbox| std::mem::replace(&mut mailbox.uid_validity, adopted))?;
+        self.last_uid_validity = self.last_uid_validity.max(adopted);
+        if had != adopted {
+            self.leave_uid_validity(had);
+            let have_it = self.mailboxes.values().filter(|mailbox| mailbox.uid_validity == adopted);
+            match (&mut self.extras, have_it.count() as u32) {
+                (_, 0 | 1) => {}
+                (extras, count) => extras.get_or_insert_default().shared.join(adopted, count),
+            }
+        }
+        Ok(())
+    }
+
     /// A name is no longer that of a mailbox with this UIDVALIDITY. Without any UID it named nothing. I13
-    fn lose_uid_validity(&mut self, lost: u32, uid_next: Uid) {
+    fn lose_uid_validity(&mut self, lost: u32, uid_next: Uid, name: &str, mailbox: MailboxId) {
         if uid_next > Uid(1) {
             let (first, last) = self.lost_uid_validity.unwrap_or((lost, lost));
             self.lost_uid_validity = Some((first.min(lost), last.max(lost)));
+            if let Some(extras) = &mut self.extras {
+                extras.shared.lose(lost, name, mailbox);
+            }
+        }
+    }
+
+    /// A mailbox has come by its name. If another had UIDs under it and this UIDVALIDITY, it gets a new one. I13
+    fn renew_uid_validity(&mut self, id: MailboxId, birth: &Birth) {
+        let Ok(mailbox) = self.selectable(id) else { return };
+        let (had, extras) = (mailbox.uid_validity, self.extras.as_ref());
+        if extras.is_some_and(|extras| extras.shared.is_spent(had, &mailbox.name, id)) {
+            self.leave_uid_validity(had);
+            let new = self.new_uid_validity(birth);
+            let renewed = self.edit(id, |mailbox| {
+                mailbox.uid_validity = new;
+                // Whoever watches it is told: rfc5465#5.1
+                mailbox.highest_modseq = birth.modseq;
+            });
+            renewed.expect("it can be selected");
+        }
+    }
+
+    /// A mailbox is gone, or has another UIDVALIDITY.
+    fn leave_uid_validity(&mut self, had: u32) {
+        if let Some(extras) = &mut self.extras {
+            extras.shared.leave(had);
         }
     }
 
@@ -251,6 +296,7 @@ impl Account {
     /// Takes a mailbox out of every total. Its name is the caller's affair.
     fn remove(&mut self, id: MailboxId) -> Box<Mailbox> {
         let mailbox = self.mailboxes.remove(&id).expect("I17: a name has its mailbox");
+        self.leave_uid_validity(mailbox.uid_validity);
         self.by_modseq.remove(&(mailbox.highest_modseq, id));
         if let Some(extras) = &mailbox.extras {
             self.annotation_bytes -= extras.annotations.bytes();
@@ -276,16 +322,17 @@ impl Account {
         let missing = names::superiors(to).filter(|above| !stays(above)).count();
         self.check_room(missing)?;
         self.check_acl_room(to, missing)?;
-        for (name, _, _) in &moves {
+        for (name, _, moved) in &moves {
             self.names.remove(name);
+            let mailbox = &self.mailboxes[moved];
+            self.lose_uid_validity(mailbox.uid_validity, mailbox.uid_next, name, *moved);
         }
         self.create_superiors(to, birth);
         for (_, renamed, moved) in moves {
             let mailbox = self.mailboxes.get_mut(&moved).expect("I17: a name has its mailbox");
             mailbox.name.clone_from(&renamed);
-            let (lost, uid_next) = (mailbox.uid_validity, mailbox.uid_next);
-            self.lose_uid_validity(lost, uid_next);
             self.names.insert(renamed, moved);
+            self.renew_uid_validity(moved, birth);
         }
         self.prune_above(&from, birth.modseq);
         let event = AccountEvent::MailboxRenamed { mailbox: id, from, to: to.to_owned() };
@@ -306,8 +353,8 @@ impl Account {
         }
         self.edit(id, |mailbox| mailbox.expunge(&mailbox.all_uids(), false, birth.modseq, gone_with))?;
         let gone = self.remove(id);
-        self.lose_uid_validity(gone.uid_validity, gone.uid_next);
         let name = gone.name.clone();
+        self.lose_uid_validity(gone.uid_validity, gone.uid_next, &name, id);
         self.names.remove(&name);
         if self.has_children(&name) {
             let kept = self.insert(&name, birth);
@@ -360,7 +407,9 @@ impl Account {
             size_of::<Mailbox>() + 4 * (ENTRY + mailbox.name.len()) + history
         };
         let mailboxes: usize = self.mailboxes.values().map(|boxed| mailbox(boxed)).sum();
-        size_of::<Account>() + texts + mailboxes + self.annotation_bytes + ENTRY * self.grants.entries()
+        let shared = self.extras.as_ref().map_or(0, |extras| extras.shared.memory());
+        let few = self.annotation_bytes + ENTRY * self.grants.entries() + shared;
+        size_of::<Account>() + texts + mailboxes + few
     }
 
     /// With the shard that it lies on, the same on all shards.

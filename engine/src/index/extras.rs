@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::annotations::Annotations;
 use super::digest::Digest;
+use super::validities::Shared;
 use crate::change::{QuotaLimits, Refusal, Rights, UidSet, UniqueIdForm};
 use crate::checkpoint::wire::{Wire, put, put_maybe, put_text};
 use crate::ids::{ModSeq, Uid};
@@ -118,6 +119,7 @@ pub(super) struct AccountExtras {
     pub(super) quota: QuotaLimits,
     pub(super) hidden: Vec<String>,
     pub(super) referral: Option<String>,
+    pub(super) shared: Shared,
 }
 
 impl MailboxExtras {
@@ -218,6 +220,7 @@ impl AccountExtras {
         self.hidden.iter().for_each(|name| put_text(out, name));
         put(out, u64::from(self.referral.is_some()));
         self.referral.iter().for_each(|url| put_text(out, url));
+        self.shared.write(out);
     }
 
     /// What was written.
@@ -230,7 +233,8 @@ impl AccountExtras {
             0 => None,
             _ => Some(wire.text()?.to_owned()),
         };
-        wire.is_empty().then_some(AccountExtras { annotations, quota, hidden, referral })
+        let shared = Shared::read(wire)?;
+        wire.is_empty().then_some(AccountExtras { annotations, quota, hidden, referral, shared })
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {
@@ -243,5 +247,6 @@ impl AccountExtras {
         self.hidden.iter().for_each(|name| digest.text(name));
         digest.word(u64::from(self.referral.is_some()));
         digest.text(self.referral.as_deref().unwrap_or_default());
+        self.shared.digest(digest);
     }
 }

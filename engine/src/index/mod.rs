@@ -6,7 +6,7 @@
 //! * I11: every UID given out in a mailbox is greater than all before;
 //! * I12: no id of an account, mailbox or body is given out twice;
 //! * I13: a UIDVALIDITY that the store chooses never repeats under one name of one address; one that an import
-//!   brings along is none under which a name of that account had messages before;
+//!   brings along is none that a name of that account has lost, and no name has it for a second mailbox;
 //! * I14: the time of entries never goes back;
 //! * I15: a mailbox's columns have one length and ascending UIDs, and all counters equal a recount;
 //! * I16: a body has as many references as messages show it or lie buried with it;
@@ -34,6 +34,7 @@ mod lab;
 mod mailbox;
 pub mod names;
 pub(crate) mod plan;
+mod validities;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -334,7 +334,10 @@ impl Account {
             (Change::Append { mailbox, messages, replaces }, Outcome::Appended { uids, replaced, .. }) => {
                 self.append(*mailbox, messages, replaces.filter(|_| *replaced), uids, bodies)?
             }
-            (Change::MailboxAdopt { mailbox, .. }, Outcome::Done) => self.mailbox(*mailbox).adopt(change)?,
+            (Change::MailboxAdopt { mailbox, uid_validity, .. }, Outcome::Done) => {
+                self.validities.adopt(*uid_validity, *mailbox);
+                self.mailbox(*mailbox).adopt(change)?;
+            }
             (Change::Import { mailbox, .. }, Outcome::Appended { uids, .. }) => {
                 self.mailbox(*mailbox).import(change, uids, bodies)?;
             }
@@ -440,6 +443,8 @@ impl Account {
             self.events.push(AccountEvent::MailboxRenamed { mailbox, from, to: to.to_owned() });
         }
         for held in self.mailboxes.values_mut() {
+            // Perhaps one below; the model does not always know.
+            held.brought.renamed(&self.validities);
             held.name = match (&from, held.name.take()) {
                 (Some(from), Some(name)) => match name.strip_prefix(from.as_str()) {
                     Some(rest) if rest.is_empty() || rest.starts_with('/') => Some(format!("{to}{rest}")),

@@ -4,7 +4,7 @@
 //! comes back (I13). *Assumes*: only changes that were carried out are told. *Never*: looks into the store except
 //! to compare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::{ImportedMessage, UidSet, UniqueIdForm};
 use crate::ids::{MailboxId, Uid};
@@ -14,6 +14,8 @@ use crate::index::MailboxRef;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Brought {
     adopted: Option<(u32, UniqueIdForm)>,
+    /// It has another name since it was compared, and others adopted the same UIDVALIDITY.
+    may_be_renewed: bool,
     /// Also of messages that are gone.
     unique_ids: BTreeMap<Uid, String>,
 }
@@ -41,7 +43,19 @@ impl Brought {
         Ok(())
     }
 
-    pub(super) fn compare(&self, found: MailboxRef<'_>) -> Result<(), String> {
+    /// It has another name.
+    pub(super) fn renamed(&mut self, validities: &Validities) {
+        self.may_be_renewed |= self.adopted.is_some_and(|(adopted, _)| validities.is_shared(adopted));
+    }
+
+    pub(super) fn compare(&mut self, found: MailboxRef<'_>) -> Result<(), String> {
+        if let Some((adopted, _)) = &mut self.adopted
+            && std::mem::take(&mut self.may_be_renewed)
+        {
+            // Weaker than it could be: whether it had to be renewed is for the tests of `index/validities.rs`. That
+            // it was not renewed and had to is found by `Validities::see`.
+            *adopted = found.uid_validity().max(*adopted);
+        }
         let (uid_validity, form) = self.adopted.unwrap_or((found.uid_validity(), UniqueIdForm::Own));
         if (found.uid_validity(), found.unique_id_form()) != (uid_validity, form) {
             return Err(format!("UIDVALIDITY {} instead of {uid_validity}, {form:?}", found.uid_validity()));
@@ -56,16 +70,29 @@ impl Brought {
 
 /// Under which UIDVALIDITYs the names of an account had UIDs, and of which mailbox each was.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Validities(BTreeMap<(String, u32), MailboxId>);
+pub(super) struct Validities {
+    named: BTreeMap<(String, u32), MailboxId>,
+    /// Who ever adopted a value.
+    adopted: BTreeMap<u32, BTreeSet<MailboxId>>,
+}
 
 impl Validities {
+    /// A mailbox adopted a value.
+    pub(super) fn adopt(&mut self, uid_validity: u32, mailbox: MailboxId) {
+        self.adopted.entry(uid_validity).or_default().insert(mailbox);
+    }
+
+    fn is_shared(&self, uid_validity: u32) -> bool {
+        self.adopted.get(&uid_validity).is_some_and(|mailboxes| mailboxes.len() > 1)
+    }
+
     /// Takes in what a mailbox has now. I13
     pub(super) fn see(&mut self, found: MailboxRef<'_>) -> Result<(), String> {
         if found.uid_next() == Uid(1) {
             return Ok(());
         }
         let named = (found.name().to_owned(), found.uid_validity());
-        let id = *self.0.entry(named).or_insert(found.id());
+        let id = *self.named.entry(named).or_insert(found.id());
         match id == found.id() {
             true => Ok(()),
             false => Err(format!("{:?} has UIDVALIDITY {} again", found.name(), found.uid_validity())),

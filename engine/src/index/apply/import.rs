@@ -26,8 +26,7 @@ pub(super) fn adopt(
     if mailbox.uid_next != Uid(1) || account.lost_uid_validity.is_some_and(lost) {
         return Err(Refusal::NotFresh);
     }
-    account.last_uid_validity = account.last_uid_validity.max(uid_validity);
-    account.edit(id, |mailbox| mailbox.uid_validity = uid_validity)?;
+    account.adopt_uid_validity(id, uid_validity)?;
     account.edit_extras(id, |extras| extras.unique_ids.form = form)
 }
 

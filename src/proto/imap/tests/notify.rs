@@ -1,6 +1,7 @@
 //! NOTIFY by cursor: what a watching client costs, whatever happens and however much is watched (rfc5465).
 
-use ringpost_engine::change::Change;
+use ringpost_engine::change::{Change, UniqueIdForm};
+use ringpost_engine::ids::MailboxId;
 use ringpost_engine::limits::{ACCOUNT_EVENTS_MAX, MAILBOXES_PER_ACCOUNT_MAX};
 
 use super::lab::Lab;
@@ -139,4 +140,23 @@ fn unauthenticate_ends_the_watch_the_selection_and_what_was_saved() {
     assert!(lab.say(who, "f UID FETCH 1 UID").starts_with("f BAD "), "nothing is selected");
     lab.say(who, "g SELECT INBOX");
     assert_eq!(lab.say(who, "h UID FETCH $ UID"), "h OK UID FETCH completed\r\n", "nothing is saved");
+}
+
+#[test]
+fn a_mailbox_that_gets_a_new_uid_validity_with_its_name_is_told_of() {
+    let (mut lab, who) = watching();
+    for nth in 0..2 {
+        create(&mut lab, format!("m{nth}"));
+        let said = lab.say(who, &format!("s STATUS m{nth} (MAILBOXID)"));
+        let id = said.split_once("MAILBOXID (").and_then(|(_, rest)| rest.split_once(')')).expect("an id").0;
+        let mailbox = MailboxId(id.rsplit_once('-').and_then(|(_, id)| id.parse().ok()).expect("a number"));
+        lab.change(Change::MailboxAdopt { mailbox, uid_validity: 7, unique_ids: UniqueIdForm::Own });
+    }
+    lab.say(who, "a APPEND m0 {3+}\r\nabc");
+    assert!(lab.say(who, "s STATUS m1 (UIDVALIDITY)").contains("* STATUS m1 (UIDVALIDITY 7)"));
+    lab.say(who, "d DELETE m0");
+    let said = lab.say(who, "r RENAME m1 m0");
+    let told = said.strip_prefix("r OK RENAME completed\r\n* STATUS m0 (MESSAGES 0 UIDNEXT 1 UIDVALIDITY ");
+    let given = told.and_then(|told| told.split_once(' ')).and_then(|(given, _)| given.parse::<u32>().ok());
+    assert!(given.is_some_and(|given| given > 7), "rfc5465#5.1: {said}");
 }
