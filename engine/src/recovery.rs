@@ -27,7 +27,7 @@ use crate::codec;
 use crate::compact::pack::Pack;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, Now, SegmentId, ShardId};
-use crate::index::apply::{apply, apply_body, fits, quarantine, retire_ids};
+use crate::index::apply::{apply, apply_body, fits, hold_fresh, quarantine, retire_ids};
 use crate::index::{AccountRef, Index};
 use crate::io::{Disk, FileId, IoError};
 use crate::limits::{ACCOUNT_IDS_SKIPPED, DAMAGES_TOLD_MAX, SUMMARY_BYTES_MAX};
@@ -374,6 +374,8 @@ impl Replay {
     }
 
     fn put_aside(&mut self, account: AccountId) {
+        // What it goes on to show is not known, and may be named by others.
+        hold_fresh(&mut self.index);
         // Domains and aliases are nobody's account: their loss is told, the rest of them goes on. An account
         // that is not there may have been created by what is lost, so its id is not for a new one.
         if self.index.has_account(account) {
@@ -467,6 +469,7 @@ impl Visitor for Replay {
         let outcome = apply(&mut self.index, &entry);
         if self.index.broken() > broken {
             // Rows that it goes on from cannot be read.
+            hold_fresh(&mut self.index);
             self.wronged.insert(account);
             self.rowless.push((account, self.segment, record.payload_offset));
         }
@@ -509,6 +512,7 @@ impl Visitor for Replay {
             }
             Loss::Batches { accounts: None, .. } => {
                 self.lost_any = true;
+                hold_fresh(&mut self.index);
                 let all: Vec<AccountId> = self.index.account_ids().collect();
                 all.into_iter().for_each(|account| self.distrust(account));
             }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, NewBody, Outcome, Services};
 use ringpost_engine::compact;
 use ringpost_engine::error::Error;
-use ringpost_engine::ids::{AccountId, BodyKey, MailboxId, Now, ShardId, Uid};
+use ringpost_engine::ids::{AccountId, BodyKey, MailboxId, Now, SegmentId, ShardId, Uid};
 use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult};
 use ringpost_engine::recovery::{checkpoints, recover_read_only};
 use ringpost_engine::store::{Options, RecoveryReport, Store};
@@ -93,6 +93,13 @@ impl Lab {
         let body = self.store.append_body(account, body, self.now).expect("room");
         let change = Change::Deliver { mailbox: INBOX, body, flags: Flags::default(), internal_ms: 5_000 };
         assert!(matches!(self.change(account, change), Outcome::Delivered { .. }));
+    }
+
+    /// Asks for a change that nobody hears of, and where its record begins.
+    fn write(&mut self, account: AccountId, change: Change) -> u64 {
+        let at = self.store.append(account, change, self.now).expect("room");
+        self.drive().expect("no fault");
+        at.0
     }
 
     fn expunge(&mut self, account: AccountId, uids: impl Iterator<Item = u32>) {
@@ -306,4 +313,72 @@ fn the_past_can_be_looked_at_though_files_that_it_needed_are_gone() {
     let gone = |file: &FileId| !after.iter().any(|(there, _)| there == file);
     let bodies = before.iter().map(|(file, _)| file).filter(|file| !matches!(file, FileId::Checkpoint(_)));
     assert!(bodies.clone().any(gone), "nothing has gone, so nothing is shown: {before:?} {after:?}");
+}
+
+#[test]
+fn a_body_that_only_an_account_in_quarantine_has_shown_is_there_for_whoever_names_it_next() {
+    for rotten in 0..2 {
+        let mut lab = Lab::new();
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| lab.account(name));
+        let octets = Bytes::from_static(b"to all three");
+        let body = NewBody { parts: vec![octets.clone()], summary: Bytes::from_static(b"s") };
+        let body = lab.store.append_body(alice, body, lab.now).expect("room");
+        let deliver = Change::Deliver { mailbox: INBOX, body, flags: Flags::default(), internal_ms: 5_000 };
+        // Either something of her before it, so that it is refused, or it itself, so that nobody knows of it.
+        let password = Change::AccountPassword { password_hash: "another".to_owned() };
+        let records = [lab.write(alice, password), lab.write(alice, deliver.clone())];
+        lab.write(bob, deliver.clone());
+        lab.expunge(bob, 1..=1);
+        lab.write(AccountId(0), Change::Reap { until_ms: lab.now.unix_ms });
+        assert!(matches!(lab.change(carol, deliver), Outcome::Delivered { .. }), "alice shows it");
+        // The log begins at 0, so a position is an offset.
+        lab.disk.rot(lab.segments()[0], records[rotten] + 30, 3);
+        let report = lab.try_reopen().expect("opens");
+        assert_eq!((report.quarantined, report.damage.len()), (vec![alice], 1));
+        let shown = lab.keys(carol).first().and_then(|key| lab.store.body(*key));
+        let shown = shown.and_then(|place| lab.store.bytes(place.bytes));
+        assert_eq!(shown, Some(octets), "nothing of hers is lost");
+    }
+}
+
+#[test]
+fn rot_at_the_end_of_a_segment_is_found_though_the_next_one_is_gone() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    // Blocks that are full, so that nothing is copied.
+    for _ in 0..60 {
+        lab.deliver(alice, 11_900);
+    }
+    let place = |lab: &Lab, key: &BodyKey| lab.store.place(*key).expect("somewhere").summary;
+    let in_segment = |lab: &Lab, at: u64| {
+        let of =
+            |(nth, key): (usize, BodyKey)| (place(lab, &key).file.number() == at).then_some(nth as u32 + 1);
+        lab.keys(alice).into_iter().enumerate().filter_map(of).collect::<Vec<u32>>()
+    };
+    let (before, gone) = (in_segment(&lab, 4), in_segment(&lab, 5));
+    let last = lab.keys(alice)[before[before.len() - 1] as usize - 1];
+    lab.expunge(alice, gone.iter().copied());
+    lab.age(alice).expect("no fault");
+    let there: Vec<u64> = lab.segments().into_iter().map(FileId::number).collect();
+    assert!(there.contains(&4) && !there.contains(&5), "{there:?}");
+    let scrub = |lab: &mut Lab| {
+        let rounds = lab.store.stats().scrub.rounds;
+        while lab.store.stats().scrub.rounds < rounds + 2 {
+            lab.store.scrub_now();
+            lab.now.mono_ms += 1_000;
+            lab.store.tick(lab.now);
+            lab.drive().expect("no fault");
+        }
+        std::iter::from_fn(|| lab.store.take_rot()).count()
+    };
+    assert_eq!(scrub(&mut lab), 0);
+    // The header of its last batch, and that of the batch's first record: nothing of it verifies but the message.
+    let batch = place(&lab, &last).offset / 4096 * 4096;
+    let flip =
+        |lab: &mut Lab| [batch + 16, batch + 84].map(|at| lab.disk.rot(FileId::Segment(SegmentId(4)), at, 3));
+    flip(&mut lab);
+    assert_ne!(scrub(&mut lab), 0);
+    assert_eq!((lab.store.body(last), lab.readable(alice)), (None, 60 - gone.len() - 1));
+    flip(&mut lab);
+    assert_eq!((scrub(&mut lab), lab.readable(alice)), (0, 60 - gone.len()));
 }

@@ -203,6 +203,12 @@ impl Index {
         self.bodies.is_dead(id)
     }
 
+    /// Whether somebody needs a body that begins in a segment's range at `from` or behind it, if `before` begin before
+    /// it, the dead ones included.
+    pub(crate) fn has_more(&self, range: &std::ops::Range<u64>, from: u64, before: u64) -> bool {
+        self.bodies.has_more(range, from, before)
+    }
+
     /// Whether a body is not what was written, and not to be shown.
     pub fn is_distrusted(&self, id: BodyId) -> bool {
         self.distrusted.contains(id)

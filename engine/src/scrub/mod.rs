@@ -258,7 +258,7 @@ impl Scrubber {
     }
 
     /// How the read ended.
-    pub fn complete(&mut self, result: IoResult) -> Looked {
+    pub fn complete(&mut self, index: &Index, result: IoResult) -> Looked {
         let mut looked = Looked::default();
         let Some((file, offset, len)) = self.asked.take() else { return looked };
         let bytes = match result {
@@ -274,6 +274,11 @@ impl Scrubber {
             }
         };
         self.feed(file, bytes, len as usize, &mut looked);
+        if let Some(Work::Segment(walk)) = &mut self.work
+            && let Some(doubt) = walk.doubt()
+        {
+            walk.settle_doubt(index.has_more(&doubt.range, doubt.from, doubt.before), &mut looked.rot);
+        }
         if self.narrow.is_some_and(|end| offset + len >= end) {
             self.narrow = None;
         }

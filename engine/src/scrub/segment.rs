@@ -59,6 +59,19 @@ struct Open {
     unknown: Vec<Range<u64>>,
     /// Where such a run has begun that has not ended.
     since: Option<u64>,
+    /// How many bodies it has.
+    bodies: u64,
+}
+
+/// What cannot be read at the end of a segment: rot, or the rest of what nobody was told of.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    /// The positions of the segment.
+    pub range: Range<u64>,
+    /// From where on.
+    pub from: u64,
+    /// How many bodies begin before it, as far as that can be told.
+    pub before: u64,
 }
 
 /// See the module's head.
@@ -79,6 +92,8 @@ pub(super) struct SegmentWalk {
     certain: bool,
     /// The header of a batch, if there was one.
     doubt: Option<Rot>,
+    /// How many bodies begin in what could be read; none when some of it could not.
+    bodies: Option<u64>,
     /// From where on nothing could be told, up to the next batch.
     lost: Option<u64>,
 }
@@ -97,6 +112,7 @@ impl SegmentWalk {
             batch: None,
             certain,
             doubt: None,
+            bodies: Some(0),
             lost: None,
         }
     }
@@ -138,12 +154,28 @@ impl SegmentWalk {
             self.settle(found);
         }
         if self.at == self.end {
-            let from = self.batch.take().map(|batch| batch.since.unwrap_or(batch.start)).or(self.lost.take());
-            let doubt = self.doubt.take();
-            if doubt.is_none() || self.certain {
-                found.extend(doubt);
-                found.extend(from.map(|from| self.unknown(from..self.end)));
+            let from = self.batch.take().map(|batch| batch.since.unwrap_or(batch.start));
+            self.lost = from.or(self.lost);
+            if self.doubt.is_none() || self.certain {
+                self.settle_doubt(true, found);
             }
+        }
+    }
+
+    /// At the end of a file that may have come back longer: what could not be read there.
+    pub fn doubt(&self) -> Option<Doubt> {
+        let doubt = self.doubt.as_ref().filter(|_| self.at == self.end)?;
+        let range = self.base.0..self.base.0 + self.end;
+        let from = self.base.0 + doubt.offset;
+        Some(Doubt { range, from, before: self.bodies.unwrap_or(0) })
+    }
+
+    /// Whether somebody needs something of what could not be read at the end.
+    pub fn settle_doubt(&mut self, is_rot: bool, found: &mut Vec<Rot>) {
+        let (doubt, from) = (self.doubt.take(), self.lost.take());
+        if is_rot {
+            found.extend(doubt);
+            found.extend(from.map(|from| self.unknown(from..self.end)));
         }
     }
 
@@ -222,11 +254,11 @@ impl SegmentWalk {
             }
             (None, None) => self.doubt = Some(self.rot(start, batch::HEAD_BYTES as u64, What::Header)),
             (Some(_), Some(from)) => {
-                found.extend(self.doubt.take());
+                self.confirm_doubt(found);
                 found.push(self.unknown(from..start));
                 self.lost = None;
             }
-            (Some(_), None) => found.extend(self.doubt.take()),
+            (Some(_), None) => self.confirm_doubt(found),
         }
         self.batch = Some(Open {
             meta: whole,
@@ -237,6 +269,7 @@ impl SegmentWalk {
             failed: Vec::new(),
             unknown: Vec::new(),
             since: whole.is_none().then_some(start),
+            bodies: 0,
         });
         self.state = State::RecordHead;
     }
@@ -271,23 +304,28 @@ impl SegmentWalk {
         };
         let position = self.base.0 + start;
         let (file, sum) = (FileId::Segment(self.segment), sum.finalize());
+        let is_sound = sum == head.crc.get() && head.meta().summary_len <= head.len.get();
+        if is_sound {
+            self.confirm_doubt(found);
+        }
         let Some(batch) = &mut self.batch else { return };
         batch.heads.update(head.as_bytes());
         let mut mended = head;
         mended.crc.set(sum);
         batch.mended.update(mended.as_bytes());
-        if sum != head.crc.get() || head.meta().summary_len > head.len.get() {
+        if !is_sound {
             let meta = head.meta();
             let record = Record { position: BodyId(position), meta, sum: head.crc.get(), read };
             let what = if meta.kind == KIND_BODY { What::Body(record) } else { What::Change(record) };
             let len = RECORD_HEAD as u64 + u64::from(meta.len);
             batch.failed.push(Rot { file, offset: start, len, what });
             batch.since.get_or_insert(start);
+            batch.bodies += u64::from(meta.kind == KIND_BODY);
             if batch.meta.is_none() {
                 return self.give_up(start, found);
             }
         } else {
-            found.extend(self.doubt.take());
+            batch.bodies += u64::from(head.kind == KIND_BODY);
             // This one is what was written, so it begins where one begins.
             batch.unknown.extend(batch.since.take().map(|from| from..start));
         }
@@ -306,12 +344,14 @@ impl SegmentWalk {
             return;
         };
         self.state = State::Skip { until: batch.start + padded(meta.bytes()) };
+        self.bodies = self.bodies.map(|bodies| bodies + batch.bodies);
         if batch.heads.finalize() == meta.heads_crc {
             found.extend(batch.failed);
         } else if batch.mended.finalize() == meta.heads_crc {
             // The sum in a header is rotten, and nothing else is.
             found.extend(batch.failed.into_iter().map(|rot| Rot { what: What::Header, ..rot }));
         } else {
+            self.bodies = None;
             found.push(self.rot(batch.start, meta.bytes(), What::Header));
             batch.unknown.extend(batch.since.map(|from| from..batch.end));
             found.extend(batch.unknown.into_iter().map(|run| self.unknown(run)));
@@ -328,9 +368,18 @@ impl SegmentWalk {
             return;
         };
         self.state = State::Skip { until: batch.start + padded(meta.bytes()) };
+        self.bodies = None;
         batch.unknown.push(from..batch.end);
         found.push(self.rot(batch.start, meta.bytes(), What::Header));
         found.extend(batch.unknown.into_iter().map(|run| self.unknown(run)));
+    }
+
+    /// There is more behind it, so there was a batch.
+    fn confirm_doubt(&mut self, found: &mut Vec<Rot>) {
+        if let Some(doubt) = self.doubt.take() {
+            found.push(doubt);
+            self.bodies = None;
+        }
     }
 
     /// Zeroes behind a record of a batch without a header: that was its last.

@@ -142,7 +142,7 @@ impl Store {
             }
             return progress;
         }
-        let looked = self.scrub.scrubber.complete(result);
+        let looked = self.scrub.scrubber.complete(&self.index, result);
         for rot in looked.rot {
             self.found_rot(rot, now);
         }

@@ -106,6 +106,11 @@ pub(crate) fn quarantine(index: &mut Index, account: AccountId) {
     index.accounts.quarantine(account);
 }
 
+/// Some of the log is lost: what its records named is not known, so others can name all that is fresh.
+pub(crate) fn hold_fresh(index: &mut Index) {
+    index.bodies.hold_fresh();
+}
+
 /// Ids up to this one may have been given out by records that are lost: no new account gets one of them.
 pub(crate) fn retire_ids(index: &mut Index, last_counter: u64) {
     index.next_account = index.next_account.max(last_counter + 1);

@@ -13,7 +13,9 @@
 //!                                                                        ▼ dead
 //! ```
 //!
-//! What is fresh, and when it ceases to be, depends on positions alone, so that replay comes to the same.
+//! What is fresh, and when it ceases to be, depends on positions alone, so that replay comes to the same. Where records
+//! are lost, nobody knows any more who showed what: then no fresh body dies before it is fresh no more, for an account
+//! of which nothing is lost may be about to name it.
 
 pub(super) mod distrust;
 
@@ -64,6 +66,8 @@ pub(super) struct Bodies {
     changed: BTreeSet<BodyId>,
     /// The bodies of one share that is among the changed ones: a COPY touches neighbours, one after the other.
     touched: Range<BodyId>,
+    /// Whether fresh bodies stay without a reference: some that they had may be lost.
+    held: bool,
     /// Behind the place of the fresh body that was found last: that of its neighbour.
     next: usize,
     /// The shares that a checkpoint is still to take, as they were when it began.
@@ -149,6 +153,11 @@ impl Bodies {
         older && self.shares.keys().next().is_some_and(|first| *first <= key.id)
     }
 
+    /// Some of the log is lost: no fresh body dies from here on as long as it is fresh.
+    pub(super) fn hold_fresh(&mut self) {
+        self.held = true;
+    }
+
     /// How many messages show a body that one shows.
     pub(super) fn references(&self, key: BodyKey) -> u32 {
         let fresh = self.place(key.id).map(|place| self.fresh[place].references);
@@ -182,9 +191,11 @@ impl Bodies {
             let references = &mut self.fresh[place].references;
             *references = references.checked_sub(1).expect("I16: a shown body has a reference");
             if *references == 0 {
-                *references = GONE;
                 self.bytes -= u64::from(key.len);
-                self.die(key);
+                if !self.held {
+                    *references = GONE;
+                    self.die(key);
+                }
             }
             return;
         }
@@ -214,6 +225,15 @@ impl Bodies {
     /// How many bodies in a range of positions are not dead.
     pub(super) fn count_in(&self, range: &Range<u64>) -> usize {
         self.shares_in(range).map(|(_, share)| share.bodies as usize).sum()
+    }
+
+    /// Whether somebody needs a body that begins in a segment's range at `from` or behind it, if `before` begin before
+    /// it, the dead ones included.
+    pub(super) fn has_more(&self, range: &Range<u64>, from: u64, before: u64) -> bool {
+        let is_before = |first: BodyId| move |behind: &&u32| first.0 + u64::from(**behind) < from;
+        let dead = |(first, share): (&BodyId, &Share)| share.dead.iter().filter(is_before(*first)).count();
+        let dead: usize = self.shares_in(range).map(dead).sum();
+        self.count_in(range) as u64 + dead as u64 > before
     }
 
     /// The first body of the share that a body is part of.
@@ -451,6 +471,41 @@ mod tests {
             [(1, 1, 130, vec![0, 2000]), (2, 0, 0, vec![0, 1000, 2000, 3000]), (3, 0, 0, vec![0, 1000])]
         );
         assert_eq!(bodies.bytes(), 100);
+    }
+
+    #[test]
+    fn what_a_segment_has_behind_a_position_is_known_by_counting() {
+        let mut bodies = filled();
+        let more = |bodies: &Bodies, before| bodies.has_more(&(3500..7500), 6000, before);
+        // 4000, 5000, 6000 and 7000 are of one segment.
+        assert_eq!([1, 2, 3, 4].map(|before| more(&bodies, before)), [true, true, true, false]);
+        for id in [4000, 6000] {
+            bodies.reference(key(id));
+            bodies.release(key(id));
+        }
+        assert_eq!([1, 2, 3].map(|before| more(&bodies, before)), [true, true, false]);
+        bodies.reference(key(7000));
+        bodies.release(key(7000));
+        assert_eq!([1, 2].map(|before| more(&bodies, before)), [true, false], "5000 is all that is left");
+    }
+
+    #[test]
+    fn behind_a_loss_a_fresh_body_can_be_named_again_though_nobody_shows_it() {
+        let mut bodies = filled();
+        bodies.reference(key(1000));
+        bodies.release(key(1000));
+        bodies.hold_fresh();
+        bodies.reference(key(2000));
+        bodies.release(key(2000));
+        assert_eq!((bodies.fresh(BodyId(1000)), bodies.fresh(BodyId(2000))), (None, Some(key(2000))));
+        assert_eq!((bodies.bytes(), bodies.live_in(&(0..FAR))), (0, 8 * 130));
+        bodies.reference(key(2000));
+        bodies.reference(key(3000));
+        bodies.release(key(3000));
+        bodies.advance(Lsn(FAR));
+        assert_eq!((bodies.bytes(), bodies.live_in(&(0..FAR))), (100, 130), "what nobody showed is dead");
+        bodies.release(key(2000));
+        assert_eq!(bodies.live_in(&(0..FAR)), 0);
     }
 
     #[test]
