@@ -1,6 +1,6 @@
 //! Seeded crashes of the store: a workload, a disk that fails, and an oracle that forgets nothing.
 //!
-//! `RINGPOST_SIM_SEEDS=n` runs n seeds (300 by default), `RINGPOST_SIM_SEED=n` repeats one.
+//! `RINGPOST_SIM_SEEDS=n` runs n seeds (300 by default), from `RINGPOST_SIM_FROM` on; `RINGPOST_SIM_SEED=n` repeats one.
 
 mod arrivals;
 mod decay;
@@ -20,7 +20,7 @@ use tally::Tally;
 /// Seeds of a run without the variable.
 const SEEDS_DEFAULT: u64 = 300;
 /// Failures that a thread tells.
-const FAILURES_TOLD_MAX: usize = 5;
+const FAILURES_TOLD_MAX: usize = 20;
 /// Within how many seeds a planted bug must be found.
 const PLANT_SEEDS_MAX: u64 = 200;
 
@@ -42,7 +42,10 @@ fn run(seed: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
 fn nothing_acknowledged_is_ever_lost() {
     let seeds = match number("RINGPOST_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("RINGPOST_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT),
+        None => {
+            let from = number("RINGPOST_SIM_FROM").unwrap_or(0);
+            from..from + number("RINGPOST_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT)
+        }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let work = &|thread: u64| -> (Tally, Vec<String>) {
