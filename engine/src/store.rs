@@ -447,6 +447,12 @@ impl Store {
         self.shard
     }
 
+    /// A fingerprint of an account, the same on whatever shard it lies; what was removed is not in it. None: it is not
+    /// served.
+    pub fn fingerprint(&self, account: AccountId) -> Option<u64> {
+        self.index.fingerprint(account)
+    }
+
     /// A fingerprint of everything visible, the same for the same state, however it came about.
     pub fn digest(&self) -> u64 {
         self.index.digest()
