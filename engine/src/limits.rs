@@ -120,6 +120,16 @@ pub const SCRUB_ROUND_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 pub const SCRUB_READ_BYTES: u64 = 256 * 1024;
 /// Bytes that it reads at once where some cannot be read.
 pub const SCRUB_NARROW_BYTES: u64 = 4096;
+/// Bytes that it reads at once of a pack with compressed bodies.
+pub const SCRUB_PRESSED_BYTES: u64 = 64 * 1024;
+/// Octets that it gets out of them in one step, at least; a quarter of a millisecond.
+pub const SCRUB_UNFOLD_BYTES: usize = 256 * 1024;
+/// Bytes of a pack's dictionary that it believes in.
+pub const SCRUB_DICTIONARY_BYTES_MAX: u64 = 1024 * 1024;
+/// Runs of files that could not be read and are known of until scrub has looked at them.
+pub const UNREADABLE_RUNS_MAX: usize = 1_024;
+/// Places that wait to be put back as they were; what comes beyond is found again in the next round.
+pub const MENDS_WAITING_MAX: usize = 64;
 /// Accounts that one step of it looks at for something to read.
 pub const SCRUB_ACCOUNT_LOOKS: usize = 64;
 /// Places with rot that wait to be told; what comes beyond is told in the next round.

@@ -60,6 +60,14 @@ impl Octets {
         }
     }
 
+    /// The bytes of a file that they come out of: all of its body's, if that is compressed.
+    pub fn lies_in(self) -> Extent {
+        match self.kept {
+            Kept::AsSent(extent) => extent,
+            Kept::Pressed(body, _) => body.extent,
+        }
+    }
+
     /// All octets of a compressed body.
     pub(crate) fn pressed(body: Pressed) -> Octets {
         Octets { len: body.len, kept: Kept::Pressed(body, 0) }

@@ -13,6 +13,7 @@ mod relief;
 mod removed;
 mod report;
 mod scrub;
+mod unreadable;
 mod upkeep;
 
 use std::cell::Cell;
@@ -394,7 +395,7 @@ impl Store {
     /// Where a message's bytes are, by what [`crate::index::Message::key`] tells; none when they are known not to be
     /// what was written. Looks at nothing on the disk.
     pub fn body(&self, key: BodyKey) -> Option<BodyRef> {
-        self.place(key).filter(|_| !self.index.is_distrusted(key.id))
+        self.place(key).filter(|body| !self.index.is_distrusted(key.id) && self.is_readable(body))
     }
 
     /// The same, whether they are what was written or not: for who counts and does not look.

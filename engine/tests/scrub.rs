@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::{Change, Flags, NewBody, Services};
+use ringpost_engine::compact;
 use ringpost_engine::ids::{AccountId, BodyKey, MailboxId, Now, ShardId};
-use ringpost_engine::io::{Disk, IoRequest};
+use ringpost_engine::io::{Disk, Extent, FileId, IoRequest};
+use ringpost_engine::limits;
+use ringpost_engine::press;
 use ringpost_engine::scrub::{Options as Scrub, Record, What};
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
@@ -26,9 +29,59 @@ fn open(disk: &mut FakeDisk) -> Store {
     Store::open(disk, options, Now::default()).expect("opens").0
 }
 
+/// The same, but what is old enough is compressed, and small files become one.
+fn open_packing(disk: &mut FakeDisk, presses: bool) -> Store {
+    let scrub = Scrub { bytes_per_second: 1 << 30, round_ms: 1 << 40 };
+    let press = press::Options {
+        after_ms: presses.then_some(1),
+        dictionary_bytes: 1_000,
+        ..press::Options::default()
+    };
+    let compact = compact::Options { look_ms: 100, grace_ms: 0, press, ..compact::Options::default() };
+    let base = Options::new(ShardId(0), 77);
+    let options = Options { segment_bytes: 1 << 20, undelete_ms: 0, scrub, compact, ..base };
+    Store::open(disk, options, Now::default()).expect("opens").0
+}
+
+/// Octets that can be compressed, of more than a block for some.
+fn octets(number: u32) -> Bytes {
+    let line = format!("message {number} says what it says\r\n");
+    line.repeat(if number.is_multiple_of(97) { 4_000 } else { 30 }).into()
+}
+
 impl Lab {
     /// A store with one message in a segment that is complete.
     fn new() -> Lab {
+        let mut lab = Lab::empty(open);
+        lab.deliver(Bytes::from_static(OCTETS));
+        lab.store.seal().expect("room");
+        lab.settle();
+        lab
+    }
+
+    /// A store with a pack of so many messages, and nothing else that holds mail.
+    fn packed(count: u32, presses: bool) -> (Lab, FileId) {
+        let mut lab = Lab::empty(|disk| open_packing(disk, presses));
+        for file in 0..limits::COMPACT_SMALL_FILES as u32 {
+            for number in 0..count / limits::COMPACT_SMALL_FILES as u32 {
+                lab.deliver(octets(file * count + number));
+            }
+            lab.store.seal().expect("room");
+            lab.settle();
+        }
+        for _ in 0..20 {
+            lab.now.unix_ms += 10_000;
+            lab.deliver(Bytes::from_static(OCTETS));
+            lab.store.seal().expect("room");
+            lab.settle();
+        }
+        let pack = lab.store.place(lab.key()).expect("somewhere").summary.file;
+        assert!(matches!(pack, FileId::Pack(_)), "{pack:?}");
+        assert_eq!(lab.pressed(), presses);
+        (lab, pack)
+    }
+
+    fn empty(open: impl Fn(&mut FakeDisk) -> Store) -> Lab {
         let mut disk = FakeDisk::new(Seed::new(1));
         let store = open(&mut disk);
         let now = Now { unix_ms: 1_000, mono_ms: 1 };
@@ -43,14 +96,42 @@ impl Lab {
         lab.settle();
         lab.account = lab.store.account_by_address("alice@example.test").expect("made");
         lab.inbox = lab.store.account(lab.account).expect("there").inbox().id();
-        let body = NewBody { parts: vec![Bytes::from_static(OCTETS)], summary: Bytes::from_static(SUMMARY) };
-        let body = lab.store.append_body(lab.account, body, lab.now).expect("room");
-        let change = Change::Deliver { mailbox: lab.inbox, body, flags: Flags::default(), internal_ms: 5 };
-        lab.store.append(lab.account, change, lab.now).expect("room");
-        lab.settle();
-        lab.store.seal().expect("room");
-        lab.settle();
         lab
+    }
+
+    fn deliver(&mut self, octets: Bytes) {
+        let body = NewBody { parts: vec![octets], summary: Bytes::from_static(SUMMARY) };
+        let body = self.store.append_body(self.account, body, self.now).expect("room");
+        let change = Change::Deliver { mailbox: self.inbox, body, flags: Flags::default(), internal_ms: 5 };
+        self.store.append(self.account, change, self.now).expect("room");
+        self.settle();
+    }
+
+    /// Whether the first message is kept compressed.
+    fn pressed(&self) -> bool {
+        self.store.place(self.key()).is_some_and(|place| place.bytes.as_sent().is_none())
+    }
+
+    /// How many messages are shown.
+    fn all_shown(&self) -> usize {
+        let mailbox = self.store.mailbox(self.account, self.inbox).expect("there");
+        let keys = (0..mailbox.len()).map(|place| mailbox.message(place).key());
+        keys.filter(|key| self.store.body(*key).is_some_and(|body| self.store.bytes(body.bytes).is_some()))
+            .count()
+    }
+
+    fn size(&self, file: FileId) -> u64 {
+        self.disk.sizes().into_iter().find(|(known, _)| *known == file).expect("there").1
+    }
+
+    fn byte(&mut self, file: FileId, at: u64) -> u8 {
+        let mut byte = [0];
+        assert_eq!(self.disk.read(file, at, &mut byte), Ok(1));
+        byte[0]
+    }
+
+    fn whats(&mut self) -> Vec<What> {
+        std::iter::from_fn(|| self.store.take_rot()).map(|rot| rot.what).collect()
     }
 
     fn settle(&mut self) {
@@ -84,7 +165,7 @@ impl Lab {
     }
 
     fn found(&mut self) -> Record {
-        let found: Vec<What> = std::iter::from_fn(|| self.store.take_rot()).map(|rot| rot.what).collect();
+        let found = self.whats();
         let [What::Body(record)] = found[..] else { panic!("one rotten body: {found:?}") };
         assert_eq!(record.position, self.key().id);
         record
@@ -161,4 +242,118 @@ fn what_cannot_be_read_at_all_is_hidden_and_no_reason_to_stop() {
     while lab.store.take_rot().is_some() {}
     lab.round();
     assert_eq!(lab.shown().as_deref(), Some(OCTETS), "it was the way to it that was broken");
+}
+
+#[test]
+fn a_rotten_message_of_a_pack_is_hidden_and_no_other() {
+    for presses in [false, true] {
+        let (mut lab, pack) = Lab::packed(20, presses);
+        lab.round();
+        let all = lab.all_shown();
+        assert!(lab.whats().is_empty() && all > 20, "{presses}");
+        // The octets; of a compressed one the list of its blocks, and a block.
+        for at in [1, 6, 30].map(|at| SUMMARY.len() as u64 + at) {
+            lab.flip(at);
+            lab.round();
+            let record = lab.found();
+            assert_eq!((lab.shown(), lab.all_shown()), (None, all - 1), "{presses} {at}");
+            assert_eq!(
+                lab.store.suspect(&record).is_some(),
+                !presses,
+                "nothing is made anew of compressed octets"
+            );
+            lab.flip(at);
+            lab.round();
+            assert_eq!((lab.whats().len(), lab.shown()), (0, Some(octets(0))));
+        }
+        assert_eq!(lab.store.place(lab.key()).expect("there").summary.file, pack);
+    }
+}
+
+#[test]
+fn a_rotten_summary_in_a_pack_is_put_back() {
+    let (mut lab, _) = Lab::packed(8, false);
+    lab.flip(2);
+    lab.round();
+    let record = lab.found();
+    let octets = lab.store.suspect(&record).and_then(|place| lab.store.bytes(place.bytes)).expect("there");
+    assert!(lab.store.mend(record, Bytes::from_static(SUMMARY), &octets));
+    lab.settle();
+    lab.round();
+    assert!(lab.whats().is_empty() && lab.shown().is_some());
+}
+
+#[test]
+fn what_leads_to_records_of_a_pack_is_put_back_from_its_other_place() {
+    for presses in [false, true] {
+        let (mut lab, pack) = Lab::packed(300, presses);
+        lab.round();
+        let (all, bytes) = (lab.all_shown(), lab.size(pack));
+        let summary = lab.store.place(lab.key()).expect("there").summary.offset;
+        // Magic and range of the header, the lead of the first body, the last block of the table, fences, trailer.
+        let mut places = vec![3, 40, summary - 40, bytes - 64 - 48 - 9, bytes - 64 - 20, bytes - 30];
+        // Both copies of what compressed bodies have in common.
+        places.extend(presses.then_some(64 + 24 + 20));
+        for at in places {
+            let right = lab.byte(pack, at);
+            lab.disk.rot(pack, at, 4);
+            let mended = lab.store.stats().scrub.mended;
+            lab.round();
+            let told = lab.whats();
+            assert!(matches!(told[..], [What::Leads]), "{presses}: byte {at} of {bytes}: {told:?}");
+            assert_eq!(
+                (lab.byte(pack, at), lab.all_shown()),
+                (right, all),
+                "{presses}: byte {at} of {bytes}"
+            );
+            assert_eq!(lab.store.stats().scrub.mended, mended + 1);
+            lab.round();
+            assert!(lab.whats().is_empty());
+        }
+    }
+}
+
+#[test]
+fn where_table_and_lead_are_rotten_nothing_is_certain_up_to_the_next_fence() {
+    let (mut lab, pack) = Lab::packed(300, false);
+    let summary = lab.store.place(lab.key()).expect("there").summary.offset;
+    let (all, bytes) = (lab.all_shown(), lab.size(pack));
+    // The trailer tells where the table begins.
+    let table = (0..8).rev().fold(0, |table, byte| table << 8 | u64::from(lab.byte(pack, bytes - 24 + byte)));
+    let at = table + 3;
+    for place in [at, summary - 40] {
+        lab.disk.rot(pack, place, 1);
+    }
+    lab.round();
+    let told = lab.whats();
+    assert!(matches!(told[..], [What::Leads, What::Unknown { .. }]), "{told:?}");
+    assert_eq!(lab.all_shown(), all - 128);
+    for place in [at, summary - 40] {
+        lab.disk.rot(pack, place, 1);
+    }
+    lab.round();
+    assert_eq!(lab.all_shown(), all);
+}
+
+#[test]
+fn what_a_reader_could_not_read_is_hidden_at_once_and_looked_at_next() {
+    for (mut lab, file) in [Lab::packed(8, false), Lab::packed(8, true)] {
+        lab.round();
+        let place = lab.store.place(lab.key()).expect("there");
+        let rounds = lab.store.stats().scrub.rounds;
+        let Extent { offset, len, .. } = place.bytes.lies_in();
+        lab.store.unreadable(Extent { file, offset: offset + 1, len: len.min(3) });
+        assert!(lab.shown().is_none() && lab.store.bytes(place.bytes).is_none());
+        assert!(lab.store.bytes(place.summary).is_some(), "the rest can be read");
+        // The disk gives it again: then nothing was rotten.
+        lab.settle();
+        assert_eq!(lab.store.stats().scrub.rounds, rounds, "it is no round");
+        assert!(lab.shown().is_some() && lab.whats().is_empty());
+        // It is rotten indeed: then the log says so.
+        lab.flip(SUMMARY.len() as u64 + 1);
+        lab.store.unreadable(Extent { file, offset, len: 1 });
+        lab.settle();
+        assert_eq!(lab.found().position, lab.key().id);
+        assert_eq!(lab.store.distrusted().count(), 1);
+    }
 }

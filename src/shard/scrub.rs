@@ -80,6 +80,10 @@ impl Shard {
             What::Unknown { .. } => {
                 ("messages of one write", "nothing proves them, they are hidden, see below")
             }
+            What::Leads => (
+                "what leads to messages of a pack",
+                "nothing is lost, it is there twice and is put back; see to the disk",
+            ),
             What::Group => (
                 "records of a checkpoint",
                 "nothing is lost while the one before can be read; see to the disk",

@@ -146,10 +146,20 @@ pub fn end(
     entries: &[Entry],
 ) -> (Bytes, Vec<Fence>) {
     let fences = fences(entries);
-    let room = entries.len() * ENTRY_BYTES + fences.len() * FENCE_BYTES + TRAILER_BYTES as usize;
-    let mut out = Vec::with_capacity(room);
+    let mut out = Vec::with_capacity(entries.len() * ENTRY_BYTES + fences.len() * FENCE_BYTES);
     entries.iter().for_each(|entry| entry.encode(&mut out));
-    let table_bytes = out.len();
+    out.extend_from_slice(&tail((log, number, range), at, entries.len(), &fences));
+    (out.into(), fences)
+}
+
+/// What stands behind the table: the fences, and the trailer.
+fn tail(
+    (log, number, range): (LogIdentity, u64, &Range<u64>),
+    at: u64,
+    count: usize,
+    fences: &[Fence],
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(fences.len() * FENCE_BYTES + TRAILER_BYTES as usize);
     fences.iter().for_each(|fence| fence.encode(&mut out));
     let mut trailer = Trailer {
         magic: END,
@@ -158,15 +168,15 @@ pub fn end(
         from: U64::new(range.start),
         to: U64::new(range.end),
         table: U64::new(at),
-        count: U32::new(entries.len() as u32),
-        fences_crc: U32::new(crc32fast::hash(&out[table_bytes..])),
+        count: U32::new(count as u32),
+        fences_crc: U32::new(crc32fast::hash(&out)),
         version: U16::new(FORMAT),
         shard: U16::new(log.shard.0),
         crc: U32::ZERO,
     };
     trailer.crc = U32::new(crc32fast::hash(&trailer.as_bytes()[..TRAILER_BYTES as usize - 4]));
     out.extend_from_slice(trailer.as_bytes());
-    (out.into(), fences)
+    out
 }
 
 /// A pack that is in use.
@@ -301,6 +311,21 @@ impl Pack {
             let (extent, _) = self.preface_at(position)?;
             stored::dictionary(&self.slice(extent.offset, extent.len)?)
         })
+    }
+
+    /// What has to stand behind its table, and where; none if the table was made anew of the leads.
+    pub(crate) fn tail(&self, log: LogIdentity) -> Option<(u64, Vec<u8>)> {
+        let Table::Mapped { at, count, fences } = &self.table else { return None };
+        let begin = at + (count * ENTRY_BYTES) as u64;
+        Some((begin, tail((log, self.number, &self.range), *at, *count, fences)))
+    }
+
+    /// Where its last record ends; none if that is not known.
+    pub(crate) fn records_end(&self) -> Option<u64> {
+        match &self.table {
+            Table::Mapped { at, .. } => Some(*at),
+            Table::Rebuilt(_) => None,
+        }
     }
 
     /// How many bodies it has.

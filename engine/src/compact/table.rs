@@ -84,6 +84,24 @@ impl Fence {
     }
 }
 
+/// Some neighbours of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct TableBlock {
+    /// Where the lead of the first of them begins.
+    pub first: u32,
+    /// Its position.
+    pub position: u64,
+    /// How many they are.
+    pub len: usize,
+    /// Where the file has them, and the sum of their bytes; none if they are in memory only.
+    pub kept: Option<(u64, u32)>,
+}
+
+/// The entries that these bytes are.
+pub fn decode_block(bytes: &[u8]) -> Vec<Entry> {
+    bytes.as_chunks::<ENTRY_BYTES>().0.iter().map(|entry| Entry::decode(entry)).collect()
+}
+
 /// The fences of a table.
 pub fn fences(entries: &[Entry]) -> Vec<Fence> {
     let mut bytes = Vec::with_capacity(BLOCK_ENTRIES * ENTRY_BYTES);
@@ -147,6 +165,31 @@ impl Table {
         match self {
             Table::Mapped { count, .. } => *count,
             Table::Rebuilt(entries) => entries.len(),
+        }
+    }
+
+    /// Block `nth`; none behind the last.
+    pub fn block(&self, nth: usize) -> Option<TableBlock> {
+        let begin = nth * BLOCK_ENTRIES;
+        let len = BLOCK_ENTRIES.min(self.len().checked_sub(begin).filter(|left| *left > 0)?);
+        Some(match self {
+            Table::Mapped { at, fences, .. } => {
+                let fence = *fences.get(nth)?;
+                let at = at + (begin * ENTRY_BYTES) as u64;
+                TableBlock { first: fence.offset, position: fence.position, len, kept: Some((at, fence.crc)) }
+            }
+            Table::Rebuilt(entries) => {
+                let first = entries.get(begin)?;
+                TableBlock { first: first.offset, position: first.position, len, kept: None }
+            }
+        })
+    }
+
+    /// The entries of block `nth` that are in memory; none of a table that is in the file.
+    pub fn rebuilt(&self, nth: usize) -> &[Entry] {
+        match self {
+            Table::Mapped { .. } => &[],
+            Table::Rebuilt(entries) => entries.chunks(BLOCK_ENTRIES).nth(nth).unwrap_or_default(),
         }
     }
 

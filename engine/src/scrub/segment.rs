@@ -304,7 +304,7 @@ impl SegmentWalk {
         };
         let position = self.base.0 + start;
         let (file, sum) = (FileId::Segment(self.segment), sum.finalize());
-        let is_sound = sum == head.crc.get() && head.meta().summary_len <= head.len.get();
+        let is_sound = read && sum == head.crc.get() && head.meta().summary_len <= head.len.get();
         if is_sound {
             self.confirm_doubt(found);
         }

@@ -20,6 +20,9 @@ impl Store {
     /// they are compressed and not what was written.
     pub fn bytes(&self, octets: impl Into<Octets>) -> Option<Bytes> {
         let octets = octets.into();
+        if !self.can_be_had(octets) {
+            return None;
+        }
         if let Some(extent) = octets.as_sent() {
             return self.extent(extent);
         }

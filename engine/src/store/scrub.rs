@@ -10,11 +10,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::unreadable::Unreadable;
 use super::{BodyRef, Progress, Store};
 use crate::change::Change;
 use crate::ids::{AccountId, BodyId, BodyKey, Now};
 use crate::io::{FileId, IoId, IoRequest, IoResult};
-use crate::limits::ROT_WAITING_MAX;
+use crate::limits::{MENDS_WAITING_MAX, ROT_WAITING_MAX};
 use crate::log::batch::LogIdentity;
 use crate::log::record::RecordHead;
 use crate::scrub::{Done, Options, Record, Rot, Scrubber, What};
@@ -22,13 +23,15 @@ use crate::scrub::{Done, Options, Record, Rot, Scrubber, What};
 /// See the module's head.
 #[derive(Debug)]
 pub(super) struct Scrub {
-    scrubber: Scrubber,
+    pub scrubber: Scrubber,
     io: Option<IoId>,
     /// Waits to be told.
     rot: VecDeque<Rot>,
-    /// A summary to be put back, and the one that is on its way.
-    mend: Option<(Record, IoRequest)>,
-    mending: Option<Record>,
+    /// What is to be put back, and what is on its way: the body whose summary it is, if it is one.
+    mends: VecDeque<(Option<Record>, IoRequest)>,
+    mending: Option<Option<Record>>,
+    /// What the disk refuses.
+    pub unreadable: Unreadable,
     /// Accounts that were told to have damaged rows.
     broken_told: BTreeSet<AccountId>,
 }
@@ -39,8 +42,9 @@ impl Scrub {
             scrubber: Scrubber::new(log, options),
             io: None,
             rot: VecDeque::new(),
-            mend: None,
+            mends: VecDeque::new(),
             mending: None,
+            unreadable: Unreadable::default(),
             broken_told: BTreeSet::new(),
         }
     }
@@ -52,7 +56,7 @@ impl Scrub {
 
     /// Whether something is being put back.
     pub fn is_mending(&self) -> bool {
-        self.mend.is_some() || self.mending.is_some()
+        !self.mends.is_empty() || self.mending.is_some()
     }
 
     /// Whether that request is this one.
@@ -62,6 +66,13 @@ impl Scrub {
 
     pub fn done(&self) -> Done {
         self.scrubber.done()
+    }
+
+    fn put_back(&mut self, of: Option<Record>, file: FileId, offset: u64, bytes: Bytes) {
+        if self.mends.len() < MENDS_WAITING_MAX {
+            let parts = vec![bytes];
+            self.mends.push_back((of, IoRequest::Write { file, offset, parts, durable: true }));
+        }
     }
 
     fn tell(&mut self, rot: Rot) {
@@ -92,11 +103,13 @@ impl Store {
         self.scrub.scrubber.hurry();
     }
 
-    /// Where the bytes of a record are that does not have its sum; none where they cannot be read, or are gone.
+    /// Where the bytes of a record are that does not have its sum; none where they cannot be read, are compressed, or
+    /// gone.
     pub fn suspect(&self, record: &Record) -> Option<BodyRef> {
         let octets = record.meta.len.checked_sub(record.meta.summary_len)?;
         let key = BodyKey { id: record.position, summary_len: record.meta.summary_len, len: octets };
-        self.writer.places().find(key).filter(|_| record.read)
+        let found = self.writer.places().find(key).filter(|_| record.read);
+        found.filter(|found| found.bytes.as_sent().is_some())
     }
 
     /// Offers a summary that was made of the octets anew. If with it the record has the sum that it was written with,
@@ -106,18 +119,15 @@ impl Store {
         let meta = record.meta;
         let fits = summary.len() == meta.summary_len as usize && octets.len() == found.bytes.len as usize;
         let head = fits.then(|| RecordHead::seal(meta, [&summary[..], octets].into_iter()));
-        if self.scrub.mend.is_some() || head.is_none_or(|head| head.crc.get() != record.sum) {
+        if head.is_none_or(|head| head.crc.get() != record.sum) {
             return false;
         }
-        let file = found.summary.file;
-        let parts = vec![summary];
-        let request = IoRequest::Write { file, offset: found.summary.offset, parts, durable: true };
-        self.scrub.mend = Some((record, request));
+        self.scrub.put_back(Some(record), found.summary.file, found.summary.offset, summary);
         true
     }
 
     pub(super) fn poll_scrub(&mut self) -> Option<(IoId, IoRequest)> {
-        let request = match self.scrub.mend.take() {
+        let request = match self.scrub.mends.pop_front() {
             Some((record, request)) => {
                 self.scrub.mending = Some(record);
                 request
@@ -137,12 +147,17 @@ impl Store {
             // A disk that does not take it back stays as it is, and so does what is known of it.
             if let IoResult::Done = result {
                 self.scrub.scrubber.mended();
-                let (from, until) = (record.position, BodyId(record.position.0 + 1));
-                self.note_rot(Change::Trust { from, until }, now);
+                if let Some(Record { position, .. }) = record {
+                    let (from, until) = (position, BodyId(position.0 + 1));
+                    self.note_rot(Change::Trust { from, until }, now);
+                }
             }
             return progress;
         }
-        let looked = self.scrub.scrubber.complete(&self.index, result);
+        let looked = self.scrub.scrubber.complete(&self.index, &self.writer, result);
+        for mend in looked.mends {
+            self.scrub.put_back(None, mend.file, mend.offset, mend.bytes);
+        }
         for rot in looked.rot {
             self.found_rot(rot, now);
         }
@@ -180,7 +195,11 @@ impl Store {
         self.tell_broken();
         let Scrub { scrubber, .. } = &mut self.scrub;
         scrubber.tick(&self.index, &self.writer, now);
-        if !scrubber.advance(&self.index, &self.writer) {
+        let ended = scrubber.advance(&self.index, &self.writer, now);
+        if let Some(file) = ended.readable {
+            self.scrub.unreadable.forget(file);
+        }
+        if !ended.round {
             return;
         }
         // What this round has not found is what was written again, or nowhere any more.

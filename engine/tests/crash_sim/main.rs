@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod decay;
+mod pack;
 mod rot;
 mod scrub;
 mod shown;

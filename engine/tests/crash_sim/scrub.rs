@@ -1,21 +1,25 @@
 //! Rot while the store runs: found before anybody is shown it, and nothing else is.
 //!
 //! *Owns*: what flipped bits of a running store may hide. *Promises*: every message with a flipped bit in what is
-//! served of it is hidden after one round; no message is whose bytes have none, and whose batch's headers have none;
-//! all are back when the bits are right again. *Assumes*: bits flip within one sector. *Never*: asks scrub, which it
-//! judges.
+//! served of it is hidden after one round; no message is whose bytes have none, and whose batch's headers, or pack's
+//! leads, have none; what is shown is what was written; all are back when the bits are right again. *Assumes*: bits
+//! flip within one sector. *Never*: asks scrub, which it judges.
 
 use std::collections::BTreeSet;
 
 use ringpost_engine::ids::{BodyId, BodyKey, SegmentId};
-use ringpost_engine::io::FileId;
+use ringpost_engine::io::{Disk, FileId};
 use ringpost_engine::log::record;
+use ringpost_engine::scrub::What;
 use ringpost_engine::testing::fake_disk::SECTOR;
 
+use crate::pack::{PackHit, PackImage};
 use crate::rot::Image;
 use crate::tally::Kind;
 use crate::world::World;
 
+/// Rounds until one is complete.
+const ROUNDS_MAX: usize = 5;
 const RECORD_HEAD: u64 = record::HEAD_BYTES as u64;
 
 /// Bodies by where they are, as far as flipped bits are concerned.
@@ -28,10 +32,10 @@ struct Hit {
 }
 
 impl World {
-    /// Flips bits of a complete segment under the running store, and lets scrub find them.
+    /// Flips bits of a complete segment or a pack under the running store, and lets scrub find them.
     pub fn rot_while_running(&mut self) -> Result<(), String> {
         self.drain()?;
-        let sealed: Vec<FileId> = self.complete_segments();
+        let sealed: Vec<FileId> = self.sealed_files();
         let Some(&file) = self.seed.pick(&sealed) else { return Ok(()) };
         let sizes = self.disk.sizes();
         let Some(&(_, bytes)) = sizes.iter().find(|(name, _)| *name == file) else { return Ok(()) };
@@ -42,8 +46,18 @@ impl World {
         }
         flips.sort_unstable();
         flips.dedup();
-        let offsets: Vec<u64> = flips.iter().map(|&(offset, _)| offset).collect();
-        let hit = self.hit(SegmentId(file.number()), &offsets)?;
+        let mut offsets: Vec<u64> = flips.iter().map(|&(offset, _)| offset).collect();
+        offsets.dedup();
+        let hit = match file {
+            FileId::Pack(_) => {
+                self.tally.count(Kind::RotRunningPack);
+                let PackHit { must, may } = PackImage::read(&mut self.disk, file, bytes).hit(&offsets);
+                let shown = self.shown();
+                Hit { must: must.intersection(&shown).copied().collect(), may }
+            }
+            _ => self.hit(SegmentId(file.number()), &offsets)?,
+        };
+        let before = self.bytes_at(file, &offsets);
         flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
         self.tally.count(Kind::RotRunning);
         self.round()?;
@@ -61,11 +75,25 @@ impl World {
             )));
         }
         hit.must.iter().for_each(|_| self.tally.count(Kind::RotHidden));
-        if !hidden.is_empty() && self.store.take_rot().is_none() {
+        // What is shown is what was written.
+        self.model.compare(&self.store, None).map_err(told)?;
+        let found = std::iter::from_fn(|| self.store.take_rot()).collect::<Vec<_>>();
+        if !hidden.is_empty() && found.is_empty() {
             return Err(told("nobody is told".to_owned()));
         }
-        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
+        let after = self.bytes_at(file, &offsets);
+        let put_back = before.iter().zip(&after).any(|(before, after)| before == after);
+        if put_back && found.iter().any(|rot| matches!(rot.what, What::Leads)) {
+            self.tally.count(Kind::RotPackPutBack);
+        }
+        self.put_right(file, &offsets, &before);
         self.round()?;
+        // A round in which compaction replaced a file takes nothing back.
+        for _ in 0..ROUNDS_MAX {
+            if self.store.distrusted().next().is_some() {
+                self.round()?;
+            }
+        }
         if self.store.distrusted().next().is_some() {
             return Err(told("something is hidden after it was undone".to_owned()));
         }
@@ -82,8 +110,8 @@ impl World {
         }
     }
 
-    /// One whole round of scrub, and whatever it has the store write.
-    fn round(&mut self) -> Result<(), String> {
+    /// One whole round of scrub at least, and whatever it has the store write.
+    pub fn round(&mut self) -> Result<(), String> {
         let before = self.store.stats().scrub.rounds;
         for _ in 0..10_000 {
             self.store.scrub_now();
@@ -96,11 +124,31 @@ impl World {
         Err("a round of scrub never ends".to_owned())
     }
 
-    fn complete_segments(&self) -> Vec<FileId> {
+    /// What is there; nothing of a file that compaction has written anew.
+    pub fn bytes_at(&mut self, file: FileId, offsets: &[u64]) -> Vec<u8> {
+        let mut byte = [0];
+        let at = |offset: &u64| self.disk.read(file, *offset, &mut byte).ok().map(|_| byte[0]);
+        offsets.iter().filter_map(at).collect()
+    }
+
+    /// Flips back what scrub has not put back itself.
+    pub fn put_right(&mut self, file: FileId, offsets: &[u64], right: &[u8]) {
+        let now = self.bytes_at(file, offsets);
+        for ((right, now), offset) in right.iter().zip(now).zip(offsets) {
+            let flipped = |bit: &u8| (right ^ now) >> bit & 1 == 1;
+            (0..8).filter(flipped).for_each(|bit| self.disk.rot(file, *offset, bit));
+        }
+    }
+
+    /// Complete segments and packs that hold a message.
+    fn sealed_files(&self) -> Vec<FileId> {
         let all = self.store.segments();
         let before = all.len().saturating_sub(1);
+        let segments = all.into_iter().take(before).map(|(segment, _)| FileId::Segment(segment));
+        let sizes = self.disk.sizes().into_iter().map(|(file, _)| file);
+        let packs = sizes.filter(|file| matches!(file, FileId::Pack(_)));
         let needed = |file: &FileId| self.keys().iter().any(|key| self.is_in(key, *file));
-        all.into_iter().take(before).map(|(segment, _)| FileId::Segment(segment)).filter(needed).collect()
+        segments.chain(packs).filter(needed).collect()
     }
 
     fn is_in(&self, key: &BodyKey, file: FileId) -> bool {

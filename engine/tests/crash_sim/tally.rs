@@ -59,9 +59,12 @@ pub enum Kind {
     CameHome,
     ArrivalDropped,
     ArrivalCut,
+    RotRunningPack,
+    RotPackPutBack,
+    RotPackHidden,
 }
 
-const KINDS: [Kind; 41] = [
+const KINDS: [Kind; 44] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -103,6 +106,9 @@ const KINDS: [Kind; 41] = [
     Kind::CameHome,
     Kind::ArrivalDropped,
     Kind::ArrivalCut,
+    Kind::RotRunningPack,
+    Kind::RotPackPutBack,
+    Kind::RotPackHidden,
 ];
 
 impl Tally {

@@ -113,6 +113,11 @@ impl World {
         })
     }
 
+    /// Whether rot is looked for.
+    pub fn scrubs(&self) -> bool {
+        self.swarm.scrub
+    }
+
     fn step(&mut self) -> Result<(), String> {
         self.now.mono_ms += self.seed.below(if self.swarm.idle { 400 } else { 20 });
         self.now.unix_ms = (self.now.unix_ms + self.seed.below(50)).saturating_sub(self.seed.below(20));
