@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, Flags, NewBody, Services};
+use ringpost_engine::change::{Change, Flags, NewBody, Services, UidSet};
 use ringpost_engine::compact;
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Now, ShardId};
 use ringpost_engine::io::Disk;
@@ -62,36 +62,53 @@ fn message(len: usize, seed: &mut Seed) -> Bytes {
     text.into()
 }
 
-/// A store that has compressed these messages.
-fn pressed() -> (Lab, BTreeMap<BodyId, Bytes>) {
+/// A store with one account.
+fn empty(options: Options) -> (Lab, AccountId) {
     let mut disk = FakeDisk::new(Seed::new(1));
     let now = Now { unix_ms: 1_000_000, mono_ms: 0 };
-    let (store, _) = Store::open(&mut disk, options(), now).expect("it opens");
+    let (store, _) = Store::open(&mut disk, options, now).expect("it opens");
     let mut lab = Lab { disk, store, now };
     let (address, password_hash) = ("a@x".to_owned(), "x".to_owned());
     let create = Change::AccountCreate { address, password_hash, services: Services::ALL, mailboxes: vec![] };
     lab.store.append(AccountId(0), create, now).expect("room");
     lab.run(2);
     let account = lab.store.account_by_address("a@x").expect("made");
+    (lab, account)
+}
+
+impl Lab {
+    fn deliver(&mut self, account: AccountId, octets: Bytes) -> BodyId {
+        let body = NewBody { parts: vec![octets], summary: Bytes::from_static(b"summary") };
+        let body = self.store.append_body(account, body, self.now).expect("room");
+        let deliver =
+            Change::Deliver { mailbox: MailboxId(1), body, flags: Flags::default(), internal_ms: 1 };
+        self.store.append(account, deliver, self.now).expect("room");
+        self.run(1);
+        body
+    }
+
+    /// Checkpoints come with changes, and only what two of them cover is moved.
+    fn compact(&mut self) {
+        for _ in 0..8 {
+            self.store.seal().expect("room");
+            let change = Change::DomainAdd { name: "x".to_owned() };
+            self.store.append(AccountId(0), change, self.now).expect("room");
+            self.run(4);
+        }
+    }
+}
+
+/// A store that has compressed these messages.
+fn pressed() -> (Lab, BTreeMap<BodyId, Bytes>) {
+    let (mut lab, account) = empty(options());
     let mut seed = Seed::new(3);
     let lengths = [300, 5_000, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 5];
     let mut bodies = BTreeMap::new();
     for len in lengths.into_iter().cycle().take(28) {
         let octets = message(len, &mut seed);
-        let body = NewBody { parts: vec![octets.clone()], summary: Bytes::from_static(b"summary") };
-        let body = lab.store.append_body(account, body, lab.now).expect("room");
-        let deliver =
-            Change::Deliver { mailbox: MailboxId(1), body, flags: Flags::default(), internal_ms: 1 };
-        lab.store.append(account, deliver, lab.now).expect("room");
-        bodies.insert(body, octets);
-        lab.run(1);
+        bodies.insert(lab.deliver(account, octets.clone()), octets);
     }
-    // Checkpoints come with changes, and only what two of them cover is moved.
-    for _ in 0..8 {
-        lab.store.seal().expect("room");
-        lab.store.append(AccountId(0), Change::DomainAdd { name: "x".to_owned() }, lab.now).expect("room");
-        lab.run(4);
-    }
+    lab.compact();
     (lab, bodies)
 }
 
@@ -148,4 +165,28 @@ fn every_piece_of_a_compressed_body_is_what_was_sent() {
     let (store, report) = Store::open(&mut disk, options(), now).expect("it opens again");
     assert!(report.damage.is_empty(), "{:?}", report.damage);
     assert!(check(&store, &bodies) >= 20);
+}
+
+/// Nearly all of a pack goes, and what stays would take less than a byte of what it takes.
+#[test]
+fn the_smallest_message_keeps_its_pack() {
+    let (mut lab, account) = empty(Options { undelete_ms: 0, ..options() });
+    let small = Bytes::from_static(b"hello");
+    let id = lab.deliver(account, small.clone());
+    for _ in 0..8 {
+        lab.deliver(account, vec![b'a'; 100_000].into());
+    }
+    lab.compact();
+    assert!(lab.store.stats().compacted.pressed.bodies >= 8);
+    let uids = UidSet::from_ranges(vec![(2, 9)]).expect("canonical");
+    let expunge = Change::Expunge { mailbox: MailboxId(1), uids, only_deleted: false };
+    lab.store.append(account, expunge, lab.now).expect("room");
+    lab.compact();
+    assert!(lab.store.stats().compacted.removed > 1, "the pack of before is gone");
+    assert_eq!(all(&lab.store).len(), 1);
+    assert_eq!(check(&lab.store, &BTreeMap::from([(id, small.clone())])), 0);
+    let Lab { mut disk, now, .. } = lab;
+    let (store, report) = Store::open(&mut disk, options(), now).expect("it opens again");
+    assert!(report.damage.is_empty(), "{:?}", report.damage);
+    assert_eq!(check(&store, &BTreeMap::from([(id, small)])), 0);
 }

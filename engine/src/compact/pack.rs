@@ -285,12 +285,14 @@ impl Pack {
         self.bytes.saturating_sub(beside)
     }
 
-    /// The share of its bytes that so many bytes of its records take, which they had as they were.
+    /// The share of its bytes that so many bytes of its records take, which they had as they were. Never 0 of
+    /// anything, however well it is compressed: what takes nothing goes (I22).
     pub fn share(&self, plain: u64) -> u64 {
-        match self.plain {
+        let share = match self.plain {
             0 => plain,
             all => (u128::from(plain.min(all)) * u128::from(self.room()) / u128::from(all)) as u64,
-        }
+        };
+        share.max(plain.min(1))
     }
 
     fn preface_at(&self, position: u64) -> Option<(Extent, bool)> {
