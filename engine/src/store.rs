@@ -182,11 +182,10 @@ impl Store {
     /// Plants a bug, for a test to see that it is found.
     #[cfg(feature = "testing")]
     pub fn plant(&mut self, plant: crate::log::writer::Plant) {
-        if plant == crate::log::writer::Plant::ReuseUids {
-            self.index.reuse_uids();
-        }
-        self.compactor.unlink_early = plant == crate::log::writer::Plant::UnlinkEarly;
-        self.compactor.lose_pack = plant == crate::log::writer::Plant::LosePack;
+        use crate::log::writer::Plant;
+        self.index.plant(plant);
+        self.compactor.unlink_early = plant == Plant::UnlinkEarly;
+        self.compactor.lose_pack = plant == Plant::LosePack;
         self.writer.plant(plant);
     }
 

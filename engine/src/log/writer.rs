@@ -86,6 +86,10 @@ pub enum Plant {
     UnlinkEarly,
     /// Compaction takes a pack for durable that was never named.
     LosePack,
+    /// What comes of an account of another log is not all put there.
+    LosePiece,
+    /// An account of another log is seen before all of it has come.
+    ShowArrivals,
 }
 
 #[derive(Debug)]

@@ -23,6 +23,8 @@ use crate::checkpoint::round::Round;
 use crate::ids::AccountId;
 use crate::index::account::Account;
 use crate::index::digest::Digest;
+#[cfg(feature = "testing")]
+use crate::log::writer::Plant;
 
 /// Ends the list of those that woke up; nobody's id.
 const NOBODY: AccountId = AccountId(0);
@@ -62,9 +64,9 @@ pub(in crate::index) struct Accounts {
     broken: Cell<u64>,
     /// The account that woke up last; the others hang on it.
     woke_last: Cell<AccountId>,
-    /// A planted bug: who wakes up gives UIDs out again.
+    /// A planted bug.
     #[cfg(feature = "testing")]
-    pub(in crate::index) reuse_uids: bool,
+    pub(in crate::index) plant: Option<Plant>,
     /// The awake ones, in the order in which they are looked at.
     watch: VecDeque<AccountId>,
     /// Bytes of the awake ones as far as this lap has come, and in all of the last.
@@ -114,7 +116,7 @@ impl Accounts {
             return None;
         };
         #[cfg(feature = "testing")]
-        if self.reuse_uids {
+        if self.plant == Some(Plant::ReuseUids) {
             account.mailboxes.values_mut().for_each(|mailbox| mailbox.reuse_uids());
         }
         slot.woke_before.set(self.woke_last.replace(id));

@@ -16,12 +16,14 @@ use crate::ids::{AccountId, BodyId, MailboxId, SegmentId};
 use crate::index::Index;
 use crate::io::View;
 use crate::log::batch::LogIdentity;
+#[cfg(feature = "testing")]
+use crate::log::writer::Plant;
 
 impl Index {
     /// Plants a bug: who wakes up gives UIDs out again.
     #[cfg(feature = "testing")]
-    pub(crate) fn reuse_uids(&mut self) {
-        self.accounts.reuse_uids = true;
+    pub(crate) fn plant(&mut self, plant: Plant) {
+        self.accounts.plant = Some(plant);
     }
 
     /// Keeps book of changes from now on, for checkpoints.
