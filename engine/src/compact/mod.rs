@@ -254,7 +254,7 @@ impl Compactor {
             live_percent: u64::from(self.options.live_percent),
         };
         // Of what is damaged nothing is copied, and its neighbours are none of each other.
-        let bad = |unit: &Unit| unit.live > 0 && self.bad.contains(&unit.file);
+        let bad = |unit: &Unit| !unit.is_empty && self.bad.contains(&unit.file);
         uncovered.retain(|unit| !bad(unit));
         let mut runs = units.split(bad).map(|run| pick(run, &all, self.pack_bytes_max));
         let copies = self.retry.is_due(now_ms);
@@ -268,6 +268,7 @@ impl Compactor {
         match picked {
             Picked::Nothing => {}
             Picked::Empty(unit) => {
+                assert_eq!(index.count_in(&unit.range), 0, "I22: nothing of what goes uncopied is alive");
                 self.reclaim.retire(&unit, now_ms);
                 self.look_at_ms = now_ms;
             }
@@ -296,6 +297,7 @@ impl Compactor {
             bytes: pack.bytes,
             room: pack.room(),
             live: 0,
+            is_empty: false,
             is_damaged: pack.damage.is_some(),
             is_old: false,
             is_pressed: pack.preface().is_some_and(|(_, mixed)| !mixed),
@@ -310,6 +312,7 @@ impl Compactor {
                 FileId::Pack(number) => places.pack(number).map_or(live, |pack| pack.share(live)),
                 _ => live,
             };
+            unit.is_empty = index.count_in(&unit.range) == 0;
             unit.is_old = self.is_old(places, &unit.range, unix_ms);
             !self.reclaim.has(unit.file)
         });

@@ -26,8 +26,10 @@ pub struct Unit {
     pub bytes: u64,
     /// How many of them could be alive: all but what leads to the records of a pack.
     pub room: u64,
-    /// Bytes of the bodies in it that somebody needs.
+    /// Bytes of the bodies in it that somebody needs, about: of a compressed one it is not known what it takes.
     pub live: u64,
+    /// Whether nobody needs any body in it.
+    pub is_empty: bool,
     /// Whether what leads to its records is damaged.
     pub is_damaged: bool,
     /// Whether its bodies are old enough to be compressed.
@@ -67,7 +69,7 @@ impl All {
 
 /// Chooses among all files that could be compacted.
 pub fn pick(units: &[Unit], all: &All, pack_bytes_max: u64) -> Picked {
-    if let Some(empty) = units.iter().find(|unit| unit.live == 0) {
+    if let Some(empty) = units.iter().find(|unit| unit.is_empty) {
         return Picked::Empty(empty.clone());
     }
     if let Some(damaged) = units.iter().find(|unit| unit.is_damaged) {
@@ -140,6 +142,7 @@ mod tests {
             bytes: 110,
             room: 100,
             live,
+            is_empty: live == 0,
             is_damaged: false,
             is_old: false,
             is_pressed: false,
@@ -206,6 +209,13 @@ mod tests {
         assert_eq!(picked(&units), Picked::Together(units[2..4].to_vec()));
         units.iter_mut().for_each(|unit| unit.is_pressed = true);
         assert_eq!(picked(&units), Picked::Nothing);
+    }
+
+    #[test]
+    fn what_takes_next_to_nothing_is_not_empty() {
+        let mut units = units(&[0, 90]);
+        units[0].is_empty = false;
+        assert_eq!(pick(&units, &all(&units), 100), Picked::Together(units[..1].to_vec()));
     }
 
     #[test]

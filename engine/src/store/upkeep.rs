@@ -69,6 +69,7 @@ impl Store {
             bytes: range.end - range.start,
             room: range.end - range.start,
             live: 0,
+            is_empty: false,
             is_damaged: false,
             is_old: false,
             is_pressed: false,
