@@ -266,6 +266,8 @@ pub const IMPORT_FRAME_MESSAGES_MAX: usize = 500;
 pub const IMPORT_FRAME_NAMES_BYTES_MAX: usize = 256 * 1024;
 /// Ranges of UIDs in one step of an import.
 pub const IMPORT_FRAME_RANGES_MAX: usize = 20_000;
+/// Ranges of UIDs in each list of what a mailbox remembers of its imports: with digits within an annotation's value.
+pub const IMPORT_MARK_RANGES_MAX: usize = 1_000;
 /// Milliseconds after which a line in the log would repeat a refusal of the same kind.
 pub const REFUSAL_LOG_MS: u64 = 10_000;
 /// Entries of a ring's submission queue.

@@ -1,5 +1,6 @@
 //! From Dovecot to Ringpost, and no client notices: mbsync transfers nothing again, fetchmail fetches nothing again.
 
+use std::io::{BufRead, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -407,4 +408,125 @@ fn an_import_that_a_kill_cuts_short_goes_on_where_it_was() {
     assert_eq!(found[0], format!("* SEARCH {expected}"));
     let one = imap.imap("d", "UID FETCH 5 BODY.PEEK[HEADER.FIELDS (SUBJECT)]").unwrap().concat();
     assert!(one.contains("Subject: m5"), "{one}");
+}
+
+fn count_of(server: &Server, mailbox: &str) -> String {
+    let mut imap = Wire::connect(server.port("IMAP", false)).unwrap();
+    imap.line().unwrap();
+    imap.imap("a", &format!("LOGIN {USER} \"{PASSWORD}\"")).unwrap();
+    imap.imap("b", &format!("EXAMINE {mailbox}")).unwrap();
+    imap.imap("c", "UID SEARCH ALL").unwrap().swap_remove(0)
+}
+
+#[test]
+fn what_was_left_out_is_told_by_every_run_until_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let maildir = folder.path().join("Maildir");
+    maildir_of(&maildir, 4);
+    let file = maildir.join("cur/1300000000.M2P1.host:2,S");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "").unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    let (first, good) = import(&server, &maildir, &["--json"]);
+    assert!(!good && first.contains("UID 2: ") && total(&first)["messages"] == 3, "{first}");
+    assert_eq!(count_of(&server, "INBOX"), "* SEARCH 1 4 5");
+    for _ in 0..2 {
+        let (again, good) = import(&server, &maildir, &["--json", "--delete"]);
+        assert!(!good && again.contains("1 messages stay there: an earlier run"), "{again}");
+        assert!(again.contains("\"deleted_here\":0") && total(&again)["messages"] == 0, "{again}");
+    }
+    std::fs::write(&file, &whole).unwrap();
+    for expected in [1, 0] {
+        let (merged, good) = import(&server, &maildir, &["--json", "--merge", "--delete"]);
+        assert!(good && total(&merged)["messages"] == expected, "{merged}");
+        assert!(merged.contains("\"gone\":0"), "{merged}");
+    }
+    let (plain, good) = import(&server, &maildir, &["--json", "--delete"]);
+    assert!(good && plain.contains("\"deleted_here\":0") && plain.contains("\"gone\":0"), "{plain}");
+    assert_eq!(count_of(&server, "INBOX"), "* SEARCH 1 4 5 8");
+}
+
+/// A server of its own manners: `answers` tells by the beginnings of commands what it says to them. Serves one
+/// connection.
+fn odd_server(answers: &'static [(&'static str, &'static str)]) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"* OK odd\r\n").unwrap();
+        for line in std::io::BufReader::new(stream.try_clone().unwrap()).lines() {
+            let Ok(line) = line else { return };
+            let (tag, command) = line.split_once(' ').unwrap();
+            let known = answers.iter().find(|(start, _)| command.starts_with(start));
+            let answer = format!("{}{tag} OK\r\n", known.map_or("", |(_, answer)| answer));
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn what_an_odd_server_does_not_say_well_is_told_and_never_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "secret\n").unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    const SELECTED: &str = "* 5 EXISTS\r\n* OK [UIDVALIDITY 9] x\r\n* OK [UIDNEXT 6] x\r\n";
+    let badly: &[(&str, &str)] = &[
+        ("LIST", "* LIST () \"/\" INBOX\r\n* LIST () \"/\" \"Bad\r\n"),
+        ("EXAMINE", SELECTED),
+        // The date of 2 is none, 3 is no response at all.
+        (
+            "UID FETCH 1:*",
+            "* 1 FETCH (UID 1 FLAGS () INTERNALDATE \"05-Feb-2019 03:04:05 +0000\")\r\n\
+             * 2 FETCH (UID 2 FLAGS () INTERNALDATE NIL)\r\n* 3 FETCH (UID 3 FLAGS (\r\n\
+             * 4 FETCH (UID 4 FLAGS ([x) INTERNALDATE \"05-Feb-2019 03:04:05 +0000\")\r\n\
+             * 5 FETCH (UID 5 FLAGS () INTERNALDATE \"05-Feb-2019 03:04:05 +0000\")\r\n",
+        ),
+        ("UID SEARCH ALL", "* SEARCH 1 2 3 4 5\r\n"),
+        (
+            "UID FETCH 1,",
+            "* 1 FETCH (UID 1 BODY[] {6}\r\nA: 1\r\n)\r\n* 2 FETCH (UID 2 BODY[] {6}\r\nA: 2\r\n)\r\n\
+             * 3 FETCH (UID 3 BODY[] {6}\r\nA: 3\r\n)\r\n* 4 FETCH (UID 4 BODY[] NIL)\r\n\
+             * 5 FETCH (UID 5 BODY[] {6}\r\nA: 5\r\n)\r\n",
+        ),
+    ];
+    let from = |port: u16| format!("imap://{USER}@127.0.0.1:{port}");
+    let (odd, good) = pull(&server, &from(odd_server(badly)), &password, &["--plaintext"]);
+    assert!(!good && odd.contains("not understood: LIST"), "{odd}");
+    for uid in ["UID 2: the server does not tell", "UID 3: the server does not tell", "UID 4: it was listed"]
+    {
+        assert!(odd.contains(uid), "{odd}");
+    }
+    assert_eq!(
+        (total(&odd)["messages"].as_u64(), count_of(&server, "INBOX").as_str()),
+        (Some(2), "* SEARCH 1 5")
+    );
+    let well: &[(&str, &str)] = &[
+        ("LIST", "* LIST () \"/\" INBOX\r\n"),
+        ("EXAMINE", SELECTED),
+        (
+            "UID FETCH 1:*",
+            "* 1 FETCH (UID 1 FLAGS () INTERNALDATE \"05-Feb-2019 03:04:05 +0000\")\r\n\
+             * 2 FETCH (UID 2 FLAGS () INTERNALDATE \"05-Feb-2019 03:04:05 +0000\")\r\n\
+             * 3 FETCH (UID 3 FLAGS () INTERNALDATE \"05-Feb-2019 03:04:05 +0000\")\r\n\
+             * 4 FETCH (UID 4 FLAGS () INTERNALDATE \"05-Feb-2019 03:04:05 +0000\")\r\n\
+             * 5 FETCH (UID 5 FLAGS () INTERNALDATE \"05-Feb-2019 03:04:05 +0000\")\r\n",
+        ),
+        (
+            "UID FETCH 2,3,4 ",
+            "* 2 FETCH (UID 2 BODY[] {6}\r\nA: 2\r\n)\r\n* 3 FETCH (UID 3 BODY[] {6}\r\nA: 3\r\n)\r\n\
+             * 4 FETCH (UID 4 BODY[] {6}\r\nA: 4\r\n)\r\n",
+        ),
+    ];
+    let (merged, good) = pull(&server, &from(odd_server(well)), &password, &["--plaintext", "--merge"]);
+    assert!(good && total(&merged)["messages"] == 3, "{merged}");
+    assert_eq!(count_of(&server, "INBOX"), "* SEARCH 1 5 6 7 8");
+    // Fewer than there are: nobody knows which, so nothing of the folder is touched.
+    let few: &[(&str, &str)] = &[("LIST", "* LIST () \"/\" INBOX\r\n"), ("EXAMINE", SELECTED)];
+    let (none, good) = pull(&server, &from(odd_server(few)), &password, &["--plaintext", "--delete"]);
+    assert!(!good && none.contains("5 messages are there, and lists 0"), "{none}");
+    assert_eq!(count_of(&server, "INBOX"), "* SEARCH 1 5 6 7 8");
 }

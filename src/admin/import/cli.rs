@@ -32,8 +32,9 @@ and clients come here.
 
 UIDs can be kept only while a mailbox gets no mail here: messages that the old server takes in
 after mail has arrived here stay there, which is said, and the exit code is 1. So does whatever
-else cannot be carried over; all the rest is done. With --merge such messages come too, under new
-UIDs: clients fetch them again, and further runs still know them (by their unique-ids, and by the
+else cannot be carried over; all the rest is done. A message that could not be read is remembered,
+and said by every run, until one with --merge finds it mended. With --merge such messages come too,
+under new UIDs: clients fetch them again, and further runs still know them (by their unique-ids, and by the
 annotation /private/vendor/ringpost/imported). It is also the way into a mailbox that has mail of
 its own.
 

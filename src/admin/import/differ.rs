@@ -11,6 +11,9 @@
 
 use std::collections::BTreeMap;
 
+use super::mark::Mark;
+use super::ranges::Ranges;
+
 /// What is known of the mailbox here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Here {
@@ -38,25 +41,6 @@ impl Here {
     }
 }
 
-/// UIDs, ascending.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ranges(pub Vec<(u32, u32)>);
-
-impl Ranges {
-    /// One more, greater than all before.
-    pub fn push(&mut self, uid: u32) {
-        match self.0.last_mut() {
-            Some((_, last)) if *last + 1 == uid => *last = uid,
-            _ => self.0.push((uid, uid)),
-        }
-    }
-
-    /// How many.
-    pub fn len(&self) -> u64 {
-        self.0.iter().map(|(first, last)| u64::from(last - first) + 1).sum()
-    }
-}
-
 /// The difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -70,8 +54,12 @@ pub struct Difference {
     pub deleted_here: u64,
     /// Places of messages whose UIDs are in use here or may be.
     pub taken: Vec<usize>,
-    /// Places of such messages that are to be appended with new UIDs.
+    /// Places of messages that are to be appended with new UIDs.
     pub late: Vec<usize>,
+    /// Places of messages that an earlier run could not take over, and whose UIDs have been passed since.
+    pub left: Vec<usize>,
+    /// Places of such messages that came under new UIDs.
+    pub moved: Vec<usize>,
 }
 
 /// Compares, message by message of the mailbox here.
@@ -79,6 +67,7 @@ pub struct Differ<'a> {
     uids: &'a [u32],
     uid_next_there: u32,
     here: &'a Here,
+    mark: &'a Mark,
     /// The next place there.
     at: usize,
     found: Difference,
@@ -86,8 +75,8 @@ pub struct Differ<'a> {
 
 impl<'a> Differ<'a> {
     /// Begins with the first of both.
-    pub fn new(uids: &'a [u32], uid_next_there: u32, here: &'a Here) -> Differ<'a> {
-        Differ { uids, uid_next_there, here, at: 0, found: Difference::default() }
+    pub fn new(uids: &'a [u32], uid_next_there: u32, here: &'a Here, mark: &'a Mark) -> Differ<'a> {
+        Differ { uids, uid_next_there, here, mark, at: 0, found: Difference::default() }
     }
 
     /// The next message here. Returns its place there, if it is there: whoever asks compares the flags.
@@ -127,7 +116,11 @@ impl<'a> Differ<'a> {
     fn pass(&mut self, below: u32) {
         while let Some(&uid) = self.uids.get(self.at).filter(|&&uid| uid < below) {
             if uid < self.here.imported_next {
-                self.found.deleted_here += 1;
+                match (self.mark.is_left(uid), self.mark.is_moved(uid)) {
+                    (true, _) => self.found.left.push(self.at),
+                    (false, true) => self.found.moved.push(self.at),
+                    (false, false) => self.found.deleted_here += 1,
+                }
             } else if self.here.has_own() {
                 self.found.taken.push(self.at);
             } else {
@@ -147,7 +140,8 @@ mod tests {
     }
 
     fn differ(there: &[u32], uid_next: u32, here: &Here, uids: &[u32]) -> (Difference, Vec<usize>) {
-        let mut differ = Differ::new(there, uid_next, here);
+        let mark = Mark::of(&here.mark, here.uid_validity);
+        let mut differ = Differ::new(there, uid_next, here, &mark);
         let same = uids.iter().filter_map(|&uid| differ.next_here(uid)).collect();
         (differ.end(), same)
     }
@@ -176,9 +170,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_left_out_was_not_deleted_here() {
+        // 3 was left out, 4 was deleted here, 5 came under another UID, 6 is on both sides.
+        let known = Here { mark: "7 0 3 5".to_owned(), ..here(8, 8) };
+        let (found, same) = differ(&[3, 4, 5, 6], 8, &known, &[6]);
+        assert_eq!((found.left, found.moved, found.deleted_here, same), (vec![0], vec![2], 1, vec![3]));
+        // It may have come since, before the mark was written.
+        assert_eq!(differ(&[3, 4], 8, &known, &[3]).1, [0]);
+    }
+
+    #[test]
     fn flags_are_set_by_groups() {
         let (uids, here) = ([1, 2, 3, 5], here(6, 6));
-        let mut differ = Differ::new(&uids, 6, &here);
+        let mark = Mark::default();
+        let mut differ = Differ::new(&uids, 6, &here, &mark);
         for uid in uids {
             assert!(differ.next_here(uid).is_some());
             differ.set_flags(uid, vec!["\\Seen".to_owned()]);

@@ -1,14 +1,15 @@
 //! Messages that cannot keep their UIDs, because mail has arrived in the mailbox here.
 //!
 //! *Owns*: how they are found again by the next run: each comes with a unique-id made of what names it there, and the
-//! mailbox remembers how far the last run came. *Promises*: none comes twice; what was deleted here stays deleted.
+//! mailbox's mark tells how far the last run came, and what was left out. *Promises*: none comes twice; what was deleted here stays deleted.
 //! *Assumes*: UIDVALIDITY and UID name a message there for ever (rfc3501#2.3.1.1). *Never*: gives two messages of a
 //! mailbox one unique-id (rfc1939#7).
 
 use std::collections::BTreeMap;
 
-use super::differ::{Difference, Here, Ranges};
-use super::report::same_flags;
+use super::differ::{Difference, Here};
+use super::mark::Mark;
+use super::ranges::Ranges;
 use super::source::{Contents, Facts, Source};
 
 /// Messages here that were imported with a unique-id: UID and flags by it.
@@ -30,17 +31,6 @@ fn uid_of(identity: &str, uid_validity: u32) -> Option<u32> {
     is_ours.then(|| u32::from_str_radix(uid, 16).ok()).flatten()
 }
 
-/// How far a run came, as the mailbox remembers it.
-pub fn mark(contents: &Contents) -> String {
-    format!("{} {}", contents.uid_validity, contents.uid_next)
-}
-
-fn marked(here: &Here, uid_validity: u32) -> u32 {
-    let parts = here.mark.split_once(' ');
-    let next = parts.filter(|(of, _)| of.parse() == Ok(uid_validity)).and_then(|(_, next)| next.parse().ok());
-    next.unwrap_or(0)
-}
-
 impl Late {
     /// A message here.
     pub fn see(&mut self, unique_id: String, uid: u32, flags: Vec<String>) {
@@ -53,16 +43,24 @@ impl Late {
         source: &mut dyn Source,
         contents: &Contents,
         here: &Here,
+        mark: &mut Mark,
         found: &mut Difference,
     ) -> Result<(), String> {
-        let came_to = marked(here, contents.uid_validity);
         let mut other_flags = Vec::new();
-        for place in std::mem::take(&mut found.taken) {
+        let lists = [&mut found.taken, &mut found.left, &mut found.moved];
+        let mut places: Vec<usize> = lists.into_iter().flat_map(std::mem::take).collect();
+        places.sort_unstable();
+        for place in places {
             let (uid, facts) = (contents.uids[place], source.facts(place)?);
             match self.0.remove(&identity(&facts, uid, contents, here)) {
-                Some((_, flags)) if same_flags(&flags, &facts.flags) => {}
-                Some((uid_here, _)) => other_flags.push((uid_here, facts.flags)),
-                None if uid < came_to => found.deleted_here += 1,
+                Some((uid_here, flags)) => {
+                    if mark.is_left(uid) {
+                        mark.came(uid, uid < here.imported_next);
+                    }
+                    other_flags.extend(facts.other_flags(&flags).map(|flags| (uid_here, flags)));
+                }
+                None if mark.is_left(uid) => found.late.push(place),
+                None if uid < mark.came_to() || mark.is_moved(uid) => found.deleted_here += 1,
                 None => found.late.push(place),
             }
         }
@@ -88,7 +86,7 @@ mod tests {
     fn a_name_tells_its_message_and_differs_from_what_dovecot_would_say() {
         let contents = Contents { uid_validity: 0x4f00_0000, uid_next: 9, ..Contents::default() };
         let mut here = Here { uid_validity: 7, ..Here::default() };
-        let mut facts = Facts { flags: Vec::new(), unique_id: None };
+        let mut facts = Facts { flags: None, unique_id: None };
         assert_eq!(identity(&facts, 26, &contents, &here), "0000001a4f000000");
         here.uid_validity = contents.uid_validity;
         let late = identity(&facts, 26, &contents, &here);
@@ -96,7 +94,5 @@ mod tests {
         assert_eq!((uid_of(&late, 7), uid_of("odd", 7), uid_of("ääääää", 7)), (None, None, None));
         facts.unique_id = Some("odd".to_owned());
         assert_eq!(identity(&facts, 26, &contents, &here), "odd");
-        here.mark = mark(&contents);
-        assert_eq!((marked(&here, contents.uid_validity), marked(&here, 7)), (9, 0));
     }
 }

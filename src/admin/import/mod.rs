@@ -10,14 +10,17 @@ mod dovecot;
 mod frame;
 mod imap;
 mod late;
+mod mark;
+mod ranges;
 mod report;
 mod run;
+mod send;
 pub mod server;
 mod source;
 pub mod wire;
 
 pub use cli::{ImportCommand, import};
-pub use differ::Ranges;
 pub use frame::Frame;
+pub use ranges::Ranges;
 pub use report::same_flags;
 pub use source::usual_use;

@@ -56,11 +56,17 @@ impl Row {
                 found.taken.len()
             ));
         }
+        if !found.left.is_empty() {
+            self.problems.push(format!(
+                "{} messages stay there: an earlier run could not take them over, and their UIDs have been passed \
+                 (--merge gives them new ones)",
+                found.left.len()
+            ));
+        }
     }
 
     /// A message could not be taken over.
     pub fn left_out(&mut self, why: String) {
-        self.new = self.new.saturating_sub(1);
         match self.problems.len() < PROBLEMS_TOLD_MAX {
             true => self.problems.push(why),
             false => self.problems_more += 1,
@@ -96,6 +102,12 @@ impl Report {
             false => ProgressBar::hidden(),
         };
         Report { json, bar, headed: false, messages: 0, flags: 0, problems: 0 }
+    }
+
+    /// Something beyond the folders cannot be taken over.
+    pub fn problem(&mut self, why: &str) {
+        self.problems += 1;
+        self.bar.suspend(|| eprintln!("{why}"));
     }
 
     /// A folder is looked at.

@@ -11,12 +11,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::differ::{Differ, Difference, Here, Ranges};
-use super::frame::Frame;
-use super::late::{Late, identity, mark};
-use super::report::{Report, Row, same_flags};
-use super::source::{Contents, Folder, Source};
-use super::wire::{ImportMessage, ImportStep};
+use super::differ::{Differ, Difference, Here};
+use super::late::Late;
+use super::mark::Mark;
+use super::ranges::Ranges;
+use super::report::{Report, Row};
+use super::send::{Sender, To};
+use super::source::{Contents, Folder, Folders, Source};
+use super::wire::ImportStep;
 use crate::admin::client::Client;
 use crate::admin::wire::{Line, Request};
 use crate::limits::IMPORT_FRAME_RANGES_MAX;
@@ -41,7 +43,8 @@ pub struct Wish {
 pub fn run(client: &Client, source: &mut dyn Source, wish: &Wish, report: &mut Report) -> Result<(), String> {
     let mut import = Import { client, source, wish, report, mailboxes: BTreeMap::new() };
     let subscribed = import.look()?;
-    let mut folders = import.source.folders()?;
+    let Folders { mut folders, problems } = import.source.folders()?;
+    problems.iter().for_each(|why| import.report.problem(why));
     folders.sort_by(|a, b| a.name.cmp(&b.name));
     for folder in &folders {
         let row = import.folder(folder)?;
@@ -102,22 +105,31 @@ impl Import<'_> {
             // No UID here is one of those there.
             here.imported_next = 0;
         }
+        let mut mark = Mark::of(&here.mark, contents.uid_validity);
         let found = match is_new || here.is_fresh() {
-            true => Differ::new(&contents.uids, contents.uid_next, &here).end(),
-            false => self.differ(&folder.name, &contents, &here)?,
+            true => Differ::new(&contents.uids, contents.uid_next, &here, &mark).end(),
+            false => self.differ(&folder.name, &contents, &here, &mut mark)?,
         };
         row.tell(&found, self.wish.delete);
-        if !self.wish.dry_run
-            && let Err(why) = self.carry_over(folder, &contents, &here, &found, &mut row)
-        {
-            row.problems.push(why);
+        if !self.wish.dry_run {
+            // What comes is counted, not what should.
+            row.new = 0;
+            if let Err(why) = self.carry_over(folder, &contents, &here, &mut mark, &found, &mut row) {
+                row.problems.push(why);
+            }
         }
         Ok(row)
     }
 
     /// Compares with the messages here.
-    fn differ(&mut self, name: &str, contents: &Contents, here: &Here) -> Result<Difference, String> {
-        let mut differ = Differ::new(&contents.uids, contents.uid_next, here);
+    fn differ(
+        &mut self,
+        name: &str,
+        contents: &Contents,
+        here: &Here,
+        mark: &mut Mark,
+    ) -> Result<Difference, String> {
+        let mut differ = Differ::new(&contents.uids, contents.uid_next, here, mark);
         let step = ImportStep::Messages { mailbox: name.to_owned() };
         let request = Request::Import { address: self.wish.address.clone(), step };
         let (merge, mut late, source) = (self.wish.merge, Late::default(), &mut *self.source);
@@ -126,8 +138,7 @@ impl Import<'_> {
                 return Err(format!("the server answered something else: {line:?}"));
             };
             if let Some(place) = differ.next_here(uid) {
-                let there = source.facts(place)?.flags;
-                if !same_flags(&there, &flags) {
+                if let Some(there) = source.facts(place)?.other_flags(&flags) {
                     differ.set_flags(uid, there);
                 }
             } else if let Some(unique_id) = unique_id.filter(|_| merge && uid >= here.imported_next) {
@@ -137,7 +148,7 @@ impl Import<'_> {
         })?;
         let mut found = differ.end();
         if merge {
-            late.judge(self.source, contents, here, &mut found)?;
+            late.judge(self.source, contents, here, mark, &mut found)?;
         }
         Ok(found)
     }
@@ -147,6 +158,7 @@ impl Import<'_> {
         folder: &Folder,
         contents: &Contents,
         here: &Here,
+        mark: &mut Mark,
         found: &Difference,
         row: &mut Row,
     ) -> Result<(), String> {
@@ -162,13 +174,18 @@ impl Import<'_> {
             let uid_validity = contents.uid_validity;
             self.step(ImportStep::Adopt { mailbox: mailbox(), uid_validity, dovecot_unique_ids })?;
         }
-        self.append(&folder.name, contents, here, &found.new, row)?;
+        let address = &self.wish.address;
+        let to = To { client: self.client, address, mailbox: &folder.name, contents, here };
+        let mut sender = Sender::new(to, self.report, row, mark);
+        sender.send(self.source, &found.new, false)?;
         if !here.has_own() && contents.uid_next > here.uid_next.max(1) {
-            self.send(&folder.name, contents.uid_next, Frame::default())?;
+            sender.pass(contents.uid_next)?;
         }
-        if here.has_own() && self.wish.merge && here.mark != mark(contents) {
-            self.append(&folder.name, contents, here, &found.late, row)?;
-            self.step(ImportStep::Mark { mailbox: mailbox(), mark: mark(contents) })?;
+        if self.wish.merge {
+            sender.send(self.source, &found.late, true)?;
+            if here.has_own() {
+                sender.come_to(contents.uid_next)?;
+            }
         }
         for (flags, uids) in &found.flags {
             for uids in uids.0.chunks(IMPORT_FRAME_RANGES_MAX) {
@@ -185,65 +202,6 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// Sends the new messages, in frames.
-    fn append(
-        &mut self,
-        name: &str,
-        contents: &Contents,
-        here: &Here,
-        places: &[usize],
-        row: &mut Row,
-    ) -> Result<(), String> {
-        self.report.expect(places.len());
-        let facts = |source: &mut dyn Source, place: usize| source.facts(place);
-        // What arrived here is in the way of their UIDs.
-        let renumbered = here.has_own();
-        for places in places.chunks(crate::limits::IMPORT_FRAME_MESSAGES_MAX) {
-            let mut known = Vec::with_capacity(places.len());
-            for &place in places {
-                known.push(facts(self.source, place)?);
-            }
-            let (client, address, report) = (self.client, &self.wish.address, &mut *self.report);
-            let mut frame = Frame::default();
-            let send = |frame: &mut Frame| {
-                let frame = std::mem::take(frame);
-                let count = frame.messages.len();
-                append(client, address, name, 0, frame).map(|()| count)
-            };
-            self.source.fetch(places, &mut |mail| {
-                let mail = match mail {
-                    Ok(mail) => mail,
-                    Err(why) => {
-                        row.left_out(why);
-                        return Ok(());
-                    }
-                };
-                let nth = places.binary_search(&mail.place).map_err(|_| "a message came unasked")?;
-                let facts = &known[nth];
-                let uid = contents.uids[mail.place];
-                let name = || identity(facts, uid, contents, here);
-                let message = ImportMessage {
-                    uid: if renumbered { 0 } else { uid },
-                    bytes: mail.octets.len(),
-                    flags: facts.flags.clone(),
-                    internal_ms: mail.internal_ms,
-                    unique_id: if renumbered { Some(name()) } else { facts.unique_id.clone() },
-                };
-                if !frame.has_room(&message) {
-                    report.advance(send(&mut frame)?);
-                }
-                frame.push(message, mail.octets);
-                Ok(())
-            })?;
-            report.advance(send(&mut frame)?);
-        }
-        Ok(())
-    }
-
-    fn send(&self, name: &str, uid_next: u32, frame: Frame) -> Result<(), String> {
-        append(self.client, &self.wish.address, name, uid_next, frame)
-    }
-
     /// Carries a step out, but for a dry run.
     fn step(&self, step: ImportStep) -> Result<(), String> {
         if self.wish.dry_run {
@@ -255,15 +213,4 @@ impl Import<'_> {
     fn ask(&self, step: ImportStep, each: &mut dyn FnMut(Line) -> Result<(), String>) -> Result<(), String> {
         self.client.call(&Request::Import { address: self.wish.address.clone(), step }, each)
     }
-}
-
-/// Sends a frame; an empty one only moves UIDNEXT.
-fn append(client: &Client, address: &str, mailbox: &str, uid_next: u32, frame: Frame) -> Result<(), String> {
-    if frame.messages.is_empty() && uid_next == 0 {
-        return Ok(());
-    }
-    let Frame { messages, octets, .. } = frame;
-    let mailbox = mailbox.to_owned();
-    let step = ImportStep::Append { mailbox, uid_next, messages, octets: Default::default() };
-    client.call_with(&Request::Import { address: address.to_owned(), step }, &octets, &mut |_| Ok(()))
 }

@@ -2,7 +2,7 @@
 //!
 //! *Owns*: reading a Maildir tree with Dovecot's own files: UIDs, keywords, flags, subscriptions. *Promises*: what IMAP
 //! and POP3 clients of that Dovecot saw; the names of one folder's files in memory, about 100 octets each. *Assumes*:
-//! Dovecot may run meanwhile: a file that is renamed is looked for, one that is gone is passed over. *Never*: writes.
+//! Dovecot may run meanwhile: a file that is renamed is looked for, and only one that is absent twice is gone. *Never*: writes.
 
 mod names;
 mod octets;
@@ -15,7 +15,7 @@ use std::time::UNIX_EPOCH;
 
 use ringpost_engine::limits::BODY_BYTES_MAX;
 
-use super::source::{Contents, Facts, Folder, Mail, Source, Taker, usual_use};
+use super::source::{Contents, Facts, Folder, Folders, Mail, Source, Taker, Unread, usual_use};
 pub use names::Layout;
 use uidlist::Record;
 
@@ -23,6 +23,8 @@ use uidlist::Record;
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Letters for keywords: a to z.
 const KEYWORDS: usize = 26;
+/// How often a message's file is looked for under the names that it gets meanwhile.
+const LOOKS: usize = 4;
 
 /// A Maildir tree.
 pub struct Dovecot {
@@ -46,6 +48,16 @@ struct Message {
     unique_id: Option<Box<str>>,
     file: Box<str>,
     is_new: bool,
+}
+
+/// One look at the files.
+#[derive(Default)]
+struct Paired {
+    messages: Vec<Message>,
+    /// What has no file.
+    absent: Vec<Record>,
+    /// Files without a UID.
+    without: usize,
 }
 
 /// A file's name without its flags.
@@ -111,58 +123,77 @@ impl Open {
 
     /// Pairs the files with the list of UIDs. Returns how many files have none.
     fn pair(&mut self, records: Vec<Record>) -> Result<usize, String> {
+        let once = self.listed(records)?;
+        self.messages = once.messages;
+        // A file that gets another name meanwhile may be missed; it is not gone before it is missed twice.
+        if !once.absent.is_empty() {
+            self.messages.extend(self.listed(once.absent)?.messages);
+        }
+        self.messages.sort_by_key(|message| message.uid);
+        self.messages.dedup_by_key(|message| message.uid);
+        Ok(once.without)
+    }
+
+    /// Lists the files once, and finds those of the records.
+    fn listed(&self, records: Vec<Record>) -> Result<Paired, String> {
         let (cur, new) = (self.files("cur")?, self.files("new")?);
         let find = |files: &[Box<str>], base: &str| {
             files.binary_search_by(|file| base_of(file).cmp(base)).ok().map(|at| files[at].clone())
         };
-        self.messages = Vec::with_capacity(records.len().min(cur.len() + new.len()));
+        let mut paired = Paired::default();
         for Record { uid, base, unique_id } in records {
             let found = find(&cur, &base).map(|file| (file, false));
-            if let Some((file, is_new)) = found.or_else(|| find(&new, &base).map(|file| (file, true))) {
-                self.messages.push(Message { uid, unique_id, file, is_new });
+            match found.or_else(|| find(&new, &base).map(|file| (file, true))) {
+                Some((file, is_new)) => paired.messages.push(Message { uid, unique_id, file, is_new }),
+                None => paired.absent.push(Record { uid, base, unique_id }),
             }
         }
-        self.messages.sort_by_key(|message| message.uid);
-        self.messages.dedup_by_key(|message| message.uid);
-        Ok((cur.len() + new.len()).saturating_sub(self.messages.len()))
+        paired.without = (cur.len() + new.len()).saturating_sub(paired.messages.len());
+        Ok(paired)
     }
 
     /// Where a message's file is now: its flags may have changed since it was listed.
     fn find(&self, message: &Message) -> Result<Option<File>, String> {
-        let path = self.path.join(if message.is_new { "new" } else { "cur" }).join(&*message.file);
-        match File::open(&path) {
-            Ok(file) => return Ok(Some(file)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+        let folder = if message.is_new { "new" } else { "cur" };
+        let mut path = self.path.join(folder).join(&*message.file);
+        for _ in 0..LOOKS {
+            match File::open(&path) {
+                Ok(file) => return Ok(Some(file)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error.to_string()),
+            }
+            let base = base_of(&message.file);
+            let files = self.files("cur")?;
+            if let Some(renamed) = files.iter().find(|file| base_of(file) == base) {
+                path = self.path.join("cur").join(&**renamed);
+            }
         }
-        let base = base_of(&message.file);
-        let files = self.files("cur")?;
-        let Some(renamed) = files.iter().find(|file| base_of(file) == base) else { return Ok(None) };
-        Ok(File::open(self.path.join("cur").join(&**renamed)).ok())
+        Ok(None)
     }
 
     fn read(&self, message: &Message, place: usize) -> Result<Option<Mail>, String> {
         let Some(file) = self.find(message)? else { return Ok(None) };
-        let failed = |error: std::io::Error| format!("UID {}, {}: {error}", message.uid, message.file);
-        let modified = file.metadata().and_then(|about| about.modified()).map_err(failed)?;
+        let modified =
+            file.metadata().and_then(|about| about.modified()).map_err(|error| error.to_string())?;
         // Dovecot's INTERNALDATE is the time of the file.
         let internal_ms = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 1000);
         let mut octets = Vec::new();
-        file.take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut octets).map_err(failed)?;
+        let read = file.take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut octets);
+        read.map_err(|error| error.to_string())?;
         if octets::is_compressed(&octets) {
-            return Err(format!("UID {}, {}: it is compressed", message.uid, message.file));
+            return Err("it is compressed".to_owned());
         }
         let octets = octets::with_crlf(octets);
         match octets.len() {
-            0 => Err(format!("UID {}, {}: it is empty", message.uid, message.file)),
+            0 => Err("it is empty".to_owned()),
             1..=BODY_BYTES_MAX => Ok(Some(Mail { place, internal_ms, octets })),
-            _ => Err(format!("UID {}, {}: more than {BODY_BYTES_MAX} octets", message.uid, message.file)),
+            _ => Err(format!("more than {BODY_BYTES_MAX} octets")),
         }
     }
 }
 
 impl Source for Dovecot {
-    fn folders(&mut self) -> Result<Vec<Folder>, String> {
+    fn folders(&mut self) -> Result<Folders, String> {
         let inbox = (self.root.clone(), "INBOX".to_owned());
         let mut folders = names::folders(&self.root, self.layout)?;
         folders.retain(|(_, name)| name != "INBOX");
@@ -172,7 +203,7 @@ impl Source for Dovecot {
             there: path.to_string_lossy().into_owned(),
             name,
         };
-        Ok(folders.into_iter().map(folder).collect())
+        Ok(Folders { folders: folders.into_iter().map(folder).collect(), problems: Vec::new() })
     }
 
     fn subscriptions(&mut self) -> Result<Vec<String>, String> {
@@ -229,15 +260,16 @@ impl Source for Dovecot {
                 _ => {}
             }
         }
-        Ok(Facts { flags, unique_id: unique_id.as_deref().map(str::to_owned) })
+        Ok(Facts { flags: Some(flags), unique_id: unique_id.as_deref().map(str::to_owned) })
     }
 
     fn fetch(&mut self, places: &[usize], take: &mut Taker<'_>) -> Result<(), String> {
         for &place in places {
-            match self.open.read(&self.open.messages[place], place) {
+            let message = &self.open.messages[place];
+            match self.open.read(message, place) {
                 Ok(Some(mail)) => take(Ok(mail))?,
                 Ok(None) => {}
-                Err(why) => take(Err(why))?,
+                Err(why) => take(Err(Unread { place, why: format!("{}: {why}", message.file) }))?,
             }
         }
         Ok(())

@@ -8,9 +8,11 @@ mod connection;
 mod response;
 mod url;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::{Contents, Facts, Folder, Mail, Source, Taker, usual_use};
+use ringpost_engine::limits::MAILBOXES_PER_ACCOUNT_MAX;
+
+use super::source::{Contents, Facts, Folder, Folders, Mail, Source, Taker, Unread, usual_use};
 use crate::proto::imap::utf7;
 use crate::proto::mime::date::parse_imap_date_time;
 pub use connection::Access;
@@ -32,9 +34,10 @@ pub struct Imap {
 
 struct Message {
     uid: u32,
-    /// Place in `flags`.
-    flags: u32,
-    internal_ms: u64,
+    /// Place in `flags`; none where the server does not tell them.
+    flags: Option<u32>,
+    /// None where the server does not tell it.
+    internal_ms: Option<u64>,
 }
 
 /// A row of LIST or LSUB.
@@ -73,21 +76,23 @@ impl Imap {
         Ok(())
     }
 
-    fn list(&mut self, command: &str) -> Result<Vec<Listed>, String> {
-        let mut rows = Vec::new();
+    /// Rows of a listing, and those that are not understood.
+    fn list(&mut self, command: &str) -> Result<(Vec<Listed>, Vec<String>), String> {
+        let (mut rows, mut problems) = (Vec::new(), Vec::new());
         self.connection.command(command, &mut |line| {
-            let Some(values) = values(line) else { return Ok(()) };
-            let [Value::Atom(kind), attributes, separator, name, ..] = &values[..] else { return Ok(()) };
-            if !["LIST", "LSUB"].iter().any(|known| known.eq_ignore_ascii_case(kind)) {
-                return Ok(());
+            if ["LIST ", "LSUB "].iter().any(|kind| begins_with(line, kind)) {
+                match listed(line) {
+                    Some(row) => rows.push(row),
+                    None if problems.len() < MAILBOXES_PER_ACCOUNT_MAX => {
+                        problems.push(format!("not understood: {}", String::from_utf8_lossy(line)));
+                    }
+                    None => return Err("the server lists more names than can be told".to_owned()),
+                }
             }
-            let attributes = attributes.items().iter().filter_map(Value::text).collect();
-            let separator = separator.text().filter(|text| text != "NIL").unwrap_or_default();
-            rows.extend(name.text().map(|spelt| Listed { attributes, separator, spelt }));
             Ok(())
         })?;
         rows.retain(|row| !self.foreign.iter().any(|prefix| row.spelt.starts_with(prefix)));
-        Ok(rows)
+        Ok((rows, problems))
     }
 
     /// The name here of a name there.
@@ -100,25 +105,69 @@ impl Imap {
         if row.separator.is_empty() { name } else { name.replace(&row.separator, "/") }
     }
 
-    /// Reads what is known of all messages.
-    fn scan(&mut self) -> Result<(), String> {
-        let (mut sets, mut messages) = (BTreeMap::new(), Vec::new());
+    /// Reads what is known of all messages, of which there are so many.
+    fn scan(&mut self, exists: u32) -> Result<(), String> {
+        let (mut sets, mut messages, mut expected) = (BTreeMap::new(), Vec::new(), exists);
         self.connection.command("UID FETCH 1:* (FLAGS INTERNALDATE)", &mut |line| {
-            let Some(found) = fetched(line) else { return Ok(()) };
-            if let (Some(uid), Some(flags), Some(internal_ms)) = (found.uid, found.flags, found.internal_ms) {
+            // rfc3501#7.4.1: messages may go while a UID command is carried out.
+            expected = expected.saturating_sub(u32::from(counted(line, " EXPUNGE").is_some()));
+            if let Some(Fetched { uid: Some(uid), flags, internal_ms, .. }) = fetched(line) {
                 let next = sets.len() as u32;
-                let flags = *sets.entry(flags).or_insert(next);
+                let flags = flags.map(|flags| *sets.entry(flags).or_insert(next));
                 messages.push(Message { uid, flags, internal_ms });
             }
             Ok(())
         })?;
-        messages.sort_by_key(|message| message.uid);
+        // Of two responses about a message the one that tells its date is the answer.
+        messages.sort_by_key(|message| (message.uid, message.internal_ms.is_none()));
         messages.dedup_by_key(|message| message.uid);
+        if messages.len() < expected as usize {
+            self.search(&mut messages)?;
+        }
+        if messages.len() < expected as usize {
+            let count = messages.len();
+            return Err(format!("the server says that {expected} messages are there, and lists {count}"));
+        }
         let mut flags = vec![Vec::new(); sets.len()];
         sets.into_iter().for_each(|(set, at)| flags[at as usize] = set);
         (self.flags, self.messages) = (flags, messages);
         Ok(())
     }
+
+    /// Adds messages that a scan did not tell, or not in a form that is understood.
+    fn search(&mut self, messages: &mut Vec<Message>) -> Result<(), String> {
+        let mut uids = BTreeSet::new();
+        self.connection.command("UID SEARCH ALL", &mut |line| {
+            if begins_with(line, "SEARCH ") {
+                let words = std::str::from_utf8(line).unwrap_or_default().split(' ').skip(1);
+                uids.extend(words.filter_map(|word| word.parse().ok()).filter(|&uid: &u32| uid > 0));
+            }
+            Ok(())
+        })?;
+        uids.retain(|uid| messages.binary_search_by_key(uid, |message| message.uid).is_err());
+        messages.extend(uids.into_iter().map(|uid| Message { uid, flags: None, internal_ms: None }));
+        messages.sort_by_key(|message| message.uid);
+        Ok(())
+    }
+}
+
+fn begins_with(line: &[u8], word: &str) -> bool {
+    line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// The number of a response like `7 EXISTS`.
+fn counted(line: &[u8], kind: &str) -> Option<u32> {
+    let at = line.len().checked_sub(kind.len())?;
+    let is_kind = line[at..].eq_ignore_ascii_case(kind.as_bytes());
+    is_kind.then(|| std::str::from_utf8(&line[..at]).ok()?.parse().ok()).flatten()
+}
+
+fn listed(line: &[u8]) -> Option<Listed> {
+    let values = values(line)?;
+    let [_, attributes, separator, name, ..] = &values[..] else { return None };
+    let attributes = attributes.items().iter().filter_map(Value::text).collect();
+    let separator = separator.text().filter(|text| text != "NIL").unwrap_or_default();
+    name.text().map(|spelt| Listed { attributes, separator, spelt })
 }
 
 /// What a FETCH response tells.
@@ -146,8 +195,8 @@ fn fetched(line: &[u8]) -> Option<Fetched> {
                 found.flags = Some(flags.collect());
             }
             "INTERNALDATE" => {
-                let date = parse_imap_date_time(&value.text()?)?;
-                found.internal_ms = Some(u64::try_from(date.unix_seconds()).unwrap_or(0) * 1000);
+                let date = value.text().and_then(|text| parse_imap_date_time(&text));
+                found.internal_ms = date.map(|date| u64::try_from(date.unix_seconds()).unwrap_or(0) * 1000);
             }
             "BODY[]" => {
                 found.octets = match value {
@@ -172,10 +221,10 @@ fn code(line: &[u8], name: &str) -> Option<u32> {
 const USES: [&str; 5] = ["\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"];
 
 impl Source for Imap {
-    fn folders(&mut self) -> Result<Vec<Folder>, String> {
+    fn folders(&mut self) -> Result<Folders, String> {
         let extended = self.connection.has("SPECIAL-USE") && self.connection.has("LIST-EXTENDED");
         // rfc6154#5.2: RETURN belongs to LIST-EXTENDED.
-        let rows =
+        let (rows, problems) =
             self.list(if extended { "LIST \"\" \"*\" RETURN (SPECIAL-USE)" } else { "LIST \"\" \"*\"" })?;
         let is =
             |row: &Listed, attribute: &str| row.attributes.iter().any(|a| a.eq_ignore_ascii_case(attribute));
@@ -185,11 +234,12 @@ impl Source for Imap {
             Folder { special_use: told.or_else(|| usual_use(&name)), there: row.spelt.clone(), name }
         };
         let real = rows.iter().filter(|row| !is(row, "\\Noselect") && !is(row, "\\NonExistent"));
-        Ok(real.map(folder).collect())
+        Ok(Folders { folders: real.map(folder).collect(), problems })
     }
 
     fn subscriptions(&mut self) -> Result<Vec<String>, String> {
-        let rows = self.list("LSUB \"\" \"*\"")?;
+        // What is not understood was told with the folders, or there is none of that name.
+        let (rows, _) = self.list("LSUB \"\" \"*\"")?;
         Ok(rows.iter().map(|row| self.name_of(row)).collect())
     }
 
@@ -199,14 +249,12 @@ impl Source for Imap {
         self.connection.command(&format!("EXAMINE {}", quoted(&folder.there)?), &mut |line| {
             contents.uid_validity = code(line, "UIDVALIDITY").unwrap_or(contents.uid_validity);
             contents.uid_next = code(line, "UIDNEXT").unwrap_or(contents.uid_next);
-            if let Some(count) = line.strip_suffix(b" EXISTS") {
-                exists = std::str::from_utf8(count).ok().and_then(|count| count.parse().ok()).unwrap_or(0);
-            }
+            exists = counted(line, " EXISTS").unwrap_or(exists);
             Ok(())
         })?;
         (self.flags, self.messages) = (Vec::new(), Vec::new());
         if exists > 0u32 {
-            self.scan()?;
+            self.scan(exists)?;
         }
         if contents.uid_validity == 0 && exists > 0 {
             return Err("the server keeps no UIDs there".to_owned());
@@ -219,7 +267,8 @@ impl Source for Imap {
 
     fn facts(&mut self, place: usize) -> Result<Facts, String> {
         let message = &self.messages[place];
-        Ok(Facts { flags: self.flags[message.flags as usize].clone(), unique_id: None })
+        let flags = message.flags.map(|flags| self.flags[flags as usize].clone());
+        Ok(Facts { flags, unique_id: None })
     }
 
     fn fetch(&mut self, places: &[usize], take: &mut Taker<'_>) -> Result<(), String> {
@@ -235,11 +284,13 @@ impl Source for Imap {
                 return Err("the server does not send messages in order of their UIDs".to_owned());
             }
             last = uid;
-            let (place, internal_ms) = (places[nth], messages[places[nth]].internal_ms);
-            match octets.is_empty() {
-                true => take(Err(format!("UID {uid}: it is empty"))),
-                false => take(Ok(Mail { place, internal_ms, octets })),
-            }
+            let (place, of) = (places[nth], &messages[places[nth]]);
+            let unread = |why: &str| Err(Unread { place, why: why.to_owned() });
+            take(match (of.internal_ms, of.flags) {
+                _ if octets.is_empty() => unread("it is empty"),
+                (Some(internal_ms), Some(_)) => Ok(Mail { place, internal_ms, octets }),
+                _ => unread("the server does not tell its date and flags in a form that is understood"),
+            })
         })
     }
 
@@ -261,6 +312,15 @@ mod tests {
         assert_eq!(found.flags, Some(vec!["\\Seen".to_owned(), "x".to_owned()]));
         assert_eq!(found.octets.as_deref(), Some(&b"hi"[..]));
         assert!(fetched(b"3 EXPUNGE").is_none());
+        let odd = fetched(b"3 FETCH (UID 9 FLAGS ([odd) INTERNALDATE NIL BODY[] NIL)").expect("well-formed");
+        assert_eq!((odd.uid, odd.internal_ms, odd.octets), (Some(9), None, None));
+        assert_eq!(odd.flags, Some(vec!["[odd".to_owned()]), "a bracket is any octet in a keyword");
+    }
+
+    #[test]
+    fn counts_are_read() {
+        assert_eq!((counted(b"7 EXISTS", " EXISTS"), counted(b"7 EXPUNGE", " EXISTS")), (Some(7), None));
+        assert_eq!((counted(b"EXISTS", " EXISTS"), counted(b"x EXISTS", " EXISTS")), (None, None));
     }
 
     #[test]

@@ -108,12 +108,16 @@ impl Reader<'_> {
         Some(literal.to_vec())
     }
 
-    /// An atom; what stands in brackets belongs to it, blanks included (`BODY[HEADER.FIELDS (X)]`).
+    /// An atom. What stands in the brackets of a section belongs to it, blanks included (`BODY[HEADER.FIELDS (X)]`);
+    /// elsewhere, in a keyword, brackets are octets like others.
     fn atom(&mut self) -> Option<String> {
+        let starts =
+            |name: &&[u8]| self.rest.get(..name.len()).is_some_and(|rest| rest.eq_ignore_ascii_case(name));
+        let is_section = [&b"BODY["[..], b"BINARY[", b"BINARY.SIZE["].iter().any(starts);
         let mut brackets = 0usize;
         let ends = |octet: &u8| {
             match octet {
-                b'[' => brackets += 1,
+                b'[' => brackets += usize::from(is_section),
                 b']' => brackets = brackets.saturating_sub(1),
                 _ => {}
             }
