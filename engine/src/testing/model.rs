@@ -86,11 +86,6 @@ impl Mailbox {
         Ok(())
     }
 
-    fn adopt(&mut self, change: &Change) -> Result<(), String> {
-        let Change::MailboxAdopt { uid_validity, unique_ids, .. } = change else { return Ok(()) };
-        self.brought.adopt(*uid_validity, *unique_ids, self.last_uid)
-    }
-
     fn import(
         &mut self,
         change: &Change,
@@ -334,10 +329,7 @@ impl Account {
             (Change::Append { mailbox, messages, replaces }, Outcome::Appended { uids, replaced, .. }) => {
                 self.append(*mailbox, messages, replaces.filter(|_| *replaced), uids, bodies)?
             }
-            (Change::MailboxAdopt { mailbox, uid_validity, .. }, Outcome::Done) => {
-                self.validities.adopt(*uid_validity, *mailbox);
-                self.mailbox(*mailbox).adopt(change)?;
-            }
+            (Change::MailboxAdopt { .. }, Outcome::Done) => self.adopt(change)?,
             (Change::Import { mailbox, .. }, Outcome::Appended { uids, .. }) => {
                 self.mailbox(*mailbox).import(change, uids, bodies)?;
             }
@@ -371,6 +363,13 @@ impl Account {
             (change, outcome) => return Err(format!("{outcome:?} is no outcome of {change:?}")),
         }
         Ok(())
+    }
+
+    fn adopt(&mut self, change: &Change) -> Result<(), String> {
+        let Change::MailboxAdopt { mailbox, uid_validity, unique_ids } = change else { return Ok(()) };
+        self.validities.adopt(*uid_validity, *mailbox);
+        let mailbox = self.mailbox(*mailbox);
+        mailbox.brought.adopt(*uid_validity, *unique_ids, mailbox.last_uid)
     }
 
     fn check_quota(&self, change: &Change, bodies: &BTreeMap<BodyId, Bytes>) -> Result<(), String> {

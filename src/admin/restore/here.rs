@@ -92,6 +92,8 @@ pub struct Held {
     pub uid: u32,
     /// Octets.
     pub size: u32,
+    /// INTERNALDATE, milliseconds since 1970.
+    pub internal_ms: u64,
     /// The number in its EMAILID.
     pub body: u64,
     /// When it came into the mailbox, milliseconds since 1970, in whole seconds.
@@ -172,8 +174,8 @@ impl<'a> Here<'a> {
     pub fn messages(&self, mailbox: &str, each: &mut dyn FnMut(Held)) -> Result<(), String> {
         let step = ImportStep::Messages { mailbox: mailbox.to_owned() };
         self.import(step, &[], &mut |line| match line {
-            Line::Message { uid, size, body, saved_ms, flags, unique_id, .. } => {
-                each(Held { uid, size, body, saved_ms, flags, unique_id });
+            Line::Message { uid, size, internal_ms, body, saved_ms, flags, unique_id } => {
+                each(Held { uid, size, internal_ms, body, saved_ms, flags, unique_id });
                 Ok(())
             }
             other => Err(unexpected(other)),

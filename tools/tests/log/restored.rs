@@ -114,6 +114,34 @@ fn flags_of_the_moment_come_from_the_log_itself() {
     assert!(run(data, &["verify"]).status.success());
 }
 
+/// Two servers make an account within the same second: UIDVALIDITY and UIDs are the same, the mail is not.
+#[test]
+fn a_message_of_another_server_is_not_taken_for_one_that_has_its_uid_here() {
+    let one_message = |octets: &[u8], internal_ms| {
+        let data = TempDir::new().expect("a folder can be made");
+        fs::write(data.path().join("shards"), "1\n").expect("it can be written");
+        let mut host = Host::open(data.path(), 0);
+        let ann = host.account(ANN);
+        // Positions say nothing between servers; here they differ, for both logs have the tests' key.
+        host.body(ann, &vec![b'x'; internal_ms as usize]);
+        let body = host.body(ann, octets);
+        let flags = Flags::default();
+        host.change(ann, Change::Deliver { mailbox: INBOX, body, flags, internal_ms });
+        let validity = host.store().mailbox(ann, INBOX).expect("it is there").uid_validity();
+        drop(host);
+        (data, validity)
+    };
+    let (there, here) = (one_message(&octets(1), 5_000), one_message(&octets(2), 6_000));
+    assert_eq!((there.1, octets(1).len()), (here.1, octets(2).len()), "nothing else tells them apart");
+    let from = ["--json", "restore", ANN, "--from", there.0.path().to_str().expect("text")];
+    let data = here.0.path();
+    assert_eq!(last(&json(data, &from)), (1, 0));
+    assert_eq!(last(&json(data, &from)), (0, 1));
+    let expected: Vec<String> =
+        [1, 2].into_iter().map(|nth| String::from_utf8(octets(nth)).expect("text")).collect();
+    assert_eq!(exported(data).into_iter().map(|(_, octets)| octets).collect::<Vec<_>>(), expected);
+}
+
 #[test]
 fn a_store_that_is_served_is_left_alone() {
     let (data, at) = sample();

@@ -4,7 +4,8 @@
 //! both are told. *Never*: does anything about it.
 //!
 //! A message is there if the mailbox has
-//! * the same UID under the same UIDVALIDITY, and as many octets, or
+//! * the same UID under the same UIDVALIDITY, as many octets and the same INTERNALDATE (another server may have given
+//!   out both to a message of its own), or
 //! * the same octets in the same log (it came back from what was removed, or was moved back), or
 //! * one of the two unique-ids that this gives to messages that it sends under new UIDs. Which of them depends on what
 //!   the mailbox had at that time, so both are looked for.
@@ -22,6 +23,8 @@ pub struct Kept {
     pub uid: u32,
     /// Octets.
     pub size: u32,
+    /// INTERNALDATE, milliseconds since 1970.
+    pub internal_ms: u64,
     /// The number in its EMAILID.
     pub body: u64,
 }
@@ -53,7 +56,8 @@ pub fn compare(there: &[Kept], here: &[Held], same: Same, name: &dyn Fn(&Kept, b
         let by_uid: BTreeMap<u32, usize> =
             here.iter().enumerate().map(|(nth, held)| (held.uid, nth)).collect();
         for (nth, kept) in there.iter().enumerate() {
-            if let Some(&at) = by_uid.get(&kept.uid).filter(|&&at| here[at].size == kept.size) {
+            let same = |held: &Held| (held.size, held.internal_ms) == (kept.size, kept.internal_ms);
+            if let Some(&at) = by_uid.get(&kept.uid).filter(|&&at| same(&here[at])) {
                 pairs.push((nth, at));
                 left.remove(&nth);
                 free.remove(&at);
@@ -90,12 +94,12 @@ mod tests {
     use super::*;
 
     fn kept(uid: u32, body: u64) -> Kept {
-        Kept { place: uid as usize, uid, size: 5, body }
+        Kept { place: uid as usize, uid, size: 5, internal_ms: 7_000, body }
     }
 
     fn held(uid: u32, body: u64, unique_id: Option<&str>) -> Held {
         let unique_id = unique_id.map(str::to_owned);
-        Held { uid, size: 5, body, saved_ms: 0, flags: Vec::new(), unique_id }
+        Held { uid, size: 5, internal_ms: 7_000, body, saved_ms: 0, flags: Vec::new(), unique_id }
     }
 
     fn missing(there: &[Kept], here: &[Held], uids: bool, bodies: bool) -> Vec<u32> {
@@ -115,8 +119,10 @@ mod tests {
         assert_eq!(missing(&there, &here, true, false), [3, 4]);
         let sent = [held(1, 97, Some("u1L")), held(2, 96, Some("u2"))];
         assert_eq!(missing(&there[..2], &sent, false, false), [] as [u32; 0], "by either of the names");
-        let other = [Held { size: 6, ..held(1, 99, None) }];
-        assert_eq!(missing(&there[..1], &other, true, false), [1], "another message has the UID");
+        for other in [Held { size: 6, ..held(1, 99, None) }, Held { internal_ms: 8_000, ..held(1, 99, None) }]
+        {
+            assert_eq!(missing(&there[..1], &[other], true, false), [1], "another message has the UID");
+        }
         assert_eq!(missing(&[], &here, true, true), [] as [u32; 0]);
     }
 }

@@ -180,6 +180,7 @@ impl Restore<'_> {
             place,
             uid: message.uid.0,
             size: message.size,
+            internal_ms: message.internal_ms,
             body: message.body.0,
         });
         Ok(Was {
