@@ -4,6 +4,7 @@
 //! it is sent, RFC822.SIZE included. *Assumes*: who sends it hands it on whole, who looks at it asks for a piece of
 //! bounded size ([`crate::store::Store::bytes`]). *Never*: tells anybody but the store how they are kept.
 
+use crate::ids::BodyKey;
 use crate::io::Extent;
 
 /// A run of a message's octets.
@@ -20,6 +21,17 @@ enum Kept {
     AsSent(Extent),
     /// They begin so far into this body.
     Pressed(Pressed, u32),
+    /// They begin so far into this body, and which bytes that are tells the table of a pack.
+    Sought(Sought, u32),
+}
+
+/// A part of a message that was not looked up yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sought {
+    /// Its summary.
+    Summary(BodyKey),
+    /// Its octets.
+    Body(BodyKey),
 }
 
 /// A body that is kept compressed: a list of its blocks, and the blocks ([`crate::press`]).
@@ -48,6 +60,7 @@ impl Octets {
         let kept = match self.kept {
             Kept::AsSent(extent) => Kept::AsSent(extent.slice(skip, len)),
             Kept::Pressed(body, begin) => Kept::Pressed(body, begin + skip),
+            Kept::Sought(part, begin) => Kept::Sought(part, begin + skip),
         };
         Octets { len, kept }
     }
@@ -56,15 +69,17 @@ impl Octets {
     pub fn as_sent(self) -> Option<Extent> {
         match self.kept {
             Kept::AsSent(extent) => Some(extent),
-            Kept::Pressed(..) => None,
+            Kept::Pressed(..) | Kept::Sought(..) => None,
         }
     }
 
-    /// The bytes of a file that they come out of: all of its body's, if that is compressed.
-    pub fn lies_in(self) -> Extent {
+    /// The bytes of a file that they come out of: all of its body's, if that is compressed. None: they were not looked
+    /// up.
+    pub fn lies_in(self) -> Option<Extent> {
         match self.kept {
-            Kept::AsSent(extent) => extent,
-            Kept::Pressed(body, _) => body.extent,
+            Kept::AsSent(extent) => Some(extent),
+            Kept::Pressed(body, _) => Some(body.extent),
+            Kept::Sought(..) => None,
         }
     }
 
@@ -76,8 +91,22 @@ impl Octets {
     /// The compressed body that they are of, and how far into it they begin.
     pub(crate) fn as_pressed(self) -> Option<(Pressed, u32)> {
         match self.kept {
-            Kept::AsSent(_) => None,
+            Kept::AsSent(_) | Kept::Sought(..) => None,
             Kept::Pressed(body, begin) => Some((body, begin)),
+        }
+    }
+
+    /// All octets of a part that was not looked up.
+    pub(crate) fn sought(part: Sought) -> Octets {
+        let (Sought::Summary(BodyKey { summary_len: len, .. }) | Sought::Body(BodyKey { len, .. })) = part;
+        Octets { len, kept: Kept::Sought(part, 0) }
+    }
+
+    /// The part that they are of, and how far into it they begin, if it was not looked up.
+    pub(crate) fn as_sought(self) -> Option<(Sought, u32)> {
+        match self.kept {
+            Kept::AsSent(_) | Kept::Pressed(..) => None,
+            Kept::Sought(part, begin) => Some((part, begin)),
         }
     }
 }

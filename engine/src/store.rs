@@ -392,14 +392,17 @@ impl Store {
     }
 
     /// Where a message's bytes are, by what [`crate::index::Message::key`] tells; none when they are known not to be
-    /// what was written. Looks at nothing on the disk.
+    /// what was written. Of old mail it looks at a page of a pack's table: who must not wait for the disk has what
+    /// [`Store::seek`] names brought in before.
     pub fn body(&self, key: BodyKey) -> Option<BodyRef> {
         self.place(key).filter(|body| !self.index.is_distrusted(key.id) && self.is_readable(body))
     }
 
     /// The same, whether they are what was written or not: for who counts and does not look.
     pub fn place(&self, key: BodyKey) -> Option<BodyRef> {
-        self.writer.places().find(key)
+        let places = self.writer.places();
+        let is_known = places.page_of(key).is_none_or(|page| self.is_there(&page));
+        if is_known { places.find(key) } else { None }
     }
 
     /// A body that is durable and that a change may name for the first time: within

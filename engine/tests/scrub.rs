@@ -341,7 +341,7 @@ fn what_a_reader_could_not_read_is_hidden_at_once_and_looked_at_next() {
         lab.round();
         let place = lab.store.place(lab.key()).expect("there");
         let rounds = lab.store.stats().scrub.rounds;
-        let Extent { offset, len, .. } = place.bytes.lies_in();
+        let Extent { offset, len, .. } = place.bytes.lies_in().expect("it was looked up");
         lab.store.unreadable(Extent { file, offset: offset + 1, len: len.min(3) });
         assert!(lab.shown().is_none() && lab.store.bytes(place.bytes).is_none());
         assert!(lab.store.bytes(place.summary).is_some(), "the rest can be read");

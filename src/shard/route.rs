@@ -99,7 +99,7 @@ impl Shard {
         }
     }
 
-    /// Has octets brought in. Of some that are compressed it has to be brought in first where they are.
+    /// Has octets brought in. Of some that are in packs it has to be brought in first where they are.
     pub(super) fn warm(&mut self, id: ConnId, octets: &[Octets], to_send: bool) {
         let mut cold = Cold::default();
         octets.iter().for_each(|octets| self.store.kept(*octets, &mut cold));
@@ -109,9 +109,9 @@ impl Shard {
 
     /// Has those brought in of which it is known by now.
     pub(super) fn warm_located(&mut self, id: ConnId, why: Warming) {
-        let octets = why.more.iter();
-        let extents = octets.filter_map(|octets| self.store.located(*octets)).collect();
-        self.bring_in(id, extents, Warming { more: Vec::new(), ..why });
+        let mut cold = Cold::default();
+        why.more.iter().for_each(|octets| self.store.located(*octets, &mut cold));
+        self.bring_in(id, cold.extents, Warming { more: cold.unlocated, ..why });
     }
 
     fn bring_in(&mut self, id: ConnId, extents: Vec<Extent>, why: Warming) {

@@ -336,6 +336,12 @@ impl Pack {
         self.table.len() - places.into_iter().filter(|place| self.preface_at(*place).is_some()).count()
     }
 
+    /// What has to be in memory before [`Pack::find`] is asked for a position; none if nothing has to.
+    pub fn page_of(&self, position: u64) -> Option<Extent> {
+        let (offset, len) = self.table.block_of(position)?;
+        Some(Extent { file: FileId::Pack(self.number), offset, len })
+    }
+
     /// Where the record of a position is. One look at the table, and none at the records unless it is damaged.
     pub fn find(&self, position: u64) -> Option<Entry> {
         self.table.find(position, &*self.view)

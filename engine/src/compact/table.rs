@@ -234,17 +234,26 @@ impl Table {
         (entries, damaged)
     }
 
-    /// Where the record of a position is.
+    /// The block of the table in the file that [`Table::find`] looks at for a position: where it begins, and its bytes.
+    /// None: it looks at none.
+    pub fn block_of(&self, position: u64) -> Option<(u64, u32)> {
+        let Table::Mapped { fences, .. } = self else { return None };
+        let nth = fences.partition_point(|fence| fence.position <= position).checked_sub(1)?;
+        let TableBlock { len, kept, .. } = self.block(nth)?;
+        Some((kept?.0, (len * ENTRY_BYTES) as u32))
+    }
+
+    /// Where the record of a position is. Looks at the block that [`Table::block_of`] names, so who must not wait for
+    /// the disk has it brought in before.
     pub fn find(&self, position: u64, view: &dyn View) -> Option<Entry> {
         let found = match self {
             Table::Rebuilt(entries) => {
                 entries.get(entries.partition_point(|entry| entry.position < position)).copied()?
             }
-            Table::Mapped { at, count, fences } => {
+            Table::Mapped { fences, .. } => {
                 let fence = fences.partition_point(|fence| fence.position <= position).checked_sub(1)?;
-                let len = BLOCK_ENTRIES.min(count.checked_sub(fence * BLOCK_ENTRIES)?);
-                let begin = at + (fence * BLOCK_ENTRIES * ENTRY_BYTES) as u64;
-                let block = view.slice(begin, (len * ENTRY_BYTES) as u32);
+                let (begin, bytes) = self.block_of(position)?;
+                let (len, block) = (bytes as usize / ENTRY_BYTES, view.slice(begin, bytes));
                 match block.filter(|block| crc32fast::hash(block) == fences[fence].crc) {
                     Some(block) => in_block(&block, position)?,
                     None => by_leads(fences[fence].offset, len, position, view)?,

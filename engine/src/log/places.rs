@@ -1,8 +1,8 @@
 //! Where a body's bytes are, by its position.
 //!
 //! *Owns*: which positions lie in which file: segments, and the packs that stand for some of them. *Promises*: of a
-//! segment an answer from memory alone, of a pack from its table. *Assumes*: segments do not overlap; nothing worse
-//! comes of it than bytes that are not the body's. *Never*: looks at a body.
+//! segment an answer from memory alone, of a pack from one page of its table, which [`Places::page_of`] names. *Assumes*:
+//! segments do not overlap; nothing worse comes of it than bytes that are not the body's. *Never*: looks at a body.
 
 use super::record::HEAD_BYTES as RECORD_HEAD;
 use crate::compact::pack::Pack;
@@ -99,6 +99,11 @@ impl Places {
     pub fn written_before_ms(&self, position: u64) -> Option<u64> {
         let behind = self.dates.partition_point(|(base, _)| base.0 < position);
         self.dates.get(behind).map(|&(_, began_ms)| began_ms)
+    }
+
+    /// What has to be in memory before a body in a pack is looked up; none for what is in a segment.
+    pub fn page_of(&self, key: BodyKey) -> Option<Extent> {
+        self.pack_of(Lsn(key.id.0))?.page_of(key.id.0)
     }
 
     /// Where a body's bytes are; none when no file has them.

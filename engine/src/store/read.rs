@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use super::Store;
 use crate::checkpoint::Piece;
-use crate::ids::{AccountId, MailboxId};
+use crate::ids::{AccountId, BodyKey, MailboxId};
 use crate::io::{Extent, FileId};
-use crate::octets::{Cold, Octets};
+use crate::octets::{Cold, Octets, Sought};
 use crate::press::piece;
 
 impl Store {
@@ -60,10 +60,38 @@ impl Store {
         there.map(extent).collect()
     }
 
+    /// The summary and the octets of a message, to be brought in and for nothing else: the disk is not asked where they
+    /// are. When both were named to [`Store::kept`], [`Store::body`] finds them without waiting.
+    pub fn seek(&self, key: BodyKey) -> (Octets, Octets) {
+        let found = match self.writer.places().page_of(key) {
+            Some(_) => None,
+            None => self.place(key),
+        };
+        let sought = || (Octets::sought(Sought::Summary(key)), Octets::sought(Sought::Body(key)));
+        let (summary, bytes) = found.map_or_else(sought, |body| (body.summary.into(), body.bytes));
+        match self.index.is_distrusted(key.id) {
+            // Nobody will look at it, and it may not even be readable.
+            true => (summary.slice(0, 0), bytes.slice(0, 0)),
+            false => (summary, bytes),
+        }
+    }
+
     /// Adds what has to be in memory before [`Store::bytes`] is asked for these octets.
     pub fn kept(&self, octets: Octets, cold: &mut Cold) {
         if let Some(extent) = octets.as_sent() {
             return cold.extents.push(extent);
+        }
+        if let Some((Sought::Summary(key) | Sought::Body(key), _)) = octets.as_sought() {
+            return match self.writer.places().page_of(key) {
+                None => self.located(octets, cold),
+                // What it leads to is found by nobody.
+                Some(page) if !self.is_there(&page) => {}
+                Some(page) => {
+                    // Neighbours of one mailbox mostly share a page.
+                    cold.extents.extend(Some(page).filter(|page| cold.extents.last() != Some(page)));
+                    cold.unlocated.push(octets);
+                }
+            };
         }
         if let Some(pack) = self.writer.places().pack_with(octets) {
             let unfolder = self.unfolder.take();
@@ -72,9 +100,19 @@ impl Store {
         }
     }
 
-    /// Where octets are that [`Cold::unlocated`] named, now that what was named beside them is in memory. None: that is
-    /// not what was written.
-    pub fn located(&self, octets: Octets) -> Option<Extent> {
-        piece::located(self.writer.places().pack_with(octets)?, octets)
+    /// Goes on with octets that [`Cold::unlocated`] named, now that what was named beside them is in memory: adds what
+    /// has to be in memory next. Nothing, if that is not what was written.
+    pub fn located(&self, octets: Octets, cold: &mut Cold) {
+        let Some((part, begin)) = octets.as_sought() else {
+            let pack = self.writer.places().pack_with(octets);
+            return cold.extents.extend(pack.and_then(|pack| piece::located(pack, octets)));
+        };
+        let found = match part {
+            Sought::Summary(key) => self.place(key).map(|body| body.summary.into()),
+            Sought::Body(key) => self.place(key).map(|body| body.bytes),
+        };
+        if let Some(found) = found.filter(|_| octets.len > 0) {
+            self.kept(found.slice(begin, octets.len), cold);
+        }
     }
 }

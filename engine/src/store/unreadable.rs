@@ -50,12 +50,16 @@ impl Store {
 
     /// Whether the disk has refused nothing of it so far.
     pub fn is_readable(&self, body: &BodyRef) -> bool {
-        self.scrub.unreadable.0.is_empty()
-            || !self.scrub.unreadable.touches(&body.summary) && self.can_be_had(body.bytes)
+        self.scrub.unreadable.0.is_empty() || self.is_there(&body.summary) && self.can_be_had(body.bytes)
+    }
+
+    /// The same of some bytes.
+    pub(super) fn is_there(&self, extent: &Extent) -> bool {
+        self.scrub.unreadable.0.is_empty() || !self.scrub.unreadable.touches(extent)
     }
 
     /// The same of octets.
     pub(super) fn can_be_had(&self, octets: Octets) -> bool {
-        self.scrub.unreadable.0.is_empty() || !self.scrub.unreadable.touches(&octets.lies_in())
+        self.scrub.unreadable.0.is_empty() || octets.lies_in().is_none_or(|extent| self.is_there(&extent))
     }
 }

@@ -9,6 +9,7 @@ mod model_arrivals;
 mod model_graves;
 mod model_import;
 mod model_policy;
+pub mod packs;
 pub mod seed;
 
 pub use crate::log::writer::Plant;

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use ringpost_engine::change::{Change, UidSet, UniqueIdForm};
-use ringpost_engine::ids::{AccountId, MailboxId, Uid};
-use ringpost_engine::store::{BodyRef, Store};
+use ringpost_engine::ids::{AccountId, BodyKey, MailboxId, Uid};
+use ringpost_engine::store::Store;
 
 use crate::limits::{POP3_MESSAGES_MAX, STEP_MESSAGES_MAX};
 use crate::proto::output::Outbox;
@@ -40,8 +40,8 @@ pub struct Maildrop {
 pub struct Message {
     /// Its UID.
     pub uid: Uid,
-    /// Where its bytes are.
-    pub body: BodyRef,
+    /// What finds its bytes.
+    pub body: BodyKey,
     /// Whether those are known not to be what was written.
     pub hidden: bool,
     deleted: bool,
@@ -95,16 +95,14 @@ impl Maildrop {
                 return true;
             }
             let message = inbox.message(place);
-            if let Some(body) = store.place(message.key()) {
-                while given.next_if(|(uid, _)| *uid < message.uid).is_some() {}
-                if let Some((uid, unique_id)) = given.next_if(|(uid, _)| *uid == message.uid) {
-                    self.given.insert(uid, unique_id.to_owned());
-                }
-                let hidden = store.is_distrusted(message.body);
-                self.messages.push(Message { uid: message.uid, body, hidden, deleted: false });
-                self.kept += 1;
-                self.kept_bytes += u64::from(body.bytes.len);
+            while given.next_if(|(uid, _)| *uid < message.uid).is_some() {}
+            if let Some((uid, unique_id)) = given.next_if(|(uid, _)| *uid == message.uid) {
+                self.given.insert(uid, unique_id.to_owned());
             }
+            let (body, hidden) = (message.key(), store.is_distrusted(message.body));
+            self.messages.push(Message { uid: message.uid, body, hidden, deleted: false });
+            self.kept += 1;
+            self.kept_bytes += u64::from(body.len);
         }
         last - first < STEP_MESSAGES_MAX
     }
@@ -140,7 +138,7 @@ impl Maildrop {
 
     /// Marks a message as deleted.
     pub fn mark(&mut self, number: u32) -> Result<(), NoMessage> {
-        let octets = self.message(number)?.body.bytes.len;
+        let octets = self.message(number)?.body.len;
         self.messages[number as usize - 1].deleted = true;
         self.kept -= 1;
         self.kept_bytes -= u64::from(octets);
@@ -152,7 +150,7 @@ impl Maildrop {
         for message in self.messages.iter_mut().filter(|message| message.deleted) {
             message.deleted = false;
             self.kept += 1;
-            self.kept_bytes += u64::from(message.body.bytes.len);
+            self.kept_bytes += u64::from(message.body.len);
         }
     }
 
@@ -196,7 +194,7 @@ impl Maildrop {
     fn write(&self, listing: Listing, number: u32, message: &Message, line: &mut String) {
         // Writing to a String cannot fail.
         let _ = match listing {
-            Listing::Sizes => write!(line, "{number} {}", message.body.bytes.len),
+            Listing::Sizes => write!(line, "{number} {}", message.body.len),
             // Made of what never changes and is never reused (rfc1939#7, rfc3501#2.3.1.1).
             Listing::UniqueIds => match (self.given.get(&message.uid), self.unique_ids) {
                 (Some(unique_id), _) => write!(line, "{number} {unique_id}"),

@@ -15,9 +15,10 @@
 //! an unstuffed LF "." CRLF inside a message would end the answer and pass the rest of the message off as our
 //! replies.
 
+use ringpost_engine::ids::BodyKey;
 use ringpost_engine::layout::{SummaryView, flag};
 use ringpost_engine::octets::Octets;
-use ringpost_engine::store::{BodyRef, Store};
+use ringpost_engine::store::Store;
 
 use crate::limits::POP3_SCAN_BYTES;
 use crate::proto::Output;
@@ -26,7 +27,10 @@ use crate::proto::output::Outbox;
 /// An answer under way.
 #[derive(Debug)]
 pub struct Retr {
-    body: BodyRef,
+    key: BodyKey,
+    /// Named to be brought in; once they are, where they are.
+    summary: Octets,
+    bytes: Octets,
     /// Lines of the body that are wanted; none for all.
     top: Option<u32>,
     utf8: bool,
@@ -73,9 +77,10 @@ pub enum Step {
 
 impl Retr {
     /// Begins the answer; `top` is TOP's number of lines.
-    pub fn begin(body: BodyRef, top: Option<u32>, utf8: bool, out: &mut Outbox) -> Retr {
-        out.push(Output::Warm(vec![body.summary.into(), last_octets(body.bytes, body.bytes.len)]));
-        Retr { body, top, utf8, at: 0, state: State::Asked }
+    pub fn begin(key: BodyKey, top: Option<u32>, utf8: bool, store: &Store, out: &mut Outbox) -> Retr {
+        let (summary, bytes) = store.seek(key);
+        out.push(Output::Warm(vec![summary, last_octets(bytes, bytes.len)]));
+        Retr { key, summary, bytes, top, utf8, at: 0, state: State::Asked }
     }
 
     /// Goes on; called at `resume`.
@@ -83,7 +88,10 @@ impl Retr {
         let complete = match self.state {
             State::Scan(_) => self.scan(store, out),
             State::Asked | State::Known { .. } => {
-                let summary = store.bytes(self.body.summary);
+                if let (State::Asked, Some(body)) = (&self.state, store.place(self.key)) {
+                    (self.summary, self.bytes) = (body.summary.into(), body.bytes);
+                }
+                let summary = store.bytes(self.summary);
                 let Some(summary) = summary.as_deref().and_then(SummaryView::new) else {
                     return if let State::Asked = self.state { Step::Unreadable } else { Step::Lost };
                 };
@@ -107,7 +115,7 @@ impl Retr {
     fn begin_sending(&mut self, summary: &SummaryView<'_>, out: &mut Outbox) {
         if let State::Asked = self.state {
             self.state = self.plan(summary);
-            out.text(format!("+OK {} octets\r\n", self.body.bytes.len));
+            out.text(format!("+OK {} octets\r\n", self.bytes.len));
         }
     }
 
@@ -136,14 +144,14 @@ impl Retr {
             if out.is_full() {
                 return false;
             }
-            let dot = dot.clamp(self.at, self.body.bytes.len);
-            out.octets(self.body.bytes.slice(self.at, dot - self.at));
+            let dot = dot.clamp(self.at, self.bytes.len);
+            out.octets(self.bytes.slice(self.at, dot - self.at));
             out.text(".");
             self.at = dot;
             *next_dot += 1;
         }
-        out.octets(self.body.bytes.slice(self.at, self.body.bytes.len - self.at));
-        self.at = self.body.bytes.len;
+        out.octets(self.bytes.slice(self.at, self.bytes.len - self.at));
+        self.at = self.bytes.len;
         true
     }
 
@@ -151,7 +159,7 @@ impl Retr {
     /// there.
     fn scan(&mut self, store: &Store, out: &mut Outbox) -> Option<bool> {
         let State::Scan(scan) = &mut self.state else { return None };
-        let body = self.body.bytes;
+        let body = self.bytes;
         if self.at < scan.warmed {
             let window = body.slice(self.at, scan.warmed - self.at);
             let octets = store.bytes(window)?;
@@ -168,7 +176,7 @@ impl Retr {
 
     /// Ends the answer with CRLF "." CRLF; the message's own last line end serves as the first of them.
     fn finish(&self, store: &Store, out: &mut Outbox) {
-        let last = store.bytes(last_octets(self.body.bytes, self.at));
+        let last = store.bytes(last_octets(self.bytes, self.at));
         if self.at > 0 && last.is_none_or(|last| last != b"\r\n".as_slice()) {
             out.text("\r\n");
         }

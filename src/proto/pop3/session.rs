@@ -196,8 +196,8 @@ impl Pop3Session {
                 answer = Some(Answer::Listing(Listing::UniqueIds, 0));
                 Ok("unique-id listing follows".to_owned())
             }
-            Command::Retr(number) => return self.retrieve(maildrop, number, None),
-            Command::Top(number, lines) => return self.retrieve(maildrop, number, Some(lines)),
+            Command::Retr(number) => return self.retrieve(maildrop, number, None, cx),
+            Command::Top(number, lines) => return self.retrieve(maildrop, number, Some(lines), cx),
             Command::Quit => return self.update(maildrop, cx),
             _ => {
                 self.state = State::Transaction(maildrop);
@@ -225,7 +225,7 @@ impl Pop3Session {
         }
     }
 
-    fn retrieve(&mut self, maildrop: Maildrop, number: u32, top: Option<u32>) {
+    fn retrieve(&mut self, maildrop: Maildrop, number: u32, top: Option<u32>, cx: &Cx<'_>) {
         self.state = match maildrop.message(number) {
             // rfc3206#4: nothing that the user does will help.
             Ok(message) if message.hidden => {
@@ -233,7 +233,7 @@ impl Pop3Session {
                 State::Transaction(maildrop)
             }
             Ok(message) => {
-                let retr = Retr::begin(message.body, top, self.utf8, &mut self.out);
+                let retr = Retr::begin(message.body, top, self.utf8, cx.store, &mut self.out);
                 let whole = top.is_none().then_some(message.uid);
                 State::Answering(maildrop, Answer::Message(Box::new(retr), whole))
             }

@@ -254,11 +254,10 @@ impl Fetch {
                 self.warmed = message.uid;
                 break;
             }
-            if let Some(body) = cx.store.body(message.key()) {
-                extents.push(body.summary.into());
-                if self.plan.picks_fields {
-                    extents.push(body.bytes.slice(0, IMAP_WARM_HEADER_BYTES));
-                }
+            let (summary, body) = cx.store.seek(message.key());
+            extents.push(summary);
+            if self.plan.picks_fields {
+                extents.push(body.slice(0, IMAP_WARM_HEADER_BYTES));
             }
         }
         Ok((!extents.is_empty()).then_some(Step::Warm(extents)))

@@ -164,13 +164,13 @@ impl Transfer {
     fn load(&mut self, cx: &Cx<'_>) -> Result<Step, Reply> {
         let (mut cold, mut bytes, mut left) = (Vec::new(), 0, 0);
         for original in &self.waiting {
-            let body = cx.store.body(original.body).ok_or_else(damaged)?;
-            bytes += (body.bytes.len + body.summary.len) as usize;
+            let (summary, body) = cx.store.seek(original.body);
+            bytes += (body.len + summary.len) as usize;
             if bytes > IMAP_TRANSFER_BYTES_MAX && left > 0 {
                 break;
             }
             left += 1;
-            cold.extend([body.summary.into(), body.bytes]);
+            cold.extend([summary, body]);
         }
         self.stage = Stage::Copy(Load { left, done: Vec::with_capacity(left), parts: Vec::new(), at: 0 });
         Ok(Step::Warm(cold))

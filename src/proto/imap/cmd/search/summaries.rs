@@ -49,19 +49,23 @@ pub fn to_bring_in(
     store: &Store,
 ) -> (usize, Vec<Octets>) {
     let (mut count, mut bytes) = (0, 0);
-    let mut extents = Vec::with_capacity(IMAP_GATHER_MESSAGES_MAX);
+    let (mut extents, mut elsewhere) = (Vec::with_capacity(IMAP_GATHER_MESSAGES_MAX), Vec::new());
     for sought in sought.take(IMAP_GATHER_MESSAGES_MAX) {
         count += 1;
-        let body = present(mailbox, sought).and_then(|(_, message)| store.body(message.key()));
-        let Some(body) = body else { continue };
-        extents.push(body.summary);
-        bytes += body.summary.len as usize;
+        let Some((_, message)) = present(mailbox, sought) else { continue };
+        let (summary, _) = store.seek(message.key());
+        match summary.as_sent() {
+            Some(extent) => extents.push(extent),
+            None => elsewhere.push(summary),
+        }
+        bytes += summary.len as usize;
         if bytes >= IMAP_GATHER_BYTES_MAX {
             break;
         }
     }
     join(&mut extents);
-    (count, extents.into_iter().map(Octets::from).collect())
+    elsewhere.extend(extents.into_iter().map(Octets::from));
+    (count, elsewhere)
 }
 
 /// Puts what is to be brought in into the order of the log, and makes one of those that are near each other.

@@ -137,7 +137,6 @@ impl UrlAuthorisation {
         cx: &Cx<'_>,
     ) -> Step {
         let gone = || Step::Leave(Reply::no("[SERVERBUG] It is gone"));
-        let Some(body) = cx.store.body(id) else { return gone() };
         let (names, reading) = &mut *fields;
         let Some(window) = reading.wants() else {
             return match reading.end_pass(&mut |piece| core.out.put(piece)) {
@@ -149,12 +148,13 @@ impl UrlAuthorisation {
                 }
             };
         };
-        let piece = body.bytes.slice(window.start, window.end - window.start);
+        let (from, len) = (window.start, window.end - window.start);
         if !warm {
             self.stage = Stage::Pick(id, fields, true);
-            return Step::Warm(vec![piece]);
+            return Step::Warm(vec![cx.store.seek(id).1.slice(from, len)]);
         }
-        let Some(octets) = cx.store.bytes(piece) else { return gone() };
+        let octets = cx.store.body(id).and_then(|body| cx.store.bytes(body.bytes.slice(from, len)));
+        let Some(octets) = octets else { return gone() };
         reading.window(&octets, names, &mut |piece| put_without_nul(piece, &mut core.out));
         self.stage = Stage::Pick(id, fields, false);
         if core.out.has_room() { Step::Yield } else { Step::Room }
@@ -171,13 +171,13 @@ impl UrlAuthorisation {
     /// Copies the piece that is in memory, then asks for the next one.
     fn copy(&mut self, core: &mut Core, cx: &Cx<'_>, warm: bool) -> Step {
         let Stage::Copy(id, from, to) = self.stage else { return self.next(core) };
-        let Some(body) = cx.store.body(id) else { return Step::Leave(Reply::no("[SERVERBUG] It is gone")) };
         let len = (to - from).min(IMAP_COPY_BYTES_MAX);
-        let piece = body.bytes.slice(from, len);
         if !warm {
-            return Step::Warm(vec![piece]);
+            return Step::Warm(vec![cx.store.seek(id).1.slice(from, len)]);
         }
-        let octets = cx.store.bytes(piece).unwrap_or_else(|| Bytes::from(vec![0; len as usize]));
+        let Some(body) = cx.store.body(id) else { return Step::Leave(Reply::no("[SERVERBUG] It is gone")) };
+        let octets =
+            cx.store.bytes(body.bytes.slice(from, len)).unwrap_or_else(|| Bytes::from(vec![0; len as usize]));
         put_without_nul(&octets, &mut core.out);
         if from + len == to {
             return self.next(core);
@@ -262,8 +262,7 @@ fn authorised(text: &[u8], url: &ImapUrl, core: &Core, cx: &Cx<'_>) -> Option<(B
         return None;
     }
     let message = mailbox.message(mailbox.place(url.uid?)?);
-    let body = cx.store.body(message.key())?;
-    Some((message.key(), vec![body.summary.into()]))
+    Some((message.key(), vec![cx.store.seek(message.key()).0]))
 }
 
 fn key(account: AccountRef<'_>, mailbox: MailboxRef<'_>, cx: &Cx<'_>) -> token::Key {

@@ -84,18 +84,22 @@ impl Inclusion {
 
     /// Copies into the draft. Where it has to stop; none when all is copied.
     pub fn step(&mut self, draft: &mut Draft, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
-        let body = cx.store.body(self.body).ok_or_else(|| bad_url(&self.url))?;
+        let (summary, bytes) = match self.warm {
+            true => cx.store.body(self.body).map(|body| (body.summary.into(), body.bytes)),
+            false => Some(cx.store.seek(self.body)),
+        }
+        .ok_or_else(|| bad_url(&self.url))?;
         let looked_at = match &self.stage {
-            Stage::Located => body.summary.into(),
+            Stage::Located => summary,
             Stage::Fields(fields) => match fields.1.wants() {
-                Some(window) => body.bytes.slice(window.start, window.end - window.start),
+                Some(window) => bytes.slice(window.start, window.end - window.start),
                 None => return self.end_pass(draft, cx),
             },
             &Stage::Run { at, end } => {
                 if !self.warm {
                     draft.grow(u64::from(end - at), cx)?;
                 }
-                body.bytes.slice(at, (end - at).min(IMAP_COPY_BYTES_MAX))
+                bytes.slice(at, (end - at).min(IMAP_COPY_BYTES_MAX))
             }
         };
         if !self.warm {
@@ -105,7 +109,7 @@ impl Inclusion {
         let octets = cx.store.bytes(looked_at).ok_or_else(|| bad_url(&self.url))?;
         self.warm = false;
         match &mut self.stage {
-            Stage::Located => self.locate(&octets, body.bytes.len)?,
+            Stage::Located => self.locate(&octets, bytes.len)?,
             Stage::Fields(fields) => {
                 let (names, reading) = &mut **fields;
                 reading.window(&octets, names, &mut |piece| draft.copy(piece));

@@ -253,13 +253,13 @@ impl Context {
     fn sort_in(&self, known: &Known<'_>, sight: Sight<'_>, key: &mut KeyWriter, changes: &mut Changes) {
         let uid = known.message.uid;
         if let Some(order) = &self.order {
-            let summary = sight.store.body(known.message.key()).map(|body| body.summary);
-            let summary = summary.filter(|_| order.wants_summary());
-            if let Some(extent) = summary.filter(|_| !self.warm.contains(uid)) {
+            let message = Some(known.message).filter(|_| order.wants_summary());
+            if let Some(message) = message.filter(|_| !self.warm.contains(uid)) {
                 changes.cold.push(uid);
-                return changes.extents.push(extent.into());
+                return changes.extents.push(sight.store.seek(message.key()).0);
             }
-            let encoded = summary.and_then(|extent| sight.store.bytes(extent));
+            let body = message.and_then(|message| sight.store.body(message.key()));
+            let encoded = body.and_then(|body| sight.store.bytes(body.summary));
             let summary = encoded.as_deref().and_then(SummaryView::new);
             let found = self.query.found(known, 0, Answers::default());
             key.clear();
