@@ -372,8 +372,9 @@ impl Scrubber {
         let Some((file, offset, len)) = self.asked.take() else { return looked };
         let bytes = match result {
             IoResult::Read(bytes) => Some(bytes),
-            // Some of it cannot be read: which, is seen block by block.
-            _ if len > SCRUB_NARROW_BYTES => {
+            // Some of it cannot be read: which, is seen block by block. What is small is read once more: an account
+            // whose rows cannot be read is not served any more, and a disk may fail for once.
+            _ if len > SCRUB_NARROW_BYTES || self.narrow.is_none() => {
                 self.narrow = Some(offset + len);
                 return looked;
             }

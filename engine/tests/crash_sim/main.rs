@@ -10,6 +10,7 @@ mod scrub;
 mod shown;
 mod swarm;
 mod tally;
+mod weather;
 mod workload;
 mod world;
 

@@ -56,6 +56,10 @@ pub struct Swarm {
     pub press: press::Options,
     /// The shard that accounts come from; none: no account comes.
     pub arrivals: Option<ShardId>,
+    /// How many other events a sync may wait for at most.
+    pub slow_syncs: u64,
+    /// One read for upkeep in so many fails; 0 is never.
+    pub reads_fail_one_in: u64,
 }
 
 impl Swarm {
@@ -92,6 +96,8 @@ impl Swarm {
                 ..press::Options::default()
             },
             arrivals: *added.pick(&[None, None, None, Some(ABROAD), Some(HOME)]).expect("some"),
+            slow_syncs: *added.pick(&[0, 0, 0, 15, 60]).expect("some"),
+            reads_fail_one_in: *added.pick(&[0, 0, 0, 0, 3, 20]).expect("some"),
         }
     }
 
@@ -120,6 +126,8 @@ impl Swarm {
             live_percent: 100,
             press: press::Options::default(),
             arrivals: None,
+            slow_syncs: 0,
+            reads_fail_one_in: 0,
         }
     }
 

@@ -59,12 +59,14 @@ pub enum Kind {
     CameHome,
     ArrivalDropped,
     ArrivalCut,
+    SlowSync,
+    ReadFailed,
     RotRunningPack,
     RotPackPutBack,
     RotPackHidden,
 }
 
-const KINDS: [Kind; 44] = [
+const KINDS: [Kind; 46] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -106,6 +108,8 @@ const KINDS: [Kind; 44] = [
     Kind::CameHome,
     Kind::ArrivalDropped,
     Kind::ArrivalCut,
+    Kind::SlowSync,
+    Kind::ReadFailed,
     Kind::RotRunningPack,
     Kind::RotPackPutBack,
     Kind::RotPackHidden,

@@ -27,6 +27,7 @@ use ringpost_engine::verify::verify;
 use crate::arrivals::Arrivals;
 use crate::swarm::{SEGMENT_BYTES, Swarm};
 use crate::tally::{Kind, Tally};
+use crate::weather::Weather;
 use crate::workload;
 
 pub struct World {
@@ -49,6 +50,7 @@ pub struct World {
     pub compacted: bool,
     /// Accounts that come from another store.
     pub arrivals: Option<Arrivals>,
+    pub weather: Weather,
     pub tally: Tally,
     trace: u64,
 }
@@ -57,7 +59,9 @@ pub struct World {
 pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     let mut seed = Seed::new(number);
     let swarm = Swarm::new(number, &mut seed);
+    let weather = Weather::new(number, &swarm);
     let mut world = World::begin(seed, swarm, plant, Now { unix_ms: 1_000_000, mono_ms: 0 })?;
+    world.weather = weather;
     world.opened();
     if let Some(shard) = world.swarm.arrivals {
         world.expect_arrivals(number, shard)?;
@@ -69,6 +73,10 @@ pub fn run(number: u64, plant: Option<Plant>) -> Result<(u64, Tally), String> {
     world.drain()?;
     world.check_verify()?;
     world.end_arrivals()?;
+    world.weather.clears();
+    if world.swarm.scrub && world.swarm.reads_fail_one_in > 0 {
+        world.see_all()?;
+    }
     world.no_false_alarm()?;
     if world.swarm.scrub {
         for _ in 0..=world.seed.below(2) {
@@ -94,6 +102,7 @@ impl World {
         let opened = Store::open(&mut disk, swarm.options(plant), now);
         let (store, _) = opened.map_err(|error| error.to_string())?;
         Ok(World {
+            weather: Weather::new(0, &swarm),
             seed,
             swarm,
             plant,
@@ -284,20 +293,27 @@ impl World {
             _ => {}
         }
         self.disk.start(&request);
+        self.weather.begin(id, &request);
         self.running.push((id, request));
         Ok(())
     }
 
     pub fn finish(&mut self) -> Result<(), String> {
-        if self.running.is_empty() {
+        self.weather.event();
+        let done = |nth: &usize| self.weather.is_done(self.running[*nth].0);
+        let done: Vec<usize> = (0..self.running.len()).filter(done).collect();
+        if done.is_empty() {
             return Ok(());
         }
-        let at = self.seed.below(self.running.len() as u64) as usize;
+        let at = done[self.seed.below(done.len() as u64) as usize];
         let (id, request) = self.running.swap_remove(at);
         if let IoRequest::Read { file, .. } = &request
             && self.disk.sizes().iter().all(|(known, _)| known != file)
         {
             return Err(format!("it reads {file:?}, which it has removed"));
+        }
+        if let Some(failed) = self.weather.end(id, &request, &mut self.tally) {
+            return self.complete(id, failed);
         }
         let result = self.disk.finish(&request);
         if let IoResult::Failed(IoError::Failed(why)) = &result {
@@ -397,6 +413,7 @@ impl World {
         let killed = self.swarm.kills && self.seed.one_in(2);
         let acknowledged = self.store.digest();
         let mut in_flight = Vec::new();
+        self.weather.crash();
         for (id, request) in std::mem::take(&mut self.running) {
             match request {
                 // What the batch in flight would have done: the store itself can tell.
