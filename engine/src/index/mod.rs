@@ -41,7 +41,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::checkpoint::round::Tracker;
-use crate::ids::{AccountId, BodyId, BodyKey, MailboxId, ShardId};
+use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, SegmentId, ShardId};
 use crate::limits::{APPLY_STEP_MESSAGES, REAP_MESSAGES_MAX};
 use bodies::Bodies;
 use bodies::distrust::Distrusted;
@@ -205,10 +205,10 @@ impl Index {
         self.bodies.is_dead(id)
     }
 
-    /// Whether somebody needs a body that begins in a segment's range at `from` or behind it, if `before` begin before
-    /// it, the dead ones included.
-    pub(crate) fn has_more(&self, range: &std::ops::Range<u64>, from: u64, before: u64) -> bool {
-        self.bodies.has_more(range, from, before)
+    /// Whether somebody needs a body of the segment that begins at this position, and the body begins at `from` or
+    /// behind it, if `before` of the segment begin before it, the dead ones included.
+    pub(crate) fn has_more(&self, segment: (SegmentId, Lsn), from: u64, before: u64) -> bool {
+        self.bodies.has_more(segment, from, before)
     }
 
     /// Whether a body is not what was written, and not to be shown.

@@ -387,7 +387,7 @@ impl Scrubber {
         if let Some(Work::Segment(walk)) = &mut self.work
             && let Some(doubt) = walk.doubt()
         {
-            walk.settle_doubt(index.has_more(&doubt.range, doubt.from, doubt.before), &mut looked.rot);
+            walk.settle_doubt(index.has_more(doubt.segment, doubt.from, doubt.before), &mut looked.rot);
         }
         if self.narrow.is_some_and(|end| offset + len >= end) {
             self.narrow = None;

@@ -66,8 +66,8 @@ struct Open {
 /// What cannot be read at the end of a segment: rot, or the rest of what nobody was told of.
 #[derive(Debug)]
 pub(super) struct Doubt {
-    /// The positions of the segment.
-    pub range: Range<u64>,
+    /// Of which segment, and where that begins.
+    pub segment: (SegmentId, Lsn),
     /// From where on.
     pub from: u64,
     /// How many bodies begin before it, as far as that can be told.
@@ -165,9 +165,8 @@ impl SegmentWalk {
     /// At the end of a file that may have come back longer: what could not be read there.
     pub fn doubt(&self) -> Option<Doubt> {
         let doubt = self.doubt.as_ref().filter(|_| self.at == self.end)?;
-        let range = self.base.0..self.base.0 + self.end;
         let from = self.base.0 + doubt.offset;
-        Some(Doubt { range, from, before: self.bodies.unwrap_or(0) })
+        Some(Doubt { segment: (self.segment, self.base), from, before: self.bodies.unwrap_or(0) })
     }
 
     /// Whether somebody needs something of what could not be read at the end.

@@ -8,6 +8,7 @@ use ringpost_engine::change::Change;
 use ringpost_engine::ids::{AccountId, SegmentId};
 use ringpost_engine::io::FileId;
 use ringpost_engine::limits;
+use ringpost_engine::store::BodyRef;
 use ringpost_engine::testing::fake_disk::SECTOR;
 
 use crate::rot::Image;
@@ -42,7 +43,7 @@ impl World {
         flips.sort_unstable();
         flips.dedup();
         if image.position(segment, sector) < self.store.checkpointed() {
-            return Ok(()); // a start does not look there
+            return self.rot_below(file, &flips, digest);
         }
         let cost = image.cost(segment, flips.iter().map(|&(offset, _)| offset));
         flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
@@ -75,6 +76,29 @@ impl World {
         self.model.compare_directory(&self.store)
     }
 
+    /// Flipped bits where a start does not look: it finds everything where it was, and the state is the same.
+    fn rot_below(&mut self, file: FileId, flips: &[(u64, u8)], digest: u64) -> Result<(), String> {
+        let places = self.places();
+        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
+        self.tally.count(Kind::RotBelow);
+        let report = self.reopen().map_err(|why| format!("rot in {file:?} at {flips:?}: {why}"))?;
+        let told = |what: &str| format!("rot in {file:?} at {flips:?}: {what}; told {report:?}");
+        if !report.damage.is_empty() || !report.quarantined.is_empty() || self.store.digest() != digest {
+            return Err(told("it is below the checkpoint"));
+        }
+        if self.places() != places {
+            return Err(told("bodies are looked for elsewhere"));
+        }
+        flips.iter().for_each(|&(offset, bit)| self.disk.rot(file, offset, bit));
+        self.reopen()?;
+        self.model.compare(&self.store, None)
+    }
+
+    /// Where every message's octets are.
+    fn places(&self) -> Vec<Option<BodyRef>> {
+        self.keys().into_iter().map(|key| self.store.place(key)).collect()
+    }
+
     /// One flipped bit in a checkpoint: another stands in, or the log, or the accounts concerned are not served.
     fn rot_checkpoint(&mut self, file: FileId, bytes: u64, digest: u64) -> Result<(), String> {
         let (at, bit) = (self.seed.below(bytes), self.seed.below(8) as u8);
@@ -83,6 +107,7 @@ impl World {
         let report = self.reopen()?;
         let told = |what: String| format!("rot in {file:?} at {at}: {what}; told {report:?}");
         report.repaired.iter().for_each(|_| self.tally.count(Kind::RotRepaired));
+        report.damage.iter().for_each(|_| self.tally.count(Kind::RowsLost));
         // Rows of an account that both checkpoints need may be lost with it; nothing else is.
         if !report.damage.is_empty() && !self.compacted
             || report.damage.is_empty() && !report.quarantined.is_empty()

@@ -163,7 +163,7 @@ impl World {
     }
 
     /// Every message's body.
-    fn keys(&self) -> Vec<BodyKey> {
+    pub fn keys(&self) -> Vec<BodyKey> {
         let mut keys = Vec::new();
         for account in self.store.accounts_after("") {
             for mailbox in account.mailboxes() {

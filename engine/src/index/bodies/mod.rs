@@ -227,13 +227,15 @@ impl Bodies {
         self.shares_in(range).map(|(_, share)| share.bodies as usize).sum()
     }
 
-    /// Whether somebody needs a body that begins in a segment's range at `from` or behind it, if `before` begin before
-    /// it, the dead ones included.
-    pub(super) fn has_more(&self, range: &Range<u64>, from: u64, before: u64) -> bool {
-        let is_before = |first: BodyId| move |behind: &&u32| first.0 + u64::from(**behind) < from;
-        let dead = |(first, share): (&BodyId, &Share)| share.dead.iter().filter(is_before(*first)).count();
-        let dead: usize = self.shares_in(range).map(dead).sum();
-        self.count_in(range) as u64 + dead as u64 > before
+    /// Whether somebody needs a body of the segment that begins at this position, and the body begins at `from` or
+    /// behind it, if `before` of the segment begin before it, the dead ones included.
+    pub(super) fn has_more(&self, (segment, base): (SegmentId, Lsn), from: u64, before: u64) -> bool {
+        // Not by positions alone: a file that was cut off and came back longer reaches into those of the next.
+        let share = self.shares.range(BodyId(base.0)..).next().filter(|(_, share)| share.segment == segment);
+        share.is_some_and(|(first, share)| {
+            let is_before = |behind: &&u32| first.0 + u64::from(**behind) < from;
+            u64::from(share.bodies) + share.dead.iter().filter(is_before).count() as u64 > before
+        })
     }
 
     /// The first body of the share that a body is part of.
@@ -476,7 +478,7 @@ mod tests {
     #[test]
     fn what_a_segment_has_behind_a_position_is_known_by_counting() {
         let mut bodies = filled();
-        let more = |bodies: &Bodies, before| bodies.has_more(&(3500..7500), 6000, before);
+        let more = |bodies: &Bodies, before| bodies.has_more((SegmentId(2), Lsn(3500)), 6000, before);
         // 4000, 5000, 6000 and 7000 are of one segment.
         assert_eq!([1, 2, 3, 4].map(|before| more(&bodies, before)), [true, true, true, false]);
         for id in [4000, 6000] {
@@ -487,6 +489,7 @@ mod tests {
         bodies.reference(key(7000));
         bodies.release(key(7000));
         assert_eq!([1, 2].map(|before| more(&bodies, before)), [true, false], "5000 is all that is left");
+        assert!(!bodies.has_more((SegmentId(1), Lsn(3500)), 3600, 0), "another's");
     }
 
     #[test]
