@@ -1,7 +1,7 @@
 //! What it costs to find a body in a pack: `cargo run --release -p ringpost-engine --example lookups`.
 //!
-//! *Owns*: look-ups at random among many packs whose tables are in memory. *Promises*: the store's own code. *Assumes*:
-//! an idle machine. *Never*: reads a disk: what a page costs that is not in memory is the disk's affair, and off the core.
+//! *Owns*: look-ups at random among many packs whose tables are in memory. *Promises*: the store's own code.
+//! *Assumes*: an idle machine. *Never*: reads a disk: a page that is not in memory is the disk's affair, off the core.
 
 use std::hint::black_box;
 use std::time::Instant;

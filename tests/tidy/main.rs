@@ -58,6 +58,13 @@ fn what_the_readme_names_exists() {
 }
 
 #[test]
+fn decisions_stand_in_order_of_their_numbers() {
+    let numbers = readme::decisions();
+    assert!(numbers.len() > 40, "only {} decisions: they are read wrongly", numbers.len());
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}: newest last, none twice");
+}
+
+#[test]
 fn nothing_stands_at_the_top_that_does_not_belong_there() {
     let allowed = [
         ".ci",

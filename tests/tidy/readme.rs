@@ -1,13 +1,21 @@
 //! What documents say of the tree.
 //!
-//! *Owns*: the paths in backticks of the documents for newcomers. *Promises*: each one exists, from the top
-//! level. *Assumes*: a word in backticks with a slash in it, or that ends like a document, is a path.
+//! *Owns*: the paths in backticks of the documents for newcomers, and the order of decisions. *Promises*: each path
+//! exists, from the top level. *Assumes*: a word in backticks with a slash in it, or that ends like a document, is a path.
 //! *Never*: reads fenced blocks; those show commands and their output.
 
 use std::path::Path;
 
 /// Documents whose paths are checked.
 const DOCUMENTS: [&str; 1] = ["README.md"];
+
+/// The numbers of the decisions, as they stand.
+pub fn decisions() -> Vec<u32> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("DECISIONS.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let headings = text.lines().filter_map(|line| line.strip_prefix("## "));
+    headings.map(|line| line.split('.').next().and_then(|number| number.parse().ok()).unwrap()).collect()
+}
 
 /// What is named and does not exist.
 pub fn missing() -> Vec<String> {

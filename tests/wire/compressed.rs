@@ -29,7 +29,7 @@ fn message(number: usize) -> Vec<u8> {
 fn world(after_ms: Option<u64>) -> (World, u64) {
     let server = Server { message_bytes_max: 200_000, ..server() };
     let press = press::Options { after_ms, dictionary_bytes: 2_000, ..press::Options::default() };
-    // What is as small as this is moved together, also when it is not to be compressed.
+    // Files go as soon as compaction may, so that packs come about within the time that this waits.
     let compact = compact::Options { grace_ms: 0, look_ms: 0, press, ..compact::Options::default() };
     let usual = Options::new(ShardId(0), 1);
     let mut world = World::with(1, &server, Options { checkpoint_log_bytes: 1, compact, ..usual });

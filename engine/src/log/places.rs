@@ -1,8 +1,9 @@
 //! Where a body's bytes are, by its position.
 //!
 //! *Owns*: which positions lie in which file: segments, and the packs that stand for some of them. *Promises*: of a
-//! segment an answer from memory alone, of a pack from one page of its table, which [`Places::page_of`] names. *Assumes*:
-//! segments do not overlap; nothing worse comes of it than bytes that are not the body's. *Never*: looks at a body.
+//! segment an answer from memory alone, of a pack from one page of its table, which [`Places::page_of`] names.
+//! *Assumes*: segments do not overlap; nothing worse comes of it than bytes that are not the body's. *Never*: looks at
+//! a body.
 
 use super::record::HEAD_BYTES as RECORD_HEAD;
 use crate::compact::pack::Pack;
