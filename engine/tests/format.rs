@@ -1,16 +1,26 @@
 //! The tables of `engine/README.md` are the bytes: who reads a log by them reads it right.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
+use ringpost_engine::arrival::{Arrival, Inheritance};
 use ringpost_engine::change::{
-    Change, FlagBits, FlagOp, Flags, ImportedMessage, NewMessage, QuotaLimits, Rights, Services, SpecialUse,
-    Stamp, UidSet, UniqueIdForm,
+    Change, FlagBits, FlagOp, Flags, ImportedMessage, NewBody, NewMessage, QuotaLimits, Rights, Services,
+    SpecialUse, Stamp, UidSet, UniqueIdForm,
 };
 use ringpost_engine::codec;
-use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, SegmentId, ShardId, Uid};
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId, Uid};
+use ringpost_engine::index::Buried;
+use ringpost_engine::index::moving::Departure;
+use ringpost_engine::io::Disk;
 use ringpost_engine::log::batch::{BatchMeta, LogIdentity};
 use ringpost_engine::log::record::{RecordHead, RecordMeta};
 use ringpost_engine::log::segment::{LogPoint, SegmentMeta};
 use ringpost_engine::origin::SessionInfo;
+use ringpost_engine::recovery::recover_read_only;
+use ringpost_engine::store::{Options, Store};
+use ringpost_engine::testing::fake_disk::FakeDisk;
+use ringpost_engine::testing::seed::Seed;
 use zerocopy::IntoBytes;
 
 const LOG: LogIdentity = LogIdentity { shard: ShardId(0x0102), log_key: 0x1112_1314_1516_1718 };
@@ -138,6 +148,67 @@ fn kinds() -> Vec<(u8, String, String)> {
     section.expect("the section is there").lines().filter_map(row).collect()
 }
 
+/// Rows of the table of pieces (§11): number or nothing, name, fields.
+fn pieces() -> Vec<(Option<u8>, String, String)> {
+    let text = include_str!("../README.md");
+    let section = text.split("## 11. Accounts").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
+        let (number, name) = (cells.first()?.parse().ok(), cells.get(1)?.trim_matches('*').to_owned());
+        Some((number, name, cells.get(2)?.to_string()))
+    };
+    section.expect("the section is there").lines().filter_map(row).collect()
+}
+
+/// The fields of a row of that table.
+fn piece(name: &str) -> String {
+    let found = pieces().into_iter().find(|row| row.1 == name);
+    found.unwrap_or_else(|| panic!("{name:?} is in the table")).2
+}
+
+/// Takes the bytes of a value of a type, as the table of pieces spells it.
+fn take_of_piece<'a>(kind: &str, bytes: &'a [u8]) -> &'a [u8] {
+    let number = |bytes: &'a [u8]| {
+        let len = bytes.iter().position(|byte| *byte < 0x80).expect("a number ends") + 1;
+        let digits = bytes[..len].iter().rev();
+        (digits.fold(0u64, |value, byte| value << 7 | u64::from(byte & 0x7f)) as usize, &bytes[len..])
+    };
+    if let Some(inner) = kind.strip_prefix("list of ") {
+        let (count, rest) = number(bytes);
+        return (0..count).fold(rest, |rest, _| take_of_piece(inner, rest));
+    }
+    if let Some(fields) = kind.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
+        return take_all(fields, bytes, take_of_piece);
+    }
+    match kind {
+        "byte" => &bytes[1..],
+        "number" => number(bytes).1,
+        "message" => take_all(&piece("message"), bytes, take_of_piece),
+        "text" | "octets" => {
+            let (len, rest) = number(bytes);
+            assert!(kind == "octets" || std::str::from_utf8(&rest[..len]).is_ok());
+            &rest[len..]
+        }
+        _ => panic!("what is {kind:?}?"),
+    }
+}
+
+/// A piece as the table draws it, its facts as the table draws those.
+fn take_piece<'a>(arrival: &Arrival, bytes: &'a [u8]) -> &'a [u8] {
+    let row = pieces().into_iter().find(|row| row.0 == Some(bytes[0])).expect("the piece is in the table");
+    let name = format!("{arrival:?}");
+    assert_eq!(row.1, name.split(['(', ' ']).next().unwrap_or_default(), "piece {}", bytes[0]);
+    let facts = match arrival {
+        Arrival::Account { facts, .. } => Some((facts, "facts of an account")),
+        Arrival::Mailbox(facts) => Some((facts, "facts of a mailbox")),
+        _ => None,
+    };
+    if let Some((facts, name)) = facts {
+        assert_eq!(take_all(&piece(name), facts, take_of_piece), b"", "{name}");
+    }
+    take_all(&row.2, &bytes[1..], take_of_piece)
+}
+
 /// Takes the bytes of a value of a type, as the table spells it.
 fn take<'a>(kind: &str, bytes: &'a [u8]) -> &'a [u8] {
     let number =
@@ -172,6 +243,10 @@ fn take<'a>(kind: &str, bytes: &'a [u8]) -> &'a [u8] {
 }
 
 fn take_fields<'a>(fields: &str, bytes: &'a [u8]) -> &'a [u8] {
+    take_all(fields, bytes, take)
+}
+
+fn take_all<'a>(fields: &str, bytes: &'a [u8], take: fn(&str, &'a [u8]) -> &'a [u8]) -> &'a [u8] {
     let mut depth = 0;
     let between = |c: char| {
         depth += match c {
@@ -253,6 +328,7 @@ fn changes() -> Vec<Change> {
             ],
             uid_next: Uid(9),
         },
+        Change::Inherit(Inheritance { next_account: 7, uid_validity_floor: 8 }),
         Change::Distrust { from: BodyId(8), until: BodyId(9) },
         Change::Trust { from: BodyId(8), until: BodyId(9) },
     ]
@@ -270,23 +346,80 @@ fn payloads_of_changes_are_as_drawn() {
     let table = kinds();
     let stamp = Stamp { time_ms: 1, modseq: ModSeq(2), uid_first: Uid(3), mailbox_first: MailboxId(4) };
     let mut met = Vec::new();
-    for change in changes().into_iter().chain(told()) {
+    let mut all: Vec<Change> =
+        changes().into_iter().chain(arrivals().into_iter().map(Change::Arrive)).collect();
+    all.extend(told());
+    all.sort_by_key(codec::kind);
+    let mut drawn = BTreeSet::new();
+    for change in all {
         let (kind, mut bytes) = (codec::kind(&change), Vec::new());
         codec::encode(&change, &stamp, &mut bytes);
         let name = format!("{change:?}");
-        let name = name.split(' ').next().unwrap_or(&name);
+        let name = name.split([' ', '(']).next().unwrap_or(&name);
         let row = table.iter().find(|(number, _, _)| *number == kind).expect("the kind is in the table");
         assert_eq!(row.1, name, "kind {kind}");
         let stamped = "time: u64, mod-sequence: u64, first UID: u32, first mailbox: u32";
-        let rest = take_fields(&row.2, take_fields(stamped, &bytes));
+        let fields = take_fields(stamped, &bytes);
+        let rest = match &change {
+            Change::Arrive(arrival) => {
+                drawn.insert(fields[0]);
+                take_piece(arrival, fields)
+            }
+            _ => take_fields(&row.2, fields),
+        };
         assert!(rest.is_empty(), "{name}: {} bytes are not in the table", rest.len());
         assert_eq!(codec::decode(kind, &bytes), Some((change, stamp)));
         met.push(kind);
     }
     met.dedup();
-    // What carries whole accounts (36, 37) is in pieces of its own forms; the codec's own tests go through them.
-    let drawn = table.iter().map(|(kind, _, _)| *kind).filter(|kind| ![36, 37].contains(kind));
-    assert_eq!(met, drawn.collect::<Vec<_>>(), "one row a kind, in order");
+    assert_eq!(met, table.iter().map(|(kind, _, _)| *kind).collect::<Vec<_>>(), "one row a kind, in order");
+    let all: BTreeSet<u8> = pieces().into_iter().filter_map(|row| row.0).collect();
+    assert_eq!(drawn, all, "one row a piece");
+}
+
+/// Every piece of an account that has some of everything, as it would leave a store.
+fn arrivals() -> Vec<Arrival> {
+    let now = Now { unix_ms: 1_700_000_000_000, mono_ms: 0 };
+    let mut disk = FakeDisk::new(Seed::new(1));
+    let (mut store, _) = Store::open(&mut disk, Options::new(ShardId(1), 7), now).expect("it opens");
+    let text = str::to_owned;
+    let mailboxes = vec![(text("Sent"), Some(SpecialUse::Sent)), (text("gone"), None)];
+    let (password_hash, services) = (text("hash"), Services::ALL);
+    let create = Change::AccountCreate { address: text("a@x"), password_hash, services, mailboxes };
+    store.append(AccountId(0), create, now).expect("room");
+    let id = AccountId::new(ShardId(1), 1);
+    let parts = vec![Bytes::from_static(b"octets")];
+    let body = NewBody { parts, summary: Bytes::from_static(b"summary") };
+    let body = store.append_body(id, body, now).expect("room");
+    let flags = Flags { system: FlagBits::SEEN, keywords: vec![text("$Junk"), text("k")] };
+    let message = NewMessage { body, flags, internal_ms: 1_600_000_000_000 };
+    let imported =
+        |uid| ImportedMessage { uid: Uid(uid), message: message.clone(), unique_id: Some(text("id")) };
+    let (inbox, uids) = (MailboxId(1), |uid| UidSet::from_ranges(vec![(uid, uid)]).expect("canonical"));
+    let entries = vec![(text("/private/comment"), Some(Bytes::from_static(b"value")))];
+    let life = [
+        Change::Import { mailbox: inbox, messages: (1..200).map(imported).collect(), uid_next: Uid(400) },
+        Change::Append { mailbox: MailboxId(3), messages: vec![message.clone()], replaces: None },
+        Change::Expunge { mailbox: inbox, uids: uids(7), only_deleted: false },
+        Change::MailboxDelete { mailbox: MailboxId(3) },
+        Change::Metadata { mailbox: Some(inbox), entries: entries.clone() },
+        Change::Metadata { mailbox: None, entries },
+        Change::Acl { mailbox: inbox, identifier: text("b@x"), rights: Some(Rights::READ) },
+    ];
+    life.into_iter().for_each(|change| drop(store.append(id, change, now).expect("room")));
+    while let Some((io, request)) = store.poll_io() {
+        assert!(store.complete(io, disk.perform(&request)).fatal.is_none());
+    }
+    let index = recover_read_only(&mut disk, Some(ShardId(1)), None).expect("it can be read").index;
+    let mut departure = Departure::new(id);
+    let mut pieces: Vec<Arrival> = std::iter::from_fn(|| departure.next(&index)).collect();
+    // Whose it was stands in the record's header.
+    let whose = |buried| Buried { account: AccountId(0), lsn: Lsn(0), ..buried };
+    let removed: Vec<Buried> = index.all_buried().map(whose).collect();
+    pieces.push(Arrival::Removed(removed));
+    pieces.extend(index.buried_mailboxes().map(|gone| Arrival::RemovedMailbox(Box::new(gone.clone()))));
+    pieces.push(Arrival::Dropped);
+    pieces
 }
 
 /// Bytes that a released store has written stay what they mean.
