@@ -11,15 +11,20 @@ use bytes::Bytes;
 use ringpost::admin::backup::{Manifest, ShardMade};
 use ringpost::runtime::Files;
 use ringpost::sys::cpu::Cores;
+use ringpost_engine::arrival::{Arrival, Inheritance};
 use ringpost_engine::change::{
     Change, FlagBits, FlagOp, Flags, ImportedMessage, NewBody, NewMessage, Outcome, QuotaLimits, Rights,
     Services, SpecialUse, UidSet, UniqueIdForm,
 };
 use ringpost_engine::compact;
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Now, ShardId, Uid};
+use ringpost_engine::index::Message;
+use ringpost_engine::index::moving::Departure;
 use ringpost_engine::io::Disk;
 use ringpost_engine::layout::Summary;
 use ringpost_engine::origin::{Origin, Reading, SessionInfo};
+use ringpost_engine::press;
+use ringpost_engine::recovery::recover_read_only;
 use ringpost_engine::store::{Options, Store};
 
 const INBOX: MailboxId = MailboxId(1);
@@ -38,7 +43,7 @@ pub fn options(shard: ShardId) -> Options {
         live_percent: 90,
         grace_ms: 0,
         look_ms: 1,
-        ..compact::Options::default()
+        press: press::Options { after_ms: Some(0), dictionary_bytes: 1_000, ..press::Options::default() },
     };
     Options {
         segment_bytes: 32 * 1024,
@@ -212,6 +217,17 @@ impl Maker {
         self.store.note_reading(reading, self.now);
     }
 
+    /// The bytes of the last two messages are not what was written; of the first of them they are again.
+    fn distrust(&mut self, account: AccountId) {
+        self.settle();
+        let inbox = self.store.mailbox(account, INBOX).expect("there");
+        let bodies = [2, 1].map(|back| inbox.message(inbox.len() - back).body);
+        for from in bodies {
+            self.change(AccountId(0), Change::Distrust { from, until: BodyId(from.0 + 1) });
+        }
+        self.change(AccountId(0), Change::Trust { from: bodies[0], until: BodyId(bodies[0].0 + 1) });
+    }
+
     /// Fills segments with what dies, until compaction has moved the rest and let them go.
     fn churn(&mut self, account: AccountId) {
         for round in 0..16 {
@@ -237,6 +253,53 @@ fn flags(mailbox: MailboxId, list: &[u32], op: FlagOp, system: FlagBits) -> Chan
     Change::FlagsStore { mailbox, uids: uids(list), op, flags, unchanged_since: None }
 }
 
+/// Accounts of a third shard come to this one: one that is all there, one that is on its way for ever, and one that
+/// does not come after all.
+fn arrive(maker: &mut Maker) {
+    let data = tempfile::TempDir::new().expect("a folder can be made");
+    let mut from = Maker::open(data.path(), ShardId(2));
+    let ids = ["carol@x", "dave@x", "erin@x"].map(|address| {
+        let account = from.account(address);
+        (0..3).for_each(|nth| from.deliver(account, &format!("{address}{nth}")));
+        from.change(account, Change::Expunge { mailbox: INBOX, uids: uids(&[2]), only_deleted: false });
+        from.settle();
+        account
+    });
+    let index = recover_read_only(&mut from.disk, Some(ShardId(2)), None).expect("readable").index;
+    let (next_account, uid_validity_floor) = (1_000, 0);
+    maker.change(AccountId(0), Change::Inherit(Inheritance { next_account, uid_validity_floor }));
+    for (nth, id) in ids.into_iter().enumerate() {
+        let mut departure = Departure::new(id);
+        let mut pieces: Vec<Arrival> = std::iter::from_fn(|| departure.next(&index)).collect();
+        let done = pieces.pop().expect("the last one");
+        pieces.push(Arrival::Removed(index.all_buried().filter(|buried| buried.account == id).collect()));
+        match nth {
+            0 => pieces.push(done),
+            1 => drop(pieces.pop()),
+            _ => pieces.push(Arrival::Dropped),
+        }
+        for mut piece in pieces {
+            let mut bring = |message: &mut Message| {
+                message.known_as = message.email(ShardId(2));
+                let found = from.store.body(message.key()).expect("there");
+                let octets = from.store.bytes(found.bytes).expect("there");
+                message.body = maker.body(id, &octets);
+            };
+            match &mut piece {
+                Arrival::Messages { messages, .. } => {
+                    messages.iter_mut().for_each(|moved| bring(&mut moved.message));
+                }
+                Arrival::Removed(removed) => {
+                    removed.iter_mut().for_each(|buried| bring(&mut buried.message));
+                }
+                _ => {}
+            }
+            maker.change(id, Change::Arrive(piece));
+        }
+        maker.settle();
+    }
+}
+
 /// Makes two shards in a folder: one that was compacted, and one that keeps what was removed; and the manifest that a
 /// backup of them has.
 pub fn make(data: &Path) {
@@ -250,11 +313,14 @@ pub fn make(data: &Path) {
         let gone = maker.account("gone@x");
         maker.change(gone, Change::AccountDelete);
         maker.settle();
-        if shard == ShardId(0) {
-            maker.churn(account);
+        match shard {
+            ShardId(0) => maker.churn(account),
+            _ => arrive(&mut maker),
         }
         maker.wait();
         maker.deliver(account, "last");
+        maker.deliver(account, "hidden");
+        maker.distrust(account);
         maker.settle();
     }
     fs::write(data.join("shards"), "2\n").expect("it can be written");

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use ringpost::admin::backup::Manifest;
 use ringpost_engine::ids::ShardId;
 use ringpost_engine::log::FORMAT;
+use ringpost_engine::log::record::{KIND_BODY, KIND_WITNESS};
+use ringpost_engine::log::scan::{self, BatchInfo, Damage, RecordInfo, SegmentInfo, Visitor};
 use ringpost_engine::store::Store;
 use ringpost_engine::verify::verify;
 use serde_json::Value;
@@ -22,6 +24,10 @@ use tempfile::TempDir;
 
 /// Set, it makes the fixture of the version that this code writes.
 const WRITE: &str = "RINGPOST_FIXTURES";
+/// Kinds of changes (engine/README.md §1.4).
+const KINDS: [std::ops::RangeInclusive<u8>; 4] = [1..=26, 32..=33, 36..=37, 42..=45];
+/// Of a Reap.
+const KIND_REAP: u8 = 26;
 const TO_DO: &str = "If what is written has changed on purpose: raise log::FORMAT, keep the old fixture, and add one \
     (engine/README.md §1.6; make fixtures). If nothing was released since the fixture was made, make it again.";
 
@@ -119,6 +125,42 @@ fn the_fixture_is_what_this_version_writes() {
     assert_eq!(kinds(&own), BTreeSet::from(wanted), "one of every kind");
     let copy = copied(&own);
     assert_eq!(shown(data.path()), shown(copy.path()), "what is in format {FORMAT}. {TO_DO}");
+}
+
+/// The kinds of a log's records.
+#[derive(Default)]
+struct Kinds(BTreeSet<u8>);
+
+impl Visitor for Kinds {
+    fn segment(&mut self, _: &SegmentInfo) {}
+
+    fn batch(&mut self, _: &BatchInfo) {}
+
+    fn record(&mut self, record: &RecordInfo, _: &[u8]) {
+        self.0.insert(record.meta.kind);
+    }
+
+    fn damage(&mut self, damage: &Damage) {
+        panic!("a fixture is sound: {damage:?}");
+    }
+}
+
+#[test]
+fn the_fixture_has_every_kind_of_record_and_compressed_bodies() {
+    let own = copied(&root().join(format!("v{FORMAT}")));
+    let mut found = Kinds::default();
+    // Of the other shard only what is alive is left.
+    scan::scan(&mut made::files(own.path(), ShardId(1)), None, &mut found).expect("readable");
+    let changes = KINDS.into_iter().flatten();
+    let wanted: BTreeSet<u8> = changes.chain([KIND_WITNESS, KIND_BODY]).collect();
+    // What lets go what was removed is in the shard where nothing can be had back.
+    let missing: Vec<&u8> = wanted.difference(&found.0).filter(|kind| **kind != KIND_REAP).collect();
+    assert!(missing.is_empty(), "kinds {missing:?} are in no fixture. {TO_DO}");
+    let store = open(own.path(), 0).expect("it opens");
+    let mailboxes = store.accounts_after("").flat_map(|account| account.mailboxes());
+    let messages = mailboxes.flat_map(|mailbox| (0..mailbox.len()).map(move |place| mailbox.message(place)));
+    let bodies = messages.filter_map(|message| store.body(message.key()));
+    assert!(bodies.filter(|body| body.bytes.as_sent().is_none()).count() > 0, "compressed bodies. {TO_DO}");
 }
 
 /// Makes the fixture of this version anew.
