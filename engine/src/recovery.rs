@@ -19,6 +19,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::arrival::Arrival;
 use crate::change::{Change, Entry, Outcome, Refusal};
 use crate::checkpoint::Point;
 use crate::checkpoint::keeper::Kept;
@@ -482,6 +483,10 @@ impl Visitor for Replay {
                 if entry.change.bodies().any(|body| self.holes.contain(body)) =>
             {
                 self.tell(record.payload_offset, format!("a message of account {account} has lost its body"));
+                self.distrust(account);
+            }
+            // It was on its way when this was lived: it has arrived only because what kept it out is lost.
+            Outcome::Refused(Refusal::NoAccount) if entry.change == Change::Arrive(Arrival::Dropped) => {
                 self.distrust(account);
             }
             // Its creation may be lost, or the end of the one that had its address.
