@@ -16,8 +16,9 @@ pub use crate::quota::{Quota, QuotaLimits, QuotaUsage};
 pub use crate::rights::Rights;
 pub use crate::uid_set::UidSet;
 
-use crate::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, ShardId, Slot, Uid};
 use crate::origin::SessionInfo;
+use crate::owners::Claim;
 
 /// Bit set of the system flags (rfc3501#2.3.2) in the low bits; keywords are bits above them, per mailbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -373,6 +374,30 @@ pub enum Change {
         /// UIDNEXT is not smaller than this afterwards, unless messages get next free UIDs: UIDs below may have been
         /// given out in the other store.
         uid_next: Uid,
+    },
+    /// This log serves a slot from now on: all of what came shows at once (account 0). Refused unless its epoch is above
+    /// all that this log knows of the slot. What is not as the claim says comes in quarantine.
+    SlotClaim {
+        /// What.
+        claim: Claim,
+    },
+    /// Another log has claimed a slot: what this one still has of it may go (account 0).
+    SlotLeave {
+        /// Which.
+        slot: Slot,
+        /// The claim's epoch.
+        epoch: u32,
+        /// Whose claim.
+        to: ShardId,
+    },
+    /// All of an account goes, and what it removed: it is served elsewhere, or never came whole.
+    AccountLeave,
+    /// Nothing is left of a slot that was left (account 0).
+    SlotClear {
+        /// Which.
+        slot: Slot,
+        /// The claim's epoch.
+        epoch: u32,
     },
     /// What is stored is not what was written: bodies that begin at these positions of the log are not shown
     /// (account 0; the store asks for it by itself).

@@ -148,6 +148,11 @@ pub const ARRIVAL_MESSAGES_MAX: usize = 1_024;
 pub const ARRIVAL_BYTES: usize = 64 * 1024;
 /// Runs of expunged UIDs in one such piece.
 pub const ARRIVAL_RUNS: usize = 4_096;
+/// Accounts of one slot that can change shards together, those included that are deleted and can be had back: 67 million
+/// on a server.
+pub const SLOT_ACCOUNTS_MAX: usize = 16 * 1024;
+/// Octets of the aliases of one slot that can change shards together.
+pub const SLOT_ALIAS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Removed messages that one change lets go for good, or all of one moment if those are more.
 pub const REAP_MESSAGES_MAX: usize = 4_096;
 /// Bytes of log within which a stored body can be named by a change for the first time. More than can wait for the

@@ -13,10 +13,12 @@ mod relief;
 mod removed;
 mod report;
 mod scrub;
+mod slots;
 mod unreadable;
 mod upkeep;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
@@ -130,6 +132,8 @@ pub struct Store {
     /// How often what was queued was dropped because the disk was full.
     drops: u32,
     readings: origin::Readings,
+    /// Accounts that are about to leave.
+    held: BTreeSet<AccountId>,
     unfolder: Cell<Unfolder>,
 }
 
@@ -174,6 +178,7 @@ impl Store {
             mutating: false,
             drops: 0,
             readings: origin::Readings::default(),
+            held: BTreeSet::new(),
             unfolder: Cell::default(),
         };
         Ok((store, report))
@@ -230,6 +235,9 @@ impl Store {
     fn queue(&mut self, session: u32, account: AccountId, change: Change, now: Now) -> Result<Lsn, Refused> {
         if !codec::fits(&change) {
             return Err(Refused::TooLarge);
+        }
+        if self.holds(account, &change) {
+            return Err(Refused::Busy);
         }
         self.mutating = true;
         let now = self.clock(now);

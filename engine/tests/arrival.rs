@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use ringpost_engine::change::{
     Arrival, Change, FlagBits, FlagOp, Flags, ImportedMessage, Inheritance, Moved, NewBody, NewMessage,
-    Outcome, QuotaLimits, Rights, Services, SpecialUse, UidSet, UniqueIdForm,
+    Outcome, QuotaLimits, Refusal, Rights, Services, SpecialUse, UidSet, UniqueIdForm,
 };
-use ringpost_engine::ids::{AccountId, BodyId, BodyKey, MailboxId, Now, ShardId, Uid};
+use ringpost_engine::error::Refused;
+use ringpost_engine::ids::{AccountId, BodyId, BodyKey, MailboxId, Now, ShardId, Slot, Uid};
 use ringpost_engine::index::moving::Departure;
 use ringpost_engine::io::Disk;
+use ringpost_engine::owners::{Arrived, Claim, Seat};
 use ringpost_engine::recovery::{Replayed, recover_read_only};
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
@@ -169,8 +171,11 @@ fn fill(bench: &mut Bench, address: &str, messages: u32) -> AccountId {
 }
 
 /// Everything of an account, in order: pieces of the source with bodies of the target in them.
+#[derive(Default)]
 struct Mover {
     copied: BTreeMap<BodyId, BodyId>,
+    /// Whether a claim shows it in the end, and what that has to name.
+    claims: Option<Vec<Arrived>>,
 }
 
 impl Mover {
@@ -197,6 +202,11 @@ impl Mover {
                 for Moved { message, .. } in messages {
                     message.body = self.body(from, to, id, message.key());
                 }
+            }
+            if let (Arrival::Done { mailboxes, messages, bytes }, Some(claims)) = (&piece, &mut self.claims) {
+                let (mailboxes, messages, bytes) = (*mailboxes as u32, *messages, *bytes);
+                claims.push(Arrived { account: id, mailboxes, messages, bytes });
+                continue;
             }
             to.change(id, Change::Arrive(piece))?;
         }
@@ -231,7 +241,7 @@ fn an_account_arrives_as_it_was_and_a_body_once() {
     from.change(id, Change::MailboxDelete { mailbox: MailboxId(2) });
     let expected = (octets_of(&mut from, id), from.replayed());
     let bodies = from.store().stats().body_bytes;
-    let mut mover = Mover { copied: BTreeMap::new() };
+    let mut mover = Mover::default();
     mover.account(&mut from, &mut to, id).expect("nothing is cut");
     let found = to.replayed();
     assert_eq!(found.index.fingerprint(id), expected.1.index.fingerprint(id));
@@ -253,7 +263,7 @@ fn an_account_arrives_as_it_was_and_a_body_once() {
     from.settle().expect("the power stays");
     assert_eq!(from.store().stats().body_bytes, 0);
     let (before, removed_before) = (to.replayed().index.fingerprint(id), removed(&to.replayed()));
-    Mover { copied: BTreeMap::new() }.account(&mut to, &mut from, id).expect("nothing is cut");
+    Mover::default().account(&mut to, &mut from, id).expect("nothing is cut");
     assert_eq!(from.replayed().index.fingerprint(id), before);
     assert_eq!(removed(&from.replayed()), removed_before);
     let other = Change::AccountCreate {
@@ -278,7 +288,7 @@ fn cut_anywhere_it_is_not_seen_and_can_be_dropped_and_sent_again() {
     for cut in 0..80 {
         let mut to = Bench::new(1, 100 + cut);
         to.left = cut;
-        let arrived = Mover { copied: BTreeMap::new() }.account(&mut from, &mut to, id).is_some();
+        let arrived = Mover::default().account(&mut from, &mut to, id).is_some();
         to.left = u64::MAX;
         if to.store.is_none() {
             to.open();
@@ -296,7 +306,7 @@ fn cut_anywhere_it_is_not_seen_and_can_be_dropped_and_sent_again() {
             to.settle().expect("the power stays");
             assert_eq!((to.store().stats().accounts, to.store().stats().messages), (0, 0));
             assert_eq!(to.store().stats().body_bytes, 0, "what came is let go");
-            Mover { copied: BTreeMap::new() }.account(&mut from, &mut to, id).expect("nothing is cut");
+            Mover::default().account(&mut from, &mut to, id).expect("nothing is cut");
             assert_eq!(to.replayed().index.fingerprint(id), expected);
         }
         to.verify();
@@ -343,4 +353,135 @@ fn a_piece_that_does_not_hold_together_changes_nothing() {
     assert_eq!(made, AccountId::new(ShardId(1), 1_000));
     let inbox = to.store().mailbox(made, INBOX).expect("there").uid_validity();
     assert!(inbox > u32::MAX - 7, "I13");
+}
+
+fn epoch_of(bench: &mut Bench, slot: Slot) -> Option<(Seat, bool)> {
+    let found = bench.store().slots().find(|(known, ..)| *known == slot);
+    found.map(|(_, seat, clear)| (seat, clear))
+}
+
+/// Moves a slot with one account that is there, to the end or until the power goes at one of the two.
+fn move_slot(from: &mut Bench, to: &mut Bench, id: AccountId, slot: Slot, epoch: u32) -> Option<()> {
+    let left: Vec<AccountId> = to.store().arriving().collect();
+    for id in left {
+        to.change(id, Change::AccountLeave)?;
+    }
+    let mut mover = Mover { claims: Some(Vec::new()), ..Mover::default() };
+    mover.account(from, to, id)?;
+    let aliases = vec![("alias@x".to_owned(), vec!["a@x".to_owned()])];
+    let claim = Claim { slot, epoch, accounts: mover.claims.unwrap_or_default(), aliases };
+    assert_eq!(to.store().claim_holds(&claim), Ok(()));
+    to.change(AccountId(0), Change::SlotClaim { claim })?;
+    leave_slot(from, to.shard, id, slot, epoch)
+}
+
+fn leave_slot(from: &mut Bench, to: ShardId, id: AccountId, slot: Slot, epoch: u32) -> Option<()> {
+    if epoch_of(from, slot).is_none_or(|(seat, _)| seat.epoch < epoch) {
+        from.change(AccountId(0), Change::SlotLeave { slot, epoch, to })?;
+    }
+    from.store().hold([id]);
+    if from.store().account(id).is_some() {
+        from.change(id, Change::AccountLeave)?;
+    }
+    from.store().release();
+    from.change(AccountId(0), Change::SlotClear { slot, epoch })?;
+    Some(())
+}
+
+#[test]
+fn a_slot_shows_at_once_and_goes_without_a_trace() {
+    let (mut from, mut to) = (Bench::new(0, 7), Bench::new(1, 8));
+    let id = fill(&mut from, "a@x", 40);
+    let (slot, expected) = (Slot::of("a@x"), from.replayed().index.fingerprint(id));
+    let removed = from.replayed().index.fingerprints_of_removed();
+    let octets = octets_of(&mut from, id);
+    // What is not whole is not claimed, and what is served here does not go.
+    let missing = Claim {
+        slot,
+        epoch: 1,
+        accounts: vec![Arrived { account: id, ..Arrived::default() }],
+        ..Claim::default()
+    };
+    assert_eq!(to.store().claim_holds(&missing), Err(Refusal::NoAccount));
+    let now = from.now;
+    from.store().append(id, Change::AccountLeave, now).expect("room");
+    assert_eq!(from.settle().expect("the power stays"), [Outcome::Refused(Refusal::NotFresh)]);
+    move_slot(&mut from, &mut to, id, slot, 1).expect("nothing is cut");
+    assert_eq!(to.replayed().index.fingerprint(id), expected);
+    assert_eq!((octets_of(&mut to, id), to.replayed().index.fingerprints_of_removed()), (octets, removed));
+    assert_eq!(to.store().alias("alias@x").map(<[String]>::len), Some(1));
+    let stats = from.store().stats();
+    assert_eq!((stats.accounts, stats.messages, stats.buried, stats.body_bytes), (0, 0, 0, 0));
+    assert_eq!(from.store().buried_mailboxes().count(), 0);
+    let seat = Seat { epoch: 1, holder: ShardId(1) };
+    assert_eq!(
+        (epoch_of(&mut from, slot), epoch_of(&mut to, slot)),
+        (Some((seat, true)), Some((seat, true)))
+    );
+    // An older claim is refused, and the way back has a greater epoch.
+    let old = Claim { slot, epoch: 1, ..Claim::default() };
+    assert_eq!(to.store().claim_holds(&old), Err(Refusal::NotFresh));
+    move_slot(&mut to, &mut from, id, slot, 2).expect("nothing is cut");
+    assert_eq!(from.replayed().index.fingerprint(id), expected);
+    for bench in [&mut from, &mut to] {
+        bench.verify();
+        bench.disk.power_cut();
+        bench.store = None;
+        bench.open();
+        let back = Seat { epoch: 2, holder: ShardId(0) };
+        assert_eq!(epoch_of(bench, slot), Some((back, true)));
+        bench.verify();
+    }
+}
+
+#[test]
+fn a_change_of_an_account_that_is_held_waits_for_nobody() {
+    let mut bench = Bench::new(0, 9);
+    let id = fill(&mut bench, "a@x", 3);
+    let (now, change) = (bench.now, Change::AccountServices { services: Services::ALL });
+    bench.store().append(id, change.clone(), now).expect("room");
+    bench.store().hold([id]);
+    assert!(!bench.store().is_held_still(), "one is queued");
+    assert_eq!(bench.store().append(id, change.clone(), now), Err(Refused::Busy));
+    bench.settle().expect("the power stays");
+    assert!(bench.store().is_held_still());
+    bench.store().release();
+    bench.change(id, change);
+}
+
+/// Wherever the power goes, at either shard: exactly one of them serves the slot by the rule of epochs, with all that it
+/// had, and the other's copy can be removed.
+#[test]
+fn cut_anywhere_a_slot_has_one_owner_and_is_whole() {
+    let mut met = [0; 3];
+    for (which, cut) in (0..2).flat_map(|which| (0..110).map(move |cut| (which, cut))) {
+        let (mut from, mut to) = (Bench::new(0, 300 + cut), Bench::new(1, 600 + cut));
+        let id = fill(&mut from, "a@x", 12);
+        let (slot, expected) = (Slot::of("a@x"), from.replayed().index.fingerprint(id));
+        *[&mut from.left, &mut to.left][which] = cut;
+        let moved = move_slot(&mut from, &mut to, id, slot, 1);
+        for bench in [&mut from, &mut to] {
+            bench.left = u64::MAX;
+            if bench.store.is_none() {
+                bench.open();
+            }
+        }
+        let known = [epoch_of(&mut from, slot), epoch_of(&mut to, slot)];
+        let seat = known.into_iter().flatten().map(|(seat, _)| seat).max();
+        let moved_to = seat.map_or(ShardId(0), |seat| seat.holder);
+        if moved_to == ShardId(1) {
+            assert_eq!(to.replayed().index.fingerprint(id), expected, "{which} {cut}");
+            leave_slot(&mut from, ShardId(1), id, slot, 1).expect("nothing is cut");
+        } else {
+            assert_eq!(from.replayed().index.fingerprint(id), expected, "{which} {cut}");
+            assert_eq!(to.store().accounts_after("").count(), 0, "{which} {cut}: nobody sees half of it");
+            move_slot(&mut from, &mut to, id, slot, 1).expect("nothing is cut");
+        }
+        assert_eq!(to.replayed().index.fingerprint(id), expected, "{which} {cut}");
+        assert_eq!((from.store().stats().accounts, from.store().stats().body_bytes), (0, 0));
+        from.verify();
+        to.verify();
+        met[if moved.is_some() { 2 } else { usize::from(moved_to.0) }] += 1;
+    }
+    assert!(met.iter().all(|times| *times > 0), "{met:?}: before the claim, after it, to the end");
 }

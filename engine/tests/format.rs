@@ -9,14 +9,15 @@ use ringpost_engine::change::{
     SpecialUse, Stamp, UidSet, UniqueIdForm,
 };
 use ringpost_engine::codec;
-use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId, Uid};
 use ringpost_engine::index::Buried;
 use ringpost_engine::index::moving::Departure;
 use ringpost_engine::io::Disk;
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId, Slot, Uid};
 use ringpost_engine::log::batch::{BatchMeta, LogIdentity};
 use ringpost_engine::log::record::{RecordHead, RecordMeta};
 use ringpost_engine::log::segment::{LogPoint, SegmentMeta};
 use ringpost_engine::origin::SessionInfo;
+use ringpost_engine::owners::{Arrived, Claim};
 use ringpost_engine::recovery::recover_read_only;
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
@@ -329,6 +330,17 @@ fn changes() -> Vec<Change> {
             uid_next: Uid(9),
         },
         Change::Inherit(Inheritance { next_account: 7, uid_validity_floor: 8 }),
+        Change::SlotClaim {
+            claim: Claim {
+                slot: Slot(1),
+                epoch: 2,
+                accounts: vec![Arrived { account: AccountId(3), mailboxes: 4, messages: 5, bytes: 6 }],
+                aliases: vec![(text("a@x"), vec![text("b@x")])],
+            },
+        },
+        Change::SlotLeave { slot: Slot(1), epoch: 2, to: ShardId(3) },
+        Change::AccountLeave,
+        Change::SlotClear { slot: Slot(1), epoch: 2 },
         Change::Distrust { from: BodyId(8), until: BodyId(9) },
         Change::Trust { from: BodyId(8), until: BodyId(9) },
     ]

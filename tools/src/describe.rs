@@ -10,12 +10,13 @@ use ringpost_engine::change::{
 };
 use ringpost_engine::ids::{AccountId, MailboxId, Uid};
 use ringpost_engine::origin::SessionInfo;
+use ringpost_engine::owners::Claim;
 use serde_json::{Map, Value, json};
 
 use crate::output::{moment, plain};
 
 /// Every kind of record that has a name.
-pub const KINDS: [&str; 36] = [
+pub const KINDS: [&str; 40] = [
     "AccountCreate",
     "AccountPassword",
     "AccountServices",
@@ -46,6 +47,10 @@ pub const KINDS: [&str; 36] = [
     "Import",
     "Arrive",
     "Inherit",
+    "SlotClaim",
+    "SlotLeave",
+    "AccountLeave",
+    "SlotClear",
     "Session",
     "Read",
     "Distrust",
@@ -87,6 +92,10 @@ pub fn kind(change: &Change) -> &'static str {
         Change::Import { .. } => "Import",
         Change::Arrive(_) => "Arrive",
         Change::Inherit(_) => "Inherit",
+        Change::SlotClaim { .. } => "SlotClaim",
+        Change::SlotLeave { .. } => "SlotLeave",
+        Change::AccountLeave => "AccountLeave",
+        Change::SlotClear { .. } => "SlotClear",
         Change::Session { .. } => "Session",
         Change::Read { .. } => "Read",
         Change::Distrust { .. } => "Distrust",
@@ -102,7 +111,7 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
             "mailboxes": mailboxes.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         }),
         Change::AccountServices { services: allowed } => json!({"services": services(*allowed)}),
-        Change::AccountPassword { .. } | Change::AccountDelete => json!({}),
+        Change::AccountPassword { .. } | Change::AccountDelete | Change::AccountLeave => json!({}),
         Change::DomainAdd { name } | Change::DomainDelete { name } => json!({"name": name}),
         Change::AliasSet { address, targets } => json!({"alias": address, "targets": targets}),
         Change::AliasDelete { address } => json!({"alias": address}),
@@ -153,6 +162,9 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
         }
         Change::Arrive(arrival) => arrive(arrival),
         Change::Inherit(inheritance) => inherit(*inheritance),
+        Change::SlotClaim { claim } => claimed(claim),
+        Change::SlotLeave { slot, epoch, to } => json!({"slot": slot.0, "epoch": epoch, "to_shard": to.0}),
+        Change::SlotClear { slot, epoch } => json!({"slot": slot.0, "epoch": epoch}),
         Change::Session { about } => session(about),
         Change::Distrust { from, until } | Change::Trust { from, until } => {
             json!({"from": from.0, "until": until.0})
@@ -167,6 +179,12 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
 
 fn read(of: AccountId, mailbox: MailboxId, set: &UidSet) -> Value {
     json!({"of": of.0, "mailbox": mailbox.0, "uids": uids(set)})
+}
+
+fn claimed(claim: &Claim) -> Value {
+    let accounts: Vec<u64> = claim.accounts.iter().map(|arrived| arrived.account.0).collect();
+    let aliases: Vec<&str> = claim.aliases.iter().map(|(address, _)| address.as_str()).collect();
+    json!({"slot": claim.slot.0, "epoch": claim.epoch, "accounts": accounts, "aliases": aliases})
 }
 
 fn inherit(inheritance: Inheritance) -> Value {

@@ -7,7 +7,7 @@
 use super::wire::{Wire, put, put_octets, put_text};
 use super::{Key, Point};
 use crate::error::Error;
-use crate::ids::{AccountId, Lsn, SegmentId, ShardId};
+use crate::ids::{AccountId, Lsn, SegmentId, ShardId, Slot};
 use crate::io::FileId;
 use crate::log::batch::LogIdentity;
 use crate::log::build::Witness;
@@ -235,6 +235,10 @@ pub(crate) fn put_record(out: &mut Vec<u8>, key: &Key, payload: Option<&[u8]>) {
             out.push(6);
             put(out, *part);
         }
+        Key::Slot(slot) => {
+            out.push(7);
+            put(out, u64::from(slot.0));
+        }
         Key::Account(account) => {
             out.push(5);
             put(out, account.0);
@@ -255,6 +259,7 @@ pub(crate) fn next_record<'a>(wire: &mut Wire<'a>) -> Option<(Key, Option<&'a [u
         4 => Key::Bodies(wire.number()?),
         5 => Key::Account(AccountId(wire.number()?)),
         6 => Key::Graves(wire.number()?),
+        7 => Key::Slot(Slot(u16::try_from(wire.word()?).ok()?)),
         _ => return None,
     };
     match wire.byte()? {
@@ -328,6 +333,7 @@ mod tests {
             Key::Alias("a@example.org".into()),
             Key::Bodies(300),
             Key::Graves(301),
+            Key::Slot(Slot(4095)),
             Key::Account(AccountId(1 << 50)),
         ];
         let mut out = Vec::new();

@@ -16,7 +16,7 @@ pub(crate) mod retry;
 pub(crate) mod round;
 pub(crate) mod wire;
 
-use crate::ids::AccountId;
+use crate::ids::{AccountId, Slot};
 use crate::log::build::Witness;
 use crate::log::segment::LogPoint;
 
@@ -33,6 +33,8 @@ pub(crate) enum Key {
     Bodies(u64),
     /// A part of what was removed and can be had back, likewise.
     Graves(u64),
+    /// A slot that was taken over or left.
+    Slot(Slot),
     /// An account.
     Account(AccountId),
 }

@@ -59,6 +59,10 @@ pub fn kind(change: &Change) -> u8 {
         Change::Reap { .. } => 26,
         Change::MailboxAdopt { .. } => 32,
         Change::Import { .. } => 33,
+        Change::SlotClaim { .. } => 38,
+        Change::SlotLeave { .. } => 39,
+        Change::AccountLeave => 40,
+        Change::SlotClear { .. } => 41,
         Change::Distrust { .. } => 42,
         Change::Trust { .. } => 43,
         Change::Arrive(_) => 36,
@@ -114,8 +118,15 @@ pub fn fits(change: &Change) -> bool {
         Change::AccountReferral { url } => url.as_ref().is_none_or(string),
         Change::Restore { uids, .. } => uids.len() <= limits::RESTORE_MESSAGES_MAX,
         Change::Arrive(arrival) => arrival.fits(),
+        Change::SlotClaim { claim } => {
+            claim.fits()
+                && claim.aliases.iter().all(|(name, targets)| string(name) && targets.iter().all(string))
+        }
         Change::AccountServices { .. }
         | Change::AccountDelete
+        | Change::AccountLeave
+        | Change::SlotLeave { .. }
+        | Change::SlotClear { .. }
         | Change::Inherit(_)
         | Change::Quota { .. }
         | Change::UrlKey { .. }
@@ -163,8 +174,9 @@ mod tests {
         Arrival, FlagBits, FlagOp, ImportedMessage, Inheritance, QuotaLimits, Rights, Services, SpecialUse,
         UniqueIdForm,
     };
-    use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+    use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, ShardId, Slot, Uid};
     use crate::origin::SessionInfo;
+    use crate::owners::{Arrived, Claim};
 
     fn uids(ranges: &[(u32, u32)]) -> UidSet {
         UidSet::from_ranges(ranges.to_vec()).expect("canonical ranges")
@@ -262,6 +274,17 @@ mod tests {
             Change::Arrive(Arrival::Subscriptions(vec![text("a"), text("ö")])),
             Change::Arrive(Arrival::Done { mailboxes: 1, messages: u64::MAX, bytes: 0 }),
             Change::Inherit(Inheritance { next_account: 1 << 40, uid_validity_floor: u32::MAX }),
+            Change::SlotClaim {
+                claim: Claim {
+                    slot: Slot(4095),
+                    epoch: 2,
+                    accounts: vec![Arrived { account: AccountId(9), mailboxes: 1, messages: 2, bytes: 3 }],
+                    aliases: vec![(text("a@x"), vec![text("b@x"), text("c@x")])],
+                },
+            },
+            Change::SlotLeave { slot: Slot(1), epoch: 2, to: ShardId(3) },
+            Change::AccountLeave,
+            Change::SlotClear { slot: Slot(1), epoch: 2 },
             Change::Distrust { from: BodyId(40), until: BodyId(41) },
             Change::Trust { from: BodyId(40), until: BodyId(4096) },
             Change::Session { about: session() },

@@ -9,9 +9,10 @@ use crate::change::{
     Arrival, Change, FlagBits, FlagOp, Flags, ImportedMessage, Inheritance, NewMessage, QuotaLimits, Rights,
     Services, SpecialUse, Stamp, UidSet, UniqueIdForm,
 };
-use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+use crate::ids::{AccountId, BodyId, MailboxId, ModSeq, SLOTS, ShardId, Slot, Uid};
 use crate::limits;
 use crate::origin::SessionInfo;
+use crate::owners::{Arrived, Claim};
 
 /// See the module's head.
 pub(super) struct Reader<'a> {
@@ -97,6 +98,10 @@ impl<'a> Reader<'a> {
             26 => Change::Reap { until_ms: self.u64()? },
             32 => self.adopt()?,
             33 => self.import()?,
+            38 => Change::SlotClaim { claim: self.claim()? },
+            39 => Change::SlotLeave { slot: self.slot()?, epoch: self.u32()?, to: self.shard()? },
+            40 => Change::AccountLeave,
+            41 => Change::SlotClear { slot: self.slot()?, epoch: self.u32()? },
             42 => Change::Distrust { from: BodyId(self.u64()?), until: BodyId(self.u64()?) },
             43 => Change::Trust { from: BodyId(self.u64()?), until: BodyId(self.u64()?) },
             36 => Change::Arrive(Arrival::decode(std::mem::take(&mut self.rest))?),
@@ -105,6 +110,34 @@ impl<'a> Reader<'a> {
             45 => Change::Read { of: AccountId(self.u64()?), mailbox: self.mailbox()?, uids: self.uids()? },
             _ => return None,
         })
+    }
+
+    fn slot(&mut self) -> Option<Slot> {
+        u16::try_from(self.u32()?).ok().filter(|slot| *slot < SLOTS).map(Slot)
+    }
+
+    fn shard(&mut self) -> Option<ShardId> {
+        u16::try_from(self.u32()?).ok().map(ShardId)
+    }
+
+    fn claim(&mut self) -> Option<Claim> {
+        let (slot, epoch) = (self.slot()?, self.u32()?);
+        let count = self.count(limits::SLOT_ACCOUNTS_MAX, 28)?;
+        let mut accounts = Vec::with_capacity(count);
+        for _ in 0..count {
+            accounts.push(Arrived {
+                account: AccountId(self.u64()?),
+                mailboxes: self.u32()?,
+                messages: self.u64()?,
+                bytes: self.u64()?,
+            });
+        }
+        let count = self.count(limits::SLOT_ALIAS_BYTES_MAX, 6)?;
+        let mut aliases = Vec::with_capacity(count);
+        for _ in 0..count {
+            aliases.push((self.string()?, self.strings(limits::ALIAS_TARGETS_MAX)?));
+        }
+        Some(Claim { slot, epoch, accounts, aliases }).filter(Claim::fits)
     }
 
     fn mailboxes(&mut self) -> Option<Vec<(String, Option<SpecialUse>)>> {

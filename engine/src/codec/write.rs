@@ -11,6 +11,7 @@ use crate::change::{
 };
 use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
 use crate::origin::SessionInfo;
+use crate::owners::{Arrived, Claim};
 
 /// See the module's head.
 pub(super) struct Writer<'a> {
@@ -97,9 +98,34 @@ impl<'a> Writer<'a> {
                 self.u64(until.0);
             }
             Change::Arrive(arrival) => arrival.encode(self.out),
+            Change::SlotClaim { claim } => self.claim(claim),
+            Change::SlotLeave { slot, epoch, to } => {
+                [u32::from(slot.0), *epoch, u32::from(to.0)].into_iter().for_each(|word| self.u32(word));
+            }
+            Change::AccountLeave => {}
+            Change::SlotClear { slot, epoch } => {
+                [u32::from(slot.0), *epoch].into_iter().for_each(|word| self.u32(word));
+            }
             Change::Inherit(inheritance) => self.inherit(*inheritance),
             Change::Session { about } => self.session(about),
             Change::Read { of, mailbox, uids } => self.reading(*of, *mailbox, uids),
+        }
+    }
+
+    fn claim(&mut self, claim: &Claim) {
+        self.u32(u32::from(claim.slot.0));
+        self.u32(claim.epoch);
+        self.u32(claim.accounts.len() as u32);
+        for Arrived { account, mailboxes, messages, bytes } in &claim.accounts {
+            self.u64(account.0);
+            self.u32(*mailboxes);
+            self.u64(*messages);
+            self.u64(*bytes);
+        }
+        self.u32(claim.aliases.len() as u32);
+        for (address, targets) in &claim.aliases {
+            self.string(address);
+            self.strings(targets);
         }
     }
 

@@ -34,6 +34,7 @@ mod lab;
 mod mailbox;
 pub mod names;
 pub(crate) mod plan;
+mod slots;
 mod validities;
 mod view;
 
@@ -41,13 +42,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::checkpoint::round::Tracker;
-use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, SegmentId, ShardId};
+use crate::ids::{AccountId, BodyId, BodyKey, Lsn, MailboxId, SegmentId, ShardId, Slot};
 use crate::limits::{APPLY_STEP_MESSAGES, REAP_MESSAGES_MAX};
+use crate::owners::Seat;
 use bodies::Bodies;
 use bodies::distrust::Distrusted;
 use cold::accounts::Accounts;
 use digest::Digest;
 use graves::Graves;
+use slots::Slots;
 
 pub use cold::moving;
 pub use events::AccountEvent;
@@ -82,6 +85,7 @@ pub struct Index {
     bodies: Bodies,
     distrusted: Distrusted,
     graves: Graves,
+    slots: Slots,
     /// The counter of the next account's id.
     next_account: u64,
     last_time_ms: u64,
@@ -108,6 +112,7 @@ impl Index {
             bodies: Bodies::default(),
             distrusted: Distrusted::default(),
             graves: Graves::default(),
+            slots: Slots::default(),
             next_account: 1,
             last_time_ms: 0,
             uid_validity_floor: 0,
@@ -174,6 +179,17 @@ impl Index {
     /// A mailbox of an account that is served.
     pub fn mailbox(&self, account: AccountId, id: MailboxId) -> Option<MailboxRef<'_>> {
         self.account(account)?.0.mailboxes.get(&id).map(|mailbox| MailboxRef(mailbox))
+    }
+
+    /// Slots that changed shards, as far as this log knows: who holds them, and whether nothing of them is to be removed
+    /// here.
+    pub fn slots(&self) -> impl Iterator<Item = (Slot, Seat, bool)> + '_ {
+        self.slots.all()
+    }
+
+    /// Accounts of another log that have not come whole.
+    pub(crate) fn arriving(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.accounts.arriving()
     }
 
     /// Targets of an alias.
@@ -297,6 +313,7 @@ impl Index {
         digest.word(self.next_account);
         digest.word(self.last_time_ms);
         self.distrusted.digest(&mut digest);
+        self.slots.digest(&mut digest);
         digest.word(u64::from(self.uid_validity_floor));
         digest.word(self.mailboxes);
         digest.word(self.messages);

@@ -52,10 +52,14 @@ impl Planner {
             | Change::AliasSet { .. }
             | Change::AliasDelete { .. }
             | Change::Reap { .. }
+            | Change::SlotClaim { .. }
+            | Change::SlotLeave { .. }
+            | Change::SlotClear { .. }
             | Change::Distrust { .. }
             | Change::Trust { .. }
             | Change::Session { .. }
             | Change::Read { .. } => return (AccountId(0), stamp),
+            Change::AccountLeave => return (account, stamp),
             // It comes with its numbers, which nobody gets here.
             Change::Arrive(_) => {
                 if account == AccountId::new(index.shard, account.counter()) {
@@ -83,7 +87,7 @@ impl Planner {
 
     /// The entry was applied, or will never be.
     pub(crate) fn settle(&mut self, entry: &Entry) {
-        if entry.account == AccountId(0) || matches!(entry.change, Change::Arrive(_)) {
+        if entry.account == AccountId(0) || matches!(entry.change, Change::Arrive(_) | Change::AccountLeave) {
             return;
         }
         let plan = self.accounts.get_mut(&entry.account).expect("a stamped entry is settled once");

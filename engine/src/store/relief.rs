@@ -22,6 +22,9 @@ pub(super) fn needs_no_space(change: &Change) -> bool {
         | Change::Reap { .. }
         | Change::Distrust { .. }
         | Change::Trust { .. }
+        | Change::AccountLeave
+        | Change::SlotLeave { .. }
+        | Change::SlotClear { .. }
         | Change::Session { .. }
         | Change::Arrive(Arrival::Dropped) => true,
         Change::Subscribe { on, .. } => !on,
@@ -38,6 +41,7 @@ pub(super) fn needs_no_space(change: &Change) -> bool {
         | Change::Import { .. }
         | Change::Arrive(_)
         | Change::Inherit(_)
+        | Change::SlotClaim { .. }
         | Change::Copy { .. }
         | Change::Restore { .. }
         | Change::Read { .. } => false,

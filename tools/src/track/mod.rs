@@ -170,6 +170,11 @@ impl Tracker {
                 self.gone.retain(|_, left| !left.is_empty());
                 Effect::Other
             }
+            Change::AccountLeave => {
+                self.accounts.remove(&id);
+                self.gone.remove(&id);
+                Effect::Other
+            }
             Change::AccountDelete => {
                 let Some(account) = self.accounts.remove(&id) else { return Effect::Other };
                 self.keep(id, account.everything(), stamp);

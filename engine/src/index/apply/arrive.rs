@@ -14,7 +14,7 @@ use crate::index::account::{Account, INBOX_ID};
 use crate::index::bodies::Bodies;
 use crate::index::cold::moving::facts;
 use crate::index::history::History;
-use crate::index::{Buried, BuriedMailbox, Index, Message, names};
+use crate::index::{Buried, BuriedMailbox, Index, names};
 use crate::limits;
 
 /// Carries out one piece.
@@ -26,7 +26,8 @@ pub(super) fn arrive(index: &mut Index, entry: &Entry, arrival: &Arrival) -> App
         Arrival::Done { mailboxes, messages, bytes } => {
             finish(index, entry.account, (*mailboxes, *messages, *bytes))
         }
-        Arrival::Dropped => drop_account(index, entry.account),
+        // One that is there goes in steps.
+        Arrival::Dropped => Err(Refusal::NoAccount),
         _ => change(index, entry.account, arrival),
     }
 }
@@ -181,25 +182,4 @@ fn finish(index: &mut Index, id: AccountId, expected: (u64, u64, u64)) -> Applie
     index.accounts.arrived(id);
     index.addresses.insert(address, id);
     Ok(Outcome::AccountCreated(id))
-}
-
-/// As if it had never come: its bodies are let go, nothing can be had back.
-fn drop_account(index: &mut Index, id: AccountId) -> Applied {
-    if !index.accounts.is_arriving(id) {
-        return Err(Refusal::NoAccount);
-    }
-    index.before_change(Key::Account(id));
-    let account = index.accounts.remove(id).ok_or(Refusal::NoAccount)?;
-    index.mailboxes -= account.mailboxes.len() as u64;
-    index.messages -= account.messages;
-    for identifier in account.grants.identifiers() {
-        index.sharing.remove(&(identifier.clone(), id));
-    }
-    for mailbox in account.mailboxes.values() {
-        let messages = (0..mailbox.columns.len()).map(|place| mailbox.columns.message(place));
-        messages.for_each(|message: Message| index.bodies.release(message.key()));
-    }
-    index.before_shift(0);
-    index.graves.drop_account(id, |body| index.bodies.release(body));
-    Ok(Outcome::Done)
 }

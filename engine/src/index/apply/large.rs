@@ -7,13 +7,14 @@
 //! change is durable.
 
 use super::copying::{Copying, Order};
-use super::{Applied, Keep, carry_out, change_account, delete_account};
+use super::{Applied, Keep, carry_out, change_account, delete_account, slots};
+use crate::arrival::Arrival;
 use crate::change::{Change, Entry, Outcome, Refusal};
 use crate::checkpoint::Key;
 use crate::ids::MailboxId;
-use crate::index::Index;
 use crate::index::account::{Account, INBOX_ID};
 use crate::index::graves::Burial;
+use crate::index::{Index, Message};
 
 /// A large change under way.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ enum Work {
     Copy(Box<Copying>),
     /// Mailboxes that go, with their messages.
     Delete(Box<Deleting>),
+    /// An account that goes without a trace.
+    Leave(Box<Deleting>),
     Reap,
 }
 
@@ -43,6 +46,7 @@ impl Large {
         let applied = match &mut self.0 {
             Work::Copy(copying) => step_of_copy(index, entry, copying, max)?,
             Work::Delete(deleting) => step_of_delete(index, entry, deleting, max)?,
+            Work::Leave(leaving) => step_of_leave(index, entry, leaving, max)?,
             Work::Reap => reap(index, entry, max)?,
         };
         Some(applied.unwrap_or_else(Outcome::Refused))
@@ -53,6 +57,10 @@ fn work(index: &Index, entry: &Entry) -> Option<Work> {
     let many = index.step_messages;
     if let Change::Reap { until_ms } = entry.change {
         return (index.graves.due_until(until_ms) > many).then_some(Work::Reap);
+    }
+    if leaves(index, entry) {
+        let mailboxes = index.accounts.get(entry.account)?.mailboxes.keys().copied().collect();
+        return Some(Work::Leave(Box::new(Deleting { mailboxes, ..Deleting::default() })));
     }
     let deletes_account = entry.change == Change::AccountDelete;
     if !deletes_account && index.account(entry.account).is_none() {
@@ -73,6 +81,29 @@ fn work(index: &Index, entry: &Entry) -> Option<Work> {
         }
         _ => None,
     }
+}
+
+/// Whether an account goes without a trace.
+fn leaves(index: &Index, entry: &Entry) -> bool {
+    match entry.change {
+        Change::AccountLeave => slots::may_leave(index, entry.account),
+        Change::Arrive(Arrival::Dropped) => index.accounts.is_arriving(entry.account),
+        _ => false,
+    }
+}
+
+/// First all rows are read; then they let their bodies go; then the account goes.
+fn step_of_leave(index: &mut Index, entry: &Entry, leaving: &mut Deleting, max: usize) -> Option<Applied> {
+    let bodies = &mut index.bodies;
+    if let Some(account) = index.accounts.change(entry.account) {
+        match leaving.step(account, |_, message| bodies.release(message.key()), max) {
+            Some(false) => return None,
+            Some(true) => {}
+            // It goes all the same; that nothing is known of its bodies is told.
+            None => index.accounts.give_up(entry.account),
+        }
+    }
+    Some(slots::go(index, entry))
 }
 
 fn step_of_copy(index: &mut Index, entry: &Entry, copying: &mut Copying, max: usize) -> Option<Applied> {
@@ -104,8 +135,13 @@ struct Deleting {
 }
 
 impl Deleting {
-    /// True when all rows lie buried, false when only some were looked at; none when some cannot be read.
-    fn step(&mut self, account: &Account, keep: &mut Keep<'_>, max: usize) -> Option<bool> {
+    /// True when all rows were taken, false when only some were looked at; none when some cannot be read.
+    fn step(
+        &mut self,
+        account: &Account,
+        mut take: impl FnMut(MailboxId, &Message),
+        max: usize,
+    ) -> Option<bool> {
         let mut left = max;
         while left > 0 {
             let Some(&id) = self.mailboxes.get(self.at) else {
@@ -123,7 +159,7 @@ impl Deleting {
             };
             left = left.saturating_sub(rows.len());
             if self.is_read {
-                rows.for_each(|message| keep.bury(id, &message));
+                rows.for_each(|message| take(id, &message));
             }
             self.block += 1;
         }
@@ -136,7 +172,7 @@ fn step_of_delete(index: &mut Index, entry: &Entry, deleting: &mut Deleting, max
     let burial = Burial::new(entry.account, entry.lsn, &entry.stamp);
     let mut keep = Keep { bodies: &mut index.bodies, graves: &mut index.graves, burial };
     let deletes_account = entry.change == Change::AccountDelete;
-    match deleting.step(account, &mut keep, max) {
+    match deleting.step(account, |id, message| keep.bury(id, message), max) {
         Some(false) => return None,
         Some(true) => {}
         None => {

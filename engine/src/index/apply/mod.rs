@@ -11,6 +11,7 @@ mod import;
 mod large;
 mod messages;
 mod policy;
+mod slots;
 
 use std::collections::BTreeMap;
 
@@ -80,6 +81,12 @@ pub(crate) fn begin(index: &mut Index, entry: &Entry) -> Begun {
         Change::Session { .. } | Change::Read { .. } => Ok(Outcome::Done),
         Change::Arrive(arrival) => arrive::arrive(index, entry, arrival),
         Change::Inherit(inheritance) => arrive::inherit(index, *inheritance),
+        Change::SlotClaim { claim } => slots::claim(index, claim),
+        Change::SlotLeave { slot, epoch, to } => slots::leave(index, *slot, *epoch, *to),
+        Change::SlotClear { slot, epoch } => slots::clear(index, *slot, *epoch),
+        // It goes in steps if there is an account to go.
+        Change::AccountLeave if slots::may_leave(index, entry.account) => slots::go(index, entry),
+        Change::AccountLeave => Err(Refusal::NotFresh),
         Change::DomainAdd { .. }
         | Change::DomainDelete { .. }
         | Change::AliasSet { .. }
@@ -128,7 +135,7 @@ pub(crate) fn fits(index: &Index, entry: &Entry) -> Result<(), &'static str> {
         return fresh.then_some(()).ok_or("I12: an account id is given out again");
     }
     let Some(account) = index.accounts.get(entry.account) else { return Ok(()) };
-    if matches!(entry.change, Change::AccountDelete | Change::Arrive(_)) {
+    if matches!(entry.change, Change::AccountDelete | Change::AccountLeave | Change::Arrive(_)) {
         // What arrives has the numbers it had, and nobody sees it before it is all there.
         // An account in quarantine was deleted by what was left of it; should the damage be undone later, it
         // is deleted all the same, and whoever has its address since keeps it.

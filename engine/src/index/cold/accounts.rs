@@ -13,7 +13,7 @@
 //! ```
 
 use std::cell::{Cell, OnceCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use super::head::{self, Digested, Parts};
@@ -57,6 +57,8 @@ struct Slot {
 #[derive(Debug, Default)]
 pub(in crate::index) struct Accounts {
     slots: BTreeMap<AccountId, Slot>,
+    /// Those that have not come whole from another log.
+    coming: BTreeSet<AccountId>,
     pub(in crate::index) images: Images,
     /// What accounts hold of files that are no longer there, until that is written.
     gone: BTreeMap<AccountId, Held>,
@@ -162,6 +164,7 @@ impl Accounts {
         self.insert(account);
         if let Some(slot) = self.slots.get_mut(&id) {
             slot.arriving = true;
+            self.coming.insert(id);
         }
     }
 
@@ -170,12 +173,18 @@ impl Accounts {
         self.slots.get(&id).is_some_and(|slot| slot.arriving)
     }
 
+    /// All that are on their way, in order of id.
+    pub(in crate::index) fn arriving(&self) -> impl Iterator<Item = AccountId> + '_ {
+        self.coming.iter().copied()
+    }
+
     /// It is all there. Counts as a change of the account.
     pub(in crate::index) fn arrived(&mut self, id: AccountId) {
         if self.change(id).is_some()
             && let Some(slot) = self.slots.get_mut(&id)
         {
             slot.arriving = false;
+            self.coming.remove(&id);
         }
     }
 
@@ -183,6 +192,7 @@ impl Accounts {
     pub(in crate::index) fn remove(&mut self, id: AccountId) -> Option<Box<Account>> {
         self.change(id)?;
         self.gather();
+        self.coming.remove(&id);
         let mut account = self.slots.remove(&id)?.awake.into_inner()?;
         self.gone.insert(id, account.held.take().unwrap_or_default());
         Some(account)
@@ -201,6 +211,9 @@ impl Accounts {
         let slot = self.slots.get_mut(&id)?;
         let known = head::digest(slot.head.as_deref()?)?;
         slot.arriving = known.arriving;
+        if known.arriving {
+            self.coming.insert(id);
+        }
         Some(known)
     }
 

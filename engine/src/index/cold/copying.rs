@@ -172,6 +172,9 @@ impl Index {
             Key::Graves(part) => {
                 self.graves.write(*part, &mut out).then_some(())?;
             }
+            Key::Slot(slot) => {
+                self.slots.write(*slot, &mut out).then_some(())?;
+            }
             // Its head says more than a record can be asked for.
             Key::Account(_) => return None,
         }
@@ -262,6 +265,7 @@ impl Index {
             }
             Key::Bodies(part) => self.bodies.read(*part, &mut wire)?,
             Key::Graves(part) => self.graves.read(*part, &mut wire)?,
+            Key::Slot(slot) => self.slots.read(*slot, &mut wire)?,
             Key::Account(id) => return self.load_account(*id, payload, file, len),
         }
         self.tracker.moved(key, Some((file, len)));
