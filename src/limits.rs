@@ -231,6 +231,35 @@ pub const INBOX_MESSAGES_MAX: usize = 4_096;
 pub const VERIFY_QUEUE_MAX: usize = 1_024;
 /// Octets received at once into a pooled buffer.
 pub const RECEIVE_BYTES: usize = 64 * 1024;
+/// Milliseconds for which a slot may be closed that goes to another shard; then it opens again where it is. What is
+/// done meanwhile is the difference since it was copied: seconds, even for a mailbox of a million messages.
+pub const SLOT_CLOSED_MS: u64 = 30_000;
+/// Milliseconds that commands under way have to end before nothing more of their account changes.
+pub const SLOT_QUIET_MS: u64 = 2_000;
+/// Milliseconds that sessions have to end whose account went to another shard.
+pub const SLOT_LINGER_MS: u64 = 10_000;
+/// Addresses, aliases or removed messages that one step of a slot's move looks at.
+pub const SLOT_LOOKS_MAX: usize = 8 * 1024;
+/// Octets of a compressed message that one such step unfolds.
+pub const SLOT_OCTETS_MAX: u32 = 128 * 1024;
+/// Deliveries that wait until a slot is on one shard, and their octets; more are told to be tried later.
+pub const SLOT_PARKED_MAX: usize = 1_000;
+/// See [`SLOT_PARKED_MAX`].
+pub const SLOT_PARKED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Octets a second that a slot's move copies while the slot is served.
+pub const SLOT_MOVE_BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
+/// Octets of messages that are brought to the other shard together, and one message more.
+pub const SLOT_BATCH_BYTES: u64 = 4 * 1024 * 1024;
+/// Pieces of accounts that are brought together.
+pub const SLOT_BATCH_PIECES: usize = 16;
+/// Messages of one slot that can change shards: their places take 32 bytes each meanwhile, 512 MiB.
+pub const SLOT_BODIES_MAX: usize = 16 * 1024 * 1024;
+/// How often a slot's move asks a shard that has no room, or that is not done with an earlier slot.
+pub const SLOT_BUSY_TRIES: u32 = 300;
+/// Milliseconds between two of these.
+pub const SLOT_BUSY_WAIT_MS: u64 = 100;
+/// Milliseconds between two lines that tell how far a slot's move is.
+pub const SLOT_TELL_MS: u64 = 1_000;
 /// Milliseconds between two ticks of a shard.
 pub const TICK_MS: u64 = 100;
 /// Milliseconds a client may leave its output untaken.

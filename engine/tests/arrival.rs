@@ -383,7 +383,7 @@ fn leave_slot(from: &mut Bench, to: ShardId, id: AccountId, slot: Slot, epoch: u
     if from.store().account(id).is_some() {
         from.change(id, Change::AccountLeave)?;
     }
-    from.store().release();
+    from.store().release([id]);
     from.change(AccountId(0), Change::SlotClear { slot, epoch })?;
     Some(())
 }
@@ -445,7 +445,7 @@ fn a_change_of_an_account_that_is_held_waits_for_nobody() {
     assert_eq!(bench.store().append(id, change.clone(), now), Err(Refused::Busy));
     bench.settle().expect("the power stays");
     assert!(bench.store().is_held_still());
-    bench.store().release();
+    bench.store().release([id]);
     bench.change(id, change);
 }
 

@@ -21,7 +21,7 @@ mod quota;
 pub mod restore;
 mod route;
 mod server;
-mod slots;
+pub(crate) mod slots;
 pub mod wire;
 
 pub use client::Client;

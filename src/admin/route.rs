@@ -5,14 +5,17 @@
 //! *Never*: formats for people.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
 
 use ringpost_engine::change::Services;
 use ringpost_engine::ids::{ShardId, Slot, normalise_address};
 use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
+use ringpost_engine::owners::Seat;
 
 use super::backup::server::answer as backup;
 use super::import::server::answer as import;
 use super::restore::server::answer as restore;
+use super::slots::moves;
 use super::slots::server::answer as slots;
 use super::wire::{BULK_ACCOUNTS_MAX, Line, Request};
 use crate::limits::IMAP_URL_BYTES_MAX;
@@ -31,6 +34,13 @@ pub trait Shards: Send + Sync {
     /// Who has a slot.
     fn owner(&self, slot: Slot) -> ShardId {
         slot.shard(self.count())
+    }
+    /// Takes in who has which slot.
+    fn learn(&self, _seats: &[(Slot, Seat)]) {}
+    /// Held by whoever moves a slot in the moment in which it changes hands, and by whoever needs all of them to stay.
+    fn order(&self) -> &Mutex<()> {
+        static ORDER: Mutex<()> = Mutex::new(());
+        &ORDER
     }
 }
 
@@ -109,6 +119,8 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
         Request::AliasList => merge(shards, sink, |after, limit| AdminRequest::AliasList { after, limit }),
         Request::Backup => backup(shards, sink),
         Request::Slots { each, slot } => slots(shards, each, slot, sink),
+        Request::SlotsMove { first, last, to } => moves::range(shards, (first, last), to, sink),
+        Request::SlotsBalance { dry_run } => moves::balance(shards, dry_run, sink),
         Request::Status => status(shards, sink),
     }
 }
@@ -415,8 +427,6 @@ fn status(shards: &dyn Shards, sink: &mut Sink<'_>) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     const HASH: &str = crate::proto::UNKNOWN_ACCOUNT_HASH;

@@ -77,7 +77,9 @@ fn answer(client: UnixStream, shards: &dyn Shards) -> std::io::Result<()> {
     let mut out = BufWriter::new(&client);
     let mut sink = |line: Line| {
         serde_json::to_writer(&mut out, &line)?;
-        out.write_all(b"\n")
+        out.write_all(b"\n")?;
+        // Whoever waits for long sees how far it is.
+        if matches!(line, Line::Moving { .. } | Line::Moved { .. }) { out.flush() } else { Ok(()) }
     };
     let request = serde_json::from_slice::<Request>(&line).map_err(|error| {
         format!("the request is not understood ({error}): use the ringpost command of the server's version")

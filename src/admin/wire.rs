@@ -125,6 +125,20 @@ pub enum Request {
         /// Only this one.
         slot: Option<u16>,
     },
+    /// Serve slots from another shard.
+    SlotsMove {
+        /// The first.
+        first: u16,
+        /// The last.
+        last: u16,
+        /// Which shard.
+        to: u16,
+    },
+    /// Move slots until all shards have about the same.
+    SlotsBalance {
+        /// Only tell which.
+        dry_run: bool,
+    },
     /// Figures of every shard.
     Status,
 }
@@ -330,6 +344,45 @@ pub enum Line {
         messages: u64,
         /// Octets of these.
         bytes: u64,
+    },
+    /// A slot that would move.
+    Planned {
+        /// Which.
+        slot: u16,
+        /// Who has it.
+        from: u16,
+        /// Where it would go.
+        to: u16,
+        /// Accounts in it.
+        accounts: u64,
+        /// Messages in their mailboxes.
+        messages: u64,
+        /// Octets of these.
+        bytes: u64,
+    },
+    /// How far a slot is that moves.
+    Moving {
+        /// Which.
+        slot: u16,
+        /// Octets that were copied.
+        bytes: u64,
+    },
+    /// A slot that has moved.
+    Moved {
+        /// Which.
+        slot: u16,
+        /// Who had it.
+        from: u16,
+        /// Who has it.
+        to: u16,
+        /// Accounts in it.
+        accounts: u64,
+        /// Messages of these, those included that can be had back.
+        messages: u64,
+        /// Octets that were copied.
+        bytes: u64,
+        /// Milliseconds for which writes to it waited.
+        held_ms: u64,
     },
     /// A shard's figures.
     Shard {

@@ -415,6 +415,11 @@ pub trait Session: Send {
     fn on_timeout(&mut self, cx: &mut Cx<'_>);
     /// The server is stopping: say so and close as soon as no command is half done.
     fn on_drain(&mut self, cx: &mut Cx<'_>);
+    /// The account is served by another shard from now on: ask the client to connect again, as soon as no command is
+    /// half done.
+    fn on_depart(&mut self, cx: &mut Cx<'_>) {
+        self.on_drain(cx);
+    }
     /// The connection is gone or goes now: nothing more can be said.
     fn on_end(&mut self, _cx: &mut Cx<'_>) {}
     /// The next output, in order.

@@ -199,7 +199,14 @@ pub fn refusal(message: &Message) -> Option<Message> {
             ticket: *ticket,
             results: vec![(Delivered::TryLater { disk_full: false }, 0); accounts.len()],
         }),
+        Message::Claim(claim) => Some(Message::Claimed {
+            slot: claim.slot,
+            epoch: claim.epoch,
+            refused: Some("the shard is too busy: try again".to_owned()),
+        }),
         Message::Found { .. }
+        | Message::Slots(_)
+        | Message::Claimed { .. }
         | Message::Authenticated { .. }
         | Message::Delivered { .. }
         | Message::Domains(_)

@@ -161,7 +161,8 @@ mod tests {
         let session = crate::shard::session::open(peer.clone());
         let mut input = Input::new();
         input.extend(b"a NOOP\r\n");
-        let session = Box::new(MovedSession { session, input, peer, bytes_in: 8, bytes_out: 0 });
+        let session =
+            Box::new(MovedSession { session, input, peer, seeks: String::new(), bytes_in: 8, bytes_out: 0 });
         link.order(Order::Move { to: ShardId(1), session });
         link.received_late(b"b NOOP\r\n");
         let mut context = Context::from_waker(Waker::noop());

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ringpost_engine::ids::ShardId;
+use ringpost_engine::ids::{ShardId, Slot};
+use ringpost_engine::owners::Seat;
 
 use crate::admin::{self, Shards};
 use crate::config::Config;
@@ -25,6 +26,7 @@ use crate::limits::SMTP_ADDED_BYTES_MAX;
 use crate::log::{Level, Line, moment};
 use crate::proto::Server;
 use crate::runtime::{self, Control, Listener, LogSink, Plan};
+use crate::shard::admin::slot::{SlotReply, SlotStep};
 use crate::shard::admin::{AdminReply, AdminRequest};
 
 impl Shards for Control {
@@ -34,6 +36,14 @@ impl Shards for Control {
 
     fn request(&self, to: ShardId, request: AdminRequest) -> Result<AdminReply, String> {
         Control::request(self, to, request)
+    }
+
+    fn owner(&self, slot: Slot) -> ShardId {
+        Control::owner(self, slot)
+    }
+
+    fn learn(&self, seats: &[(Slot, Seat)]) {
+        Control::learn(self, seats);
     }
 }
 
@@ -52,6 +62,10 @@ pub fn serve(data: &Path, config: Option<PathBuf>) -> Result<(), String> {
     let sink = sink(config.log_json());
     let running = runtime::start(plan, Arc::clone(&sink))?;
     let control = running.control();
+    match control.request(ShardId(0), AdminRequest::Slot(SlotStep::Table))? {
+        AdminReply::Slot(SlotReply::Table(seats)) => control.learn(&seats),
+        other => return Err(format!("shard 0 does not tell who has which slot: {other:?}")),
+    }
     admin::serve(&data.join("admin.sock"), Arc::new(control.clone()))?;
     let accounts = match embedded {
         true => demo::accounts(&control, data, first_start)?,

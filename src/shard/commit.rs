@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringpost_engine::change::Outcome;
-use ringpost_engine::ids::{AccountId, Lsn};
+use ringpost_engine::ids::{AccountId, Lsn, ShardId, Slot};
 use ringpost_engine::io::{IoId, IoResult};
 use ringpost_engine::store::Progress;
 
@@ -32,6 +32,8 @@ pub(super) enum Waiter {
     Session(ConnId),
     /// One account of a part of a delivery.
     Part(PartId, usize),
+    /// A claim, for the shard that the slot comes from.
+    Claim(ShardId, Slot, u32),
     /// One change of an administrator's request.
     Job(JobId, usize),
 }
@@ -87,6 +89,7 @@ impl Shard {
         match waiter {
             Waiter::Session(conn) => self.wakes.push_back((conn, Wake::Commit(Committed { lsn, outcome }))),
             Waiter::Part(part, index) => self.part_committed(part, index, lsn, outcome),
+            Waiter::Claim(from, slot, epoch) => self.claim_committed(from, slot, epoch, outcome),
             Waiter::Job(job, index) => self.job_committed(job, index, outcome),
         }
     }

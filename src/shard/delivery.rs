@@ -25,6 +25,7 @@ use crate::shard::Shard;
 use crate::shard::commit::Waiter;
 use crate::shard::event::{ConnId, Effect, Message, Ticket};
 use crate::shard::flow::Wake;
+use crate::shard::slots::WaitingPart;
 
 /// Names a part on the shard that stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +116,28 @@ impl Shard {
         accounts: Vec<String>,
         internal_ms: u64,
     ) {
+        if accounts.iter().any(|address| self.is_still(address)) {
+            let part = WaitingPart { from, ticket, parts, summary, accounts, internal_ms };
+            match self.slots.park(part) {
+                Ok(()) => return,
+                // Too many wait: those that are held are told to be tried later.
+                Err(WaitingPart { parts, summary, accounts, .. }) => {
+                    return self.store_now(from, ticket, parts, summary, accounts, internal_ms);
+                }
+            }
+        }
+        self.store_now(from, ticket, parts, summary, accounts, internal_ms);
+    }
+
+    pub(super) fn store_now(
+        &mut self,
+        from: ShardId,
+        ticket: Ticket,
+        parts: Vec<Bytes>,
+        summary: Bytes,
+        accounts: Vec<String>,
+        internal_ms: u64,
+    ) {
         self.deliveries.last_part += 1;
         let id = PartId(self.deliveries.last_part);
         let mut new_body = Some(NewBody { parts, summary });
@@ -141,7 +164,7 @@ impl Shard {
         body: &mut Option<BodyId>,
         internal_ms: u64,
     ) -> Result<Lsn, Delivered> {
-        if self.store.is_quarantined(address) {
+        if self.owner(address) != self.id || self.store.is_quarantined(address) {
             return Err(Delivered::TryLater { disk_full: false });
         }
         let id = self.store.account_by_address(address).ok_or(Delivered::Unknown)?;
@@ -186,6 +209,12 @@ impl Shard {
     }
 
     pub(super) fn on_part_done(&mut self, ticket: Ticket, from: ShardId, results: Vec<(Delivered, u64)>) {
+        if let Some((asker, asked)) = self.slots.relayed(ticket) {
+            return match asker == self.id {
+                true => self.on_part_done(asked, asker, results),
+                false => self.tell(asker, Message::Delivered { ticket: asked, results }),
+            };
+        }
         let Some(pending) = self.deliveries.pending.get_mut(&ticket) else { return };
         let Some(accounts) = pending.asked.remove(&from) else { return };
         for (account, (result, lsn)) in accounts.into_iter().zip(results) {

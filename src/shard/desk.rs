@@ -66,6 +66,7 @@ struct Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     One,
+    All,
     Many,
     Delete(AccountId),
     Domains,
@@ -128,6 +129,7 @@ impl Shard {
             }
             AdminRequest::AccountShares { address } => self.about(&address, shares),
             AdminRequest::Backup(step) => self.backup(step),
+            AdminRequest::Slot(step) => return self.on_slot_step(from, ticket, step),
             AdminRequest::Import { address, step } => return self.on_import(from, ticket, &address, step),
             AdminRequest::Restore { address, step } => return self.on_restore(from, ticket, address, step),
             AdminRequest::AliasSet { address, targets } => {
@@ -173,12 +175,14 @@ impl Shard {
     }
 
     fn accounts(&self, after: &str, limit: usize) -> AdminReply {
-        let accounts = self.store.accounts_after(after).take(limit.min(ADMIN_ENTRIES_MAX));
+        let ours = |account: &AccountRef<'_>| self.owner(account.address()) == self.id;
+        let accounts = self.store.accounts_after(after).filter(ours).take(limit.min(ADMIN_ENTRIES_MAX));
         AdminReply::Accounts(accounts.map(account_info).collect())
     }
 
     fn aliases(&self, after: &str, limit: usize) -> AdminReply {
-        let aliases = self.store.aliases_after(after).take(limit.min(ADMIN_ENTRIES_MAX));
+        let ours = |(address, _): &(&str, &[String])| self.owner(address) == self.id;
+        let aliases = self.store.aliases_after(after).filter(ours).take(limit.min(ADMIN_ENTRIES_MAX));
         AdminReply::Aliases(aliases.map(|(name, to)| (name.to_owned(), to.to_vec())).collect())
     }
 
@@ -194,6 +198,7 @@ impl Shard {
     }
 
     fn delete_alias(&mut self, address: String) -> Result<Lsn, String> {
+        self.check_open(&address)?;
         match self.store.alias(&address) {
             Some(_) => self.admin_append(AccountId::default(), Change::AliasDelete { address }),
             None => Err(format!("there is no alias {address}")),
@@ -243,7 +248,7 @@ impl Shard {
             match job.kind {
                 Kind::Delete(account) => self.end_sessions_everywhere(account),
                 Kind::Domains => self.announce_domains(),
-                Kind::One | Kind::Many | Kind::PutBack(_) => {}
+                Kind::One | Kind::All | Kind::Many | Kind::PutBack(_) => {}
             }
         }
         let reply = match (job.kind, first) {
@@ -254,6 +259,10 @@ impl Shard {
                 AdminReply::Many(job.results)
             }
             (_, Some(why)) => AdminReply::Refused(why),
+            (Kind::All, None) => match job.results.into_iter().flatten().next() {
+                Some(why) => AdminReply::Refused(why),
+                None => AdminReply::Done,
+            },
             (Kind::PutBack(_), None) => {
                 let (source, target) = job.moved.unwrap_or_default();
                 AdminReply::PutBack(PutBack { changed: false, source, target })
@@ -280,6 +289,7 @@ impl Shard {
     }
 
     pub(super) fn account_named(&self, address: &str) -> Result<AccountId, String> {
+        self.check_owned(address)?;
         if self.store.is_quarantined(address) {
             return Err(format!("{address} is quarantined: its records in the log are damaged"));
         }
@@ -313,6 +323,7 @@ impl Shard {
         mailboxes: Vec<(String, Option<SpecialUse>)>,
     ) -> Result<Lsn, String> {
         check_address(&address)?;
+        self.check_open(&address)?;
         if self.store.account_by_address(&address).is_some() || self.store.is_quarantined(&address) {
             return Err(format!("{address} exists already"));
         }
@@ -347,6 +358,7 @@ impl Shard {
 
     fn set_alias(&mut self, address: String, targets: Vec<String>) -> Result<Lsn, String> {
         check_address(&address)?;
+        self.check_open(&address)?;
         if targets.is_empty() || targets.len() > ALIAS_TARGETS_MAX {
             return Err(format!("an alias has 1 to {ALIAS_TARGETS_MAX} targets"));
         }
@@ -399,7 +411,14 @@ impl Shard {
     pub(super) fn learn_domains(&mut self, mut domains: Vec<String>) {
         domains.sort_unstable();
         self.server.domains = domains;
-        if !std::mem::replace(&mut self.ready, true) {
+        self.slots.domains_known = true;
+        self.become_ready();
+    }
+
+    /// Says once that this shard knows all it needs to serve.
+    pub(super) fn become_ready(&mut self) {
+        let knows_all = self.slots.domains_known && self.slots.knows_all(self.owners.shards());
+        if knows_all && !std::mem::replace(&mut self.ready, true) {
             self.effects.push_back(Effect::Ready);
         }
     }

@@ -33,6 +33,11 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// Whether a password is being checked for a session since before this ticket.
+    pub fn checks_since_before(&self, ticket: Ticket) -> bool {
+        self.checks.first_key_value().is_some_and(|(first, _)| *first < ticket)
+    }
+
     /// Questions and checks under way.
     pub fn under_way(&self) -> usize {
         self.questions.len() + self.checks.len()
@@ -215,7 +220,8 @@ impl Shard {
 
     /// What an address is, as its owner knows.
     pub(super) fn look_up(&self, address: &str) -> Found {
-        if self.store.is_quarantined(address) {
+        // Whoever asked knows an older table: it is none of ours to say that there is nobody.
+        if self.owner(address) != self.id || self.store.is_quarantined(address) {
             return Found::Unavailable;
         }
         if let Some(account) = self.store.account_by_address(address) {
@@ -236,7 +242,7 @@ impl Shard {
 
     /// The hash to check and whether the service is allowed; none when the account cannot be served now.
     fn credentials(&self, address: &str, service: Services) -> Option<(String, bool)> {
-        if self.store.is_quarantined(address) {
+        if self.owner(address) != self.id || self.store.is_quarantined(address) {
             return None;
         }
         let account = self.store.account_by_address(address).and_then(|id| self.store.account(id));

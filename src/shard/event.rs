@@ -5,9 +5,10 @@
 
 use bytes::Bytes;
 use ringpost_engine::change::Services;
-use ringpost_engine::ids::{AccountId, Now, ShardId};
+use ringpost_engine::ids::{AccountId, Now, ShardId, Slot};
 use ringpost_engine::io::{Extent, IoId, IoRequest, IoResult};
 use ringpost_engine::octets::Octets;
+use ringpost_engine::owners::{Claim, Seat};
 
 use crate::proto::{Delivered, Secret, Service};
 use crate::shard::admin::{AdminReply, AdminRequest};
@@ -116,6 +117,8 @@ pub enum CloseReason {
     Compression(String),
     /// The account behind the session was deleted.
     AccountGone,
+    /// The account behind the session went to another shard.
+    AccountMoved,
     /// The server is stopping and the session did not end in time.
     Stopping,
     /// A bound of `limits` on connections is reached.
@@ -132,6 +135,7 @@ impl std::fmt::Display for CloseReason {
             CloseReason::Tls(why) => write!(f, "TLS: {why}"),
             CloseReason::Compression(why) => write!(f, "compression: {why}"),
             CloseReason::AccountGone => f.write_str("account deleted"),
+            CloseReason::AccountMoved => f.write_str("account moved to another shard"),
             CloseReason::Stopping => f.write_str("server stopping"),
             CloseReason::Refused => f.write_str("too many connections"),
         }
@@ -312,6 +316,19 @@ pub enum Message {
     },
     /// Shard 0's list of domains, after every change and at start.
     Domains(Vec<String>),
+    /// Slots that changed shards, as the sender's log says: at start, and after each claim.
+    Slots(Vec<(Slot, Seat)>),
+    /// All of a slot that is going to you has come: take it over.
+    Claim(Box<Claim>),
+    /// The answer to `Claim`: the claim is durable, or why it is not.
+    Claimed {
+        /// From the claim.
+        slot: Slot,
+        /// From the claim.
+        epoch: u32,
+        /// None: done.
+        refused: Option<String>,
+    },
     /// An account was deleted: its sessions that are with others' mailboxes end too.
     AccountGone(AccountId),
     /// An administrator's request.

@@ -9,7 +9,6 @@
 //! ```
 
 use bytes::Bytes;
-use ringpost_engine::ids::ShardId;
 
 use crate::limits::{INPUT_HELD_BYTES_MAX, OUTPUT_BYTES_MAX, TURN_SESSIONS_MAX};
 use crate::log::{Level, Line};
@@ -39,6 +38,8 @@ pub(super) enum Wake {
     Timeout,
     /// The server is stopping.
     Drain,
+    /// Its account is served by another shard now.
+    Depart,
 }
 
 impl Shard {
@@ -55,6 +56,7 @@ impl Shard {
             session: (self.open)(peer.clone()),
             input: Input::new(),
             peer,
+            seeks: String::new(),
             bytes_in: 0,
             bytes_out: 0,
         };
@@ -78,10 +80,11 @@ impl Shard {
 
     pub(super) fn on_arrived(&mut self, moved: MovedSession) {
         self.counters.sessions_arrived += 1;
-        let conn = ConnId(moved.peer.conn);
+        let (conn, address) = (ConnId(moved.peer.conn), moved.seeks.clone());
         self.install(conn, moved);
-        self.wakes.push_back((conn, Wake::Reply(Reply::Arrived)));
-        self.owe(conn);
+        // It may have gone on while the session was on its way.
+        self.hand_over(conn, address);
+        self.dirty.insert(conn);
         if self.life != Life::Serving {
             self.wakes.push_back((conn, Wake::Drain));
         }
@@ -174,6 +177,7 @@ impl Shard {
         while let Some((id, request)) = self.store.poll_io() {
             self.effects.push_back(Effect::Io { id, request });
         }
+        self.tend_leaving();
         self.check_drained();
     }
 
@@ -206,6 +210,7 @@ impl Shard {
             Wake::Push => self.call(id, |session, _, cx| session.on_push(cx)),
             Wake::Timeout => self.call(id, |session, _, cx| session.on_timeout(cx)),
             Wake::Drain => self.call(id, |session, _, cx| session.on_drain(cx)),
+            Wake::Depart => self.call(id, |session, _, cx| session.on_depart(cx)),
         }
         self.advance(id);
     }
@@ -229,6 +234,7 @@ impl Shard {
             let before = connection.input.len();
             let may_feed = connection.is_open()
                 && connection.owed == 0
+                && !self.is_kept_back(connection)
                 && !connection.sending
                 && connection.outbox.held() < OUTPUT_BYTES_MAX;
             if before == 0 || !may_feed {
@@ -303,9 +309,9 @@ impl Shard {
                     self.wakes.push_back((id, Wake::Drain));
                 }
             }
-            Phase::Leaving(to) => {
-                let to = *to;
-                self.send_off(id, to);
+            Phase::Leaving(address) => {
+                let address = address.clone();
+                self.send_off(id, address);
             }
             Phase::Closing(why) => {
                 let why = why.clone();
@@ -325,10 +331,18 @@ impl Shard {
         self.effects.push_back(Effect::Send { conn: id, pieces });
     }
 
-    fn send_off(&mut self, id: ConnId, to: ShardId) {
+    fn send_off(&mut self, id: ConnId, address: String) {
+        let to = self.owner(&address);
+        if to == self.id {
+            // It came here meanwhile.
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.phase = Phase::Open;
+            }
+            return self.hand_over(id, address);
+        }
         let Some(connection) = self.remove(id) else { return };
         self.counters.sessions_moved += 1;
-        let session = Box::new(connection.into_moved());
+        let session = Box::new(connection.into_moved(address));
         self.effects.push_back(Effect::Move { conn: id, to, session });
     }
 

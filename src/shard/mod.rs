@@ -31,6 +31,7 @@ mod push;
 mod route;
 mod scrub;
 pub mod session;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -60,6 +61,7 @@ pub struct Shard {
     deliveries: delivery::Deliveries,
     desk: desk::Desk,
     scrub: scrub::Scrub,
+    slots: slots::Slots,
     /// The last ticket given out.
     tickets: u64,
     /// Octets of messages being received, over all sessions.
@@ -103,6 +105,7 @@ impl Shard {
             deliveries: delivery::Deliveries::default(),
             desk: desk::Desk::default(),
             scrub: scrub::Scrub::default(),
+            slots: slots::Slots::default(),
             tickets: 0,
             buffered: 0,
             wakes: VecDeque::new(),
@@ -117,6 +120,7 @@ impl Shard {
             failed: false,
             refusal_logged_ms: 0,
         };
+        shard.announce_slots();
         if id == ShardId(0) {
             shard.announce_domains();
         }
@@ -190,6 +194,9 @@ impl Shard {
 
     /// Answers that somebody waits for: from here or from a peer.
     fn under_way(&self) -> usize {
-        self.directory.under_way() + self.deliveries.under_way() + self.desk.under_way()
+        self.directory.under_way()
+            + self.deliveries.under_way()
+            + self.desk.under_way()
+            + self.slots.under_way()
     }
 }

@@ -40,13 +40,7 @@ impl Shard {
             Output::StartTls => self.enter(id, Phase::Upgrading),
             Output::StartCompression => self.enter(id, Phase::Switching { on: true }),
             Output::StopCompression => self.enter(id, Phase::Switching { on: false }),
-            Output::Handoff { address } => match self.owner(&address) {
-                here if here == self.id => {
-                    self.owe(id);
-                    self.wakes.push_back((id, Wake::Reply(Reply::Arrived)));
-                }
-                there => self.enter(id, Phase::Leaving(there)),
-            },
+            Output::Handoff { address } => self.hand_over(id, address),
             Output::Verify { hash, password } => {
                 self.owe(id);
                 self.verify_for_session(id, hash, password);
@@ -65,6 +59,21 @@ impl Shard {
                 self.put_off.push_back(id);
             }
             Output::Close => self.enter(id, Phase::Closing(CloseReason::Session)),
+        }
+    }
+
+    /// Brings a session to the shard of an address; when that is in between shards, afterwards.
+    pub(super) fn hand_over(&mut self, id: ConnId, address: String) {
+        if self.is_still(&address) {
+            self.owe(id);
+            return self.slots.wait_for(id, address);
+        }
+        match self.owner(&address) {
+            here if here == self.id => {
+                self.owe(id);
+                self.wakes.push_back((id, Wake::Reply(Reply::Arrived)));
+            }
+            _ => self.enter(id, Phase::Leaving(address)),
         }
     }
 
@@ -144,6 +153,9 @@ impl Shard {
             }
             Message::Delivered { ticket, results } => self.on_part_done(ticket, from, results),
             Message::Domains(domains) => self.learn_domains(domains),
+            Message::Slots(seats) => self.learn_slots(from, &seats),
+            Message::Claim(claim) => self.claim_slot(from, *claim),
+            Message::Claimed { slot, epoch, refused } => self.slot_claimed(slot, epoch, refused),
             Message::AccountGone(account) => self.end_sessions_of(account),
             Message::Admin { ticket, request } => self.on_admin(from, ticket, request),
             // Only the control thread asks for these; nobody waits for one here.

@@ -3,7 +3,7 @@
 //! *Owns*: which protocol a service speaks; the facts of a connection beside its session. *Promises*: an idle
 //! connection holds no buffer. *Assumes*: `flow` drives it. *Never*: calls a session.
 
-use ringpost_engine::ids::{AccountId, Now, ShardId};
+use ringpost_engine::ids::{AccountId, Now};
 
 use crate::proto::imap::ImapSession;
 use crate::proto::pop3::session::Pop3Session;
@@ -29,6 +29,8 @@ pub struct MovedSession {
     pub input: Input,
     /// Its connection's facts.
     pub peer: Peer,
+    /// The address whose owner it is on its way to.
+    pub seeks: String,
     /// Bytes received and sent so far, for the log line.
     pub bytes_in: u64,
     /// See `bytes_in`.
@@ -47,7 +49,7 @@ impl std::fmt::Debug for MovedSession {
 ///              StartTls, flushed           TlsStarted
 ///        ┌──► Upgrading ──────► Handshaking ─────────┐
 ///  Open ─┼──► Switching ──────flushed──► compression ┤
-///    ▲   ├──► Leaving(to) ──flushed──► Effect::Move  │
+///    ▲   ├──► Leaving(for) ─flushed──► Effect::Move  │
 ///    │   └──► Closing(why) ─flushed──► Effect::Close │
 ///    └───────────────────────────────────────────────┘
 /// ```
@@ -64,8 +66,8 @@ pub(super) enum Phase {
         /// Whether it begins.
         on: bool,
     },
-    /// The session goes to its account's owner when its output is out.
-    Leaving(ShardId),
+    /// The session goes to the owner of this address when its output is out.
+    Leaving(String),
     /// Ends when its output is out.
     Closing(CloseReason),
 }
@@ -123,11 +125,12 @@ impl Connection {
     }
 
     /// What travels.
-    pub fn into_moved(self) -> MovedSession {
+    pub fn into_moved(self, seeks: String) -> MovedSession {
         MovedSession {
             session: self.session,
             input: self.input,
             peer: self.peer,
+            seeks,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
         }

@@ -199,16 +199,25 @@ pub(super) fn server() -> Server {
     }
 }
 
+fn begin(id: u16, count: u16, disk: &mut FakeDisk, now: Now) -> Shard {
+    let options =
+        Options { segment_bytes: 1 << 20, message_bytes_max: 1 << 18, ..Options::new(ShardId(id), 7) };
+    let (store, _) = Store::open(disk, options, now).unwrap();
+    let mut shard = Shard::new(ShardId(id), count, store, server());
+    shard.open = open;
+    shard
+}
+
 /// Some shards in one thread, their disks and clients.
-struct Lab {
-    shards: Vec<(Shard, FakeDisk)>,
-    now: Now,
+pub(super) struct Lab {
+    pub(super) shards: Vec<(Shard, FakeDisk)>,
+    pub(super) now: Now,
     /// What each client has got; `|` ends each send.
-    heard: BTreeMap<ConnId, String>,
-    closed: BTreeMap<ConnId, CloseReason>,
-    at: BTreeMap<ConnId, usize>,
+    pub(super) heard: BTreeMap<ConnId, String>,
+    pub(super) closed: BTreeMap<ConnId, CloseReason>,
+    pub(super) at: BTreeMap<ConnId, usize>,
     lines: Vec<Line>,
-    replies: Vec<AdminReply>,
+    pub(super) replies: Vec<AdminReply>,
     ready: usize,
     drained: usize,
     /// Requests to the disk wait here while it is stopped.
@@ -218,23 +227,17 @@ struct Lab {
     /// Messages between shards are lost.
     cut: bool,
     receive: BTreeMap<ConnId, bool>,
+    /// Requests to disks that are carried out before the power goes.
+    pub(super) power: u64,
 }
 
 impl Lab {
-    fn new(count: u16) -> Lab {
+    pub(super) fn new(count: u16) -> Lab {
         let now = Now { unix_ms: 1_700_000_000_000, mono_ms: 1_000 };
         let shards = (0..count)
             .map(|id| {
                 let mut disk = FakeDisk::new(Seed::new(u64::from(id)));
-                let options = Options {
-                    segment_bytes: 1 << 20,
-                    message_bytes_max: 1 << 18,
-                    ..Options::new(ShardId(id), 7)
-                };
-                let (store, _) = Store::open(&mut disk, options, now).unwrap();
-                let mut shard = Shard::new(ShardId(id), count, store, server());
-                shard.open = open;
-                (shard, disk)
+                (begin(id, count, &mut disk, now), disk)
             })
             .collect();
         let mut lab = Lab {
@@ -251,17 +254,30 @@ impl Lab {
             deaf: Vec::new(),
             cut: false,
             receive: BTreeMap::new(),
+            power: u64::MAX,
         };
         lab.run();
         lab
     }
 
-    fn event(&mut self, shard: usize, event: Event) {
+    /// The power goes and comes back.
+    pub(super) fn restart(&mut self) {
+        let count = self.shards.len() as u16;
+        self.power = u64::MAX;
+        self.replies.clear();
+        for (id, (shard, disk)) in (0..).zip(&mut self.shards) {
+            disk.power_cut();
+            *shard = begin(id, count, disk, self.now);
+        }
+        self.run();
+    }
+
+    pub(super) fn event(&mut self, shard: usize, event: Event) {
         self.shards[shard].0.handle(self.now, event);
     }
 
     /// Carries effects out until nothing is left to do.
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         loop {
             let effects: Vec<(usize, Effect)> = (0..self.shards.len())
                 .flat_map(|shard| {
@@ -295,7 +311,9 @@ impl Lab {
             Effect::Io { .. } if self.stopped_disk.is_some() => {
                 self.stopped_disk.as_mut().unwrap().push_back((shard, effect));
             }
+            Effect::Io { .. } if self.power == 0 => {}
             Effect::Io { id, request } => {
+                self.power -= 1;
                 let result = self.shards[shard].1.perform(&request);
                 self.event(shard, Event::Io { id, result });
             }
@@ -338,7 +356,7 @@ impl Lab {
         }
     }
 
-    fn connect(&mut self, conn: u64, shard: usize) -> ConnId {
+    pub(super) fn connect(&mut self, conn: u64, shard: usize) -> ConnId {
         let id = ConnId(conn);
         self.at.insert(id, shard);
         let accepted =
@@ -350,7 +368,7 @@ impl Lab {
     }
 
     /// Sends text and gives what came back.
-    fn tell(&mut self, conn: ConnId, text: &str) -> String {
+    pub(super) fn tell(&mut self, conn: ConnId, text: &str) -> String {
         let bytes = Bytes::from(text.to_owned());
         self.event(self.at[&conn], Event::Received { conn, bytes });
         self.run();
@@ -371,11 +389,11 @@ impl Lab {
     }
 
     /// The first address of this kind that a shard owns.
-    fn address_at(&self, shard: usize, domain: &str) -> String {
+    pub(super) fn address_at(&self, shard: usize, domain: &str) -> String {
         (0..).map(|i| format!("u{i}@{domain}")).find(|address| self.owner(address) == shard).unwrap()
     }
 
-    fn add_account(&mut self, address: &str) {
+    pub(super) fn add_account(&mut self, address: &str) {
         let request = AdminRequest::AccountAdd {
             address: address.to_owned(),
             password_hash: "hash".to_owned(),
@@ -385,7 +403,7 @@ impl Lab {
         assert!(matches!(reply, AdminReply::Done), "{reply:?}");
     }
 
-    fn pass_time(&mut self, ms: u64) {
+    pub(super) fn pass_time(&mut self, ms: u64) {
         self.now.mono_ms += ms;
         self.now.unix_ms += ms;
         for shard in 0..self.shards.len() {

@@ -58,6 +58,7 @@ impl Shard {
     pub(super) fn on_tick(&mut self) {
         self.store.tick(self.now);
         self.tick_scrub();
+        self.tend_sweep();
         self.tell_compacted();
         while let Some(id) = self.timers.pop(self.now.mono_ms) {
             let Some(connection) = self.connections.get_mut(&id) else { continue };

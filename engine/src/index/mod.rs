@@ -187,6 +187,15 @@ impl Index {
         self.slots.all()
     }
 
+    /// Addresses after `after` with their accounts, those in quarantine included. No account is looked at.
+    pub fn addresses_after<'a>(
+        &'a self,
+        after: &str,
+    ) -> impl Iterator<Item = (&'a str, AccountId)> + use<'a> {
+        let from = (Bound::Excluded(after), Bound::Unbounded);
+        self.addresses.range::<str, _>(from).map(|(address, id)| (address.as_str(), *id))
+    }
+
     /// Accounts of another log that have not come whole.
     pub(crate) fn arriving(&self) -> impl Iterator<Item = AccountId> + '_ {
         self.accounts.arriving()

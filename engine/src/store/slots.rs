@@ -18,6 +18,11 @@ impl Store {
         Box::new(self.index.slots())
     }
 
+    /// Addresses after `after` with their accounts, in order, those in quarantine included. No account is looked at.
+    pub fn addresses_after<'a>(&'a self, after: &str) -> Box<dyn Iterator<Item = (&'a str, AccountId)> + 'a> {
+        Box::new(self.index.addresses_after(after))
+    }
+
     /// Accounts of another log that have not come whole, in order of id.
     pub fn arriving(&self) -> Box<dyn Iterator<Item = AccountId> + '_> {
         Box::new(self.index.arriving())
@@ -52,9 +57,11 @@ impl Store {
         self.held.extend(accounts);
     }
 
-    /// Takes changes of all accounts again.
-    pub fn release(&mut self) {
-        self.held.clear();
+    /// Takes changes of these accounts again.
+    pub fn release(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
+        for account in accounts {
+            self.held.remove(&account);
+        }
     }
 
     /// Whether nothing is queued any more of the accounts that are held: they stay as they are.

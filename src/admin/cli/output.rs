@@ -179,6 +179,15 @@ fn columns(line: &Line) -> (&'static str, String) {
             " SLOT  SHARD   ACCOUNTS     MESSAGES            OCTETS",
             format!("{slot:>5} {shard:>6} {accounts:>10} {messages:>12} {bytes:>17}"),
         ),
+        Line::Planned { slot, from, to, accounts, messages, bytes } => (
+            " SLOT   FROM     TO   ACCOUNTS     MESSAGES            OCTETS",
+            format!("{slot:>5} {from:>6} {to:>6} {accounts:>10} {messages:>12} {bytes:>17}"),
+        ),
+        Line::Moving { slot, bytes } => ("", format!("{slot:>5} {bytes} octets copied")),
+        Line::Moved { slot, from, to, accounts, messages, bytes, held_ms } => (
+            " SLOT   FROM     TO   ACCOUNTS     MESSAGES            OCTETS  HELD (ms)",
+            format!("{slot:>5} {from:>6} {to:>6} {accounts:>10} {messages:>12} {bytes:>17} {held_ms:>10}"),
+        ),
         Line::Sealed { shard, position } => ("", format!("shard {shard} up to {position}")),
         Line::File { name, bytes } => {
             ("FILE", format!("{name} {}", bytes.map_or(String::new(), |bytes| bytes.to_string())))

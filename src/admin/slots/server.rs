@@ -12,10 +12,13 @@ use crate::shard::admin::{AdminReply, AdminRequest, Figures};
 
 /// What lies in a slot.
 #[derive(Clone, Copy, Default)]
-struct Sum {
-    accounts: u64,
-    messages: u64,
-    bytes: u64,
+pub struct Sum {
+    /// Accounts.
+    pub accounts: u64,
+    /// Messages in their mailboxes.
+    pub messages: u64,
+    /// Octets of these.
+    pub bytes: u64,
 }
 
 /// Lists every shard with its slots; with `each` the slots that hold an account, with `slot` that one.
@@ -52,15 +55,10 @@ fn figure(figures: &Figures, name: &str) -> u64 {
 }
 
 fn count(shards: &dyn Shards, only: Option<u16>, sink: &mut Sink<'_>) -> Answer {
-    let mut sums = vec![Sum::default(); usize::from(SLOTS)];
-    for shard in (0..shards.count()).map(ShardId) {
-        if only.is_some_and(|only| shards.owner(Slot(only)) != shard) {
-            continue;
-        }
-        if let Err(why) = add_shard(shards, shard, &mut sums) {
-            return Ok(Err(why));
-        }
-    }
+    let sums = match sums(shards, only) {
+        Ok(sums) => sums,
+        Err(why) => return Ok(Err(why)),
+    };
     for (slot, sum) in (0..SLOTS).zip(&sums) {
         let wanted = only.map_or(sum.accounts > 0, |only| only == slot);
         if wanted {
@@ -69,6 +67,16 @@ fn count(shards: &dyn Shards, only: Option<u16>, sink: &mut Sink<'_>) -> Answer 
         }
     }
     Ok(Ok(()))
+}
+
+/// Sums of all slots, or of those of one slot's shard.
+pub fn sums(shards: &dyn Shards, only: Option<u16>) -> Result<Vec<Sum>, String> {
+    let mut sums = vec![Sum::default(); usize::from(SLOTS)];
+    let asked = |shard: &ShardId| only.is_none_or(|only| shards.owner(Slot(only)) == *shard);
+    for shard in (0..shards.count()).map(ShardId).filter(asked) {
+        add_shard(shards, shard, &mut sums)?;
+    }
+    Ok(sums)
 }
 
 fn add_shard(shards: &dyn Shards, shard: ShardId, sums: &mut [Sum]) -> Result<(), String> {

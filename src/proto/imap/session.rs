@@ -89,7 +89,8 @@ pub struct ImapSession {
     commands: u64,
     /// When the command under way says that it is.
     pace: Pace,
-    draining: bool,
+    /// Why it ends when no command is half done.
+    draining: Option<&'static str>,
 }
 
 impl ImapSession {
@@ -104,7 +105,7 @@ impl ImapSession {
             bad: 0,
             commands: 0,
             pace: Pace::default(),
-            draining: false,
+            draining: None,
         }
     }
 
@@ -358,8 +359,8 @@ impl ImapSession {
         if self.core.view.as_ref().is_some_and(|view| view.is_lost()) {
             // rfc2180#3.3, #4.1: a client whose numbers cannot be kept right has to begin anew.
             self.goodbye("The selected mailbox is gone or has changed too much");
-        } else if self.draining {
-            self.goodbye("Server is stopping");
+        } else if let Some(why) = self.draining {
+            self.goodbye(why);
         }
     }
 
@@ -384,6 +385,14 @@ impl ImapSession {
         self.core.out.put(b"* BYE ");
         self.core.out.line(why);
         self.close();
+    }
+
+    /// Ends the session as soon as nothing is half done.
+    fn leave(&mut self, why: &'static str) {
+        self.draining = Some(why);
+        if self.is_interruptible() {
+            self.goodbye(why);
+        }
     }
 
     fn close(&mut self) {
@@ -473,10 +482,11 @@ impl Session for ImapSession {
     }
 
     fn on_drain(&mut self, _cx: &mut Cx<'_>) {
-        self.draining = true;
-        if self.is_interruptible() {
-            self.goodbye("Server is stopping");
-        }
+        self.leave("Server is stopping");
+    }
+
+    fn on_depart(&mut self, _cx: &mut Cx<'_>) {
+        self.leave("This account has moved within the server, connect again");
     }
 
     fn poll_output(&mut self) -> Option<Output> {

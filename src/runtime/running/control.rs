@@ -9,7 +9,8 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ringpost_engine::ids::ShardId;
+use ringpost_engine::ids::{ShardId, Slot};
+use ringpost_engine::owners::{Owners, Seat};
 
 use crate::limits::{CONTROL_MS, OUTBOX_RETRY_MS};
 use crate::runtime::inbox::{Inbox, Parcel};
@@ -46,11 +47,27 @@ impl Replies {
 pub struct Control {
     inboxes: Arc<[Inbox]>,
     replies: Replies,
+    owners: Arc<Mutex<Owners>>,
 }
 
 impl Control {
     pub(in crate::runtime) fn new(inboxes: Arc<[Inbox]>, replies: Replies) -> Control {
-        Control { inboxes, replies }
+        // Their number came as u16.
+        let owners = Owners::new(inboxes.len() as u16);
+        Control { inboxes, replies, owners: Arc::new(Mutex::new(owners)) }
+    }
+
+    /// Who has a slot, as far as this handle has learnt.
+    pub fn owner(&self, slot: Slot) -> ShardId {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).owner(slot)
+    }
+
+    /// Takes in who has which slot.
+    pub fn learn(&self, seats: &[(Slot, Seat)]) {
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        for (slot, seat) in seats {
+            owners.learn(*slot, *seat);
+        }
     }
 
     /// How many shards there are.

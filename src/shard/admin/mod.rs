@@ -7,6 +7,7 @@
 
 pub mod import;
 pub mod restore;
+pub mod slot;
 
 use ringpost_engine::change::{Quota, Services};
 use ringpost_engine::ids::{Lsn, SegmentId};
@@ -14,6 +15,7 @@ use ringpost_engine::io::FileId;
 
 use self::import::{Present, Step};
 use self::restore::{GoneMailboxes, GoneMessage, PutBack};
+use self::slot::{SlotReply, SlotStep};
 
 /// A request. Addresses are normalised by the control thread.
 #[derive(Clone, Debug)]
@@ -90,6 +92,8 @@ pub enum AdminRequest {
     },
     /// A part of a backup.
     Backup(BackupStep),
+    /// A part of moving a slot.
+    Slot(SlotStep),
     /// Who may do what with an account's mailboxes.
     AccountShares {
         /// Address.
@@ -141,6 +145,7 @@ impl AdminRequest {
             AdminRequest::Import { .. } => "import",
             AdminRequest::Restore { .. } => "account restore",
             AdminRequest::Backup(_) => "backup",
+            AdminRequest::Slot(_) => "slots move",
             AdminRequest::DomainAdd { .. } => "domain add",
             AdminRequest::DomainList => "domain list",
             AdminRequest::AliasSet { .. } => "alias add",
@@ -287,6 +292,8 @@ pub enum AdminReply {
     Gone(Vec<GoneMessage>, Option<u64>),
     /// What was put back.
     PutBack(PutBack),
+    /// What a step of moving a slot comes to.
+    Slot(SlotReply),
     /// Figures.
     Status(Figures),
     /// It could not be done: what, and what to do.

@@ -172,7 +172,7 @@ impl Tracker {
             }
             Change::AccountLeave => {
                 self.accounts.remove(&id);
-                self.gone.remove(&id);
+                self.gone.retain(|(of, _), _| *of != id);
                 Effect::Other
             }
             Change::AccountDelete => {

@@ -7,6 +7,7 @@
 
 mod departure;
 pub(in crate::index) mod facts;
+pub mod shell;
 
 pub use departure::Departure;
 
