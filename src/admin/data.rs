@@ -1,11 +1,15 @@
-//! Where the shards are.
+//! Where the shards are, and who has which slot.
 //!
 //! *Owns*: the layout of a data folder as far as the log goes: `shard-NNN/NNNNNNNNNN.seg`.
-//! *Promises*: shards in order of number. *Assumes*: the server's layout. *Never*: opens a segment.
+//! *Promises*: shards in order of number. *Assumes*: the server's layout. *Never*: writes.
 
 use std::path::{Path, PathBuf};
 
 use ringpost_engine::ids::ShardId;
+use ringpost_engine::owners::Owners;
+use ringpost_engine::recovery::recover_read_only;
+
+use super::disk::ReadOnlyDisk;
 
 /// One shard's folder.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,6 +18,23 @@ pub struct Shard {
     pub id: Option<ShardId>,
     /// Its files.
     pub folder: PathBuf,
+}
+
+/// Who has which slot, as the logs of a folder of so many shards say.
+///
+/// # Errors
+/// One line when a log cannot be read.
+pub fn owners(data: &Path, count: u16) -> Result<Owners, String> {
+    let mut owners = Owners::new(count);
+    for shard in shards(data, None)? {
+        let mut disk = ReadOnlyDisk::quiet(&shard.folder);
+        let replayed = recover_read_only(&mut disk, shard.id, None)
+            .map_err(|error| format!("{}: {error}", shard.folder.display()))?;
+        for (slot, seat, _) in replayed.index.slots() {
+            owners.learn(slot, seat);
+        }
+    }
+    Ok(owners)
 }
 
 /// The shards in a data folder, or the one that is meant by its own folder. `only` picks one.

@@ -10,19 +10,21 @@ pub mod served;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use ringpost::admin::data::owners;
 use ringpost::runtime::{self, Lock};
 use ringpost_engine::change::{Change, NewBody, Outcome, Refusal};
 use ringpost_engine::error::Refused;
-use ringpost_engine::ids::{AccountId, BodyId, Lsn, Now, ShardId, Slot};
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, Now, ShardId};
 use ringpost_engine::io::Disk;
 use ringpost_engine::limits::IDLE_BATCH_MS;
+use ringpost_engine::owners::Owners;
 use ringpost_engine::store::{Applied, Options, Store};
 
 use crate::Failure;
 
 /// A data folder that is ours for as long as this lives.
 pub struct Folder {
-    shards: u16,
+    owners: Owners,
     _lock: Lock,
 }
 
@@ -34,7 +36,7 @@ impl Folder {
             format!("{} is no data folder of a server; give one with --data", data.display())
         })?;
         let lock = runtime::lock(data)?;
-        Ok(Folder { shards, _lock: lock })
+        Ok(Folder { owners: owners(data, shards)?, _lock: lock })
     }
 
     /// Of a server that never was: a new one, for so many shards.
@@ -44,17 +46,22 @@ impl Folder {
         }
         let lock = runtime::lock(data)?;
         runtime::settle_shards(data, shards)?;
-        Ok(Folder { shards, _lock: lock })
+        Ok(Folder { owners: Owners::new(shards), _lock: lock })
     }
 
     /// How many shards it has.
     pub fn shards(&self) -> u16 {
-        self.shards
+        self.owners.shards()
     }
 
     /// The shard that an address belongs to.
     pub fn shard_of(&self, address: &str) -> ShardId {
-        Slot::of(address).shard(self.shards)
+        self.owners.of(address)
+    }
+
+    /// Who has which slot.
+    pub fn owners(&self) -> &Owners {
+        &self.owners
     }
 }
 

@@ -20,7 +20,7 @@ use ringpost::shard::Shard;
 use ringpost::shard::admin::{AdminReply, AdminRequest};
 use ringpost::shard::event::{CONTROL, Effect, Event, Message, Ticket};
 use ringpost::sys::cpu::Cores;
-use ringpost_engine::ids::{Now, ShardId};
+use ringpost_engine::ids::{Now, ShardId, Slot};
 use ringpost_engine::io::Disk;
 use ringpost_engine::limits::IDLE_BATCH_MS;
 use ringpost_engine::store::{Options, Store};
@@ -67,7 +67,11 @@ impl Served {
             return Err(format!("shard {id}: {damage}; see ringpost-log verify before changing it"));
         }
         let shard = Shard::new(id, self.folder.shards(), store, Config::embedded().server());
-        Ok(One { shard, files, ahead_ms: 0, tickets: 0 })
+        let mut one = One { shard, files, ahead_ms: 0, tickets: 0 };
+        // The other shards are not there to say what their logs know.
+        let message = Message::Slots(self.folder.owners().seats().collect());
+        self.drive(&mut one, Event::Peer { from: CONTROL, message }, None)?;
+        Ok(one)
     }
 
     fn now(&self, ahead_ms: u64) -> Now {
@@ -120,6 +124,10 @@ impl Served {
 impl Shards for Served {
     fn count(&self) -> u16 {
         self.folder.shards()
+    }
+
+    fn owner(&self, slot: Slot) -> ShardId {
+        self.folder.owners().owner(slot)
     }
 
     fn request(&self, to: ShardId, request: AdminRequest) -> Result<AdminReply, String> {

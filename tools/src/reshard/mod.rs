@@ -58,7 +58,7 @@ pub fn run(cli: &Cli, what: &cli::Reshard, output: &mut Output) -> Result<Damage
             "{damages} places of the log are damaged: ringpost-log verify tells what to do first"
         ));
     }
-    let survey = Survey::of(&old, what.shards)?;
+    let survey = Survey::of(&old, &data::owners(folder, stored)?, what.shards)?;
     let needed = survey.bytes()
         + survey.messages() * MESSAGE_BYTES
         + survey.accounts() * ACCOUNT_BYTES

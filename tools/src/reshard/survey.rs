@@ -9,6 +9,7 @@ use ringpost::admin::data::Shard;
 use ringpost::admin::disk::ReadOnlyDisk;
 use ringpost_engine::arrival::Inheritance;
 use ringpost_engine::ids::{Lsn, ShardId, Slot};
+use ringpost_engine::owners::Owners;
 use ringpost_engine::recovery::{Replayed, recover_read_only};
 
 use crate::Failure;
@@ -53,13 +54,20 @@ pub fn open(shard: &Shard, disk: &mut ReadOnlyDisk) -> Result<Replayed, Failure>
 
 impl Survey {
     /// Of these shards, for so many new ones.
-    pub fn of(old: &[Shard], shards: u16) -> Result<Survey, Failure> {
+    pub fn of(old: &[Shard], owners: &Owners, shards: u16) -> Result<Survey, Failure> {
         let loads = (0..shards).map(|shard| (ShardId(shard), Load::default())).collect();
         let inheritance = Inheritance::default();
         let mut survey = Survey { shards, loads, bytes: 0, inheritance, time_ms: 0, first: Lsn(0) };
         for shard in old {
             let mut disk = ReadOnlyDisk::quiet(&shard.folder);
-            survey.add(&open(shard, &mut disk)?)?;
+            let replayed = open(shard, &mut disk)?;
+            let is_here = |address: &str| shard.id == Some(owners.of(address));
+            let mut names = replayed.accounts_after("").map(|account| account.address().to_owned());
+            let mut aliases = replayed.index.aliases_after("").map(|(address, _)| address.to_owned());
+            if names.by_ref().chain(aliases.by_ref()).any(|address| !is_here(&address)) {
+                return Err("a slot has not wholly gone to another shard: start the server first".to_owned());
+            }
+            survey.add(&replayed)?;
         }
         Ok(survey)
     }
