@@ -68,3 +68,37 @@ fn mbsync_finds_nothing_to_do_on_another_number_of_shards() {
     once.dedup();
     assert_eq!((once.len(), emails.len()), (4, 4), "an EMAILID names one message: {after:#?}");
 }
+
+#[test]
+fn mbsync_finds_nothing_to_do_when_its_slot_has_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice", "bob"]);
+    for subject in ["one", "two", "three", "four"] {
+        crate::deliver(&server, "alice@example.test", subject);
+    }
+    assert_eq!(moved(&mbsync(folder.path(), &server)), 4);
+    mbsync(folder.path(), &server);
+    let before = remembered(&server);
+    let told = server.admin(&["slots", "--of", "alice@example.test", "--json"], "");
+    let line: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let (slot, home) = (line["slot"]["slot"].to_string(), line["slot"]["shard"].as_u64().unwrap());
+    // Somebody idles meanwhile: told to go, and finds everything where it was.
+    let mut idle = Wire::connect(server.port("IMAP", false)).unwrap();
+    idle.line().unwrap();
+    idle.imap("a", &format!("LOGIN alice@example.test \"{PASSWORD}\"")).unwrap();
+    idle.imap("b", "SELECT INBOX").unwrap();
+    for to in [1 - home, home] {
+        let told = server.admin(&["slots", "move", &slot, &to.to_string()], "");
+        assert!(told.contains(&slot), "{told}");
+        if to != home {
+            let bye = idle.line().unwrap();
+            assert!(bye.starts_with("* BYE"), "{bye}");
+        }
+        assert_eq!(remembered(&server), before, "on shard {to}");
+        let after = mbsync(folder.path(), &server);
+        assert_eq!(moved(&after), 0, "{after}");
+    }
+    crate::deliver(&server, "alice@example.test", "five");
+    assert_eq!(moved(&mbsync(folder.path(), &server)), 1);
+    server.interrupt();
+}

@@ -9,6 +9,7 @@ mod server;
 mod check;
 mod ledger;
 mod load;
+mod moves;
 
 use std::path::Path;
 use std::sync::Mutex;
