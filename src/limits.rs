@@ -156,6 +156,9 @@ pub const IMAP_MESSAGE_LIMIT_MIN: u32 = 1_000;
 pub const IMAP_SCAN_MESSAGES_MAX: usize = 16_384;
 /// Messages whose header or summary an IMAP command looks at together, so that one warming serves them all.
 pub const IMAP_WARM_MESSAGES_MAX: usize = 64;
+/// Octets of messages that are brought in together before the first of them is announced: a disk that refuses them
+/// does so while there is still something to say.
+pub const WARM_BODIES_BYTES: u32 = 2 * 1024 * 1024;
 /// Octets at the start of a message that are brought in with its summary, in the hope that they hold its
 /// header.
 pub const IMAP_WARM_HEADER_BYTES: u32 = 16 * 1024;
@@ -372,6 +375,10 @@ pub const READ_GAP_BYTES_MAX: u64 = 32 * 1024;
 pub const SEND_WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes that one read brings into memory.
 pub const WARM_BYTES: usize = 256 * 1024;
+/// Mapped files of which a page that cannot be read ends nobody; those beyond are mapped all the same.
+pub const GUARDED_MAPPINGS_MAX: usize = 65_536;
+/// Pages that could not be read and are known one by one; with more of them a whole file counts as such.
+pub const BAD_PAGES_MAX: usize = 1_024;
 /// Bytes of zeroes that one write puts into a new segment.
 pub const CREATE_CHUNK_BYTES: usize = 1024 * 1024;
 /// Clients let in before those who are in get their turn.

@@ -45,6 +45,8 @@ pub struct Counters {
     pub yields: u64,
     /// Places at which scrub found something else on the disk than was written, as often as it told of them.
     pub rot: u64,
+    /// Runs of the log that a client wanted and the disk did not give.
+    pub unreadable: u64,
     /// Summaries of messages that were made anew and put back.
     pub rot_mended: u64,
 }
@@ -73,6 +75,7 @@ impl Counters {
             ("yields", self.yields),
             ("rot", self.rot),
             ("rot_mended", self.rot_mended),
+            ("unreadable", self.unreadable),
         ]
     }
 }

@@ -129,6 +129,8 @@ pub struct Store {
     entries: u64,
     /// A mutation is under way; true outside of one only after a panic has unwound out of it.
     mutating: bool,
+    /// Bodies that were queued.
+    bodies: u64,
     /// How often what was queued was dropped because the disk was full.
     drops: u32,
     readings: origin::Readings,
@@ -176,6 +178,7 @@ impl Store {
             batches: 0,
             entries: 0,
             mutating: false,
+            bodies: 0,
             drops: 0,
             readings: origin::Readings::default(),
             held: BTreeSet::new(),
@@ -210,7 +213,13 @@ impl Store {
         self.clock(now);
         let appended = self.writer.append_body(account, body);
         self.mutating = false;
+        self.bodies += 1;
         appended
+    }
+
+    /// How many bodies were queued since the start, or refused.
+    pub fn bodies_queued(&self) -> u64 {
+        self.bodies
     }
 
     /// Queues a change of `account` (0 for domains and aliases; [`Change::AccountCreate`] ignores it and

@@ -436,6 +436,7 @@ fn connection_of(event: &Event) -> Option<ConnId> {
         | Event::Warmed { conn, .. } => Some(*conn),
         Event::Arrived(moved) => Some(ConnId(moved.peer.conn)),
         Event::Closed { .. }
+        | Event::Unreadable(_)
         | Event::Io { .. }
         | Event::Verified { .. }
         | Event::Peer { .. }

@@ -24,7 +24,9 @@ use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, Vi
 use super::ring;
 use super::warm::{Recent, in_order, runs};
 use crate::limits::{CREATE_CHUNK_BYTES, WARM_BYTES};
+use crate::shard::event::Unreadable;
 use crate::sys::cpu::Cores;
+use crate::sys::fault;
 use crate::sys::map::Mapping;
 use crate::sys::process::free_bytes;
 use crate::sys::request::{self, Descriptor, GATHER_SLICES_MAX, Gather};
@@ -46,7 +48,8 @@ impl View for Mapped {
     fn slice(&self, offset: u64, len: u32) -> Option<Bytes> {
         let start = usize::try_from(offset).ok()?;
         let end = start.checked_add(len as usize)?;
-        (end <= self.0.len()).then(|| self.0.slice(start..end))
+        let bytes = (end <= self.0.len()).then(|| self.0.slice(start..end))?;
+        fault::is_sound(&bytes).then_some(bytes)
     }
 }
 
@@ -160,12 +163,31 @@ impl Files {
     /// not wait in a page fault.
     ///
     /// # Errors
-    /// The medium cannot be read.
-    pub async fn warm(&self, extents: &[(Extent, Bytes)]) -> io::Result<()> {
+    /// What cannot be read, piece by piece. All others are there.
+    pub async fn warm(&self, extents: &[(Extent, Bytes)]) -> Result<(), Unreadable> {
+        let mut bad = Unreadable::default();
         for run in runs(&in_order(extents)) {
-            for cold in self.recent.cold(run)? {
-                self.read_through(cold.file, cold.offset, cold.len as usize).await?;
+            let read = self.warm_run(run).await;
+            if read.is_ok() && run.iter().all(|(_, bytes)| fault::is_sound(bytes)) {
+                continue;
             }
+            // Which of its neighbours, is seen one by one.
+            for piece in run {
+                let read = match fault::is_sound(&piece.1) {
+                    true => self.warm_run(std::slice::from_ref(piece)).await,
+                    false => Err(io::Error::other("a page of its mapping could not be read before")),
+                };
+                if let Err(error) = read {
+                    bad.add(piece.0, &error.to_string());
+                }
+            }
+        }
+        if bad.extents.is_empty() { Ok(()) } else { Err(bad) }
+    }
+
+    async fn warm_run(&self, run: &[(Extent, Bytes)]) -> io::Result<()> {
+        for cold in self.recent.cold(run)? {
+            self.read_through(cold.file, cold.offset, cold.len as usize).await?;
         }
         Ok(())
     }
@@ -183,7 +205,8 @@ impl Files {
             let read = ring::submit(request::read(&descriptor, scratch, offset + done as u64)).await;
             scratch = read.data;
             match read.result {
-                Ok(0) => break,
+                // Cut off by somebody: what was mapped there is gone.
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => done += count,
                 Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(error),

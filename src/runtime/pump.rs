@@ -319,7 +319,9 @@ impl Pump {
                 self.core.post_for(&self.link, Event::Sent { conn });
             }
             Order::Warm { extents, why } => {
-                self.core.files.warm(&extents).await.map_err(send::unreadable)?;
+                if let Err(what) = self.core.files.warm(&extents).await {
+                    self.core.post(Event::Unreadable(what));
+                }
                 self.core.post_for(&self.link, Event::Warmed { conn, why });
             }
             Order::StartTls => {

@@ -21,7 +21,8 @@ use super::tls::{RECORD_BYTES_MAX, Secured};
 use crate::limits::{
     DEFLATE_STEP_BYTES, SEND_STALL_MS, SEND_WINDOW_BYTES, TLS_JOIN_BYTES_MAX, TLS_SEND_BYTES,
 };
-use crate::shard::event::{CloseReason, Piece};
+use crate::shard::event::{CloseReason, Piece, Unreadable};
+use crate::sys::fault;
 use crate::sys::request::{self, Descriptor, Gather};
 use crate::sys::socket::{Direction, shut};
 
@@ -86,7 +87,7 @@ pub async fn send_deflated(
     files: &Files,
     deflater: &RefCell<Deflater>,
 ) -> Result<(), CloseReason> {
-    let (mut step, mut gathered) = (Vec::new(), 0);
+    let (mut step, mut looked, mut gathered) = (Vec::new(), Vec::new(), 0);
     let deflate = |step: &[Bytes]| -> Result<Vec<Piece>, CloseReason> {
         let deflated = deflater.borrow_mut().deflate(step).map_err(CloseReason::Compression)?;
         Ok(vec![Piece::Bytes(Bytes::from(deflated))])
@@ -102,24 +103,32 @@ pub async fn send_deflated(
             gathered += next.len();
             if let Some(extent) = extent {
                 let cold = [(extent.slice(done, next.len() as u32), next.clone())];
-                files.warm(&cold).await.map_err(unreadable)?;
+                files.warm(&cold).await.map_err(CloseReason::Unreadable)?;
+                looked.extend(cold);
                 done += next.len() as u32;
             }
             step.push(next);
             if gathered == DEFLATE_STEP_BYTES {
-                send(socket, deflate(&step)?, tls.as_deref_mut(), files).await?;
+                let deflated = deflate(&step)?;
+                looked.drain(..).try_for_each(|(extent, bytes)| sound(extent, &bytes))?;
+                send(socket, deflated, tls.as_deref_mut(), files).await?;
                 step.clear();
                 gathered = 0;
             }
         }
     }
-    if step.is_empty() { Ok(()) } else { send(socket, deflate(&step)?, tls, files).await }
+    if step.is_empty() {
+        return Ok(());
+    }
+    let deflated = deflate(&step)?;
+    looked.drain(..).try_for_each(|(extent, bytes): (Extent, Bytes)| sound(extent, &bytes))?;
+    send(socket, deflated, tls, files).await
 }
 
 /// Sends pieces as they are, a window at a time: what the kernel is to send is in memory first, or the shard's
 /// thread would wait for the disk in its place.
 async fn send_clear(socket: &Descriptor, pieces: Vec<Piece>, files: &Files) -> Result<(), CloseReason> {
-    let (mut ready, mut mapped) = (Vec::with_capacity(pieces.len()), 0);
+    let (mut ready, mut window, mut mapped) = (Vec::with_capacity(pieces.len()), Vec::new(), 0);
     for piece in pieces {
         let (extent, bytes) = match piece {
             Piece::Bytes(bytes) => {
@@ -132,15 +141,34 @@ async fn send_clear(socket: &Descriptor, pieces: Vec<Piece>, files: &Files) -> R
             let bytes = bytes.slice(start..bytes.len().min(start + SEND_WINDOW_BYTES));
             mapped += bytes.len();
             let next = [(extent.slice(start as u32, bytes.len() as u32), bytes)];
-            files.warm(&next).await.map_err(unreadable)?;
-            ready.extend(next.map(|(_, bytes)| bytes));
+            files.warm(&next).await.map_err(CloseReason::Unreadable)?;
+            ready.extend(next.iter().map(|(_, bytes)| bytes.clone()));
+            window.extend(next);
             if mapped >= SEND_WINDOW_BYTES {
                 mapped = 0;
-                send_plain(socket, ready.drain(..), PATIENCE).await?;
+                send_window(socket, &mut ready, &mut window, files).await?;
             }
         }
     }
-    send_plain(socket, ready, PATIENCE).await
+    send_window(socket, &mut ready, &mut window, files).await
+}
+
+/// Sends what was brought in. The kernel may find that a page has left memory since and cannot be read (EFAULT): then
+/// it is found out which.
+async fn send_window(
+    socket: &Descriptor,
+    ready: &mut Vec<Bytes>,
+    window: &mut Vec<(Extent, Bytes)>,
+    files: &Files,
+) -> Result<(), CloseReason> {
+    let bad_pages = fault::count();
+    let sent = send_plain(socket, ready.drain(..), PATIENCE).await;
+    if matches!(&sent, Err(CloseReason::Error(_))) || fault::count() != bad_pages {
+        files.forget_recent();
+        files.warm(window).await.map_err(CloseReason::Unreadable)?;
+    }
+    window.clear();
+    sent
 }
 
 async fn send_secured(
@@ -161,9 +189,11 @@ async fn send_secured(
             }
             Piece::Mapped { extent, bytes } => {
                 let cold = [(extent, bytes)];
-                files.warm(&cold).await.map_err(unreadable)?;
+                files.warm(&cold).await.map_err(CloseReason::Unreadable)?;
                 let [(_, bytes)] = cold;
-                bytes
+                let copy = Bytes::copy_from_slice(&bytes);
+                sound(extent, &bytes)?;
+                copy
             }
         };
         if bytes.len() <= TLS_JOIN_BYTES_MAX {
@@ -175,7 +205,7 @@ async fn send_secured(
             continue;
         }
         encrypt_joined(secured, &mut joined)?;
-        send_records(socket, &bytes, secured).await?;
+        send_records(socket, None, &bytes, secured).await?;
     }
     encrypt_joined(secured, &mut joined)?;
     flush(socket, secured).await
@@ -192,16 +222,23 @@ async fn send_mapped_secured(
     for start in (0..bytes.len()).step_by(SEND_WINDOW_BYTES) {
         let window = bytes.slice(start..bytes.len().min(start + SEND_WINDOW_BYTES));
         let cold = [(extent.slice(start as u32, window.len() as u32), window)];
-        files.warm(&cold).await.map_err(unreadable)?;
-        let [(_, window)] = cold;
-        send_records(socket, &window, secured).await?;
+        files.warm(&cold).await.map_err(CloseReason::Unreadable)?;
+        let [(extent, window)] = cold;
+        send_records(socket, Some(extent), &window, secured).await?;
     }
     Ok(())
 }
 
-async fn send_records(socket: &Descriptor, bytes: &[u8], secured: &mut Secured) -> Result<(), CloseReason> {
+/// Encrypts and sends bytes, of a run of the log or made by a session.
+async fn send_records(
+    socket: &Descriptor,
+    of: Option<Extent>,
+    bytes: &[u8],
+    secured: &mut Secured,
+) -> Result<(), CloseReason> {
     for record in bytes.chunks(RECORD_BYTES_MAX) {
         secured.encrypt(record).map_err(CloseReason::Tls)?;
+        of.map_or(Ok(()), |extent| sound(extent, record))?;
         flush_if_full(socket, secured).await?;
     }
     Ok(())
@@ -227,9 +264,15 @@ pub async fn flush(socket: &Descriptor, secured: &mut Secured) -> Result<(), Clo
     send_plain(socket, [Bytes::from(secured.take_outgoing())], PATIENCE).await
 }
 
-/// A body that cannot be read: its length is announced already, so nothing sensible can follow.
-pub fn unreadable(error: std::io::Error) -> CloseReason {
-    CloseReason::Error(format!("reading the log: {error}"))
+/// Refuses bytes that were looked at, and of which a page turned out to be zeroes in the place of what cannot be read:
+/// what was made of them must not leave.
+fn sound(extent: Extent, bytes: &[u8]) -> Result<(), CloseReason> {
+    if fault::is_sound(bytes) {
+        return Ok(());
+    }
+    let mut what = Unreadable::default();
+    what.add(extent, "a page cannot be read");
+    Err(CloseReason::Unreadable(what))
 }
 
 #[cfg(test)]

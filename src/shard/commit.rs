@@ -52,7 +52,7 @@ impl Shard {
     }
 
     /// The disk failed for good: one line, and nothing is answered any more (DESIGN §5, failure policy).
-    fn fail(&mut self, why: String) {
+    pub(super) fn fail(&mut self, why: String) {
         self.failed = true;
         self.effects.clear();
         self.wakes.clear();

@@ -60,6 +60,8 @@ pub enum Event {
         /// As in `Warm`.
         why: Warming,
     },
+    /// What `Warm` named, or what was to be sent, cannot be read. Comes before the event that this would have had.
+    Unreadable(Unreadable),
     /// The connection is gone.
     Closed {
         /// Whose.
@@ -100,6 +102,25 @@ pub enum Event {
     Drain,
 }
 
+/// Runs of files that the disk does not give.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Which; no more than were asked for.
+    pub extents: Vec<Extent>,
+    /// What the disk said of the first.
+    pub error: String,
+}
+
+impl Unreadable {
+    /// One more.
+    pub fn add(&mut self, extent: Extent, error: &str) {
+        if self.extents.is_empty() {
+            error.clone_into(&mut self.error);
+        }
+        self.extents.push(extent);
+    }
+}
+
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
@@ -109,6 +130,8 @@ pub enum CloseReason {
     Session,
     /// Reading or writing failed.
     Error(String),
+    /// What was announced already cannot be read.
+    Unreadable(Unreadable),
     /// The client did not take its output for `limits::SEND_STALL_MS`.
     Stalled,
     /// TLS failed.
@@ -131,6 +154,7 @@ impl std::fmt::Display for CloseReason {
             CloseReason::Peer => f.write_str("client closed"),
             CloseReason::Session => f.write_str("session ended"),
             CloseReason::Error(why) => f.write_str(why),
+            CloseReason::Unreadable(what) => write!(f, "reading the log: {}", what.error),
             CloseReason::Stalled => f.write_str("client took no output"),
             CloseReason::Tls(why) => write!(f, "TLS: {why}"),
             CloseReason::Compression(why) => write!(f, "compression: {why}"),

@@ -219,10 +219,23 @@ impl Shard {
     fn call(&mut self, id: ConnId, f: impl FnOnce(&mut dyn Session, &mut Input, &mut Cx<'_>)) {
         let crowded = self.buffered >= crate::limits::BUFFERED_MESSAGE_BYTES_MAX;
         let Some(connection) = self.connections.get_mut(&id) else { return };
+        let (bad_pages, bodies) = ((self.bad_pages)(), self.store.bodies_queued());
         let mut cx = Cx { store: &mut self.store, now: self.now, server: &self.server, crowded };
         self.running = Some(id);
         f(connection.session.as_mut(), &mut connection.input, &mut cx);
         self.running = None;
+        if (self.bad_pages)() != bad_pages {
+            self.saw_bad_page(id, self.store.bodies_queued() != bodies);
+        }
+    }
+
+    /// A session looked at zeroes in the place of what cannot be read.
+    fn saw_bad_page(&mut self, id: ConnId, copied: bool) {
+        if copied {
+            // It may have been the copy of a message that it made; nothing of it has been written.
+            return self.fail("a page of a message that was being copied cannot be read".to_owned());
+        }
+        self.hang_up(id, CloseReason::Error("a page of the log cannot be read".to_owned()));
     }
 
     /// Takes outputs and feeds in turn, until the session waits, its output bound is reached or its input is
@@ -354,6 +367,9 @@ impl Shard {
     }
 
     pub(super) fn on_closed(&mut self, id: ConnId, why: &CloseReason) {
+        if let CloseReason::Unreadable(what) = why {
+            self.on_unreadable(what);
+        }
         if let Some(mut connection) = self.remove(id) {
             self.end(id, &mut connection, why);
         }

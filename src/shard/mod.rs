@@ -82,6 +82,8 @@ pub struct Shard {
     failed: bool,
     /// Until when refusals are counted but not logged, monotonic milliseconds.
     refusal_logged_ms: u64,
+    /// How often somebody saw zeroes in the place of what cannot be read.
+    bad_pages: fn() -> usize,
 }
 
 impl Shard {
@@ -119,6 +121,7 @@ impl Shard {
             ready: false,
             failed: false,
             refusal_logged_ms: 0,
+            bad_pages: || 0,
         };
         shard.announce_slots();
         if id == ShardId(0) {
@@ -126,6 +129,12 @@ impl Shard {
         }
         shard.settle();
         shard
+    }
+
+    /// How often a page of the log that was looked at could not be read, and zeroes stood in: whose session saw them is
+    /// not told what was made of them.
+    pub fn watch_pages(&mut self, bad_pages: fn() -> usize) {
+        self.bad_pages = bad_pages;
     }
 
     /// Takes one event in. Events about connections that are gone are passed over.
@@ -143,6 +152,7 @@ impl Shard {
             Event::Warmed { conn, why } if !why.more.is_empty() => self.warm_located(conn, why),
             Event::Warmed { conn, why } if why.to_send => self.unfold(conn),
             Event::Warmed { conn, .. } => self.on_warmed(conn),
+            Event::Unreadable(what) => self.on_unreadable(&what),
             Event::Closed { conn, why } => self.on_closed(conn, &why),
             Event::Arrived(moved) => self.on_arrived(*moved),
             Event::Io { id, result } => self.on_io(id, result),

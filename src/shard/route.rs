@@ -96,6 +96,7 @@ impl Shard {
 
     /// The length of what was to be sent is announced already, so nothing sensible can follow.
     fn cannot_be_had(&mut self, id: ConnId, octets: Octets) {
+        self.store.doubt(octets.lies_in().file);
         self.hang_up(id, CloseReason::Error(format!("no bytes at {octets:?}")));
     }
 
@@ -131,6 +132,8 @@ impl Shard {
         for extent in extents {
             match self.store.bytes(extent) {
                 Some(bytes) => views.push((extent, bytes)),
+                // Known to be unreadable since it was named: the session finds it so.
+                None if !self.store.can_be_read(extent) => {}
                 None => return self.hang_up(id, CloseReason::Error(format!("no bytes at {extent:?}"))),
             }
         }

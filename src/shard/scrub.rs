@@ -17,7 +17,7 @@ use crate::limits::{ROT_LOOK_MESSAGES, ROT_MESSAGES_TOLD_MAX};
 use crate::log::{Level, Line};
 use crate::proto::mime::Summariser;
 use crate::shard::Shard;
-use crate::shard::event::Effect;
+use crate::shard::event::{Effect, Unreadable};
 
 /// What an operator can do about a message.
 const RESTORE: &str = "restore it from a backup: ringpost account restore --help";
@@ -61,6 +61,22 @@ impl Shard {
             Scrub::Mend(rot, record, summariser) => self.scrub = self.mend(rot, record, *summariser),
             Scrub::Search(search) => self.scrub = self.search(search),
         }
+    }
+
+    /// What somebody wanted and the disk did not give: hidden from now on, and scrub finds out whose it is.
+    pub(super) fn on_unreadable(&mut self, what: &Unreadable) {
+        let Some(first) = what.extents.first() else { return };
+        self.counters.unreadable += what.extents.len() as u64;
+        what.extents.iter().for_each(|extent| self.store.unreadable(*extent));
+        let line = Line::new(Level::Error, "unreadable")
+            .with("shard", self.id.to_string())
+            .with("file", first.file.name())
+            .with("offset", first.offset.to_string())
+            .with("bytes", first.len.to_string())
+            .with("more", (what.extents.len() - 1).to_string())
+            .with("error", what.error.clone());
+        let todo = "its messages are hidden; whose they are is told when the file has been looked at";
+        self.effects.push_back(Effect::Log(line.with("todo", todo)));
     }
 
     fn begin_rot(&self, rot: Rot) -> Scrub {

@@ -1,6 +1,7 @@
 //! Read-only shared mappings of files.
 //!
-//! *Owns*: the mapped address range. *Promises*: the range stays mapped as long as the value lives.
+//! *Owns*: the mapped address range. *Promises*: the range stays mapped as long as the value lives; a page of it that
+//! cannot be read ends nobody ([`super::fault`]).
 //! *Assumes*: whoever slices a mapping slices only bytes that are written and will never be written again,
 //! and that lie below every later truncation (the log is append-only: engine, I-numbers on sealed segments).
 //! *Never*: writes.
@@ -10,11 +11,14 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 
+use super::fault::Guard;
+
 /// A file mapped for reading, whole.
 #[derive(Debug)]
 pub struct Mapping {
     start: NonNull<libc::c_void>,
     len: usize,
+    guard: Option<Guard>,
 }
 
 // SAFETY: the range is plain memory that nobody writes through this value; `munmap` may be called on any
@@ -40,7 +44,9 @@ impl Mapping {
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        NonNull::new(start).map(|start| Mapping { start, len }).ok_or_else(io::Error::last_os_error)
+        let start = NonNull::new(start).ok_or_else(io::Error::last_os_error)?;
+        let guard = Guard::new(start.as_ptr() as usize, len);
+        Ok(Mapping { start, len, guard })
     }
 }
 
@@ -53,6 +59,8 @@ impl AsRef<[u8]> for Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // Before somebody else has these addresses.
+        self.guard = None;
         // SAFETY: exactly the range that `new` mapped; nobody can hold a slice of it any more.
         unsafe { libc::munmap(self.start.as_ptr(), self.len) };
     }

@@ -6,6 +6,7 @@
 
 pub mod buf;
 pub mod cpu;
+pub mod fault;
 pub mod map;
 pub mod process;
 pub mod request;

@@ -58,6 +58,11 @@ impl Store {
         self.scrub.unreadable.0.is_empty() || !self.scrub.unreadable.touches(extent)
     }
 
+    /// The same of some bytes.
+    pub fn can_be_read(&self, extent: Extent) -> bool {
+        !self.scrub.unreadable.touches(&extent)
+    }
+
     /// The same of octets.
     pub(super) fn can_be_had(&self, octets: Octets) -> bool {
         self.scrub.unreadable.0.is_empty() || octets.lies_in().is_none_or(|extent| self.is_there(&extent))

@@ -88,6 +88,7 @@ Counters since the start:
   changes, pushes, verifies                applied; sessions woken; passwords checked
   questions_expired                        questions that another shard did not answer in time
   rot, rot_mended                          rot that was told of in the log; summaries put back
+  unreadable                               runs of the log that a client wanted and the disk did not give
   compressed_messages                      compressed by compaction (store.compress_after_days)
   compressed_octets, compressed_bytes      what they have; what they take now";
 

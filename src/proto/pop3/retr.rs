@@ -20,7 +20,7 @@ use ringpost_engine::layout::{SummaryView, flag};
 use ringpost_engine::octets::Octets;
 use ringpost_engine::store::Store;
 
-use crate::limits::POP3_SCAN_BYTES;
+use crate::limits::{POP3_SCAN_BYTES, WARM_BODIES_BYTES};
 use crate::proto::Output;
 use crate::proto::output::Outbox;
 
@@ -79,7 +79,9 @@ impl Retr {
     /// Begins the answer; `top` is TOP's number of lines.
     pub fn begin(key: BodyKey, top: Option<u32>, utf8: bool, store: &Store, out: &mut Outbox) -> Retr {
         let (summary, bytes) = store.seek(key);
-        out.push(Output::Warm(vec![summary, last_octets(bytes, bytes.len)]));
+        // What the disk refuses is to be known while there is still something to say.
+        let first = bytes.slice(0, if top.is_some() { POP3_SCAN_BYTES } else { WARM_BODIES_BYTES });
+        out.push(Output::Warm(vec![summary, first, last_octets(bytes, bytes.len)]));
         Retr { key, summary, bytes, top, utf8, at: 0, state: State::Asked }
     }
 
@@ -88,10 +90,12 @@ impl Retr {
         let complete = match self.state {
             State::Scan(_) => self.scan(store, out),
             State::Asked | State::Known { .. } => {
+                let mut is_refused = false;
                 if let (State::Asked, Some(body)) = (&self.state, store.place(self.key)) {
                     (self.summary, self.bytes) = (body.summary.into(), body.bytes);
+                    is_refused = !store.is_readable(&body);
                 }
-                let summary = store.bytes(self.summary);
+                let summary = store.bytes(self.summary).filter(|_| !is_refused);
                 let Some(summary) = summary.as_deref().and_then(SummaryView::new) else {
                     return if let State::Asked = self.state { Step::Unreadable } else { Step::Lost };
                 };

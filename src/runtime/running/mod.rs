@@ -21,6 +21,7 @@ use super::listen::{Common, Door};
 use super::{Listener, LogSink, Plan, tls, verify};
 use crate::limits::{BLOCK_GIVEN_BACK_BYTES, DRAIN_MS, DRAIN_STORE_MS, LINGER_MS, LISTEN_BACKLOG};
 use crate::sys::cpu::Cores;
+use crate::sys::fault;
 use crate::sys::process::give_back_blocks_of;
 use crate::sys::socket;
 
@@ -82,6 +83,7 @@ pub fn start(plan: Plan, lines: LogSink) -> Result<Running, String> {
     preflight::settle_shards(&plan.data, plan.shards)?;
     let descriptors_max = preflight::raise_descriptors(&plan)?;
     give_back_blocks_of(BLOCK_GIVEN_BACK_BYTES);
+    fault::install().map_err(|error| format!("cannot answer for pages that cannot be read: {error}"))?;
     let (addresses, mut doors) = bind(&plan)?;
     let sockets: Vec<_> = doors.iter().flatten().map(|door| door.socket.try_clone()).collect();
     let (lines, writer) = Lines::start(lines)?;

@@ -31,6 +31,7 @@ use crate::runtime::verify::Verifier;
 use crate::shard::Shard;
 use crate::sys::buf::Buffers;
 use crate::sys::cpu::Cores;
+use crate::sys::fault;
 
 /// How far a shard has come.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,6 +102,8 @@ fn serve(seat: Seat) -> Result<(), String> {
     let (store, report) =
         Store::open(&mut files, seat.options, seat.clock.now()).map_err(|error| error.to_string())?;
     tell_recovery(&seat.lines, seat.id, &report, began.elapsed());
+    let mut shard = Shard::new(seat.id, shards, store, seat.server);
+    shard.watch_pages(fault::count);
     let core = Core {
         id: seat.id,
         files,
@@ -110,7 +113,7 @@ fn serve(seat: Seat) -> Result<(), String> {
         clock: seat.clock,
         deflater: RefCell::default(),
         lines: seat.lines,
-        shard: RefCell::new(Shard::new(seat.id, shards, store, seat.server)),
+        shard: RefCell::new(shard),
         inbox: seat.inboxes[usize::from(seat.id.0)].clone(),
         outbox: RefCell::new(Outbox::new(&seat.inboxes)),
         verifier: seat.verifier,

@@ -17,7 +17,7 @@ use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, Outcome, Rights, 
 use ringpost_engine::ids::Uid;
 use ringpost_engine::store::Store;
 
-use crate::limits::{IMAP_WARM_HEADER_BYTES, IMAP_WARM_MESSAGES_MAX, STEP_MESSAGES_MAX};
+use crate::limits::{IMAP_WARM_HEADER_BYTES, IMAP_WARM_MESSAGES_MAX, STEP_MESSAGES_MAX, WARM_BODIES_BYTES};
 use crate::proto::Cx;
 use crate::proto::imap::command;
 use crate::proto::imap::cut::Cut;
@@ -247,10 +247,10 @@ impl Fetch {
     /// Brings in what the next messages' items are made of.
     fn warm(&mut self, core: &Core, cx: &Cx<'_>) -> Result<Option<Step>, Reply> {
         let (view, mailbox) = core.selected(cx)?;
-        let mut extents = Vec::new();
+        let (mut extents, mut room) = (Vec::new(), WARM_BODIES_BYTES);
         self.warmed = Uid(u32::MAX);
         for (count, (_, message)) in view.walk(mailbox, &self.uids, self.next).enumerate() {
-            if count == IMAP_WARM_MESSAGES_MAX {
+            if count == IMAP_WARM_MESSAGES_MAX || room == 0 {
                 self.warmed = message.uid;
                 break;
             }
@@ -258,6 +258,11 @@ impl Fetch {
             extents.push(summary);
             if self.plan.picks_fields {
                 extents.push(body.slice(0, IMAP_WARM_HEADER_BYTES));
+            }
+            if let Some(from) = self.plan.sends_from {
+                let octets = body.slice(u32::try_from(from).unwrap_or(u32::MAX), room);
+                room -= octets.len;
+                extents.extend((octets.len > 0).then_some(octets));
             }
         }
         Ok((!extents.is_empty()).then_some(Step::Warm(extents)))

@@ -86,6 +86,8 @@ pub struct Plan {
     pub needs_summary: bool,
     /// A header has to be looked at.
     pub picks_fields: bool,
+    /// More than headers are sent, from this octet of the message on.
+    pub sends_from: Option<u64>,
 }
 
 impl Plan {
@@ -100,6 +102,7 @@ impl Plan {
             marks_seen: false,
             needs_summary: false,
             picks_fields: false,
+            sends_from: None,
         };
         if fetch.uid && !uid_only {
             // rfc3501#6.4.8: UID is always part of the reply to UID FETCH. UIDFETCH begins with it, and says it
@@ -185,6 +188,10 @@ impl Plan {
 
     fn add_octets(&mut self, label: Bytes, section: Section, partial: Option<Partial>, marks_seen: bool) {
         self.marks_seen |= marks_seen;
+        if matches!(section.text, SectionText::Whole | SectionText::Text) {
+            let from = partial.filter(|_| section.path.is_empty()).map_or(0, |partial| partial.start);
+            self.sends_from = Some(self.sends_from.map_or(from, |before| before.min(from)));
+        }
         // Where a section is, and whether it may be sent as it is stored, stands in the summary.
         self.needs_summary = true;
         let fields = Names::of(&section);
