@@ -390,6 +390,8 @@ pub const BLOCK_GIVEN_BACK_BYTES: i32 = 8 * 1024 * 1024;
 pub const RESERVE_SEGMENTS: u64 = 2;
 /// Messages that one look for those whose bytes are rotten goes through in a tick.
 pub const ROT_LOOK_MESSAGES: usize = 4_096;
+/// Messages that one step of the list of what is hidden goes through.
+pub const DAMAGE_LOOK_MESSAGES: usize = 16_384;
 /// Messages that are told of one place with rot.
 pub const ROT_MESSAGES_TOLD_MAX: usize = 1_000;
 /// Milliseconds for which a backup waits until a shard has sealed its segment; the next one may have to be made first.

@@ -14,6 +14,7 @@
 pub mod backup;
 pub mod cli;
 mod client;
+mod damage;
 pub mod data;
 pub mod disk;
 mod import;

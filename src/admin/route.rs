@@ -13,6 +13,7 @@ use ringpost_engine::limits::{ADDRESS_BYTES_MAX, ALIAS_TARGETS_MAX};
 use ringpost_engine::owners::Seat;
 
 use super::backup::server::answer as backup;
+use super::damage::server::{damage, scrub};
 use super::import::server::answer as import;
 use super::restore::server::answer as restore;
 use super::slots::moves;
@@ -121,6 +122,8 @@ fn answer(shards: &dyn Shards, request: Request, sink: &mut Sink<'_>) -> Answer 
         Request::Slots { each, slot } => slots(shards, each, slot, sink),
         Request::SlotsMove { first, last, to } => moves::range(shards, (first, last), to, sink),
         Request::SlotsBalance { dry_run } => moves::balance(shards, dry_run, sink),
+        Request::Damage => damage(shards, sink),
+        Request::Scrub { now } => scrub(shards, now, sink),
         Request::Status => status(shards, sink),
     }
 }

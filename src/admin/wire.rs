@@ -139,6 +139,13 @@ pub enum Request {
         /// Only tell which.
         dry_run: bool,
     },
+    /// What is not shown because it is damaged.
+    Damage,
+    /// How far the look for rot is.
+    Scrub {
+        /// Begin a round, unless one is under way.
+        now: bool,
+    },
     /// Figures of every shard.
     Status,
 }
@@ -384,6 +391,10 @@ pub enum Line {
         /// Milliseconds for which writes to it waited.
         held_ms: u64,
     },
+    /// Something that is not shown.
+    Damage(DamageLine),
+    /// How far a shard's look for rot is.
+    Scrub(ScrubLine),
     /// A shard's figures.
     Shard {
         /// Which.
@@ -395,6 +406,62 @@ pub enum Line {
     Done,
     /// It could not be done: what, and what to do.
     Refused(String),
+}
+
+/// A message, or without a mailbox an account, that is not shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamageLine {
+    /// Of which shard.
+    pub shard: u16,
+    /// Whose.
+    pub account: String,
+    /// In which mailbox.
+    pub mailbox: Option<String>,
+    /// Its UID there.
+    pub uid: Option<u32>,
+    /// Its Message-ID, if that can still be read.
+    pub message_id: Option<String>,
+    /// The file in the shard's folder that it lies in.
+    pub file: Option<String>,
+    /// From which byte.
+    pub offset: Option<u64>,
+    /// Its position in the log.
+    pub position: Option<u64>,
+    /// Since when that is known, milliseconds since 1970; none: since before the start.
+    pub since_ms: Option<u64>,
+    /// What brings it back.
+    pub todo: String,
+}
+
+/// How far a shard's look for rot is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubLine {
+    /// Which shard.
+    pub shard: u16,
+    /// Whether a round is under way.
+    pub under_way: bool,
+    /// When it, or the last one, began; milliseconds since 1970, 0 before the first.
+    pub begun_ms: u64,
+    /// When the last one came to its end; 0 if none has since the start.
+    pub ended_ms: u64,
+    /// Rounds since the start.
+    pub rounds: u64,
+    /// Files of the round.
+    pub files: u64,
+    /// How many of them are left.
+    pub files_left: u64,
+    /// Their bytes.
+    pub file_bytes: u64,
+    /// How many of these were read, with the rows of checkpoints.
+    pub bytes: u64,
+    /// Bytes read a second at most; 0: no rounds.
+    pub bytes_per_second: u64,
+    /// Places with rot that the round has found.
+    pub found: u64,
+    /// Places put back as they were, since the start.
+    pub mended: u64,
+    /// Places with messages that are hidden.
+    pub hidden: u64,
 }
 
 /// A message that left its mailbox.

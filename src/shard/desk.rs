@@ -19,7 +19,8 @@ use crate::shard::Shard;
 use crate::shard::admin::import::{MARK, Step};
 use crate::shard::admin::restore::{PutBack, RESTORED};
 use crate::shard::admin::{
-    AccountInfo, AdminReply, AdminRequest, BackupStep, Figures, MailboxInfo, QuotaChange, ShareInfo,
+    AccountInfo, AdminReply, AdminRequest, BackupStep, Figures, MailboxInfo, QuotaChange, ScrubState,
+    ShareInfo,
 };
 use crate::shard::commit::Waiter;
 use crate::shard::event::{CloseReason, ConnId, Effect, Message, Ticket};
@@ -150,6 +151,19 @@ impl Shard {
                 AdminReply::Domains(self.store.domains().map(str::to_owned).collect())
             }
             AdminRequest::AliasList { after, limit } => self.aliases(&after, limit),
+            AdminRequest::Damage(cursor) => self.damage(cursor),
+            AdminRequest::Scrub { now } => {
+                if now {
+                    self.store.scrub_now();
+                }
+                let stats = self.store.stats();
+                let bytes_per_second = self.store.scrub_rate();
+                AdminReply::Scrub(ScrubState {
+                    done: stats.scrub,
+                    bytes_per_second,
+                    hidden: stats.distrusted,
+                })
+            }
             AdminRequest::Status => AdminReply::Status(self.figures()),
         };
         self.tell(from, Message::AdminReply { ticket, reply });

@@ -21,6 +21,7 @@ use crate::shard::event::{ConnId, Effect, Event};
 pub mod admin;
 mod admission;
 mod commit;
+pub mod damage;
 mod delivery;
 mod desk;
 mod directory;

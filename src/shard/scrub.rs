@@ -10,13 +10,14 @@
 //!                          └ of many ───────────────────────────────────────┴─► whose? account by account ──► lines
 //! ```
 
-use ringpost_engine::ids::{AccountId, BodyId, MailboxId};
+use ringpost_engine::ids::{AccountId, BodyId};
 use ringpost_engine::scrub::{Record, Rot, What};
 
 use crate::limits::{ROT_LOOK_MESSAGES, ROT_MESSAGES_TOLD_MAX};
 use crate::log::{Level, Line};
 use crate::proto::mime::Summariser;
 use crate::shard::Shard;
+use crate::shard::damage::{Cursor, message_id, walk};
 use crate::shard::event::{Effect, Unreadable};
 
 /// What an operator can do about a message.
@@ -39,11 +40,7 @@ pub(super) struct Search {
     rot: Rot,
     from: BodyId,
     until: BodyId,
-    /// The address of the account before the one at hand.
-    after: String,
-    /// The mailbox at hand and the place in it.
-    mailbox: MailboxId,
-    place: usize,
+    cursor: Cursor,
     told: usize,
 }
 
@@ -146,44 +143,29 @@ impl Shard {
     }
 
     fn search(&mut self, mut search: Box<Search>) -> Scrub {
-        let mut left = ROT_LOOK_MESSAGES;
-        while left > 0 {
-            let Some(account) = self.store.accounts_after(&search.after).next() else { return Scrub::Idle };
-            let mailbox =
-                account.mailboxes().filter(|mailbox| mailbox.id() >= search.mailbox).min_by_key(|m| m.id());
-            let Some(mailbox) = mailbox else {
-                search.after = account.address().to_owned();
-                (search.mailbox, search.place) = (MailboxId(0), 0);
-                left -= 1;
-                continue;
-            };
-            let end = mailbox.len().min(search.place.saturating_add(left));
-            for place in search.place..end {
-                let message = mailbox.message(place);
-                let hit = (search.from..search.until).contains(&message.body);
-                if hit && search.told < ROT_MESSAGES_TOLD_MAX {
-                    search.told += 1;
-                    let line = Line::new(Level::Error, "message hidden")
-                        .with("account", account.address().to_owned())
-                        .with("mailbox", mailbox.name().to_owned())
-                        .with("uid", message.uid.to_string())
-                        .with("log", format!("{}:{}", self.id, message.body.0))
-                        .with("file", search.rot.file.name());
-                    self.effects.push_back(Effect::Log(line.with("todo", RESTORE)));
-                }
+        let Search { rot, from, until, cursor, told } = &mut *search;
+        let (store, effects, shard) = (&self.store, &mut self.effects, self.id);
+        let is_meant = |body| (*from..*until).contains(&body);
+        let more = walk(store, cursor, ROT_LOOK_MESSAGES, is_meant, |account, mailbox, message| {
+            *told += 1;
+            if *told > ROT_MESSAGES_TOLD_MAX {
+                return;
             }
-            left = left.saturating_sub(end - search.place + 1);
-            (search.mailbox, search.place) = match end == mailbox.len() {
-                true => (MailboxId(mailbox.id().0.saturating_add(1)), 0),
-                false => (mailbox.id(), end),
-            };
-        }
-        Scrub::Search(search)
+            let mut line = Line::new(Level::Error, "message hidden")
+                .with("account", account.address().to_owned())
+                .with("mailbox", mailbox.name().to_owned())
+                .with("uid", message.uid.to_string());
+            if let Some(id) = message_id(store, message) {
+                line = line.with("message_id", id);
+            }
+            let line = line.with("log", format!("{shard}:{}", message.body.0)).with("file", rot.file.name());
+            effects.push_back(Effect::Log(line.with("todo", RESTORE)));
+        });
+        if more { Scrub::Search(search) } else { Scrub::Idle }
     }
 }
 
 fn search(rot: Rot) -> Scrub {
     let Some((from, until)) = rot.bodies() else { return Scrub::Idle };
-    let (after, mailbox) = (String::new(), MailboxId(0));
-    Scrub::Search(Box::new(Search { rot, from, until, after, mailbox, place: 0, told: 0 }))
+    Scrub::Search(Box::new(Search { rot, from, until, cursor: Cursor::default(), told: 0 }))
 }

@@ -140,9 +140,8 @@ extern "C" fn on_bus_error(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut l
 fn stand_in(address: usize) -> bool {
     let page = PAGE.load(Ordering::Relaxed);
     let at = address - address % page;
-    let is_in = |range: &&Range| {
-        range.start.load(Ordering::Acquire) <= at && at < range.end.load(Ordering::Acquire)
-    };
+    let is_in =
+        |range: &&Range| range.start.load(Ordering::Acquire) <= at && at < range.end.load(Ordering::Acquire);
     let Some(range) = RANGES[..USED.load(Ordering::Acquire)].iter().find(is_in) else { return false };
     let note = |bad: &AtomicUsize| bad.compare_exchange(0, at, Ordering::AcqRel, Ordering::Acquire).is_ok();
     if !BAD.iter().any(note) {
@@ -183,7 +182,10 @@ mod tests {
         drop(mapping);
         let start = page * 1_000_000;
         let guard = Guard::new(start, page).expect("room");
-        BAD.iter().find(|bad| bad.load(Ordering::Acquire) == 0).expect("room").store(start, Ordering::Release);
+        BAD.iter()
+            .find(|bad| bad.load(Ordering::Acquire) == 0)
+            .expect("room")
+            .store(start, Ordering::Release);
         drop(guard);
         assert!(BAD.iter().all(|bad| bad.load(Ordering::Acquire) != start));
     }

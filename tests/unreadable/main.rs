@@ -160,6 +160,24 @@ fn what_cannot_be_read_is_refused_hidden_and_told_and_everything_else_is_served(
     for uid in [3, 4] {
         lab.told(&["message hidden", "account=ann@example.test", "mailbox=INBOX", &format!("uid={uid} ")]);
     }
+    let damage = lab.server.admin(&["damage", "--json"], "");
+    for uid in [3, 4] {
+        let row = damage.lines().find(|row| row.contains(&format!("\"uid\":{uid},"))).expect("it is listed");
+        let parts = [
+            "\"account\":\"ann@example.test\"",
+            "\"mailbox\":\"INBOX\"",
+            "0000000001.seg",
+            "account restore",
+        ];
+        assert!(parts.iter().all(|part| row.contains(part)), "{row}");
+        // The summary of the first of them is in front of what is cut off.
+        assert_eq!(row.contains("<3@gone.test>"), uid == 3, "{row}");
+    }
+    assert_eq!(damage.lines().count(), 2, "{damage}");
+    assert!(lab.server.admin(&["damage"], "").contains("ann@example.test INBOX 3: <3@gone.test>"));
+    let scrub = lab.server.admin(&["scrub", "--now", "--json"], "");
+    assert!(scrub.contains("\"hidden\":") && scrub.contains("\"bytes_per_second\":1073741824"), "{scrub}");
+    assert!(lab.server.admin(&["scrub"], "").starts_with("SHARD  ROUND"));
     // By now the log says so.
     assert!(lab.fetch(4).unwrap().0.starts_with("c NO [CORRUPTION]"));
     // Half of a long message is there, more than is looked at before the first octet leaves: then nothing but an end of
@@ -184,6 +202,7 @@ fn what_cannot_be_read_is_refused_hidden_and_told_and_everything_else_is_served(
         assert!(started.elapsed() < PATIENCE, "all is shown again after a round");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+    assert_eq!(lab.server.admin(&["damage", "--json"], ""), "");
     lab.server.interrupt();
 }
 

@@ -229,6 +229,11 @@ impl Scrubber {
         Done { files_left: self.files.len() as u64, ..self.done }
     }
 
+    /// Bytes read a second at most.
+    pub fn rate(&self) -> u64 {
+        self.options.bytes_per_second
+    }
+
     /// A file is looked at before all others, round or not.
     pub fn look_at(&mut self, file: FileId) {
         if self.file != Some(file) || self.asked.is_none() {

@@ -5,7 +5,7 @@
 //! into a sealed file only if with them the record has the sum that it was written with. *Assumes*: [`Store::tick`]
 //! comes. *Never*: takes rot for a failure of the disk.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use super::{BodyRef, Progress, Store};
 use crate::change::Change;
 use crate::ids::{AccountId, BodyId, BodyKey, Now};
 use crate::io::{FileId, IoId, IoRequest, IoResult};
-use crate::limits::{MENDS_WAITING_MAX, ROT_WAITING_MAX};
+use crate::limits::{DISTRUSTED_RANGES_MAX, MENDS_WAITING_MAX, ROT_WAITING_MAX};
 use crate::log::batch::LogIdentity;
 use crate::log::record::RecordHead;
 use crate::scrub::{Done, Options, Record, Rot, Scrubber, What};
@@ -32,6 +32,8 @@ pub(super) struct Scrub {
     mending: Option<Option<Record>>,
     /// What the disk refuses.
     pub unreadable: Unreadable,
+    /// When ranges were found that are not shown.
+    since: BTreeMap<(BodyId, BodyId), u64>,
     /// Accounts that were told to have damaged rows.
     broken_told: BTreeSet<AccountId>,
 }
@@ -45,6 +47,7 @@ impl Scrub {
             mends: VecDeque::new(),
             mending: None,
             unreadable: Unreadable::default(),
+            since: BTreeMap::new(),
             broken_told: BTreeSet::new(),
         }
     }
@@ -93,9 +96,20 @@ impl Store {
         self.index.distrusted()
     }
 
+    /// Since when such a body is known, milliseconds since 1970; none if that was before the start.
+    pub fn distrusted_since(&self, body: BodyId) -> Option<u64> {
+        let since = self.scrub.since.iter().filter(|(known, _)| (known.0..known.1).contains(&body));
+        since.map(|(_, since_ms)| *since_ms).min()
+    }
+
     /// The next place that scrub has found; each is told once a round.
     pub fn take_rot(&mut self) -> Option<Rot> {
         self.scrub.rot.pop_front()
+    }
+
+    /// Bytes that scrub reads a second at most.
+    pub fn scrub_rate(&self) -> u64 {
+        self.scrub.scrubber.rate()
     }
 
     /// Begins the next round of scrub at the next tick, unless one is under way.
@@ -149,6 +163,7 @@ impl Store {
                 self.scrub.scrubber.mended();
                 if let Some(Record { position, .. }) = record {
                     let (from, until) = (position, BodyId(position.0 + 1));
+                    self.scrub.since.remove(&(from, until));
                     self.note_rot(Change::Trust { from, until }, now);
                 }
             }
@@ -182,6 +197,9 @@ impl Store {
             && self.index.distrusted().all(|known| known != (from..until))
         {
             self.note_rot(Change::Distrust { from, until }, now);
+            if self.scrub.since.len() < DISTRUSTED_RANGES_MAX {
+                self.scrub.since.entry((from, until)).or_insert(now.unix_ms);
+            }
         }
         self.scrub.tell(rot);
     }
@@ -206,6 +224,7 @@ impl Store {
         let gone = |range: &Range<BodyId>| !self.scrub.scrubber.has_found(range.start, range.end);
         let gone: Vec<Range<BodyId>> = self.index.distrusted().filter(gone).collect();
         for range in gone {
+            self.scrub.since.remove(&(range.start, range.end));
             self.note_rot(Change::Trust { from: range.start, until: range.end }, now);
         }
     }

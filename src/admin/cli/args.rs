@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::admin::backup::{BackupArgs, NOTES as BACKUP_NOTES};
+use crate::admin::damage::{DAMAGE_NOTES, SCRUB_NOTES, ScrubArgs};
 use crate::admin::import::ImportCommand;
 use crate::admin::restore::{NOTES as RESTORE_NOTES, Selection};
 use crate::admin::slots::{NOTES as SLOTS_NOTES, SlotsArgs};
@@ -130,6 +131,12 @@ pub enum Command {
     /// Which shard has which slots of the name space, and how much lies in them.
     #[command(after_help = SLOTS_NOTES)]
     Slots(SlotsArgs),
+    /// What is hidden because the disk has something else than was written, or does not give it.
+    #[command(after_help = DAMAGE_NOTES)]
+    Damage(Common),
+    /// How far the look for rot is; begin one.
+    #[command(after_help = SCRUB_NOTES)]
+    Scrub(ScrubArgs),
     /// Figures of the running server, shard by shard.
     #[command(after_help = STATUS_NOTES)]
     Status(Common),

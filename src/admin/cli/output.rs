@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::admin::wire::{Line, SlotRun};
+use crate::admin::wire::{DamageLine, Line, ScrubLine, SlotRun};
 use crate::config::{Config, Value};
 
 fn told(result: std::io::Result<()>) -> Result<(), String> {
@@ -188,6 +188,14 @@ fn columns(line: &Line) -> (&'static str, String) {
             " SLOT   FROM     TO   ACCOUNTS     MESSAGES            OCTETS  HELD (ms)",
             format!("{slot:>5} {from:>6} {to:>6} {accounts:>10} {messages:>12} {bytes:>17} {held_ms:>10}"),
         ),
+        Line::Damage(line) => (
+            "SHARD  SINCE                     FILE                  OFFSET  ACCOUNT, MAILBOX, UID: MESSAGE-ID",
+            damaged(line),
+        ),
+        Line::Scrub(line) => (
+            "SHARD  ROUND                     FILES  OF      READ MB       OF MB   MB/S  FOUND HIDDEN  LAST ENDED",
+            scrubbed(line),
+        ),
         Line::Sealed { shard, position } => ("", format!("shard {shard} up to {position}")),
         Line::File { name, bytes } => {
             ("FILE", format!("{name} {}", bytes.map_or(String::new(), |bytes| bytes.to_string())))
@@ -195,6 +203,43 @@ fn columns(line: &Line) -> (&'static str, String) {
         Line::Done => ("", String::new()),
         Line::Refused(why) => ("", why.clone()),
     }
+}
+
+/// A moment, or a dash.
+fn moment(unix_ms: Option<u64>) -> String {
+    unix_ms.filter(|unix_ms| *unix_ms > 0).map_or_else(|| "-".to_owned(), crate::log::moment)
+}
+
+fn damaged(line: &DamageLine) -> String {
+    let (shard, since) = (line.shard, moment(line.since_ms));
+    let file = line.file.as_deref().unwrap_or("-");
+    let offset = line.offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
+    let what = match (&line.mailbox, line.uid) {
+        (Some(mailbox), Some(uid)) => format!("{} {mailbox} {uid}", line.account),
+        _ => format!("{}, all of it", line.account),
+    };
+    let id = line.message_id.as_ref().map_or_else(String::new, |id| format!(": {id}"));
+    format!("{shard:>5}  {since:<24}  {file:<17} {offset:>10}  {what}{id}")
+}
+
+fn scrubbed(line: &ScrubLine) -> String {
+    let round = match (line.under_way, line.begun_ms) {
+        (true, begun_ms) => moment(Some(begun_ms)),
+        (false, _) => "none under way".to_owned(),
+    };
+    let mb = |bytes: u64| bytes / 1_000_000;
+    format!(
+        "{:>5}  {round:<24} {:>6} {:>3} {:>12} {:>11} {:>6} {:>6} {:>6}  {}",
+        line.shard,
+        line.files - line.files_left.min(line.files),
+        line.files,
+        mb(line.bytes),
+        mb(line.file_bytes),
+        mb(line.bytes_per_second),
+        line.found,
+        line.hidden,
+        moment(Some(line.ended_ms)),
+    )
 }
 
 /// `0-4094/2` for every second slot, `17` for one; the first runs of many.

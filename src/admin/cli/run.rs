@@ -9,6 +9,7 @@ use super::args::{AccountCommand, AliasCommand, Command, Common, ConfigCommand, 
 use super::{bulk, output};
 use crate::admin::backup::backup;
 use crate::admin::client::Client;
+use crate::admin::damage::{damage, scrub};
 use crate::admin::import::import;
 use crate::admin::restore::restore;
 use crate::admin::slots::slots;
@@ -36,6 +37,8 @@ pub fn run(command: Command) -> Result<(), String> {
         Command::Import(command) => import(command),
         Command::Backup(args) => backup(&args),
         Command::Slots(args) => slots(&args),
+        Command::Damage(common) => damage(&common),
+        Command::Scrub(args) => scrub(&args),
         Command::Status(common) => list(&common, &Request::Status),
         Command::Config(ConfigCommand::Show { config, json }) => {
             let config = config.map_or(Ok(Config::embedded()), |file| Config::read(&file))?;

@@ -12,10 +12,12 @@ pub mod slot;
 use ringpost_engine::change::{Quota, Services};
 use ringpost_engine::ids::{Lsn, SegmentId};
 use ringpost_engine::io::FileId;
+use ringpost_engine::scrub::Done;
 
 use self::import::{Present, Step};
 use self::restore::{GoneMailboxes, GoneMessage, PutBack};
 use self::slot::{SlotReply, SlotStep};
+use super::damage::Cursor;
 
 /// A request. Addresses are normalised by the control thread.
 #[derive(Clone, Debug)]
@@ -125,6 +127,13 @@ pub enum AdminRequest {
         /// At most so many.
         limit: usize,
     },
+    /// What is not shown, from there on.
+    Damage(Cursor),
+    /// How far the look for rot is; with `now` a round begins, unless one is under way.
+    Scrub {
+        /// See above.
+        now: bool,
+    },
     /// Figures of the shard.
     Status,
 }
@@ -151,6 +160,8 @@ impl AdminRequest {
             AdminRequest::AliasSet { .. } => "alias add",
             AdminRequest::AliasDelete { .. } => "alias delete",
             AdminRequest::AliasList { .. } => "alias list",
+            AdminRequest::Damage(_) => "damage",
+            AdminRequest::Scrub { .. } => "scrub",
             AdminRequest::Status => "status",
         }
     }
@@ -252,6 +263,36 @@ pub struct ShareInfo {
     pub rights: String,
 }
 
+/// Something that is not shown: a message, or a whole account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Damaged {
+    /// Whose.
+    pub account: String,
+    /// The message's mailbox; none for an account.
+    pub mailbox: Option<String>,
+    /// Its UID there.
+    pub uid: u32,
+    /// Its Message-ID, if that can still be read.
+    pub message_id: Option<String>,
+    /// In which file, from which byte.
+    pub file: Option<(FileId, u64)>,
+    /// Its position in the log.
+    pub position: u64,
+    /// Since when that is known, milliseconds since 1970; none if that was before the start.
+    pub since_ms: Option<u64>,
+}
+
+/// How far the look for rot is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ScrubState {
+    /// What was done.
+    pub done: Done,
+    /// Bytes read a second at most; 0: only what could not be read is looked at.
+    pub bytes_per_second: u64,
+    /// Places at which messages are hidden.
+    pub hidden: u64,
+}
+
 /// Figures of a shard: name and value, in order.
 pub type Figures = Vec<(&'static str, u64)>;
 
@@ -294,6 +335,10 @@ pub enum AdminReply {
     PutBack(PutBack),
     /// What a step of moving a slot comes to.
     Slot(SlotReply),
+    /// What is not shown, and where to go on.
+    Damage(Vec<Damaged>, Option<Cursor>),
+    /// How far the look for rot is.
+    Scrub(ScrubState),
     /// Figures.
     Status(Figures),
     /// It could not be done: what, and what to do.
