@@ -263,6 +263,16 @@ pub const SLOT_BUSY_TRIES: u32 = 300;
 pub const SLOT_BUSY_WAIT_MS: u64 = 100;
 /// Milliseconds between two lines that tell how far a slot's move is.
 pub const SLOT_TELL_MS: u64 = 1_000;
+/// Milliseconds of which the times of the disk are counted together.
+pub const LATENCY_SLICE_MS: u64 = 10_000;
+/// So many of these are told of: a minute.
+pub const LATENCY_SLICES: usize = 6;
+/// A disk is slow if half of its syncs, or of its reads, take so many milliseconds.
+pub const DISK_SLOW_MS: u64 = 300;
+/// So many slices in a row have to say so before it is told.
+pub const DISK_SLOW_SLICES: u64 = 3;
+/// Milliseconds between two lines that tell it.
+pub const DISK_SLOW_LOG_MS: u64 = 10 * 60 * 1000;
 /// Milliseconds between two ticks of a shard.
 pub const TICK_MS: u64 = 100;
 /// Milliseconds a client may leave its output untaken.

@@ -32,6 +32,7 @@ use super::verify::{Asked, Verifier};
 use crate::limits::{LINGER_MS, OUTBOX_RETRY_MS, TICK_MS, TURN_EVENTS_MAX, TURNS_WITHOUT_RING_MAX};
 use crate::log::{Level, Line};
 use crate::shard::Shard;
+use crate::shard::admin::AdminReply;
 use crate::shard::event::{CONTROL, CloseReason, ConnId, Effect, Event, Message};
 use crate::sys::buf::Buffers;
 use crate::sys::socket::{Direction, shut};
@@ -215,7 +216,12 @@ impl Core {
 
     fn send_message(&self, to: ShardId, message: Message) {
         match message {
-            Message::AdminReply { ticket, reply } if to == CONTROL => self.replies.answer(ticket, reply),
+            Message::AdminReply { ticket, mut reply } if to == CONTROL => {
+                if let AdminReply::Status(figures) = &mut reply {
+                    figures.extend(self.files.latency.figures(self.files.now_us()));
+                }
+                self.replies.answer(ticket, reply);
+            }
             message if to == self.id => self.post(Event::Peer { from: to, message }),
             message => self.send_parcel(to, Parcel::Peer { from: self.id, message }),
         }
@@ -328,6 +334,11 @@ impl Core {
         while !self.life.ended.get() {
             tokio::time::sleep(Duration::from_millis(TICK_MS)).await;
             self.files.forget_recent();
+            self.files
+                .latency
+                .look(self.id, self.files.now_us())
+                .into_iter()
+                .for_each(|line| self.lines.put(line));
             self.post(Event::Tick);
         }
     }

@@ -16,11 +16,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use ringpost_engine::ids::ShardId;
 use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
 
+use super::latency::{Kind, Latency};
 use super::ring;
 use super::warm::{Recent, in_order, runs};
 use crate::limits::{CREATE_CHUNK_BYTES, WARM_BYTES};
@@ -36,6 +38,9 @@ pub struct Files {
     folder: Arc<Path>,
     open: RefCell<BTreeMap<FileId, Descriptor>>,
     recent: Recent,
+    /// How long it takes.
+    pub latency: Latency,
+    began: Instant,
     /// Where helper threads may run: a pinned thread would hand its own core down to them.
     cores: Cores,
 }
@@ -64,12 +69,31 @@ impl Files {
             fs::create_dir_all(&folder)?;
             File::open(data)?.sync_all()?;
         }
-        Ok(Files { folder: folder.into(), open: RefCell::default(), recent: Recent::default(), cores })
+        Ok(Files {
+            folder: folder.into(),
+            open: RefCell::default(),
+            recent: Recent::default(),
+            latency: Latency::default(),
+            began: Instant::now(),
+            cores,
+        })
     }
 
     /// Carries a request out while the shard serves.
     pub async fn perform(&self, request: IoRequest) -> IoResult {
-        let result = match request {
+        let begun = Kind::of(&request).map(|kind| self.latency.begin(kind, self.now_us()));
+        let result = self.carry_out(request).await;
+        begun.into_iter().for_each(|begun| self.latency.end(begun, self.now_us()));
+        result.unwrap_or_else(|error| IoResult::Failed(io_error(&error)))
+    }
+
+    /// Microseconds since this began.
+    pub fn now_us(&self) -> u64 {
+        self.began.elapsed().as_micros() as u64
+    }
+
+    async fn carry_out(&self, request: IoRequest) -> io::Result<IoResult> {
+        match request {
             IoRequest::Write { file, offset, parts, durable } => {
                 self.write(file, offset, parts, durable).await.map(|()| IoResult::Done)
             }
@@ -80,8 +104,7 @@ impl Files {
             // Through the ring: what has completed meanwhile comes first.
             IoRequest::Pause => tokio_uring::no_op().await.map(|()| IoResult::Done),
             slow => self.perform_on_helper(slow).await,
-        };
-        result.unwrap_or_else(|error| IoResult::Failed(io_error(&error)))
+        }
     }
 
     async fn perform_on_helper(&self, request: IoRequest) -> io::Result<IoResult> {
@@ -202,7 +225,9 @@ impl Files {
         let mut scratch = vec![0; len.min(WARM_BYTES)].into_boxed_slice();
         let mut done = 0;
         while done < len {
+            let begun = self.latency.begin(Kind::Read, self.now_us());
             let read = ring::submit(request::read(&descriptor, scratch, offset + done as u64)).await;
+            self.latency.end(begun, self.now_us());
             scratch = read.data;
             match read.result {
                 // Cut off by somebody: what was mapped there is gone.

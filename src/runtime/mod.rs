@@ -28,6 +28,7 @@ mod core;
 pub mod dial;
 mod disk;
 mod inbox;
+mod latency;
 mod lines;
 mod link;
 mod listen;

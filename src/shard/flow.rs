@@ -171,6 +171,9 @@ impl Shard {
             while let Some((id, wake)) = self.wakes.pop_front() {
                 self.wake(id, wake);
             }
+            if self.failed {
+                return;
+            }
             let Some(id) = self.dirty.pop_first() else { break };
             self.flush(id);
         }

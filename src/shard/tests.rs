@@ -1,10 +1,11 @@
 //! The shard with a session that speaks a language of its own, over real stores on fake disks.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use ringpost_engine::change::{Services, UidSet};
-use ringpost_engine::ids::{AccountId, MailboxId, Now, ShardId, Slot, Uid};
+use ringpost_engine::change::{Change, NewBody, Services, UidSet};
+use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Now, ShardId, Slot, Uid};
 use ringpost_engine::io::Disk;
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
@@ -29,6 +30,11 @@ struct Script {
     long: usize,
     /// Times it still wants to look at what is in memory.
     warms: usize,
+}
+
+thread_local! {
+    /// How often zeroes stood in for what cannot be read.
+    static BAD_PAGES: Cell<usize> = const { Cell::new(0) };
 }
 
 fn open(_: Peer) -> Box<dyn Session> {
@@ -106,6 +112,15 @@ impl Script {
                 self.out.push_back(Output::Close);
             }
             "panic" => panic!("as asked"),
+            "zeroes" => {
+                BAD_PAGES.set(BAD_PAGES.get() + 1);
+                self.say("made of zeroes\n");
+                if rest == "copied" {
+                    let account = cx.store.account_by_address("a@x").unwrap();
+                    let body = NewBody { parts: vec![Bytes::from_static(b"\0")], summary: Bytes::new() };
+                    cx.store.append_body(account, body, cx.now).unwrap();
+                }
+            }
             _ => self.say("what?\n"),
         }
     }
@@ -808,4 +823,55 @@ fn what_was_removed_comes_back_once_however_many_ask() {
     assert_eq!((done.changed, done.source, done.target), (false, uids(&[1, 2]), uids(&[3, 4])));
     assert_eq!(lab.inbox_len("a@x"), 2);
     assert!(matches!(lab.admin(0, restore(put(3))), AdminReply::PutBack(put) if put.changed));
+}
+
+#[test]
+fn what_was_made_of_a_page_that_cannot_be_read_is_told_to_nobody() {
+    let mut lab = Lab::new(1);
+    lab.add_account("a@x");
+    lab.shards[0].0.watch_pages(|| BAD_PAGES.get());
+    let (one, other) = (lab.connect(1, 0), lab.connect(2, 0));
+    assert!(!lab.tell(one, "say before\nzeroes\n").contains("zeroes"));
+    assert!(matches!(&lab.closed[&one], CloseReason::Error(why) if why.contains("cannot be read")));
+    assert!(lab.tell(other, "say after\n").contains("after"), "everybody else is served");
+    // What was copied would be what the log says from then on: it is not written.
+    lab.event(0, Event::Received { conn: other, bytes: Bytes::from_static(b"zeroes copied\n") });
+    let effects: Vec<Effect> = std::iter::from_fn(|| lab.shards[0].0.poll_effect()).collect();
+    assert!(matches!(&effects[..], [Effect::Log(_), Effect::Fatal(_)]), "{effects:?}");
+}
+
+#[test]
+fn what_is_hidden_is_listed_with_whose_it_is() {
+    let mut lab = Lab::new(1);
+    for account in ["a@x", "b@x"] {
+        lab.add_account(account);
+    }
+    let client = lab.connect(1, 0);
+    for account in ["a@x", "b@x", "b@x"] {
+        lab.tell(client, &format!("deliver {account}\n"));
+    }
+    let list = |lab: &mut Lab| {
+        let (mut all, mut cursor) = (Vec::new(), Some(damage::Cursor::default()));
+        while let Some(next) = cursor {
+            let AdminReply::Damage(rows, next) = lab.admin(0, AdminRequest::Damage(next)) else { panic!() };
+            all.extend(rows);
+            cursor = next;
+        }
+        all
+    };
+    assert!(list(&mut lab).is_empty());
+    let store = lab.shards[0].0.store();
+    let account = store.account_by_address("b@x").unwrap();
+    let inbox = store.account(account).unwrap().inbox();
+    let (from, uid) = (inbox.message(1).body, inbox.message(1).uid.0);
+    let change = Change::Distrust { from, until: BodyId(from.0 + 1) };
+    lab.shards[0].0.store.append(AccountId(0), change, lab.now).unwrap();
+    lab.event(0, Event::Tick);
+    lab.run();
+    let found = list(&mut lab);
+    let [row] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((row.account.as_str(), row.mailbox.as_deref(), row.uid), ("b@x", Some("INBOX"), uid));
+    assert_eq!((row.position, row.since_ms), (from.0, None), "the log does not say since when");
+    let AdminReply::Scrub(state) = lab.admin(0, AdminRequest::Scrub { now: true }) else { panic!() };
+    assert_eq!(state.hidden, 1);
 }

@@ -77,6 +77,10 @@ Figures of each shard, as they are now:
   places_hidden                            places on the disk with messages that are rotten, and not shown
   scrub_rounds, scrub_bytes                rounds in which all was read to find them; bytes read for it
   scrub_files_left                         files that this round has not come to
+  disk_sync_us_p50, _p99, _max             microseconds of the syncs of the last minute: half take no longer,
+                                           99 of 100, the longest; disk_syncs_minute: how many there were
+  disk_read_us_p50, _p99, _max             the same of reads, with disk_reads_minute
+  disk_slow                                1 while half of them take 300 ms or more, for half a minute now
 Counters since the start:
   connections_total, connections_refused   taken; refused by a bound
   sessions_arrived, sessions_moved         at login, from and to another shard
