@@ -28,7 +28,6 @@ mod core;
 pub mod dial;
 mod disk;
 mod inbox;
-mod latency;
 mod lines;
 mod link;
 mod listen;
@@ -39,7 +38,6 @@ mod send;
 mod signals;
 mod tls;
 mod verify;
-mod warm;
 
 pub use disk::Files;
 pub use running::{

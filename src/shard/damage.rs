@@ -11,7 +11,7 @@ use ringpost_engine::store::Store;
 
 use crate::limits::{ADMIN_ENTRIES_MAX, DAMAGE_LOOK_MESSAGES};
 use crate::shard::Shard;
-use crate::shard::admin::{AdminReply, Damaged};
+use crate::shard::admin::{AdminReply, Damaged, ScrubState};
 
 /// Characters of a Message-ID that are told.
 const MESSAGE_ID_CHARS_MAX: usize = 200;
@@ -105,6 +105,15 @@ impl Shard {
         let hidden = |body| self.store.is_distrusted(body);
         let more = hides && walk(&self.store, &mut cursor, DAMAGE_LOOK_MESSAGES, hidden, tell);
         AdminReply::Damage(told, more.then_some(cursor))
+    }
+
+    /// How far scrub is; with `now` a round begins unless one is under way.
+    pub(super) fn scrub_state(&mut self, now: bool) -> AdminReply {
+        if now {
+            self.store.scrub_now();
+        }
+        let (stats, bytes_per_second) = (self.store.stats(), self.store.scrub_rate());
+        AdminReply::Scrub(ScrubState { done: stats.scrub, bytes_per_second, hidden: stats.distrusted })
     }
 
     /// Accounts that are not served. Whether there may be more.

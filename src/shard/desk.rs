@@ -19,8 +19,7 @@ use crate::shard::Shard;
 use crate::shard::admin::import::{MARK, Step};
 use crate::shard::admin::restore::{PutBack, RESTORED};
 use crate::shard::admin::{
-    AccountInfo, AdminReply, AdminRequest, BackupStep, Figures, MailboxInfo, QuotaChange, ScrubState,
-    ShareInfo,
+    AccountInfo, AdminReply, AdminRequest, BackupStep, Figures, MailboxInfo, QuotaChange, ShareInfo,
 };
 use crate::shard::commit::Waiter;
 use crate::shard::event::{CloseReason, ConnId, Effect, Message, Ticket};
@@ -91,18 +90,10 @@ impl Shard {
                 let appended = self.add_account(address, password_hash, services, usual_mailboxes());
                 return self.start(from, ticket, Kind::One, vec![appended]);
             }
-            AdminRequest::AccountAddMany(accounts) if accounts.len() > ADMIN_ENTRIES_MAX => {
-                AdminReply::Refused(format!(
-                    "more than {ADMIN_ENTRIES_MAX} accounts at once: send them in parts"
-                ))
-            }
-            AdminRequest::AccountAddMany(accounts) => {
-                let appended = accounts
-                    .into_iter()
-                    .map(|(address, hash)| self.add_account(address, hash, Services::ALL, usual_mailboxes()))
-                    .collect();
-                return self.start(from, ticket, Kind::Many, appended);
-            }
+            AdminRequest::AccountAddMany(accounts) => match self.add_accounts(accounts) {
+                Ok(appended) => return self.start(from, ticket, Kind::Many, appended),
+                Err(refused) => AdminReply::Refused(refused),
+            },
             AdminRequest::AccountPassword { address, password_hash } => {
                 let appended = self.change_account(&address, Change::AccountPassword { password_hash });
                 return self.start(from, ticket, Kind::One, vec![appended]);
@@ -152,18 +143,7 @@ impl Shard {
             }
             AdminRequest::AliasList { after, limit } => self.aliases(&after, limit),
             AdminRequest::Damage(cursor) => self.damage(cursor),
-            AdminRequest::Scrub { now } => {
-                if now {
-                    self.store.scrub_now();
-                }
-                let stats = self.store.stats();
-                let bytes_per_second = self.store.scrub_rate();
-                AdminReply::Scrub(ScrubState {
-                    done: stats.scrub,
-                    bytes_per_second,
-                    hidden: stats.distrusted,
-                })
-            }
+            AdminRequest::Scrub { now } => self.scrub_state(now),
             AdminRequest::Status => AdminReply::Status(self.figures()),
         };
         self.tell(from, Message::AdminReply { ticket, reply });
@@ -346,6 +326,14 @@ impl Shard {
         }
         let change = Change::AccountCreate { address, password_hash, services, mailboxes };
         self.admin_append(AccountId::default(), change)
+    }
+
+    fn add_accounts(&mut self, accounts: Vec<(String, String)>) -> Result<Vec<Result<Lsn, String>>, String> {
+        if accounts.len() > ADMIN_ENTRIES_MAX {
+            return Err(format!("more than {ADMIN_ENTRIES_MAX} accounts at once: send them in parts"));
+        }
+        let add = |(address, hash)| self.add_account(address, hash, Services::ALL, usual_mailboxes());
+        Ok(accounts.into_iter().map(add).collect())
     }
 
     /// An answer about one account.

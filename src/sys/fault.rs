@@ -123,8 +123,8 @@ pub fn install() -> io::Result<()> {
 }
 
 extern "C" fn on_bus_error(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel hands a valid siginfo to a handler with SA_SIGINFO; SIGBUS has an address in it. `errno` is the
-    // interrupted code's and is put back.
+    // SAFETY: the kernel hands a valid siginfo to a handler with SA_SIGINFO; SIGBUS has an address in it. `errno` is
+    // the interrupted code's and is put back.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;

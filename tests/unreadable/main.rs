@@ -1,5 +1,5 @@
-//! A real server, and a file of its log that somebody cuts off under it: what is mapped there is gone, and a touch of it
-//! would be a SIGBUS.
+//! A real server, and a file of its log that somebody cuts off under it: what is mapped there is gone, and a touch of
+//! it would be a SIGBUS.
 
 #[path = "../support/server.rs"]
 mod server;

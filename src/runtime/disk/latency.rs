@@ -1,7 +1,7 @@
 //! How long the disk takes.
 //!
-//! *Owns*: the times of syncs and reads of the last minute, and whether the disk is slow. *Promises*: a time is known to
-//! an eighth of itself; one line when the disk has been slow for a while, and one when it is no more; what has not
+//! *Owns*: the times of syncs and reads of the last minute, and whether the disk is slow. *Promises*: a time is known
+//! to an eighth of itself; one line when the disk has been slow for a while, and one when it is no more; what has not
 //! ended yet counts too. *Assumes*: somebody looks at it every tick. *Never*: reads a clock.
 //!
 //! ```text
@@ -122,8 +122,8 @@ impl Times {
     fn recent(&self, now_ms: u64) -> Histogram {
         let slice = now_ms / LATENCY_SLICE_MS;
         let mut all = Histogram::new(slice);
-        let since = slice.saturating_sub(LATENCY_SLICES as u64);
-        self.slices.iter().filter(|known| known.slice > since).for_each(|known| all.join(known));
+        let is_recent = |known: &&Histogram| known.slice + LATENCY_SLICES as u64 > slice;
+        self.slices.iter().filter(is_recent).for_each(|known| all.join(known));
         all
     }
 

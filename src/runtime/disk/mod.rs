@@ -8,6 +8,9 @@
 //! Writes and reads go through the ring. Making, renaming, cutting and removing files are rare and slow, and so is
 //! compressing bodies: they run on a helper thread, so that serving goes on.
 
+mod latency;
+mod warm;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -22,9 +25,9 @@ use bytes::Bytes;
 use ringpost_engine::ids::ShardId;
 use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
 
-use super::latency::{Kind, Latency};
+use self::latency::{Kind, Latency};
+use self::warm::{Recent, in_order, runs};
 use super::ring;
-use super::warm::{Recent, in_order, runs};
 use crate::limits::{CREATE_CHUNK_BYTES, WARM_BYTES};
 use crate::shard::event::Unreadable;
 use crate::sys::cpu::Cores;
