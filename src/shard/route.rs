@@ -96,7 +96,9 @@ impl Shard {
 
     /// The length of what was to be sent is announced already, so nothing sensible can follow.
     fn cannot_be_had(&mut self, id: ConnId, octets: Octets) {
-        self.store.doubt(octets.lies_in().file);
+        if let Some(extent) = octets.lies_in() {
+            self.store.doubt(extent.file);
+        }
         self.hang_up(id, CloseReason::Error(format!("no bytes at {octets:?}")));
     }
 
