@@ -9,10 +9,10 @@ use ringpost_engine::change::{
     SpecialUse, Stamp, UidSet, UniqueIdForm,
 };
 use ringpost_engine::codec;
+use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId, Slot, Uid};
 use ringpost_engine::index::Buried;
 use ringpost_engine::index::moving::Departure;
 use ringpost_engine::io::Disk;
-use ringpost_engine::ids::{AccountId, BodyId, Lsn, MailboxId, ModSeq, Now, SegmentId, ShardId, Slot, Uid};
 use ringpost_engine::log::batch::{BatchMeta, LogIdentity};
 use ringpost_engine::log::record::{RecordHead, RecordMeta};
 use ringpost_engine::log::segment::{LogPoint, SegmentMeta};
