@@ -203,6 +203,11 @@ impl Store {
         self.index.check_images();
     }
 
+    /// Octets of the largest message that is taken.
+    pub fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
+    }
+
     /// Queues a message body. Nothing shows it until a [`Change::Deliver`] names it. The id is good at once.
     pub fn append_body(&mut self, account: AccountId, body: NewBody, now: Now) -> Result<BodyId, Refused> {
         let octets: usize = body.parts.iter().map(Bytes::len).sum();

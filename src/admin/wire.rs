@@ -236,6 +236,11 @@ pub enum Line {
         /// Letters.
         rights: String,
     },
+    /// What the store takes at all.
+    Bounds {
+        /// Octets of the largest message.
+        message_bytes_max: usize,
+    },
     /// A subscribed name of the account whose mailboxes stand before.
     Subscription {
         /// Full name.

@@ -404,3 +404,26 @@ fn an_account_that_is_there_gets_from_a_backup_what_it_lacks() {
     assert_eq!(tally(&restore(&server, &from(&backup))), (1, 3));
     server.interrupt();
 }
+
+#[test]
+fn a_message_that_the_store_takes_no_longer_keeps_no_other_from_coming_back() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    let mut client = Client::login(&server);
+    client.append("INBOX", "", "one");
+    let large = format!("Subject: large\r\n\r\n{}", "filler\r\n".repeat(200_000));
+    client.wire.send(format!("p APPEND INBOX {{{}+}}\r\n{large}\r\n", large.len()).as_bytes()).unwrap();
+    client.wire.imap_reply("p").unwrap();
+    client.append("INBOX", "", "three");
+    let backup = back_up(&server, folder.path());
+    server.interrupt();
+    Server::with_accounts(other.path(), &["bob"]).interrupt();
+    let config = other.path().join("ringpost.toml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("= 8388608", "= 1048576");
+    std::fs::write(&config, text).unwrap();
+    let server = Server::start(other.path());
+    let printed = refused(&server.data, &from(&backup));
+    assert!(printed.contains("UID 2: it has 1600018 octets, and the server takes 1052672"), "{printed}");
+    assert_eq!(Client::login(&server).subjects("INBOX"), ["one", "three"]);
+    server.interrupt();
+}

@@ -152,6 +152,7 @@ fn columns(line: &Line) -> (&'static str, String) {
         // The restore that asked for these prints them itself.
         Line::GoneMailbox { name, .. } => ("DELETED MAILBOX", name.clone()),
         Line::Owner { shard, .. } => ("SHARD", shard.to_string()),
+        Line::Bounds { message_bytes_max } => ("LARGEST MESSAGE", message_bytes_max.to_string()),
         Line::Gone(gone) => ("LEFT: UID", gone.uid.to_string()),
         Line::PutBack { target, .. } => ("PUT BACK", format!("{target:?}")),
         Line::Message { uid, size, internal_ms, flags, .. } => (

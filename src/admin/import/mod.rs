@@ -23,4 +23,5 @@ pub use cli::{ImportCommand, import};
 pub use frame::Frame;
 pub use ranges::Ranges;
 pub use report::same_flags;
+pub use send::beyond;
 pub use source::usual_use;

@@ -41,7 +41,8 @@ pub struct Wish {
 /// # Errors
 /// Why it ended early, or how many folders and messages could not be taken over.
 pub fn run(client: &Client, source: &mut dyn Source, wish: &Wish, report: &mut Report) -> Result<(), String> {
-    let mut import = Import { client, source, wish, report, mailboxes: BTreeMap::new() };
+    let mut import =
+        Import { client, source, wish, report, mailboxes: BTreeMap::new(), message_bytes_max: 0 };
     let subscribed = import.look()?;
     let Folders { mut folders, problems } = import.source.folders()?;
     problems.iter().for_each(|why| import.report.problem(why));
@@ -65,11 +66,20 @@ struct Import<'a> {
     wish: &'a Wish,
     report: &'a mut Report,
     mailboxes: BTreeMap<String, Here>,
+    /// Octets of the largest message that the server takes.
+    message_bytes_max: usize,
 }
 
 impl Import<'_> {
     /// Learns what the account has. Returns its subscriptions.
     fn look(&mut self) -> Result<BTreeSet<String>, String> {
+        let mut message_bytes_max = 0;
+        self.ask(ImportStep::Bounds, &mut |line| {
+            let Line::Bounds { message_bytes_max: told } = line else { return Err(unexpected(&line)) };
+            message_bytes_max = told;
+            Ok(())
+        })?;
+        self.message_bytes_max = message_bytes_max;
         let (mut mailboxes, mut subscribed) = (BTreeMap::new(), BTreeSet::new());
         self.ask(ImportStep::State, &mut |line| {
             match line {
@@ -78,7 +88,7 @@ impl Import<'_> {
                     mailboxes.insert(name, here);
                 }
                 Line::Subscription { name } => drop(subscribed.insert(name)),
-                other => return Err(format!("the server answered something else: {other:?}")),
+                other => return Err(unexpected(&other)),
             }
             Ok(())
         })?;
@@ -135,7 +145,7 @@ impl Import<'_> {
         let (merge, mut late, source) = (self.wish.merge, Late::default(), &mut *self.source);
         self.client.call(&request, &mut |line| {
             let Line::Message { uid, flags, unique_id, .. } = line else {
-                return Err(format!("the server answered something else: {line:?}"));
+                return Err(unexpected(&line));
             };
             if let Some(place) = differ.next_here(uid) {
                 if let Some(there) = source.facts(place)?.other_flags(&flags) {
@@ -174,8 +184,9 @@ impl Import<'_> {
             let uid_validity = contents.uid_validity;
             self.step(ImportStep::Adopt { mailbox: mailbox(), uid_validity, dovecot_unique_ids })?;
         }
-        let address = &self.wish.address;
-        let to = To { client: self.client, address, mailbox: &folder.name, contents, here };
+        let (address, message_bytes_max) = (&self.wish.address, self.message_bytes_max);
+        let to =
+            To { client: self.client, address, mailbox: &folder.name, contents, here, message_bytes_max };
         let mut sender = Sender::new(to, self.report, row, mark);
         sender.send(self.source, &found.new, false)?;
         if !here.has_own() && contents.uid_next > here.uid_next.max(1) {
@@ -213,4 +224,8 @@ impl Import<'_> {
     fn ask(&self, step: ImportStep, each: &mut dyn FnMut(Line) -> Result<(), String>) -> Result<(), String> {
         self.client.call(&Request::Import { address: self.wish.address.clone(), step }, each)
     }
+}
+
+fn unexpected(line: &Line) -> String {
+    format!("the server answered something else: {line:?}")
 }

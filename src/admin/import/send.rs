@@ -28,6 +28,8 @@ pub struct To<'a> {
     pub contents: &'a Contents,
     /// What is here.
     pub here: &'a Here,
+    /// Octets of the largest message that the server takes.
+    pub message_bytes_max: usize,
 }
 
 /// See the module.
@@ -98,7 +100,11 @@ impl<'a> Sender<'a> {
     }
 
     fn take(&mut self, mail: Mail, facts: &Facts) -> Result<(), String> {
-        let To { contents, here, .. } = self.to;
+        let To { contents, here, message_bytes_max, .. } = self.to;
+        if mail.octets.len() > message_bytes_max {
+            self.leave(mail.place, &beyond(mail.octets.len(), message_bytes_max));
+            return Ok(());
+        }
         let uid = contents.uids[mail.place];
         let (uid_here, unique_id) = match self.is_late {
             true => (0, Some(identity(facts, uid, contents, here))),
@@ -158,4 +164,11 @@ impl<'a> Sender<'a> {
         let address = self.to.address.to_owned();
         self.to.client.call_with(&Request::Import { address, step }, octets, &mut |_| Ok(()))
     }
+}
+
+/// Why a message stays where it is.
+pub fn beyond(octets: usize, message_bytes_max: usize) -> String {
+    format!(
+        "it has {octets} octets, and the server takes {message_bytes_max}: raise limits.message_bytes_max"
+    )
 }

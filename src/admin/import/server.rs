@@ -42,6 +42,14 @@ pub fn answer(shards: &dyn Shards, address: &str, step: ImportStep, sink: &mut S
         Err(why) => return Ok(Err(why)),
     };
     match step {
+        ImportStep::Bounds => match ask(shards, &address, Step::Bounds) {
+            Ok(AdminReply::MessageBytesMax(message_bytes_max)) => {
+                sink(Line::Bounds { message_bytes_max })?;
+                Ok(Ok(()))
+            }
+            Ok(other) => Ok(Err(unexpected(other))),
+            Err(why) => Ok(Err(why)),
+        },
         ImportStep::State => state(shards, &address, sink),
         ImportStep::Messages { mailbox } => messages(shards, &address, &mailbox, sink),
         step => Ok(change(step).and_then(|step| match ask(shards, &address, step)? {
@@ -76,7 +84,9 @@ fn change(step: ImportStep) -> Result<Step, String> {
         ImportStep::Expunge { mailbox, uids } => Step::Expunge { mailbox, uids: set(uids)? },
         ImportStep::Mark { mailbox, mark } => Step::Mark { mailbox, mark },
         ImportStep::Subscribe { name } => Step::Subscribe { name },
-        ImportStep::State | ImportStep::Messages { .. } => return Err("a listing is no change".to_owned()),
+        ImportStep::Bounds | ImportStep::State | ImportStep::Messages { .. } => {
+            return Err("a listing is no change".to_owned());
+        }
     })
 }
 

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum ImportStep {
+    /// What the store takes at all.
+    Bounds,
     /// Mailboxes and subscriptions.
     State,
     /// All messages of a mailbox, ascending by UID.

@@ -170,6 +170,19 @@ impl<'a> Here<'a> {
         })
     }
 
+    /// Octets of the largest message that the store takes.
+    pub fn message_bytes_max(&self) -> Result<usize, String> {
+        let mut most = None;
+        self.import(ImportStep::Bounds, &[], &mut |line| match line {
+            Line::Bounds { message_bytes_max } => {
+                most = Some(message_bytes_max);
+                Ok(())
+            }
+            other => Err(unexpected(other)),
+        })?;
+        most.ok_or_else(|| "the server did not tell what it takes".to_owned())
+    }
+
     /// Tells the messages of a mailbox, ascending by UID.
     pub fn messages(&self, mailbox: &str, each: &mut dyn FnMut(Held)) -> Result<(), String> {
         let step = ImportStep::Messages { mailbox: mailbox.to_owned() };

@@ -20,6 +20,8 @@ use crate::shard::desk::refused_words;
 /// A part of an import. Mailboxes go by their full names.
 #[derive(Clone, Debug)]
 pub enum Step {
+    /// What is taken at all, whether there is such an account or not.
+    Bounds,
     /// Names that are subscribed, after one, at most `limits::ADMIN_ENTRIES_MAX`.
     Subscriptions {
         /// Exclusive start.
@@ -129,8 +131,12 @@ pub const MARK: &str = "/private/vendor/ringpost/imported";
 impl Shard {
     /// A position to wait for, or the answer at once.
     pub(in crate::shard) fn import(&mut self, address: &str, step: Step) -> Result<Lsn, AdminReply> {
+        if let Step::Bounds = step {
+            return Err(AdminReply::MessageBytesMax(self.store.message_bytes_max()));
+        }
         let id = self.account_named(address).map_err(AdminReply::Refused)?;
         let change = match step {
+            Step::Bounds => Err("the bounds are no change".to_owned()),
             Step::Subscriptions { after } => return Err(self.subscriptions_of(id, &after)),
             Step::Messages { mailbox, after } => return Err(self.messages_of(id, &mailbox, after)),
             Step::Create { name, special_use } => Ok(Change::MailboxCreate { name, special_use }),

@@ -313,6 +313,8 @@ pub enum AdminReply {
     Shares(Vec<ShareInfo>),
     /// Messages, ascending by UID.
     Messages(Vec<Present>),
+    /// Octets of the largest message that is taken.
+    MessageBytesMax(usize),
     /// Subscribed names, in order.
     Subscriptions(Vec<String>),
     /// Domains.

@@ -22,7 +22,7 @@ use super::account::{aliases, chosen, dress, make, spelt, subscriptions};
 use super::compare::{Compared, Kept, Same, compare};
 use super::open::{Past, flags_of};
 use crate::admin::import::wire::{ImportMessage, ImportStep, names_of};
-use crate::admin::import::{Frame, Ranges, same_flags};
+use crate::admin::import::{Frame, Ranges, beyond, same_flags};
 use crate::limits::{IMPORT_FRAME_RANGES_MAX, RESTORE_ATTEMPTS_MAX};
 
 /// Where from, and what else is wanted of it.
@@ -61,7 +61,8 @@ pub fn run(
         return Err(format!("{} has no such mailbox there", here.address()));
     }
     let gone = gone(here, &past, &state, is_same_log)?;
-    let mut restore = Restore { here, wish, from, past, is_same_log, is_lost, gone };
+    let message_bytes_max = here.message_bytes_max()?;
+    let mut restore = Restore { here, wish, from, past, is_same_log, is_lost, gone, message_bytes_max };
     let mut targets = Targets::new(&state, wish.into.as_deref());
     for name in &names {
         let mut row = Row { from: name.clone(), ..Row::default() };
@@ -111,6 +112,8 @@ struct Restore<'a> {
     is_lost: bool,
     /// Mailbox and UID of messages that can be put back.
     gone: BTreeSet<(u32, u32)>,
+    /// Octets of the largest message that the store takes by now.
+    message_bytes_max: usize,
 }
 
 /// A mailbox as the folder has it.
@@ -350,6 +353,14 @@ impl Restore<'_> {
                 };
                 (mailbox.message(one.place).key(), message)
             };
+            if message.bytes > self.message_bytes_max {
+                row.problems.push(format!(
+                    "UID {}: {}",
+                    one.uid,
+                    beyond(message.bytes, self.message_bytes_max)
+                ));
+                continue;
+            }
             let octets = match self.octets(key) {
                 Ok(octets) => octets,
                 Err(why) => {
