@@ -95,7 +95,8 @@ pub enum ImportCommand {
     Imap {
         /// imap[s]://user@host[:port]; in the user name `@` may stand as it is.
         #[arg(long, value_name = "URL")]
-        from: Url,
+        // Read later: what clap says of a bad one repeats it, and it may hold a password.
+        from: String,
         /// The file whose first line is the password; - for standard input.
         #[arg(long, value_name = "FILE")]
         password_file: PathBuf,
@@ -121,6 +122,7 @@ pub fn import(command: ImportCommand) -> Result<(), String> {
             from(&mut source, into)
         }
         ImportCommand::Imap { from: url, password_file, ca_file, plaintext, dovecot_unique_ids, into } => {
+            let url: Url = url.parse().map_err(|why| format!("--from: {why}"))?;
             let access = Access { url, password: password(&password_file)?, ca_file, plaintext };
             let mut source = Imap::open(&access, dovecot_unique_ids)?;
             from(&mut source, into)

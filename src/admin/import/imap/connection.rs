@@ -98,7 +98,9 @@ impl Connection {
 
     fn log_in(&mut self, user: &str, password: &str) -> Result<(), String> {
         if !self.has("AUTH=PLAIN") {
-            return self.command(&format!("LOGIN {} {}", quoted(user)?, quoted(password)?), &mut |_| Ok(()));
+            let user = quoted(user).ok_or("this server takes no user name but in ASCII")?;
+            let password = quoted(password).ok_or("this server takes no password but in ASCII")?;
+            return self.command(&format!("LOGIN {user} {password}"), &mut |_| Ok(()));
         }
         // rfc3501#6.2.2, rfc4616#2
         let tag = self.send("AUTHENTICATE PLAIN")?;
@@ -183,10 +185,10 @@ fn words(line: &[u8]) -> String {
     format!("the server says: {}", String::from_utf8_lossy(line).trim_end())
 }
 
-/// A quoted string (rfc3501#4.3).
-pub fn quoted(text: &str) -> Result<String, String> {
+/// A quoted string (rfc3501#4.3); none for what cannot be one. Whoever asks says what it is: it may be a password.
+pub fn quoted(text: &str) -> Option<String> {
     if text.bytes().any(|octet| octet == 0 || octet == b'\r' || octet == b'\n' || octet >= 0x80) {
-        return Err(format!("{text:?} cannot be sent to this server"));
+        return None;
     }
-    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+    Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }

@@ -246,7 +246,9 @@ impl Source for Imap {
     fn open(&mut self, folder: &Folder) -> Result<Contents, String> {
         let mut contents = Contents { uid_next: 0, ..Contents::default() };
         let mut exists = 0;
-        self.connection.command(&format!("EXAMINE {}", quoted(&folder.there)?), &mut |line| {
+        let there = quoted(&folder.there);
+        let there = there.ok_or_else(|| format!("{:?} cannot be sent to this server", folder.there))?;
+        self.connection.command(&format!("EXAMINE {there}"), &mut |line| {
             contents.uid_validity = code(line, "UIDVALIDITY").unwrap_or(contents.uid_validity);
             contents.uid_next = code(line, "UIDNEXT").unwrap_or(contents.uid_next);
             exists = counted(line, " EXISTS").unwrap_or(exists);

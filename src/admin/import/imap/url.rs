@@ -20,13 +20,19 @@ impl std::str::FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Url, String> {
-        let bad = || format!("{text:?} is no such URL: give one like imaps://ann@imap.example.org");
+        // What was typed may hold a password, and what is said may be kept in a log.
+        let bad = || "it is no such URL: give one like imaps://ann@imap.example.org".to_owned();
         let (tls, rest) = match (text.strip_prefix("imaps://"), text.strip_prefix("imap://")) {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
             _ => return Err(bad()),
         };
         let (user, place) = rest.trim_end_matches('/').rsplit_once('@').ok_or_else(bad)?;
+        if user.contains(':') {
+            let hint = "no password belongs into a URL, others can see it: give --password-file (a colon in a user \
+                        name is %3A)";
+            return Err(hint.to_owned());
+        }
         let usual = if tls { 993 } else { 143 };
         let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
             Some((host, port)) => (host, port.parse().map_err(|_| bad())?),
@@ -77,5 +83,9 @@ mod tests {
         {
             assert!(bad.parse::<Url>().is_err(), "{bad}");
         }
+        for bad in ["imaps://ann:geheim@h", "imaps://ann:geheim@x@h:1", "pop://ann:geheim@h"] {
+            assert!(bad.parse::<Url>().is_err_and(|why| !why.contains("geheim")), "{bad}");
+        }
+        assert_eq!("imap://a%3Ab@h".parse(), url(false, "a:b", "h", 143));
     }
 }
