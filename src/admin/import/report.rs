@@ -167,10 +167,11 @@ impl Report {
         Ok(())
     }
 
-    /// A name is to be subscribed.
-    pub fn subscription(&mut self, name: &str) -> Result<(), String> {
+    /// A name is subscribed, or would be.
+    pub fn subscription(&mut self, name: &str, dry_run: bool) -> Result<(), String> {
         self.bar.suspend(|| match self.json {
-            true => say(&json!({ "subscribe": name }).to_string()),
+            true => say(&json!({ "subscribe": name, "dry_run": dry_run }).to_string()),
+            false if dry_run => say(&format!("{name}: would be subscribed")),
             false => say(&format!("{name}: subscribed")),
         })
     }

@@ -53,7 +53,7 @@ pub fn run(client: &Client, source: &mut dyn Source, wish: &Wish, report: &mut R
     }
     for name in import.source.subscriptions()? {
         if !subscribed.contains(&name) {
-            import.report.subscription(&name)?;
+            import.report.subscription(&name, wish.dry_run)?;
             import.step(ImportStep::Subscribe { name })?;
         }
     }
