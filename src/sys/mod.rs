@@ -8,6 +8,7 @@ pub mod buf;
 pub mod cpu;
 pub mod fault;
 pub mod map;
+pub mod plain;
 pub mod process;
 pub mod request;
 pub mod ring;

@@ -153,7 +153,7 @@ fn import(server: &Server, maildir: &Path, more: &[&str]) -> (String, bool) {
 }
 
 fn total(output: &str) -> serde_json::Value {
-    serde_json::from_str(output.lines().find(|line| line.contains("\"dry_run\"")).unwrap()).unwrap()
+    serde_json::from_str(output.lines().find(|line| line.contains("\"messages\":")).unwrap()).unwrap()
 }
 
 #[test]
@@ -177,6 +177,7 @@ fn after_an_import_from_dovecot_no_client_fetches_anything_again() {
     let before = server.admin(&["account", "show", USER, "--json"], "");
     let (dry, good) = import(&server, &maildir, &["--dry-run", "--json"]);
     assert!(good && total(&dry)["messages"] == 7, "{dry}");
+    assert!(dry.contains("\"dry_run\":true,\"subscribe\":\"Work/2024\""), "{dry}");
     assert_eq!(server.admin(&["account", "show", USER, "--json"], ""), before, "a dry run changes nothing");
     let (table, good) = import(&server, &maildir, &[]);
     assert!(good && table.contains("7 messages"), "{table}");
@@ -426,24 +427,38 @@ fn what_was_left_out_is_told_by_every_run_until_it_comes() {
     let file = maildir.join("cur/1300000000.M2P1.host:2,S");
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, "").unwrap();
+    // More than the server takes: that one message stays, and those behind it come.
+    let large = maildir.join("cur/1300000000.M4P1.host:2,S");
+    let small = std::fs::read(&large).unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "Subject: not hers\n\n").unwrap();
+    let linked = maildir.join("cur/1300000000.M5P1.host:2,S");
+    std::fs::remove_file(&linked).unwrap();
+    std::os::unix::fs::symlink(&secret, &linked).unwrap();
+    std::fs::write(&large, [b"A: large\n\n".to_vec(), b"filler\n".repeat(1_300_000)].concat()).unwrap();
     let server = Server::with_accounts(folder.path(), &["alice"]);
     let (first, good) = import(&server, &maildir, &["--json"]);
-    assert!(!good && first.contains("UID 2: ") && total(&first)["messages"] == 3, "{first}");
-    assert_eq!(count_of(&server, "INBOX"), "* SEARCH 1 4 5");
+    assert!(!good && first.contains("UID 2: ") && total(&first)["messages"] == 1, "{first}");
+    assert!(first.contains("it is a symbolic link"), "{first}");
+    assert!(first.contains("UID 4: it has 10400012 octets, and the server takes 8392704"), "{first}");
+    assert_eq!(count_of(&server, "INBOX"), "* SEARCH 1");
+    std::fs::write(&large, small).unwrap();
     for _ in 0..2 {
         let (again, good) = import(&server, &maildir, &["--json", "--delete"]);
-        assert!(!good && again.contains("1 messages stay there: an earlier run"), "{again}");
+        assert!(!good && again.contains("3 messages stay there: an earlier run"), "{again}");
         assert!(again.contains("\"deleted_here\":0") && total(&again)["messages"] == 0, "{again}");
     }
     std::fs::write(&file, &whole).unwrap();
-    for expected in [1, 0] {
+    std::fs::remove_file(&linked).unwrap();
+    std::fs::write(&linked, &whole).unwrap();
+    for expected in [3, 0] {
         let (merged, good) = import(&server, &maildir, &["--json", "--merge", "--delete"]);
         assert!(good && total(&merged)["messages"] == expected, "{merged}");
         assert!(merged.contains("\"gone\":0"), "{merged}");
     }
     let (plain, good) = import(&server, &maildir, &["--json", "--delete"]);
     assert!(good && plain.contains("\"deleted_here\":0") && plain.contains("\"gone\":0"), "{plain}");
-    assert_eq!(count_of(&server, "INBOX"), "* SEARCH 1 4 5 8");
+    assert_eq!(count_of(&server, "INBOX"), "* SEARCH 1 8 9 10");
 }
 
 /// A server of its own manners: `answers` tells by the beginnings of commands what it says to them. Serves one
@@ -524,6 +539,13 @@ fn what_an_odd_server_does_not_say_well_is_told_and_never_lost() {
     let (merged, good) = pull(&server, &from(odd_server(well)), &password, &["--plaintext", "--merge"]);
     assert!(good && total(&merged)["messages"] == 3, "{merged}");
     assert_eq!(count_of(&server, "INBOX"), "* SEARCH 1 5 6 7 8");
+    // Neither an odd password nor one where it does not belong is repeated.
+    std::fs::write(&password, "geheim-ä\n").unwrap();
+    let (odd, good) = pull(&server, &from(odd_server(well)), &password, &["--plaintext"]);
+    assert!(!good && odd.contains("no password but in ASCII") && !odd.contains("geheim"), "{odd}");
+    let (odd, good) = pull(&server, "imaps://ann:geheim@localhost", &password, &[]);
+    assert!(!good && odd.contains("--password-file") && !odd.contains("geheim"), "{odd}");
+    std::fs::write(&password, "secret\n").unwrap();
     // Fewer than there are: nobody knows which, so nothing of the folder is touched.
     let few: &[(&str, &str)] = &[("LIST", "* LIST () \"/\" INBOX\r\n"), ("EXAMINE", SELECTED)];
     let (none, good) = pull(&server, &from(odd_server(few)), &password, &["--plaintext", "--delete"]);

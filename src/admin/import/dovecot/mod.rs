@@ -2,7 +2,8 @@
 //!
 //! *Owns*: reading a Maildir tree with Dovecot's own files: UIDs, keywords, flags, subscriptions. *Promises*: what IMAP
 //! and POP3 clients of that Dovecot saw; the names of one folder's files in memory, about 100 octets each. *Assumes*:
-//! Dovecot may run meanwhile: a file that is renamed is looked for, and only one that is absent twice is gone. *Never*: writes.
+//! Dovecot may run meanwhile: a file that is renamed is looked for, and only one that is absent twice is gone. *Never*: writes,
+//! or follows a link below the root: users make those.
 
 mod names;
 mod octets;
@@ -16,6 +17,7 @@ use std::time::UNIX_EPOCH;
 use ringpost_engine::limits::BODY_BYTES_MAX;
 
 use super::source::{Contents, Facts, Folder, Folders, Mail, Source, Taker, Unread, usual_use};
+use crate::sys::plain::{IS_LINK, is_folder, is_link, open_plain};
 pub use names::Layout;
 use uidlist::Record;
 
@@ -68,7 +70,7 @@ fn base_of(file: &str) -> &str {
 impl Dovecot {
     /// The tree at `root`, where INBOX is.
     pub fn new(root: &Path, layout: Layout) -> Result<Dovecot, String> {
-        if !root.join("cur").is_dir() {
+        if !is_folder(&root.join("cur")) {
             return Err(format!("{}: no Maildir: there is no folder `cur` in it", root.display()));
         }
         let layout = if layout == Layout::Auto { names::layout_of(root)? } else { layout };
@@ -79,7 +81,7 @@ impl Dovecot {
 /// The text of a small file; none when there is none.
 fn text_of(path: &Path) -> Result<Option<String>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let file = match File::open(path) {
+    let file = match open_plain(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
@@ -106,6 +108,9 @@ impl Open {
         let path = self.path.join(folder);
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         let mut files = Vec::new();
+        if is_link(&path) {
+            return Err(format!("{}: {IS_LINK}", path.display()));
+        }
         let entries = match std::fs::read_dir(&path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(files),
@@ -157,7 +162,7 @@ impl Open {
         let folder = if message.is_new { "new" } else { "cur" };
         let mut path = self.path.join(folder).join(&*message.file);
         for _ in 0..LOOKS {
-            match File::open(&path) {
+            match open_plain(&path) {
                 Ok(file) => return Ok(Some(file)),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error.to_string()),
@@ -195,7 +200,7 @@ impl Open {
 impl Source for Dovecot {
     fn folders(&mut self) -> Result<Folders, String> {
         let inbox = (self.root.clone(), "INBOX".to_owned());
-        let mut folders = names::folders(&self.root, self.layout)?;
+        let names::Found { mut folders, problems } = names::folders(&self.root, self.layout)?;
         folders.retain(|(_, name)| name != "INBOX");
         folders.insert(0, inbox);
         let folder = |(path, name): (PathBuf, String)| Folder {
@@ -203,7 +208,7 @@ impl Source for Dovecot {
             there: path.to_string_lossy().into_owned(),
             name,
         };
-        Ok(Folders { folders: folders.into_iter().map(folder).collect(), problems: Vec::new() })
+        Ok(Folders { folders: folders.into_iter().map(folder).collect(), problems })
     }
 
     fn subscriptions(&mut self) -> Result<Vec<String>, String> {
@@ -216,7 +221,7 @@ impl Source for Dovecot {
         self.open.keywords =
             keywords_of(&text_of(&self.open.path.join("dovecot-keywords"))?.unwrap_or_default());
         let (list, mut records) = (self.open.path.join("dovecot-uidlist"), Vec::new());
-        let header = match File::open(&list) {
+        let header = match open_plain(&list) {
             Ok(file) => {
                 let header = uidlist::read(BufReader::new(file), &mut |record| records.push(record));
                 Some(header.map_err(|why| format!("{}: {why}", list.display()))?)

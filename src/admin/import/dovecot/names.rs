@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use ringpost_engine::limits::{MAILBOX_LEVELS_MAX, MAILBOXES_PER_ACCOUNT_MAX};
 
 use crate::proto::imap::utf7;
+use crate::sys::plain::{IS_LINK, is_folder, is_link};
 
 /// How folders lie below the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -25,7 +26,40 @@ pub enum Layout {
 
 /// Whether a path holds mail.
 fn is_maildir(path: &Path) -> bool {
-    path.join("cur").is_dir()
+    is_folder(&path.join("cur"))
+}
+
+/// Whether it would hold mail if links were followed.
+fn is_linked(path: &Path) -> bool {
+    let cur = path.join("cur");
+    cur.is_dir() && (is_link(path) || is_link(&cur))
+}
+
+/// What lies below a root.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Paths and names.
+    pub folders: Vec<(PathBuf, String)>,
+    /// What is passed over, each in a line of words.
+    pub problems: Vec<String>,
+}
+
+impl Found {
+    fn links(&mut self, path: &Path) -> Result<(), String> {
+        for entry in entries(path)? {
+            let below = path.join(entry);
+            if is_linked(&below) && self.problems.len() < MAILBOXES_PER_ACCOUNT_MAX {
+                self.problems.push(format!("{}: {IS_LINK}", below.display()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entries(path: &Path) -> Result<Vec<std::ffi::OsString>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let names = std::fs::read_dir(path).map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.file_name()));
+    names.collect()
 }
 
 /// What lies in a folder, by name, without links.
@@ -79,35 +113,37 @@ fn has_mail(path: &Path, levels: usize) -> Result<bool, String> {
 }
 
 /// All folders but the inbox: path and name.
-pub fn folders(root: &Path, layout: Layout) -> Result<Vec<(PathBuf, String)>, String> {
-    let mut found = Vec::new();
+pub fn folders(root: &Path, layout: Layout) -> Result<Found, String> {
+    let mut found = Found::default();
     match layout {
         Layout::Fs => walk(root, "", 1, &mut found)?,
         Layout::MaildirPlusPlus | Layout::Auto => {
+            found.links(root)?;
             for file in folders_in(root)? {
                 let path = root.join(&file);
                 if let Some(name) = file.strip_prefix('.').filter(|_| is_maildir(&path)) {
-                    found.push((path, name_of(name, '.')));
+                    found.folders.push((path, name_of(name, '.')));
                 }
             }
         }
     }
-    match found.len() < MAILBOXES_PER_ACCOUNT_MAX {
+    match found.folders.len() < MAILBOXES_PER_ACCOUNT_MAX {
         true => Ok(found),
         false => Err(format!("{}: more than {MAILBOXES_PER_ACCOUNT_MAX} folders", root.display())),
     }
 }
 
-fn walk(path: &Path, name: &str, level: usize, found: &mut Vec<(PathBuf, String)>) -> Result<(), String> {
+fn walk(path: &Path, name: &str, level: usize, found: &mut Found) -> Result<(), String> {
+    found.links(path)?;
     for file in folders_in(path)? {
         // Dovecot keeps files of its own in folders with a leading dot.
-        if file.starts_with('.') || found.len() >= MAILBOXES_PER_ACCOUNT_MAX {
+        if file.starts_with('.') || found.folders.len() >= MAILBOXES_PER_ACCOUNT_MAX {
             continue;
         }
         let below = path.join(&file);
         let full = if name.is_empty() { file } else { format!("{name}/{file}") };
         if is_maildir(&below) {
-            found.push((below.clone(), name_of(&full, '/')));
+            found.folders.push((below.clone(), name_of(&full, '/')));
         }
         if level < MAILBOX_LEVELS_MAX {
             walk(&below, &full, level + 1, found)?;
@@ -165,11 +201,31 @@ mod tests {
         make(".no-mail");
         assert_eq!(layout_of(root.path()), Ok(Layout::MaildirPlusPlus));
         let names = |layout| -> Vec<String> {
-            folders(root.path(), layout).expect("read").into_iter().map(|(_, name)| name).collect()
+            folders(root.path(), layout).expect("read").folders.into_iter().map(|(_, name)| name).collect()
         };
         assert_eq!(names(Layout::MaildirPlusPlus), ["Sent", "Work/2024"]);
         make("a/b.c/cur");
         assert_eq!(layout_of(root.path()), Ok(Layout::Fs));
         assert_eq!(names(Layout::Fs), ["a/b.c"]);
+    }
+
+    #[test]
+    fn links_to_mail_are_told_and_not_followed() {
+        let root = tempfile::tempdir().expect("a folder");
+        let other = tempfile::tempdir().expect("a folder");
+        let link =
+            |to: &Path, name: &str| std::os::unix::fs::symlink(to, root.path().join(name)).expect("linked");
+        std::fs::create_dir(other.path().join("cur")).expect("made");
+        std::fs::create_dir_all(root.path().join("half")).expect("made");
+        link(other.path(), "whole");
+        link(other.path(), ".Whole");
+        link(&other.path().join("cur"), "half/cur");
+        link(root.path(), "loop");
+        for layout in [Layout::Fs, Layout::MaildirPlusPlus] {
+            let found = folders(root.path(), layout).expect("read");
+            assert!(found.folders.is_empty(), "{found:?}");
+            assert_eq!(found.problems.len(), 3, "{found:?}");
+            assert!(found.problems.iter().all(|why| why.ends_with(IS_LINK)), "{found:?}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use ringpost_engine::change::Flags;
 use ringpost_engine::limits::MAILBOX_LEVELS_MAX;
 use serde_json::{Value, json};
 
-use super::{NO_NAME, PassedOver, TOO_DEEP, beside, listed, maildir, told};
+use super::{IS_LINK, Kind, NO_NAME, PassedOver, TOO_DEEP, beside, listed, maildir, told};
 use crate::carry::{Folder, Found, Mail, Sink, Source, names};
 use crate::{Failure, describe};
 
@@ -58,7 +58,9 @@ fn find(
     let mut holds_mail = false;
     for name in listed(&root.join(below))? {
         let inner = below.join(&name.own);
-        if root.join(&inner).is_dir() {
+        if name.kind == Kind::LinkedFolder {
+            passed_over.push((root.join(&inner).display().to_string(), IS_LINK.to_owned()));
+        } else if name.kind == Kind::Folder {
             match depth < MAILBOX_LEVELS_MAX {
                 true => find(root, &inner, mailbox, depth + 1, folders, passed_over)?,
                 false => passed_over.push((root.join(&inner).display().to_string(), TOO_DEEP.to_owned())),
@@ -108,7 +110,7 @@ impl Source for EmlFolder {
             tell(Found::Unreadable { place: folder.join(INDEX).display().to_string(), why })?;
         }
         let mut files = listed(&folder)?;
-        files.retain(|name| name.text.ends_with(EXTENSION) && !folder.join(&name.own).is_dir());
+        files.retain(|name| name.text.ends_with(EXTENSION) && name.kind == Kind::Other);
         // Numbers by their value, everything else behind them.
         let number = |name: &str| name.strip_suffix(EXTENSION).and_then(|stem| stem.parse::<u64>().ok());
         files.sort_by_key(|name| number(&name.text).unwrap_or(u64::MAX));

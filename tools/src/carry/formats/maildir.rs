@@ -10,12 +10,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use ringpost::sys::plain::{is_folder, is_link};
 use ringpost_engine::change::{FlagBits, Flags};
-use ringpost_engine::limits::MAILBOX_LEVELS_MAX;
+use ringpost_engine::limits::{BODY_BYTES_MAX, MAILBOX_LEVELS_MAX};
 
-use super::{NO_NAME, PassedOver, TOO_DEEP, beside, listed, modified_ms, told};
+use super::{IS_LINK, Kind, NO_NAME, PassedOver, TOO_DEEP, beside, listed, modified_ms, read_bounded, told};
 use crate::Failure;
-use crate::carry::{Folder, Found, Mail, Sink, Source, as_sent, names, too_large};
+use crate::carry::{Folder, Found, Mail, Sink, Source, as_sent, names};
 
 /// The letters of system flags, in the order that they stand in.
 const LETTERS: [(char, FlagBits); 5] = [
@@ -41,7 +42,7 @@ impl Maildir {
     /// Finds its folders; the Maildir itself is `inbox`.
     pub fn open(root: &Path, inbox: &str) -> Result<Maildir, Failure> {
         let (mut folders, mut passed_over) = (Vec::new(), PassedOver::new());
-        if root.join("cur").is_dir() {
+        if is_folder(&root.join("cur")) {
             folders.push((inbox.to_owned(), root.to_owned()));
         }
         find(root, "", 0, &mut folders, &mut passed_over)?;
@@ -63,7 +64,13 @@ fn find(
 ) -> Result<(), Failure> {
     for name in listed(at)? {
         let path = at.join(&name.own);
-        if !path.is_dir() || ["cur", "new", "tmp"].contains(&name.text.as_str()) {
+        let is_own = ["cur", "new", "tmp"].contains(&name.text.as_str());
+        let cur = path.join("cur");
+        // A link to the folder itself, or to where its mail is.
+        if name.kind == Kind::LinkedFolder && (is_own || cur.is_dir()) || is_link(&cur) && cur.is_dir() {
+            passed_over.push((path.display().to_string(), IS_LINK.to_owned()));
+        }
+        if name.kind != Kind::Folder || is_own {
             continue;
         }
         let own = match name.text.strip_prefix('.').filter(|_| depth == 0) {
@@ -73,13 +80,13 @@ fn find(
         let own = own.filter(|own| !own.is_empty() && name.is_text());
         let why = if depth == MAILBOX_LEVELS_MAX { TOO_DEEP } else { NO_NAME };
         let Some(own) = own.filter(|_| depth < MAILBOX_LEVELS_MAX) else {
-            if path.join("cur").is_dir() {
+            if is_folder(&cur) {
                 passed_over.push((path.display().to_string(), why.to_owned()));
             }
             continue;
         };
         let full = if above.is_empty() { own } else { format!("{above}/{own}") };
-        if path.join("cur").is_dir() {
+        if is_folder(&cur) {
             folders.push((full.clone(), path.clone()));
         }
         if !name.text.starts_with('.') {
@@ -151,7 +158,7 @@ impl Source for Maildir {
         let mut files = Vec::new();
         for part in ["new", "cur"] {
             let path = folder.join(part);
-            if path.is_dir() {
+            if is_folder(&path) {
                 files.extend(listed(&path)?.into_iter().map(|name| (path.join(&name.own), name.text)));
             }
         }
@@ -178,12 +185,10 @@ impl Source for Maildir {
 /// Reads a file with one message.
 pub fn read(path: &Path, flags: Flags) -> Found {
     let place = path.display().to_string();
-    let read = fs::metadata(path).and_then(|data| match too_large(data.len()) {
-        Some(why) => Err(std::io::Error::other(why)),
-        None => Ok((fs::read(path)?, modified_ms(&data))),
-    });
-    match read {
-        Ok((octets, internal_ms)) => Found::Mail(Mail { place, octets: as_sent(octets), flags, internal_ms }),
+    match read_bounded(path, BODY_BYTES_MAX as u64) {
+        Ok((octets, about)) => {
+            Found::Mail(Mail { place, octets: as_sent(octets), flags, internal_ms: modified_ms(&about) })
+        }
         Err(error) => Found::Unreadable { place, why: error.to_string() },
     }
 }

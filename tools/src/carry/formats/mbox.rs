@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use ringpost::proto::mime::date::parse_rfc5322;
 use ringpost::proto::mime::header;
+use ringpost::sys::plain::open_plain;
 use ringpost_engine::change::{FlagBits, Flags};
 use ringpost_engine::limits::{BODY_BYTES_MAX, MAILBOX_LEVELS_MAX};
 
 use super::quoting::{Quoting, separated_ms, separator};
-use super::{NO_NAME, PassedOver, TOO_DEEP, listed, modified_ms, told};
+use super::{IS_LINK, Kind, NO_NAME, PassedOver, TOO_DEEP, listed, modified_ms, told};
 use crate::carry::{Folder, Found, Mail, Sink, Source, as_sent, names, too_large, with_crlf};
 use crate::{Failure, body};
 
@@ -37,13 +38,16 @@ pub struct Mbox {
     files: Vec<(String, PathBuf)>,
     passed_over: PassedOver,
     quoting: Quoting,
+    /// The one file was named, as it is or by a link to it; files that are found are not opened by a link.
+    is_named: bool,
 }
 
 impl Mbox {
     /// A file, which is `mailbox`, or all `NAME.mbox` in a folder.
     pub fn open(path: &Path, mailbox: &str, quoting: Quoting) -> Result<Mbox, Failure> {
         let (mut files, mut passed_over) = (Vec::new(), PassedOver::new());
-        if path.is_dir() {
+        let is_named = !path.is_dir();
+        if !is_named {
             find(path, Path::new(""), 0, &mut files, &mut passed_over)?;
             files.sort();
         } else {
@@ -53,7 +57,7 @@ impl Mbox {
         if files.is_empty() && passed_over.is_empty() {
             return Err(format!("{} holds no file that ends in .mbox", path.display()));
         }
-        Ok(Mbox { files, passed_over, quoting })
+        Ok(Mbox { files, passed_over, quoting, is_named })
     }
 }
 
@@ -68,7 +72,9 @@ fn find(
         let inner = below.join(&name.own);
         let path = root.join(&inner);
         let mut pass_over = |why: &str| passed_over.push((path.display().to_string(), why.to_owned()));
-        if path.is_dir() {
+        if name.kind == Kind::LinkedFolder {
+            pass_over(IS_LINK);
+        } else if name.kind == Kind::Folder {
             match depth < MAILBOX_LEVELS_MAX {
                 true => find(root, &inner, depth + 1, files, passed_over)?,
                 false => pass_over(TOO_DEEP),
@@ -91,11 +97,18 @@ impl Source for Mbox {
     fn each(&mut self, at: usize, tell: &mut dyn FnMut(Found) -> Result<(), Failure>) -> Result<(), Failure> {
         let path = &self.files[at].1;
         let open = || {
-            let file = File::open(path)?;
+            let file = if self.is_named { File::open(path)? } else { open_plain(path)? };
             let modified = modified_ms(&file.metadata()?);
             Ok((BufReader::new(file), modified))
         };
-        let (mut file, modified_ms) = open().map_err(|error| told(path, &error))?;
+        let (mut file, modified_ms) = match open() {
+            Ok(opened) => opened,
+            // One that cannot be read does not keep the others from being read.
+            Err(error) => {
+                let error: std::io::Error = error;
+                return tell(Found::Unreadable { place: path.display().to_string(), why: error.to_string() });
+            }
+        };
         let (mut number, mut message) = (0, None::<Reading>);
         let (mut line, mut after_empty) = (Vec::new(), true);
         loop {

@@ -1,8 +1,8 @@
 //! The forms that mail has outside of a store.
 //!
 //! *Owns*: which forms there are, and how their files are read. *Promises*: a file that is missing and one that cannot
-//! be read are never taken for each other. *Assumes*: nobody changes a tree that is read. *Never*: writes over what is
-//! there.
+//! be read are never taken for each other; bounded reads. *Assumes*: nobody changes a tree that is read. *Never*: writes over what is
+//! there, or follows a symbolic link below what was named: whose mail it is may have made it.
 
 mod eml;
 mod maildir;
@@ -11,8 +11,10 @@ mod quoting;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
+
+use ringpost::sys::plain::{IS_LINK, open_plain};
 
 use super::{Sink, Source};
 use crate::Failure;
@@ -64,11 +66,36 @@ fn told(path: &Path, error: &std::io::Error) -> Failure {
 /// What a file says that need not be there; nothing when it is not. One that cannot be read is told: the flags, the
 /// order or the subscriptions that it holds must not go missing unseen.
 fn beside(path: &Path) -> Result<String, Failure> {
-    match fs::read(path) {
+    match read_bounded(path, BESIDE_BYTES_MAX).map(|(octets, _)| octets) {
         Ok(octets) => Ok(String::from_utf8_lossy(&octets).into_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(told(path, &error)),
     }
+}
+
+/// Octets of a list of UIDs, an index or the like.
+const BESIDE_BYTES_MAX: u64 = 1 << 30;
+
+/// A plain file of so many octets at most, and what is known of it.
+fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<(Vec<u8>, fs::Metadata)> {
+    let file = open_plain(path)?;
+    let about = file.metadata()?;
+    let mut octets = Vec::new();
+    file.take(bytes_max + 1).read_to_end(&mut octets)?;
+    match octets.len() as u64 <= bytes_max {
+        true => Ok((octets, about)),
+        false => Err(io::Error::other(format!("{} octets, more than {bytes_max}", about.len()))),
+    }
+}
+
+/// What has a name in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Folder,
+    /// A link that leads to a folder; it is not followed.
+    LinkedFolder,
+    /// Whatever else: opening it tells.
+    Other,
 }
 
 /// A name in a folder.
@@ -78,6 +105,7 @@ struct Name {
     text: String,
     /// As the file is found by.
     own: OsString,
+    kind: Kind,
 }
 
 impl Name {
@@ -93,7 +121,12 @@ fn listed(folder: &Path) -> Result<Vec<Name>, Failure> {
     for entry in fs::read_dir(folder).map_err(|error| told(folder, &error))? {
         let entry = entry.map_err(|error| told(folder, &error))?;
         let own = entry.file_name();
-        names.push(Name { text: own.to_string_lossy().into_owned(), own });
+        let kind = match entry.file_type().map_err(|error| told(folder, &error))? {
+            kind if kind.is_dir() => Kind::Folder,
+            kind if kind.is_symlink() && entry.path().is_dir() => Kind::LinkedFolder,
+            _ => Kind::Other,
+        };
+        names.push(Name { kind, text: own.to_string_lossy().into_owned(), own });
     }
     names.sort_unstable();
     Ok(names)
@@ -127,5 +160,6 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(beside(&path).is_err_and(|why| why.contains("subscriptions")));
+        assert!(read_bounded(Path::new("/dev/zero"), 9).is_err());
     }
 }
