@@ -41,9 +41,9 @@ impl Bulk {
     /// Makes everything durable.
     pub fn finish(&mut self) -> Result<(), Failure> {
         for file in std::mem::take(&mut self.unsynced) {
-            if let IoResult::Failed(error) = Disk::perform(&mut self.files, &IoRequest::Sync { file }) {
-                return Err(format!("syncing {}: {error:?}", file.name()));
-            }
+            // Not through the files that are open: there may be more of them than descriptors.
+            let synced = File::open(self.folder.join(file.name())).and_then(|file| file.sync_all());
+            synced.map_err(|error| format!("syncing {}: {error}", file.name()))?;
         }
         Ok(())
     }
@@ -86,5 +86,33 @@ impl Disk for Bulk {
             }
             other => Disk::perform(&mut self.files, other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringpost::sys::cpu::Cores;
+    use ringpost_engine::ids::{SegmentId, ShardId};
+
+    #[test]
+    fn syncing_many_files_keeps_none_of_them_open() {
+        let data = tempfile::tempdir().expect("a folder");
+        let cores = Cores::of_this_thread().expect("affinity");
+        let files = Files::new(data.path(), ShardId(0), cores).expect("a folder");
+        let folder = data.path().join("shard-000");
+        let mut bulk = Bulk::new(files, folder.clone());
+        for nth in 1..=50 {
+            let file = FileId::Segment(SegmentId(nth));
+            bulk.create(file, 4096).expect("made");
+        }
+        bulk.finish().expect("synced");
+        let open = std::fs::read_dir("/proc/self/fd")
+            .expect("proc")
+            .filter_map(|entry| entry.ok()?.path().read_link().ok());
+        assert_eq!(open.filter(|file| file.starts_with(&folder)).count(), 0);
+        std::fs::remove_file(folder.join(FileId::Segment(SegmentId(1)).name())).expect("removed");
+        bulk.unsynced.insert(FileId::Segment(SegmentId(1)));
+        assert!(bulk.finish().is_err(), "what cannot be synced is told");
     }
 }
