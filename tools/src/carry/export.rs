@@ -87,7 +87,22 @@ impl Export<'_> {
 
     fn mailbox(&mut self, mailbox: &MailboxRef<'_>) -> Result<(), Failure> {
         let (name, uid_next) = (mailbox.name().to_owned(), mailbox.uid_next().0);
-        self.sink.folder(&Folder { name: name.clone(), uid_validity: mailbox.uid_validity(), uid_next })?;
+        let folder = Folder { name: name.clone(), uid_validity: mailbox.uid_validity(), uid_next };
+        match self.sink.folder(&folder) {
+            Ok(true) => {}
+            Ok(false) => {
+                let what = "its name: it is cut, files' names may not be as long";
+                let object = json!({"type": "lost", "mailbox": name, "what": what});
+                self.output.line(&object, || format!("{}: this form does not keep {what}", plain(&name)));
+            }
+            // The mailboxes behind it are still to come.
+            Err(why) => {
+                self.damages += 1;
+                let object = json!({"type": "unwritten", "mailbox": name, "what": why});
+                self.output.line(&object, || format!("NOT WRITTEN {}: {why}", plain(&name)));
+                return Ok(());
+            }
+        }
         let (mut messages, mut bytes, mut lost) = (0u64, 0u64, 0u64);
         for message in (0..mailbox.len()).map(|place| mailbox.message(place)) {
             let key = message.key();

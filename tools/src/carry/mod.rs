@@ -59,8 +59,8 @@ pub trait Source {
 
 /// Where mail is written to.
 pub trait Sink {
-    /// The messages that follow are in this folder.
-    fn folder(&mut self, folder: &Folder) -> Result<(), Failure>;
+    /// The messages that follow are in this folder. Returns whether its name could be kept.
+    fn folder(&mut self, folder: &Folder) -> Result<bool, Failure>;
     /// A message of the folder. Returns what of it could not be kept, if anything.
     fn mail(&mut self, uid: u32, mail: &Mail) -> Result<Option<&'static str>, Failure>;
     /// There is no more.

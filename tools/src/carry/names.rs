@@ -1,7 +1,9 @@
 //! Names of folders as names of files.
 //!
 //! *Owns*: two spellings: paths of files, and Maildir++ (`.A.B`). *Promises*: what is written is read back as it was,
-//! and no name leads out of its folder. *Assumes*: names that a store takes. *Never*: touches a file.
+//! no name leads out of its folder, and none is longer than
+//! a file's may be: one that would be is cut, and a sum tells it from others. *Assumes*: names that a store takes.
+//! *Never*: touches a file.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,19 @@ use ringpost::proto::imap::utf7;
 
 /// Endings that have a meaning for files of ours.
 const ENDINGS: [&str; 4] = [".mbox", ".eml", ".jsonl", ".txt"];
+
+/// Octets of a file's name, with room for what a form puts around it; a file system takes 255.
+const LEVEL_BYTES_MAX: usize = 240;
+
+/// As it is, or what of it fits with the sum of the whole.
+fn fitting(text: String) -> String {
+    if text.len() <= LEVEL_BYTES_MAX {
+        return text;
+    }
+    let sum = format!("~{:08x}", crc32fast::hash(text.as_bytes()));
+    let end = text.floor_char_boundary(LEVEL_BYTES_MAX - sum.len());
+    format!("{}{sum}", &text[..end])
+}
 
 /// A folder's path below some folder; each level is one of it, what a file name cannot have as `%2E`.
 pub fn path(name: &str) -> PathBuf {
@@ -27,7 +42,12 @@ fn level(level: &str) -> String {
             text.push(c);
         }
     }
-    text
+    fitting(text)
+}
+
+/// Whether a path that [`path`] makes is read back as the name.
+pub fn is_kept_in_path(name: &str) -> bool {
+    of_path(&path(name)).as_deref() == Some(name)
 }
 
 /// The folder of a path that [`path`] made, or of any other in UTF-8.
@@ -74,7 +94,12 @@ pub fn maildir(name: &str) -> Option<String> {
         }
         text
     };
-    Some(name.split('/').map(level).collect::<Vec<_>>().join("."))
+    Some(fitting(name.split('/').map(level).collect::<Vec<_>>().join(".")))
+}
+
+/// Whether what [`maildir`] makes is read back as the name.
+pub fn is_kept_in_maildir(name: &str) -> bool {
+    maildir(name).is_none_or(|folder| of_maildir(&folder).as_deref() == Some(name))
 }
 
 /// The folder of a name in a Maildir++.
@@ -115,6 +140,17 @@ mod tests {
                 assert!(!maildir.contains('/') && maildir.is_ascii(), "{maildir}");
             }
         }
+        let [long, other] = ["x", "y"].map(|end| format!("Ü{}/{}{end}", "ü".repeat(400), "z".repeat(150)));
+        for name in [&long, &other] {
+            assert!(!is_kept_in_path(name) && !is_kept_in_maildir(name));
+            let levels = path(name).iter().map(|level| level.len()).max();
+            assert!(
+                levels <= Some(LEVEL_BYTES_MAX) && maildir(name).is_some_and(|m| m.len() <= LEVEL_BYTES_MAX)
+            );
+        }
+        assert_ne!(maildir(&long), maildir(&other));
+        assert_ne!(path(&long), path(&other));
+        assert!(NAMES.iter().all(|name| is_kept_in_path(name) && is_kept_in_maildir(name)));
         assert_eq!(maildir("a.b/Ü").as_deref(), Some("a\\2eb.&ANw-"));
         assert_eq!(of_maildir("&AN"), Some("&AN".to_owned()), "no UTF-7: as it stands");
         assert_eq!(of_maildir("a\\2fb"), None, "a level has no separator in it");

@@ -213,10 +213,10 @@ impl Making {
 }
 
 impl Sink for Making {
-    fn folder(&mut self, folder: &Folder) -> Result<(), Failure> {
+    fn folder(&mut self, folder: &Folder) -> Result<bool, Failure> {
         self.close()?;
         self.open = Some((names::path(&folder.name), String::new()));
-        Ok(())
+        Ok(names::is_kept_in_path(&folder.name))
     }
 
     fn mail(&mut self, uid: u32, mail: &Mail) -> Result<Option<&'static str>, Failure> {

@@ -223,7 +223,7 @@ impl Making {
 }
 
 impl Sink for Making {
-    fn folder(&mut self, folder: &Folder) -> Result<(), Failure> {
+    fn folder(&mut self, folder: &Folder) -> Result<bool, Failure> {
         self.close()?;
         let path =
             names::maildir(&folder.name).map_or(self.root.clone(), |name| self.root.join(format!(".{name}")));
@@ -240,7 +240,7 @@ impl Sink for Making {
         };
         let uids = make().map_err(|error| told(&path, &error))?;
         self.open = Some(Open { path, uids, keywords: Vec::new() });
-        Ok(())
+        Ok(names::is_kept_in_maildir(&folder.name))
     }
 
     fn mail(&mut self, uid: u32, mail: &Mail) -> Result<Option<&'static str>, Failure> {

@@ -252,7 +252,7 @@ impl Making {
 }
 
 impl Sink for Making {
-    fn folder(&mut self, folder: &Folder) -> Result<(), Failure> {
+    fn folder(&mut self, folder: &Folder) -> Result<bool, Failure> {
         self.close()?;
         let mut path = self.root.join(names::path(&folder.name)).into_os_string();
         path.push(".mbox");
@@ -260,7 +260,7 @@ impl Sink for Making {
         let parent = path.parent().unwrap_or(&self.root);
         let made = fs::create_dir_all(parent).and_then(|()| File::create_new(&path));
         self.open = Some((path.clone(), BufWriter::new(made.map_err(|error| told(&path, &error))?)));
-        Ok(())
+        Ok(names::is_kept_in_path(&folder.name))
     }
 
     fn mail(&mut self, _uid: u32, mail: &Mail) -> Result<Option<&'static str>, Failure> {
