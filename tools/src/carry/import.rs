@@ -60,7 +60,7 @@ fn no_account(what: &cli::Import) -> Failure {
 /// Where mail is brought to.
 trait Target {
     /// What a mailbox has.
-    fn known(&mut self, mailbox: &str) -> Result<Known, Failure>;
+    fn known(&mut self, mailbox: &str) -> Known;
     /// Whether there is such a mailbox.
     fn has(&self, mailbox: &str) -> bool;
     /// Makes one.
@@ -111,7 +111,12 @@ fn carry(
             output.line(&object, || format!("+ mailbox {}", plain(&name)));
             target.make(&name)?;
         }
-        let mut known = if missing { Known::default() } else { target.known(&name)? };
+        let mut known = if missing { Known::default() } else { target.known(&name) };
+        damages += known.unread.len() as Damages;
+        for (uid, why) in &known.unread {
+            let object = json!({"type": "unreadable", "mailbox": name, "uid": uid, "what": why});
+            output.line(&object, || format!("UNREADABLE here: {} UID {uid}: {why}", plain(&name)));
+        }
         let mut tally = Tally::default();
         source.each(at, &mut |found| {
             tally.found += 1;
@@ -208,14 +213,14 @@ impl Plan {
 }
 
 impl Target for Plan {
-    fn known(&mut self, mailbox: &str) -> Result<Known, Failure> {
+    fn known(&mut self, mailbox: &str) -> Known {
         let (Some(replayed), Some(disk), Some(id)) = (&self.replayed, &mut self.disk, self.account) else {
-            return Ok(Known::default());
+            return Known::default();
         };
         let found = replayed.account(id).and_then(|account| account.mailbox_by_name(mailbox));
         match found {
             Some(mailbox) => Known::of(&mailbox, &mut |key, len| export::read(replayed, disk, key, len)),
-            None => Ok(Known::default()),
+            None => Known::default(),
         }
     }
 
@@ -333,11 +338,11 @@ fn create(host: &mut Host<Files>, address: &str, output: &mut Output) -> Result<
 }
 
 impl Target for Live {
-    fn known(&mut self, mailbox: &str) -> Result<Known, Failure> {
+    fn known(&mut self, mailbox: &str) -> Known {
         let account = self.host.store().account(self.account);
         match account.and_then(|account| account.mailbox_by_name(mailbox)) {
             Some(mailbox) => Known::of(&mailbox, &mut |key, len| self.octets(key, len)),
-            None => Ok(Known::default()),
+            None => Known::default(),
         }
     }
 
