@@ -26,5 +26,5 @@ pub(crate) mod slots;
 pub mod wire;
 
 pub use client::Client;
-pub use route::{Shards, carry_out};
+pub use route::{Shards, address_of, carry_out, check_domain};
 pub use server::{import_octets, serve};

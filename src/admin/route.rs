@@ -190,7 +190,11 @@ fn local_address(shards: &dyn Shards, text: &str) -> Result<String, String> {
     Ok(address)
 }
 
-fn check_domain(address: &str, domains: &[String]) -> Result<(), String> {
+/// Whether a normalised address is of a domain of ours.
+///
+/// # Errors
+/// It is not, and what to do.
+pub fn check_domain(address: &str, domains: &[String]) -> Result<(), String> {
     let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
     if domains.iter().any(|ours| ours == domain) {
         return Ok(());

@@ -8,12 +8,13 @@
 //!  source ─► folder ─► what the mailbox has (known) ─► missing ─► Append, 100 messages at a time ─► settle
 //! ```
 
+use ringpost::admin::{address_of, check_domain};
 use ringpost::proto::mime::summarise;
 use ringpost::runtime::Files;
 use ringpost::shard::USUAL_MAILBOXES;
 use ringpost::sys::cpu::Cores;
 use ringpost_engine::change::{Change, NewBody, NewMessage, Outcome, Services};
-use ringpost_engine::ids::{AccountId, BodyKey, MailboxId, ShardId, normalise_address};
+use ringpost_engine::ids::{AccountId, BodyKey, MailboxId, ShardId};
 use ringpost_engine::index::names;
 use ringpost_engine::limits::KEYWORD_BYTES_MAX;
 use ringpost_engine::recovery::{self, Replayed};
@@ -274,8 +275,7 @@ impl Live {
     ) -> Result<Live, Failure> {
         let shard = match wanted {
             Wanted::Address(address) => folder.shard_of(address),
-            // The upper bits of an account's number are its shard.
-            Wanted::Id(id) => ShardId((id.0 >> 48) as u16),
+            Wanted::Id(id) => shard_with(cli, folder, *id)?.ok_or_else(|| no_account(what))?,
         };
         let cores = Cores::of_this_thread().map_err(|error| format!("cannot learn the cores: {error}"))?;
         let files = Files::new(&cli.data, shard, cores).map_err(|error| format!("shard {shard}: {error}"))?;
@@ -286,10 +286,18 @@ impl Live {
         };
         let account = match found {
             Some(account) => account,
-            None if what.create && what.account.contains('@') => create(&mut host, &what.account, output)?,
             None => {
-                host.close()?;
-                return Err(no_account(what));
+                let made = match what.create && what.account.contains('@') {
+                    true => create(cli, &mut host, &what.account, output),
+                    false => Err(no_account(what)),
+                };
+                match made {
+                    Ok(account) => account,
+                    Err(why) => {
+                        host.close()?;
+                        return Err(why);
+                    }
+                }
             }
         };
         Ok(Live { host, account, waiting: Vec::new(), waiting_bytes: 0, waiting_for: None })
@@ -318,11 +326,43 @@ fn is_keyword(word: &str) -> bool {
     (1..=KEYWORD_BYTES_MAX).contains(&word.len()) && word.bytes().all(is_atom)
 }
 
-fn create(host: &mut Host<Files>, address: &str, output: &mut Output) -> Result<AccountId, Failure> {
+/// The shard that has an account now: its number tells only where it was made, and no shard must come to be for it.
+fn shard_with(cli: &Cli, folder: &Folder, account: AccountId) -> Result<Option<ShardId>, Failure> {
+    for shard in data::shards(&cli.data, None)? {
+        let Some(id) = shard.id.filter(|id| id.0 < folder.shards()) else { continue };
+        let mut disk = ReadOnlyDisk::quiet(&shard.folder);
+        let replayed = recovery::recover_read_only(&mut disk, shard.id, None);
+        if replayed.map_err(|error| error.to_string())?.account(account).is_some() {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// The domains that the server takes mail for; the first shard has them.
+fn domains(cli: &Cli) -> Result<Vec<String>, Failure> {
+    let mut domains = Vec::new();
+    for shard in data::shards(&cli.data, Some(0))? {
+        let mut disk = ReadOnlyDisk::quiet(&shard.folder);
+        let replayed = recovery::recover_read_only(&mut disk, shard.id, None);
+        let replayed = replayed.map_err(|error| error.to_string())?;
+        domains.extend(replayed.index.domains().map(str::to_owned));
+    }
+    Ok(domains)
+}
+
+fn create(
+    cli: &Cli,
+    host: &mut Host<Files>,
+    address: &str,
+    output: &mut Output,
+) -> Result<AccountId, Failure> {
+    let address = address_of(address)?;
+    check_domain(&address, &domains(cli)?)?;
     let password = ringpost::password::generate()?;
     let usual = USUAL_MAILBOXES.iter().map(|(name, special)| ((*name).to_owned(), Some(*special)));
     let change = Change::AccountCreate {
-        address: normalise_address(address),
+        address: address.clone(),
         password_hash: ringpost::password::hash_generated(&password)?,
         services: Services::ALL,
         mailboxes: usual.collect(),
@@ -330,7 +370,7 @@ fn create(host: &mut Host<Files>, address: &str, output: &mut Output) -> Result<
     match host.change(AccountId(0), &change)? {
         Outcome::AccountCreated(id) => {
             let object: Value = json!({"type": "account", "address": address, "password": password});
-            output.line(&object, || format!("+ account {}, password {password}", plain(address)));
+            output.line(&object, || format!("+ account {}, password {password}", plain(&address)));
             Ok(id)
         }
         outcome => Err(refusal(&outcome).unwrap_or("no account was made").to_owned()),

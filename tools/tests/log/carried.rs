@@ -268,7 +268,10 @@ fn what_cannot_be_done_is_said_and_leaves_the_store_alone() {
     assert!(
         failure(&["export", "maildir", path, "--account", "alice@example.test"]).contains("exists already")
     );
-    let created = json(data.path(), &["import", "mboxrd", path, "--account", "Bob@example.test", "--create"]);
+    let create = ["import", "mboxrd", path, "--account", "Bob@example.test", "--create"];
+    assert!(failure(&create).contains("domain add"), "mail to an address of no domain of ours is refused");
+    Host::open(data.path(), 0).change(AccountId(0), Change::DomainAdd { name: "example.test".to_owned() });
+    let created = json(data.path(), &create);
     assert_eq!((of_type(&created, "account").len(), sum(&created, "added")), (1, 1));
     let bob = text(data.path(), &["dump", "--account", "bob@example.test", "--kind", "Append"]);
     assert!(bob.contains("INBOX"), "{bob}");
@@ -277,6 +280,9 @@ fn what_cannot_be_done_is_said_and_leaves_the_store_alone() {
     host.change(AccountId(1), Change::Quota { limits });
     drop(host);
     assert!(failure(&import).contains("quota has no room"));
+    // The number of an account that was made on another shard, as after a reshard, or of none.
+    assert!(failure(&["import", "mboxrd", path, "--account", "281474976710657"]).contains("no account"));
+    assert!(!data.path().join("shard-001").exists(), "a number makes no shard");
     let broken = out.path().join("broken.mbox");
     fs::write(&broken, "no mbox\n").expect("written");
     let output =
@@ -325,4 +331,69 @@ fn names_that_are_no_utf8_are_read_or_told_and_never_passed_over_unseen() {
             );
         }
     }
+}
+
+/// Makes a link.
+fn link(to: &Path, at: &Path) {
+    std::os::unix::fs::symlink(to, at).expect("it can be linked");
+}
+
+#[test]
+fn links_pipes_and_devices_are_told_and_neither_followed_nor_waited_for() {
+    let there = TempDir::new().expect("a folder can be made");
+    let secret = there.path().join("secret");
+    fs::write(&secret, "Subject: not hers\n\n").expect("written");
+    let [maildir, eml, mbox] = ["maildir", "eml", "mbox"].map(|name| there.path().join(name));
+    for folder in [&maildir.join("cur"), &maildir.join(".Half"), &eml, &mbox] {
+        fs::create_dir_all(folder).expect("a folder");
+    }
+    for (folder, end) in [(maildir.join("cur"), ""), (eml.clone(), ".eml"), (mbox.clone(), ".mbox")] {
+        fs::write(folder.join(format!("1{end}")), "From a\nSubject: x\n\nhi\n").expect("written");
+        link(&secret, &folder.join(format!("2{end}")));
+        link(Path::new("/dev/zero"), &folder.join(format!("3{end}")));
+        let pipe = folder.join(format!("4{end}"));
+        assert!(std::process::Command::new("mkfifo").arg(pipe).status().expect("mkfifo runs").success());
+    }
+    // Folders that would be walked for ever, and mail of somebody else.
+    link(&maildir, &maildir.join(".Other"));
+    link(&maildir.join("cur"), &maildir.join(".Half/cur"));
+    for root in [&eml, &mbox] {
+        for name in ["a", "b"] {
+            link(root, &root.join(name));
+        }
+    }
+    for (format, from, told) in [("maildir", &maildir, 5), ("eml", &eml, 5), ("mboxrd", &mbox, 5)] {
+        let data = empty();
+        let from = from.to_str().expect("text");
+        let output = run(data.path(), &["import", format, from, "--account", "alice@example.test", "--json"]);
+        let objects = objects(&output);
+        assert_eq!(output.status.code(), Some(1), "{format}: {objects:?}");
+        let unreadable = of_type(&objects, "unreadable");
+        assert_eq!((sum(&objects, "added"), unreadable.len()), (1, told), "{format}: {objects:?}");
+        let links =
+            unreadable.iter().filter(|one| one["what"].as_str().is_some_and(|why| why.contains("link")));
+        assert_eq!(links.count(), told - 1, "{format}: {objects:?}");
+    }
+}
+
+#[test]
+fn a_name_that_no_file_can_have_is_cut_and_told_and_keeps_nothing_from_going_out() {
+    let data = empty();
+    let mut host = Host::open(data.path(), 0);
+    let alice = AccountId(1);
+    for (nth, name) in [&"x".repeat(900), "z"].into_iter().enumerate() {
+        let mailbox = host.mailbox(alice, name);
+        append(&mut host, alice, mailbox, HARD[nth], nth as u64);
+    }
+    drop(host);
+    let out = TempDir::new().expect("a folder can be made");
+    for format in ["maildir", "mboxrd", "eml", "tar"] {
+        let exported = export(data.path(), format, &out.path().join(format));
+        let messages =
+            of_type(&exported, "exported").iter().filter_map(|one| one["messages"].as_u64()).sum::<u64>();
+        assert_eq!((messages, of_type(&exported, "lost").len()), (2, 1), "{format}: {exported:?}");
+    }
+    let other = empty();
+    let imported = import(other.path(), "maildir", &out.path().join("maildir"), &[]);
+    assert_eq!((sum(&imported, "added"), sum(&imported, "unreadable")), (2, 0), "{imported:?}");
 }
