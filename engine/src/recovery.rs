@@ -400,6 +400,27 @@ impl Replay {
         }
     }
 
+    /// Behind damage: whether what came of a change can be what came of it when it was lived.
+    fn judge(&mut self, entry: &Entry, outcome: Outcome, offset: u64) {
+        let account = entry.account;
+        match outcome {
+            // It was there when this was lived: it went with a damaged record.
+            Outcome::Refused(Refusal::NoBody)
+                if entry.change.bodies().any(|body| self.holes.contain(body)) =>
+            {
+                self.tell(offset, format!("a message of account {account} has lost its body"));
+                self.distrust(account);
+            }
+            // It was on its way when this was lived: it has arrived only because what kept it out is lost.
+            Outcome::Refused(Refusal::NoAccount) if entry.change == Change::Arrive(Arrival::Dropped) => {
+                self.distrust(account);
+            }
+            // Its creation may be lost, or the end of the one that had its address.
+            Outcome::Refused(Refusal::NoAccount | Refusal::Exists) => self.distrust_missing(account),
+            _ => {}
+        }
+    }
+
     fn tell(&mut self, offset: u64, what: String) {
         if self.report.damage.len() < DAMAGES_TOLD_MAX {
             self.report.damage.push(Error::Corrupt { segment: self.segment, offset, what });
@@ -474,24 +495,8 @@ impl Visitor for Replay {
             self.wronged.insert(account);
             self.rowless.push((account, self.segment, record.payload_offset));
         }
-        if self.report.damage.is_empty() {
-            return;
-        }
-        match outcome {
-            // It was there when this was lived: it went with a damaged record.
-            Outcome::Refused(Refusal::NoBody)
-                if entry.change.bodies().any(|body| self.holes.contain(body)) =>
-            {
-                self.tell(record.payload_offset, format!("a message of account {account} has lost its body"));
-                self.distrust(account);
-            }
-            // It was on its way when this was lived: it has arrived only because what kept it out is lost.
-            Outcome::Refused(Refusal::NoAccount) if entry.change == Change::Arrive(Arrival::Dropped) => {
-                self.distrust(account);
-            }
-            // Its creation may be lost, or the end of the one that had its address.
-            Outcome::Refused(Refusal::NoAccount | Refusal::Exists) => self.distrust_missing(account),
-            _ => {}
+        if !self.report.damage.is_empty() {
+            self.judge(&entry, outcome, record.payload_offset);
         }
     }
 
