@@ -1,6 +1,7 @@
 //! Seeded crashes of the store: a workload, a disk that fails, and an oracle that forgets nothing.
 //!
-//! `RINGPOST_SIM_SEEDS=n` runs n seeds (300 by default), from `RINGPOST_SIM_FROM` on; `RINGPOST_SIM_SEED=n` repeats one.
+//! `RINGPOST_SIM_SEEDS=n` runs n seeds (300 by default), from `RINGPOST_SIM_FROM` on; `RINGPOST_SIM_SEED=n`
+//! repeats one.
 
 mod arrivals;
 mod decay;
