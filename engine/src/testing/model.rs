@@ -124,7 +124,7 @@ impl Mailbox {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Account {
-    address: String,
+    pub(super) address: String,
     modseq: ModSeq,
     mailboxes: BTreeMap<MailboxId, Mailbox>,
     subscriptions: BTreeMap<String, bool>,

@@ -32,6 +32,11 @@ impl Model {
         self.coming.insert(id, Expected { account: account.clone(), removed, brought });
     }
 
+    /// Whether an account has this address.
+    pub fn has_address(&self, address: &str) -> bool {
+        self.accounts.values().any(|account| account.address == address)
+    }
+
     /// A piece was carried out.
     pub(super) fn arrive(&mut self, id: AccountId, piece: &Arrival, outcome: &Outcome) -> Result<(), String> {
         let Expected { account, removed, brought } =

@@ -338,7 +338,8 @@ impl Arrivals {
                 self.sender = None;
             }
             (Arrival::Done { .. }, Outcome::Refused(Refusal::Exists)) => {
-                let taken = world.store.account_by_address(&leaving.address).is_some();
+                // By the model: in the store whoever had it may be gone again, by the next change of the batch.
+                let taken = world.model.has_address(&leaving.address);
                 sender.is_spoiled = true;
                 return taken.then_some(()).ok_or("its address is free".to_owned());
             }

@@ -1,8 +1,8 @@
 //! A disk that is slow, and one that cannot read.
 //!
-//! *Owns*: when a sync is done, and which read fails. *Promises*: everything else goes on while a sync takes its time; a
-//! read that fails ends nothing. *Assumes*: events are counted by whoever lets them happen. *Never*: draws from the
-//! seed of a run: one without these faults does what it did before there were any.
+//! *Owns*: when a sync is done, and which read fails. *Promises*: everything else goes on while a sync takes its
+//! time; a read that fails ends nothing. *Assumes*: events are counted by whoever lets them happen. *Never*: draws
+//! from the seed of a run: one without these faults does what it did before there were any.
 
 use std::collections::{BTreeMap, BTreeSet};
 
