@@ -375,7 +375,8 @@ pub enum Change {
         /// given out in the other store.
         uid_next: Uid,
     },
-    /// This log serves a slot from now on: all of what came shows at once (account 0). Refused unless its epoch is above
+    /// This log serves a slot from now on: all of what came shows at once (account 0). Refused unless its
+    /// epoch is above
     /// all that this log knows of the slot. What is not as the claim says comes in quarantine.
     SlotClaim {
         /// What.

@@ -83,7 +83,8 @@ pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// Bytes of one encoded summary: room for the structure of a message with [`PARTS_STORED_MAX`] plain parts, which
 /// takes about 2.5 MB.
 pub const SUMMARY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Ranges of positions at which bodies are known not to be what was written; what is found beyond is told and not kept.
+/// Ranges of positions at which bodies are known not to be what was written; what is found beyond is told and
+/// not kept.
 pub const DISTRUSTED_RANGES_MAX: usize = 4_096;
 /// Bytes that compaction reads and writes a second.
 pub const COMPACT_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
@@ -148,7 +149,8 @@ pub const ARRIVAL_MESSAGES_MAX: usize = 1_024;
 pub const ARRIVAL_BYTES: usize = 64 * 1024;
 /// Runs of expunged UIDs in one such piece.
 pub const ARRIVAL_RUNS: usize = 4_096;
-/// Accounts of one slot that can change shards together, those included that are deleted and can be had back: 67 million
+/// Accounts of one slot that can change shards together, those included that are deleted and can be had back:
+/// 67 million
 /// on a server.
 pub const SLOT_ACCOUNTS_MAX: usize = 16 * 1024;
 /// Octets of the aliases of one slot that can change shards together.

@@ -449,7 +449,8 @@ fn a_change_of_an_account_that_is_held_waits_for_nobody() {
     bench.change(id, change);
 }
 
-/// Wherever the power goes, at either shard: exactly one of them serves the slot by the rule of epochs, with all that it
+/// Wherever the power goes, at either shard: exactly one of them serves the slot by the rule of epochs, with
+/// all that it
 /// had, and the other's copy can be removed.
 #[test]
 fn cut_anywhere_a_slot_has_one_owner_and_is_whole() {

@@ -8,7 +8,7 @@ use ringpost_engine::change::{
     Arrival, Change, FlagBits, FlagOp, Flags, ImportedMessage, Inheritance, NewMessage, Services, SpecialUse,
     Stamp, UidSet,
 };
-use ringpost_engine::ids::{AccountId, MailboxId, Uid};
+use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Uid};
 use ringpost_engine::origin::SessionInfo;
 use ringpost_engine::owners::Claim;
 use serde_json::{Map, Value, json};
@@ -166,9 +166,7 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
         Change::SlotLeave { slot, epoch, to } => json!({"slot": slot.0, "epoch": epoch, "to_shard": to.0}),
         Change::SlotClear { slot, epoch } => json!({"slot": slot.0, "epoch": epoch}),
         Change::Session { about } => session(about),
-        Change::Distrust { from, until } | Change::Trust { from, until } => {
-            json!({"from": from.0, "until": until.0})
-        }
+        Change::Distrust { from, until } | Change::Trust { from, until } => positions(*from, *until),
         Change::Read { of, mailbox, uids: set } => read(*of, *mailbox, set),
     };
     match value {
@@ -179,6 +177,10 @@ pub fn fields(change: &Change, stamp: &Stamp) -> Map<String, Value> {
 
 fn read(of: AccountId, mailbox: MailboxId, set: &UidSet) -> Value {
     json!({"of": of.0, "mailbox": mailbox.0, "uids": uids(set)})
+}
+
+fn positions(from: BodyId, until: BodyId) -> Value {
+    json!({"from": from.0, "until": until.0})
 }
 
 fn claimed(claim: &Claim) -> Value {

@@ -43,7 +43,7 @@ impl<'a> Writer<'a> {
             }
             Change::AccountPassword { password_hash } => self.string(password_hash),
             Change::AccountServices { services } => self.u8(services.0),
-            Change::AccountDelete => {}
+            Change::AccountDelete | Change::AccountLeave => {}
             Change::DomainAdd { name: text }
             | Change::DomainDelete { name: text }
             | Change::AliasDelete { address: text } => self.string(text),
@@ -57,10 +57,7 @@ impl<'a> Writer<'a> {
             }
             Change::MailboxRename { mailbox, to } => self.rename(*mailbox, to),
             Change::MailboxDelete { mailbox } => self.mailbox(*mailbox),
-            Change::Subscribe { name, on } => {
-                self.string(name);
-                self.bool(*on);
-            }
+            Change::Subscribe { name, on } => self.subscribe(name, *on),
             Change::Deliver { mailbox, body, flags, internal_ms } => {
                 self.mailbox(*mailbox);
                 self.u64(body.0);
@@ -94,22 +91,25 @@ impl<'a> Writer<'a> {
             Change::Reap { until_ms } => self.u64(*until_ms),
             Change::Import { mailbox, messages, uid_next } => self.import(*mailbox, messages, *uid_next),
             Change::Distrust { from, until } | Change::Trust { from, until } => {
-                self.u64(from.0);
-                self.u64(until.0);
+                [from.0, until.0].into_iter().for_each(|word| self.u64(word));
             }
             Change::Arrive(arrival) => arrival.encode(self.out),
             Change::SlotClaim { claim } => self.claim(claim),
-            Change::SlotLeave { slot, epoch, to } => {
-                [u32::from(slot.0), *epoch, u32::from(to.0)].into_iter().for_each(|word| self.u32(word));
-            }
-            Change::AccountLeave => {}
-            Change::SlotClear { slot, epoch } => {
-                [u32::from(slot.0), *epoch].into_iter().for_each(|word| self.u32(word));
-            }
+            Change::SlotLeave { slot, epoch, to } => self.words([slot.0.into(), *epoch, to.0.into()]),
+            Change::SlotClear { slot, epoch } => self.words([slot.0.into(), *epoch]),
             Change::Inherit(inheritance) => self.inherit(*inheritance),
             Change::Session { about } => self.session(about),
             Change::Read { of, mailbox, uids } => self.reading(*of, *mailbox, uids),
         }
+    }
+
+    fn subscribe(&mut self, name: &str, on: bool) {
+        self.string(name);
+        self.bool(on);
+    }
+
+    fn words<const N: usize>(&mut self, words: [u32; N]) {
+        words.into_iter().for_each(|word| self.u32(word));
     }
 
     fn claim(&mut self, claim: &Claim) {

@@ -34,7 +34,6 @@ mod lab;
 mod mailbox;
 pub mod names;
 pub(crate) mod plan;
-mod slots;
 mod validities;
 mod view;
 
@@ -48,9 +47,9 @@ use crate::owners::Seat;
 use bodies::Bodies;
 use bodies::distrust::Distrusted;
 use cold::accounts::Accounts;
+use cold::moving::slots::Slots;
 use digest::Digest;
 use graves::Graves;
-use slots::Slots;
 
 pub use cold::moving;
 pub use events::AccountEvent;
@@ -181,7 +180,8 @@ impl Index {
         self.account(account)?.0.mailboxes.get(&id).map(|mailbox| MailboxRef(mailbox))
     }
 
-    /// Slots that changed shards, as far as this log knows: who holds them, and whether nothing of them is to be removed
+    /// Slots that changed shards, as far as this log knows: who holds them, and whether nothing of them is to
+    /// be removed
     /// here.
     pub fn slots(&self) -> impl Iterator<Item = (Slot, Seat, bool)> + '_ {
         self.slots.all()

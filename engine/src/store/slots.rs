@@ -1,7 +1,9 @@
 //! A slot on its way to or from this shard.
 //!
-//! *Owns*: whose changes are held back. *Promises*: from [`Store::hold`] on nothing new is queued of an account that is
-//! held but what removes it, whoever asks. *Assumes*: whoever claims asks [`Store::claim_holds`] when all that it names is
+//! *Owns*: whose changes are held back. *Promises*: from [`Store::hold`] on nothing new is queued of an
+//! account that is
+//! held but what removes it, whoever asks. *Assumes*: whoever claims asks [`Store::claim_holds`] when all that
+//! it names is
 //! to be seen. *Never*: decides who owns a slot.
 
 use super::Store;
@@ -12,13 +14,15 @@ use crate::index::moving::Departure;
 use crate::owners::{Claim, Seat};
 
 impl Store {
-    /// Slots that changed shards, as far as this log knows: who holds them, and whether nothing of them is to be removed
+    /// Slots that changed shards, as far as this log knows: who holds them, and whether nothing of them is to
+    /// be removed
     /// here.
     pub fn slots(&self) -> Box<dyn Iterator<Item = (Slot, Seat, bool)> + '_> {
         Box::new(self.index.slots())
     }
 
-    /// Addresses after `after` with their accounts, in order, those in quarantine included. No account is looked at.
+    /// Addresses after `after` with their accounts, in order, those in quarantine included. No account is
+    /// looked at.
     pub fn addresses_after<'a>(&'a self, after: &str) -> Box<dyn Iterator<Item = (&'a str, AccountId)> + 'a> {
         Box::new(self.index.addresses_after(after))
     }
@@ -36,7 +40,8 @@ impl Store {
         self.index.claim_holds(claim)
     }
 
-    /// The next piece of an account that goes elsewhere; none when all is told. Its messages name bodies of this log.
+    /// The next piece of an account that goes elsewhere; none when all is told. Its messages name bodies of
+    /// this log.
     pub fn depart(&self, departure: &mut Departure) -> Option<Arrival> {
         departure.next(&self.index)
     }
@@ -51,7 +56,8 @@ impl Store {
         self.index.last_time_ms()
     }
 
-    /// Takes no further change of these accounts: [`Refused::Busy`](crate::error::Refused::Busy). What is queued is
+    /// Takes no further change of these accounts: [`Refused::Busy`](crate::error::Refused::Busy). What is
+    /// queued is
     /// carried out ([`Store::is_held_still`]).
     pub fn hold(&mut self, accounts: impl IntoIterator<Item = AccountId>) {
         self.held.extend(accounts);

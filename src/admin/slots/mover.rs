@@ -1,8 +1,11 @@
 //! Moving one slot to another shard while it is served.
 //!
-//! *Owns*: the order of things, and which body of the one log is which in the other. *Promises*: until the claim the slot is
-//! where it was, after it where it goes, whatever fails or is cut; bodies are copied while their accounts are served, at
-//! `limits::SLOT_MOVE_BYTES_PER_SECOND`. *Assumes*: nobody else moves a slot. *Never*: holds more octets than one message or
+//! *Owns*: the order of things, and which body of the one log is which in the other. *Promises*: until the
+//! claim the slot is
+//! where it was, after it where it goes, whatever fails or is cut; bodies are copied while their accounts are
+//! served, at
+//! `limits::SLOT_MOVE_BYTES_PER_SECOND`. *Assumes*: nobody else moves a slot. *Never*: holds more octets than
+//! one message or
 //! `limits::SLOT_BATCH_BYTES`.
 //!
 //! ```text

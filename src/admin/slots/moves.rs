@@ -1,7 +1,9 @@
 //! The server's answer to whoever wants slots elsewhere.
 //!
-//! *Owns*: which slots move, one after the other, and what is told of it. *Promises*: one command moves slots at a time; the
-//! first slot that cannot go ends it, and those before are where they were to go. *Assumes*: [`super::mover`] moves one.
+//! *Owns*: which slots move, one after the other, and what is told of it. *Promises*: one command moves slots
+//! at a time; the
+//! first slot that cannot go ends it, and those before are where they were to go. *Assumes*: [`super::mover`]
+//! moves one.
 //! *Never*: moves a slot to the shard that has it.
 
 use std::sync::Mutex;

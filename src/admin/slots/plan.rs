@@ -1,6 +1,7 @@
 //! Which slots move so that all shards have about the same.
 //!
-//! *Owns*: what a slot weighs, and the choice. *Promises*: every move makes the fullest shard emptier and nobody as full as
+//! *Owns*: what a slot weighs, and the choice. *Promises*: every move makes the fullest shard emptier and
+//! nobody as full as
 //! it was; as few octets as the greatest slots allow. *Assumes*: nothing. *Never*: moves a slot twice.
 
 use ringpost_engine::ids::{ShardId, Slot};

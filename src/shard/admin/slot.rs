@@ -1,6 +1,7 @@
 //! What moving a slot asks of the shard that it leaves and of the one that it goes to.
 //!
-//! *Owns*: the steps, in the shard's words. *Promises*: a step is bounded; only `Close` and what follows it stops anybody.
+//! *Owns*: the steps, in the shard's words. *Promises*: a step is bounded; only `Close` and what follows it
+//! stops anybody.
 //! *Assumes*: one slot moves at a time. *Never*: knows in which order they come; see [`crate::admin::slots`].
 
 use bytes::Bytes;
@@ -56,7 +57,8 @@ pub enum SlotStep {
         /// Octets that are there already.
         skip: u32,
     },
-    /// Nobody founds an account or an alias in the slot until it is open again or gone. It opens by itself when this
+    /// Nobody founds an account or an alias in the slot until it is open again or gone. It opens by itself
+    /// when this
     /// takes too long.
     Close {
         /// Which.
@@ -117,7 +119,8 @@ pub enum SlotReply {
         /// What follows `skip`.
         octets: Bytes,
     },
-    /// It is closed: since when the slot is where it is, what its next log has to keep to, and the latest time of this.
+    /// It is closed: since when the slot is where it is, what its next log has to keep to, and the latest time
+    /// of this.
     Closed {
         /// The slot's seat.
         seat: Seat,

@@ -1,8 +1,11 @@
 //! A slot between two shards.
 //!
-//! *Owns*: how far it is; who is kept back meanwhile. *Promises*: commands and deliveries that wait go on or are told
-//! that they cannot; a slot of which nobody asks any more opens by itself, but not while its claim may become durable.
-//! *Assumes*: the target answers every claim, or the process ends. *Never*: lets a session or delivery change what is held.
+//! *Owns*: how far it is; who is kept back meanwhile. *Promises*: commands and deliveries that wait go on or
+//! are told
+//! that they cannot; a slot of which nobody asks any more opens by itself, but not while its claim may become
+//! durable.
+//! *Assumes*: the target answers every claim, or the process ends. *Never*: lets a session or delivery change
+//! what is held.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,9 @@
 //! Slots that change shards, as one shard sees it.
 //!
-//! *Owns*: how the table of owners comes about; the slot that is leaving; who waits until it has. *Promises*: nobody is
-//! served before every shard has told what its log knows; whoever waits goes on, where the slot is by then. *Assumes*: one
+//! *Owns*: how the table of owners comes about; the slot that is leaving; who waits until it has. *Promises*:
+//! nobody is
+//! served before every shard has told what its log knows; whoever waits goes on, where the slot is by then.
+//! *Assumes*: one
 //! slot moves at a time. *Never*: reads the accounts of a slot by itself: who moves it asks step by step.
 //!
 //! ```text

@@ -1,7 +1,9 @@
 //! What moving a slot asks, step by step.
 //!
-//! *Owns*: the answers. *Promises*: a step looks at `limits::SLOT_LOOKS_MAX` addresses, at one piece of an account or at a
-//! piece of a body. *Assumes*: an account is held while it is told in pieces. *Never*: keeps anything between two steps.
+//! *Owns*: the answers. *Promises*: a step looks at `limits::SLOT_LOOKS_MAX` addresses, at one piece of an
+//! account or at a
+//! piece of a body. *Assumes*: an account is held while it is told in pieces. *Never*: keeps anything between
+//! two steps.
 
 use ringpost_engine::arrival::{Arrival, Inheritance};
 use ringpost_engine::change::{Change, NewBody};

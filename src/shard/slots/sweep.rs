@@ -1,7 +1,9 @@
 //! What a slot leaves behind.
 //!
-//! *Owns*: the removal of what another shard serves by now, and of what never came whole. *Promises*: a bounded number of
-//! addresses a tick; nothing goes that this shard serves. *Assumes*: the log knows that the slot was left; it refuses
+//! *Owns*: the removal of what another shard serves by now, and of what never came whole. *Promises*: a
+//! bounded number of
+//! addresses a tick; nothing goes that this shard serves. *Assumes*: the log knows that the slot was left; it
+//! refuses
 //! otherwise. *Never*: is needed for what is answered: who is not owned here is not served here.
 
 use std::collections::BTreeSet;

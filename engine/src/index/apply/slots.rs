@@ -1,7 +1,8 @@
 //! Slots that change shards.
 //!
 //! *Owns*: what a claim, a leave and what follows from them do. *Promises*: a claim shows all that came at once; of an
-//! account nothing goes that this log still serves. *Assumes*: whoever claims has asked [`Index::claim_holds`] first, so
+//! account nothing goes that this log still serves. *Assumes*: whoever claims has asked [`Index::claim_holds`]
+//! first, so
 //! that only a claim that lost records to damage finds less than it says. *Never*: moves a body.
 
 use super::{Applied, bounded};

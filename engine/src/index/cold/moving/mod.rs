@@ -8,6 +8,7 @@
 mod departure;
 pub(in crate::index) mod facts;
 pub mod shell;
+pub(in crate::index) mod slots;
 
 pub use departure::Departure;
 

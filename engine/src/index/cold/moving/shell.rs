@@ -1,6 +1,7 @@
 //! Accounts that stand for something else while a slot moves.
 //!
-//! *Owns*: what such an account is made of. *Promises*: nobody is ever served from one. *Assumes*: it goes when the slot
+//! *Owns*: what such an account is made of. *Promises*: nobody is ever served from one. *Assumes*: it goes
+//! when the slot
 //! has come or has not. *Never*: has an address that a client could name.
 
 use bytes::Bytes;
