@@ -27,30 +27,14 @@ const ACCOUNTS: [&str; 4] = ["ada", "ben", "cem", "dua"];
 
 /// Upkeep all the time: a checkpoint at every tick, nothing kept that was removed, and every file compacted of which
 /// a twentieth is dead; slowly, so that kills meet it.
-const UPKEEP: &str = r#"
-hostname = "mail.example.test"
-shards = 2
-pin_threads = false
-[listen]
-smtp = ["127.0.0.1:0"]
-submission = ["127.0.0.1:0"]
-submissions = ["127.0.0.1:0"]
-lmtp = ["127.0.0.1:0"]
-pop3 = ["127.0.0.1:0"]
-pop3s = ["127.0.0.1:0"]
-imap = ["127.0.0.1:0"]
-imaps = ["127.0.0.1:0"]
-[limits]
-message_bytes_max = 8388608
-[store]
-segment_bytes = 16777216
+const UPKEEP: &str = "\
 checkpoint_log_bytes = 1
 index_memory_bytes_max = 1048576
 undelete_days = 0
 compact_live_percent = 95
 compact_bytes_per_second = 4194304
 compact_grace_seconds = 0
-"#;
+";
 
 /// In how many rounds the kill met a file that was being made, by its ending; and how many files compaction made
 /// and removed in all, as far as somebody could see.
@@ -97,7 +81,7 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
 #[test]
 fn nothing_is_lost_while_upkeep_never_rests() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("ringpost.toml"), UPKEEP).unwrap();
+    std::fs::write(folder.path().join("ringpost.toml"), server::config(UPKEEP)).unwrap();
     let met = rounds_of_kills(folder.path(), true);
     println!("kills met: {met:?}");
     if rounds() >= ROUNDS_TO_MEET_ALL {

@@ -11,6 +11,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The password of every account these tests make.
 pub const PASSWORD: &str = "correct horse";
 
+/// Upkeep now and then.
+const USUAL: &str = "checkpoint_log_bytes = 65536\nindex_memory_bytes_max = 1048576\n";
+
 /// Every listener on a free port; small segments, so that logs roll over.
 const CONFIG: &str = r#"
 hostname = "mail.example.test"
@@ -29,9 +32,12 @@ imaps = ["127.0.0.1:0"]
 message_bytes_max = 8388608
 [store]
 segment_bytes = 16777216
-checkpoint_log_bytes = 65536
-index_memory_bytes_max = 1048576
 "#;
+
+/// The settings of these servers, with these of the store.
+pub fn config(store: &str) -> String {
+    format!("{CONFIG}{store}")
+}
 
 /// A running `ringpost serve`. Dropping it kills the process.
 pub struct Server {
@@ -48,7 +54,7 @@ impl Server {
     pub fn start(folder: &Path) -> Server {
         let (data, config) = (folder.join("data"), folder.join("ringpost.toml"));
         if !config.exists() {
-            std::fs::write(&config, CONFIG).unwrap();
+            std::fs::write(&config, self::config(USUAL)).unwrap();
         }
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_ringpost"))
