@@ -15,6 +15,7 @@ use ringpost_engine::owners::{Arrived, Claim, Seat};
 use ringpost_engine::recovery::{Replayed, recover_read_only};
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 use ringpost_engine::verify::verify;
 
@@ -266,12 +267,7 @@ fn an_account_arrives_as_it_was_and_a_body_once() {
     Mover::default().account(&mut to, &mut from, id).expect("nothing is cut");
     assert_eq!(from.replayed().index.fingerprint(id), before);
     assert_eq!(removed(&from.replayed()), removed_before);
-    let other = Change::AccountCreate {
-        address: "b@x".to_owned(),
-        password_hash: "hash".to_owned(),
-        services: Services::ALL,
-        mailboxes: Vec::new(),
-    };
+    let other = mail::account("b@x");
     let Some(Outcome::AccountCreated(other)) = from.change(AccountId(0), other) else { panic!("no account") };
     assert!(other.0 > id.0, "I12: the id of one that left and came back is not given out");
     for bench in [&mut from, &mut to] {

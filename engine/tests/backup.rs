@@ -1,12 +1,13 @@
 //! A copy of a store at work: the files that it names open as what was durable when it was asked.
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Services};
+use ringpost_engine::change::{Change, Flags, NewBody, Outcome};
 use ringpost_engine::error::Refused;
 use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, SegmentId, ShardId};
 use ringpost_engine::io::{Disk, FileId, IoRequest, IoResult};
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 use ringpost_engine::verify::verify;
 
@@ -35,12 +36,7 @@ impl Lab {
         let mut disk = FakeDisk::new(Seed::new(1));
         let (store, _) = open(&mut disk);
         let mut lab = Lab { disk, store, account: AccountId(0), inbox: MailboxId(0) };
-        let create = Change::AccountCreate {
-            address: "alice@example.test".to_owned(),
-            password_hash: "hash".to_owned(),
-            services: Services::ALL,
-            mailboxes: Vec::new(),
-        };
+        let create = mail::account("alice@example.test");
         lab.store.append(AccountId(0), create, Now::default()).expect("room");
         while lab.account == AccountId(0) {
             lab.step();

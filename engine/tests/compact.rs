@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Services, UidSet};
+use ringpost_engine::change::{Change, Outcome, UidSet};
 use ringpost_engine::compact;
 use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, SegmentId, ShardId, Uid};
 use ringpost_engine::io::{Disk, FileId, IoRequest, IoResult};
 use ringpost_engine::store::{Options, RecoveryReport, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 use ringpost_engine::verify::verify;
 
@@ -48,12 +49,7 @@ impl Lab {
         let (store, _) = Store::open(&mut disk, options(), now).expect("opens");
         let (account, inbox) = (AccountId(0), MailboxId(0));
         let mut lab = Lab { disk, store, now, account, inbox, mail: BTreeMap::new(), seed: Seed::new(3) };
-        let create = Change::AccountCreate {
-            address: "alice@example.test".to_owned(),
-            password_hash: "hash".to_owned(),
-            services: Services::ALL,
-            mailboxes: Vec::new(),
-        };
+        let create = mail::account("alice@example.test");
         lab.store.append(AccountId(0), create, lab.now).expect("room");
         lab.settle();
         lab.account = lab.store.account_by_address("alice@example.test").expect("made");
@@ -88,11 +84,8 @@ impl Lab {
         let mut octets = self.seed.number().to_le_bytes().repeat(bytes / 8 + 1);
         octets.truncate(bytes);
         let octets = Bytes::from(octets);
-        let body = NewBody { parts: vec![octets.clone()], summary: Bytes::from_static(b"summary") };
-        let body = self.store.append_body(self.account, body, self.now).expect("room");
-        self.mail.insert(Uid(0), octets);
-        let change = Change::Deliver { mailbox: self.inbox, body, flags: Flags::default(), internal_ms: 5 };
-        self.store.append(self.account, change, self.now).expect("room");
+        self.mail.insert(Uid(0), octets.clone());
+        mail::deliver(&mut self.store, self.account, self.inbox, octets, self.now).expect("room");
         self.settle();
     }
 

@@ -1,7 +1,7 @@
 //! A compacted store on a disk that fails: what one bad file costs, when the log alone does not have it all any more.
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, NewBody, Outcome, Services};
+use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, NewBody, Outcome};
 use ringpost_engine::compact;
 use ringpost_engine::error::Error;
 use ringpost_engine::ids::{AccountId, BodyKey, MailboxId, Now, SegmentId, ShardId, Uid};
@@ -9,6 +9,7 @@ use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult};
 use ringpost_engine::recovery::{checkpoints, recover_read_only};
 use ringpost_engine::store::{Options, RecoveryReport, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 
 const INBOX: MailboxId = MailboxId(1);
@@ -75,12 +76,7 @@ impl Lab {
     }
 
     fn account(&mut self, name: &str) -> AccountId {
-        let create = Change::AccountCreate {
-            address: format!("{name}@example.test"),
-            password_hash: "hash".to_owned(),
-            services: Services::ALL,
-            mailboxes: vec![],
-        };
+        let create = mail::account(&format!("{name}@example.test"));
         match self.change(AccountId(0), create) {
             Outcome::AccountCreated(account) => account,
             outcome => panic!("{outcome:?}"),

@@ -13,6 +13,7 @@ use ringpost_engine::log::segment::{self, SegmentMeta};
 use ringpost_engine::recovery::replay_read_only;
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 use zerocopy::IntoBytes;
 
@@ -196,12 +197,7 @@ fn one_message(octets: Vec<u8>) -> (FakeDisk, u64) {
     let mut disk = FakeDisk::new(Seed::new(1));
     let (mut store, _) = Store::open(&mut disk, options(), Now::default()).expect("opens");
     let account = AccountId::new(ShardId(0), 1);
-    let create = Change::AccountCreate {
-        address: "u@example.test".to_owned(),
-        password_hash: "hash".to_owned(),
-        services: Services::ALL,
-        mailboxes: Vec::new(),
-    };
+    let create = mail::account("u@example.test");
     store.append(AccountId(0), create, Now::default()).expect("room");
     let body = NewBody { parts: vec![octets.into()], summary: Bytes::new() };
     let body = store.append_body(account, body, Now::default()).expect("room");

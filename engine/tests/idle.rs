@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, Flags, NewBody, Services, UidSet};
+use ringpost_engine::change::{Change, UidSet};
 use ringpost_engine::compact;
 use ringpost_engine::ids::{AccountId, MailboxId, Now, ShardId, Uid};
 use ringpost_engine::io::{Disk, FileId, IoRequest};
@@ -11,6 +11,7 @@ use ringpost_engine::press;
 use ringpost_engine::scrub;
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 
 const SEGMENT_BYTES: u64 = 256 * 1024;
@@ -81,12 +82,7 @@ impl Lab {
         let (store, _) = Store::open(&mut disk, way.options(), now).expect("opens");
         let (account, inbox, seed) = (AccountId(0), MailboxId(0), Seed::new(way.seed + 100));
         let mut lab = Lab { way, disk, store, now, account, inbox, seed, uids: 0 };
-        let create = Change::AccountCreate {
-            address: "alice@example.test".to_owned(),
-            password_hash: "hash".to_owned(),
-            services: Services::ALL,
-            mailboxes: Vec::new(),
-        };
+        let create = mail::account("alice@example.test");
         lab.store.append(AccountId(0), create, lab.now).expect("room");
         lab.pass(1);
         lab.account = lab.store.account_by_address("alice@example.test").expect("made");
@@ -114,11 +110,8 @@ impl Lab {
         for _ in 0..self.seed.below(u64::from(count.end - count.start)) as u32 + count.start {
             let word = self.seed.number().to_le_bytes();
             let octets = Bytes::from(word.repeat(self.seed.below(1_000) as usize + 1));
-            let body = NewBody { parts: vec![octets], summary: Bytes::from_static(b"summary") };
-            let Ok(body) = self.store.append_body(self.account, body, self.now) else { continue };
-            let change =
-                Change::Deliver { mailbox: self.inbox, body, flags: Flags::default(), internal_ms: 5 };
-            self.uids += u32::from(self.store.append(self.account, change, self.now).is_ok());
+            let sent = mail::deliver(&mut self.store, self.account, self.inbox, octets, self.now);
+            self.uids += u32::from(sent.is_ok());
         }
         self.pass(1);
     }

@@ -1,12 +1,13 @@
 //! Reading a log while another process writes it: nothing that is sound is told as damage.
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, Flags, NewBody, Services};
+use ringpost_engine::change::{Change, Flags, NewBody};
 use ringpost_engine::ids::{AccountId, MailboxId, Now, ShardId};
 use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult, View};
 use ringpost_engine::recovery::replay_read_only;
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 
 const ROUNDS: u64 = 1_000;
@@ -29,7 +30,7 @@ impl Busy {
         let options = Options { segment_bytes, ..Options::new(ShardId(0), 5) };
         let (store, _) = Store::open(&mut disk, options, Now::default()).expect("opens");
         let mut busy = Busy { disk, store, seed, running: Vec::new(), work_left: 10_000 };
-        busy.append(AccountId(0), create("u@example.test"));
+        busy.append(AccountId(0), mail::account("u@example.test"));
         for _ in 0..busy.seed.below(40) {
             busy.work();
         }
@@ -64,15 +65,6 @@ impl Busy {
                 }
             }
         }
-    }
-}
-
-fn create(address: &str) -> Change {
-    Change::AccountCreate {
-        address: address.to_owned(),
-        password_hash: "hash".to_owned(),
-        services: Services::ALL,
-        mailboxes: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who asked for a change, and who only read: what the log has of it.
 
-use ringpost_engine::change::{Change, Services, UidSet};
+use ringpost_engine::change::{Change, UidSet};
 use ringpost_engine::codec;
 use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, ShardId, Uid};
 use ringpost_engine::io::Disk;
@@ -10,6 +10,7 @@ use ringpost_engine::log::scan::{BatchInfo, Damage, RecordInfo, SegmentInfo, Vis
 use ringpost_engine::origin::{Origin, Reading, SessionInfo, is_of_session};
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 
 const INBOX: MailboxId = MailboxId(1);
@@ -76,12 +77,7 @@ fn about(user: &str) -> SessionInfo {
 
 fn with_account(disk: &mut FakeDisk) -> (Store, AccountId) {
     let mut store = open(disk);
-    let create = Change::AccountCreate {
-        address: "a@x".to_owned(),
-        password_hash: "hash".to_owned(),
-        services: Services::ALL,
-        mailboxes: Vec::new(),
-    };
+    let create = mail::account("a@x");
     store.append(AccountId(0), create, Now::default()).expect("room");
     drive(&mut store, disk);
     (store, AccountId::new(ShardId(0), 1))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, Flags, NewBody, Services, UidSet};
+use ringpost_engine::change::{Change, Services, UidSet};
 use ringpost_engine::compact;
 use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Now, ShardId};
 use ringpost_engine::io::Disk;
@@ -12,6 +12,7 @@ use ringpost_engine::press;
 use ringpost_engine::recovery::recover_read_only;
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 
 const BLOCK: usize = ringpost_engine::limits::PRESSED_BLOCK_BYTES as usize;
@@ -78,11 +79,7 @@ fn empty(options: Options) -> (Lab, AccountId) {
 
 impl Lab {
     fn deliver(&mut self, account: AccountId, octets: Bytes) -> BodyId {
-        let body = NewBody { parts: vec![octets], summary: Bytes::from_static(b"summary") };
-        let body = self.store.append_body(account, body, self.now).expect("room");
-        let deliver =
-            Change::Deliver { mailbox: MailboxId(1), body, flags: Flags::default(), internal_ms: 1 };
-        self.store.append(account, deliver, self.now).expect("room");
+        let body = mail::deliver(&mut self.store, account, MailboxId(1), octets, self.now).expect("room");
         self.run(1);
         body
     }

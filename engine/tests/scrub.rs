@@ -1,7 +1,7 @@
 //! What becomes of one rotten message: hidden, told, and shown again when it is what was written.
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, Flags, NewBody, Services};
+use ringpost_engine::change::{Change, Flags, NewBody};
 use ringpost_engine::compact;
 use ringpost_engine::ids::{AccountId, BodyKey, MailboxId, Now, ShardId};
 use ringpost_engine::io::{Disk, Extent, FileId, IoRequest};
@@ -10,6 +10,7 @@ use ringpost_engine::press;
 use ringpost_engine::scrub::{Options as Scrub, Record, What};
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 
 const SUMMARY: &[u8] = b"what was computed of it";
@@ -86,12 +87,7 @@ impl Lab {
         let store = open(&mut disk);
         let now = Now { unix_ms: 1_000, mono_ms: 1 };
         let mut lab = Lab { disk, store, now, account: AccountId(0), inbox: MailboxId(0) };
-        let create = Change::AccountCreate {
-            address: "alice@example.test".to_owned(),
-            password_hash: "hash".to_owned(),
-            services: Services::ALL,
-            mailboxes: Vec::new(),
-        };
+        let create = mail::account("alice@example.test");
         lab.store.append(AccountId(0), create, lab.now).expect("room");
         lab.settle();
         lab.account = lab.store.account_by_address("alice@example.test").expect("made");

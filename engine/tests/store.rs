@@ -1,13 +1,14 @@
 //! The store on a disk that works: what goes in comes out, before and after a restart.
 
 use bytes::Bytes;
-use ringpost_engine::change::{Change, Flags, NewBody, Outcome, Services};
+use ringpost_engine::change::{Change, Flags, NewBody, Outcome};
 use ringpost_engine::error::{Error, Refused};
 use ringpost_engine::ids::{AccountId, MailboxId, Now, ShardId, Uid};
 use ringpost_engine::io::{Disk, FileId, IoError, IoRequest, IoResult};
 use ringpost_engine::limits::SUMMARY_BYTES_MAX;
 use ringpost_engine::store::{Applied, Options, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
+use ringpost_engine::testing::mail;
 use ringpost_engine::testing::seed::Seed;
 use ringpost_engine::verify::verify;
 
@@ -31,12 +32,7 @@ fn drive(store: &mut Store, disk: &mut FakeDisk) -> Vec<Applied> {
 }
 
 fn account(store: &mut Store, disk: &mut FakeDisk) -> (AccountId, MailboxId) {
-    let create = Change::AccountCreate {
-        address: "alice@example.test".to_owned(),
-        password_hash: "hash".to_owned(),
-        services: Services::ALL,
-        mailboxes: Vec::new(),
-    };
+    let create = mail::account("alice@example.test");
     store.append(AccountId(0), create, Now::default()).expect("room");
     let applied = drive(store, disk);
     let Outcome::AccountCreated(account) = applied[0].outcome else { panic!("{applied:?}") };
@@ -44,11 +40,8 @@ fn account(store: &mut Store, disk: &mut FakeDisk) -> (AccountId, MailboxId) {
 }
 
 fn deliver(store: &mut Store, account: AccountId, mailbox: MailboxId, octets: &[u8]) {
-    let parts = vec![Bytes::copy_from_slice(octets)];
-    let body = NewBody { parts, summary: Bytes::from_static(b"summary") };
-    let body = store.append_body(account, body, Now::default()).expect("room");
-    let change = Change::Deliver { mailbox, body, flags: Flags::default(), internal_ms: 5 };
-    store.append(account, change, Now::default()).expect("room");
+    let octets = Bytes::copy_from_slice(octets);
+    mail::deliver(store, account, mailbox, octets, Now::default()).expect("room");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! *Assumes*: nothing. *Never*: is part of a server.
 
 pub mod fake_disk;
+pub mod mail;
 pub mod model;
 mod model_arrivals;
 mod model_graves;
