@@ -172,31 +172,13 @@ fn columns(line: &Line) -> (&'static str, String) {
                 figures.iter().map(|(name, value)| format!("  {name:<28} {value}")).collect();
             ("", format!("shard {shard}\n{}", figures.join("\n")))
         }
-        Line::Slots { shard, slots, runs, accounts, messages, bytes } => (
-            "SHARD  SLOTS   ACCOUNTS     MESSAGES            OCTETS  WHICH",
-            format!("{shard:>5} {slots:>6} {accounts:>10} {messages:>12} {bytes:>17}  {}", slot_runs(runs)),
-        ),
-        Line::Slot { slot, shard, accounts, messages, bytes } => (
-            " SLOT  SHARD   ACCOUNTS     MESSAGES            OCTETS",
-            format!("{slot:>5} {shard:>6} {accounts:>10} {messages:>12} {bytes:>17}"),
-        ),
-        Line::Planned { slot, from, to, accounts, messages, bytes } => (
-            " SLOT   FROM     TO   ACCOUNTS     MESSAGES            OCTETS",
-            format!("{slot:>5} {from:>6} {to:>6} {accounts:>10} {messages:>12} {bytes:>17}"),
-        ),
-        Line::Moving { slot, bytes } => ("", format!("{slot:>5} {bytes} octets copied")),
-        Line::Moved { slot, from, to, accounts, messages, bytes, held_ms } => (
-            " SLOT   FROM     TO   ACCOUNTS     MESSAGES            OCTETS  HELD (ms)",
-            format!("{slot:>5} {from:>6} {to:>6} {accounts:>10} {messages:>12} {bytes:>17} {held_ms:>10}"),
-        ),
-        Line::Damage(line) => (
-            "SHARD  SINCE                     FILE                  OFFSET  ACCOUNT, MAILBOX, UID: MESSAGE-ID",
-            damaged(line),
-        ),
-        Line::Scrub(line) => (
-            "SHARD  ROUND                     FILES  OF      READ MB       OF MB   MB/S  FOUND HIDDEN  LAST ENDED",
-            scrubbed(line),
-        ),
+        Line::Slots { .. }
+        | Line::Slot { .. }
+        | Line::Planned { .. }
+        | Line::Moving { .. }
+        | Line::Damage(_)
+        | Line::Scrub(_)
+        | Line::Moved { .. } => upkeep_columns(line),
         Line::Sealed { shard, position } => ("", format!("shard {shard} up to {position}")),
         Line::File { name, bytes } => {
             ("FILE", format!("{name} {}", bytes.map_or(String::new(), |bytes| bytes.to_string())))
@@ -241,6 +223,38 @@ fn scrubbed(line: &ScrubLine) -> String {
         line.hidden,
         moment(Some(line.ended_ms)),
     )
+}
+
+/// The same of lines about slots, damage and scrub.
+fn upkeep_columns(line: &Line) -> (&'static str, String) {
+    match line {
+        Line::Slots { shard, slots, runs, accounts, messages, bytes } => (
+            "SHARD  SLOTS   ACCOUNTS     MESSAGES            OCTETS  WHICH",
+            format!("{shard:>5} {slots:>6} {accounts:>10} {messages:>12} {bytes:>17}  {}", slot_runs(runs)),
+        ),
+        Line::Slot { slot, shard, accounts, messages, bytes } => (
+            " SLOT  SHARD   ACCOUNTS     MESSAGES            OCTETS",
+            format!("{slot:>5} {shard:>6} {accounts:>10} {messages:>12} {bytes:>17}"),
+        ),
+        Line::Planned { slot, from, to, accounts, messages, bytes } => (
+            " SLOT   FROM     TO   ACCOUNTS     MESSAGES            OCTETS",
+            format!("{slot:>5} {from:>6} {to:>6} {accounts:>10} {messages:>12} {bytes:>17}"),
+        ),
+        Line::Moving { slot, bytes } => ("", format!("{slot:>5} {bytes} octets copied")),
+        Line::Moved { slot, from, to, accounts, messages, bytes, held_ms } => (
+            " SLOT   FROM     TO   ACCOUNTS     MESSAGES            OCTETS  HELD (ms)",
+            format!("{slot:>5} {from:>6} {to:>6} {accounts:>10} {messages:>12} {bytes:>17} {held_ms:>10}"),
+        ),
+        Line::Damage(line) => (
+            "SHARD  SINCE                     FILE                  OFFSET  ACCOUNT, MAILBOX, UID: MESSAGE-ID",
+            damaged(line),
+        ),
+        Line::Scrub(line) => (
+            "SHARD  ROUND                     FILES  OF      READ MB       OF MB   MB/S  FOUND HIDDEN  LAST ENDED",
+            scrubbed(line),
+        ),
+        _ => ("", String::new()),
+    }
 }
 
 /// `0-4094/2` for every second slot, `17` for one; the first runs of many.
