@@ -1,9 +1,9 @@
 //! Messages that cannot keep their UIDs, because mail has arrived in the mailbox here.
 //!
 //! *Owns*: how they are found again by the next run: each comes with a unique-id made of what names it there, and the
-//! mailbox's mark tells how far the last run came, and what was left out. *Promises*: none comes twice; what was deleted here stays deleted.
-//! *Assumes*: UIDVALIDITY and UID name a message there for ever (rfc3501#2.3.1.1). *Never*: gives two messages of a
-//! mailbox one unique-id (rfc1939#7).
+//! mailbox's mark tells how far the last run came, and what was left out. *Promises*: none comes twice; what was
+//! deleted here stays deleted. *Assumes*: UIDVALIDITY and UID name a message there for ever (rfc3501#2.3.1.1).
+//! *Never*: gives two messages of a mailbox one unique-id (rfc1939#7).
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! Where an import takes mail from.
 //!
 //! *Owns*: what every other store can be asked. *Promises*: messages by place, 0-based and ascending by UID, in the
-//! folder that was opened last. *Assumes*: nobody expunges much meanwhile; what has gone does not come, which is told. *Never*: writes
-//! to the other store.
+//! folder that was opened last. *Assumes*: nobody expunges much meanwhile; what has gone does not come, which is
+//! told. *Never*: writes to the other store.
 
 use super::report::same_flags;
 

@@ -1,9 +1,9 @@
 //! Mail as Dovecot keeps it in Maildirs.
 //!
-//! *Owns*: reading a Maildir tree with Dovecot's own files: UIDs, keywords, flags, subscriptions. *Promises*: what IMAP
-//! and POP3 clients of that Dovecot saw; the names of one folder's files in memory, about 100 octets each. *Assumes*:
-//! Dovecot may run meanwhile: a file that is renamed is looked for, and only one that is absent twice is gone. *Never*: writes,
-//! or follows a link below the root: users make those.
+//! *Owns*: reading a Maildir tree with Dovecot's own files: UIDs, keywords, flags, subscriptions. *Promises*: what
+//! IMAP and POP3 clients of that Dovecot saw; the names of one folder's files in memory, about 100 octets each.
+//! *Assumes*: Dovecot may run meanwhile: a file that is renamed is looked for, and only one that is absent twice is
+//! gone. *Never*: writes, or follows a link below the root: users make those.
 
 mod names;
 mod octets;

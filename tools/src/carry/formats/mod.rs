@@ -1,8 +1,9 @@
 //! The forms that mail has outside of a store.
 //!
-//! *Owns*: which forms there are, and how their files are read. *Promises*: a file that is missing and one that cannot
-//! be read are never taken for each other; bounded reads. *Assumes*: nobody changes a tree that is read. *Never*: writes over what is
-//! there, or follows a symbolic link below what was named: whose mail it is may have made it.
+//! *Owns*: which forms there are, and how their files are read. *Promises*: a file that is missing and one that
+//! cannot be read are never taken for each other; bounded reads. *Assumes*: nobody changes a tree that is read.
+//! *Never*: writes over what is there, or follows a symbolic link below what was named: whose mail it is may have
+//! made it.
 
 mod eml;
 mod maildir;
