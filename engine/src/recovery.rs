@@ -294,8 +294,8 @@ fn place(
         .alive()
         .filter(|(first, segment)| places.pack_of(Lsn(first.0)).is_none() && !there.contains(segment));
     match missing.next().filter(|_| !past) {
-        Some((_, segment)) if sound => return Err(gone(segment, &[])),
-        // It was in a pack that does not tell any more what it had.
+        Some((_, segment)) if sound && report.damage.is_empty() => return Err(gone(segment, &[])),
+        // It was in a pack that does not tell any more what it had; or it is dead, and what said so is lost.
         Some((_, gone)) if lost.is_empty() => lost.push(format!("messages of segment {gone} are in no file")),
         _ => {}
     }

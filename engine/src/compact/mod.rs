@@ -119,6 +119,9 @@ pub(crate) struct Log {
 /// be made between two batches before numbers could repeat.
 const PACK_NUMBER_SHIFT: u32 = 16;
 
+/// Of a file that a pack stands for, nothing is looked for, whoever may need it.
+const STOOD_FOR: Lsn = Lsn(0);
+
 /// Bytes by which what is alive takes less than it did, for it is compressed.
 fn saved(index: &Index, places: &Places) -> u64 {
     let saved = |pack: &Pack| {
@@ -264,12 +267,12 @@ impl Compactor {
             Picked::Together(_) => copies,
         };
         let picked = runs.find(is_to_do).unwrap_or(Picked::Nothing);
-        self.wait_for(&uncovered, &all, &picked);
+        self.wait_for(&uncovered, &all, &picked, covered);
         match picked {
             Picked::Nothing => {}
             Picked::Empty(unit) => {
                 assert_eq!(index.count_in(&unit.range), 0, "I22: nothing of what goes uncopied is alive");
-                self.reclaim.retire(&unit, now_ms);
+                self.reclaim.retire(&unit, log.durable, now_ms);
                 self.look_at_ms = now_ms;
             }
             Picked::Together(victims) => self.begin(index, places, log, victims),
@@ -287,7 +290,7 @@ impl Compactor {
         let mut units = Vec::new();
         for unit in segments {
             match places.pack_of(Lsn(unit.range.start)) {
-                Some(_) => self.reclaim.retire(&unit, self.ticked_ms),
+                Some(_) => self.reclaim.retire(&unit, STOOD_FOR, self.ticked_ms),
                 None => units.push(unit),
             }
         }
@@ -303,7 +306,7 @@ impl Compactor {
             is_pressed: pack.preface().is_some_and(|(_, mixed)| !mixed),
         };
         for pack in places.old_packs() {
-            self.reclaim.retire(&unit(pack), self.ticked_ms);
+            self.reclaim.retire(&unit(pack), STOOD_FOR, self.ticked_ms);
         }
         units.extend(places.packs().iter().map(unit));
         units.retain_mut(|unit| {
@@ -319,10 +322,11 @@ impl Compactor {
         units
     }
 
-    /// What could be picked if two checkpoints covered it.
-    fn wait_for(&mut self, uncovered: &[Unit], all: &All, picked: &Picked) {
+    /// What could be picked if two checkpoints covered it, and what could go.
+    fn wait_for(&mut self, uncovered: &[Unit], all: &All, picked: &Picked, covered: Lsn) {
         let sparse = uncovered.iter().filter(|unit| all.is_worth(unit));
         let to = sparse.map(|unit| Lsn(unit.range.end)).max().filter(|_| *picked == Picked::Nothing);
+        let to = to.max(self.reclaim.waits_for(covered, self.ticked_ms, self.grace_ms()));
         self.waiting = to.map(|to| (to, self.waiting.map_or(self.ticked_ms, |(_, since_ms)| since_ms)));
     }
 
@@ -363,14 +367,15 @@ impl Compactor {
         let request = self.work(now_ms).map(|request| (Doing::Work, request));
         let (doing, request) = request.or_else(|| {
             let covered = self.covered(covered);
-            let grace_ms = match self.full {
-                true => self.options.grace_ms.min(COMPACT_GRACE_FULL_MS),
-                false => self.options.grace_ms,
-            };
-            Some((Doing::Remove, self.reclaim.poll(covered, now_ms, grace_ms)?))
+            Some((Doing::Remove, self.reclaim.poll(covered, now_ms, self.grace_ms(), self.full)?))
         })?;
         self.doing = Some(doing);
         Some(request)
+    }
+
+    fn grace_ms(&self) -> u64 {
+        let full_ms = if self.full { COMPACT_GRACE_FULL_MS } else { u64::MAX };
+        self.options.grace_ms.min(full_ms)
     }
 
     /// What no start reads again.
@@ -390,8 +395,8 @@ impl Compactor {
             Stage::Copy if self.budget <= 0 => return None,
             Stage::Copy => match job.copy() {
                 Ok(request) => request,
-                Err(damaged) => {
-                    self.spare(damaged, now_ms);
+                Err(blame) => {
+                    self.spare(blame, now_ms);
                     return Some(IoRequest::Unlink { file: new });
                 }
             },
@@ -478,7 +483,7 @@ impl Compactor {
                 let (Some(table), bytes) = job.finished() else { return Ok(None) };
                 places.add_pack(Pack::made(job.number, job.range.clone(), bytes, table, view, self.begun));
                 index.relocated(&job.dead);
-                job.victims.iter().for_each(|victim| self.reclaim.retire(victim, now_ms));
+                job.victims.iter().for_each(|victim| self.reclaim.retire(victim, STOOD_FOR, now_ms));
                 self.done.packs += 1;
                 self.done.pressed.add(job.pressed);
                 self.look_at_ms = now_ms;

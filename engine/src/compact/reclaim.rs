@@ -2,8 +2,9 @@
 //!
 //! *Owns*: the only requests that remove what holds bodies. *Promises*: a file goes only when (a) what is alive of it
 //! is in a pack that is durable under its name, (b) two checkpoints cover every change in it, so that no start reads
-//! it again, and (c) nobody can be sending from it any more. *Assumes*: who retires a file has seen to (a). *Never*:
-//! more than one at a time.
+//! it again, and (c) nobody can be sending from it any more. One that goes without a pack waits until two checkpoints
+//! cover the end of its last message too: if a start had to read that and could not, it would look for the file.
+//! *Assumes*: who retires a file has seen to (a). *Never*: more than one at a time.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,7 +19,16 @@ struct Retired {
     file: FileId,
     range: Range<u64>,
     bytes: u64,
+    /// What is dead of it died below this position.
+    dead_by: Lsn,
     since_ms: u64,
+}
+
+impl Retired {
+    /// Whether nobody can be sending from it any more (c).
+    fn is_over(&self, now_ms: u64, grace_ms: u64) -> bool {
+        now_ms >= self.since_ms.saturating_add(grace_ms)
+    }
 }
 
 /// What has gone.
@@ -38,11 +48,11 @@ pub struct Reclaim {
 }
 
 impl Reclaim {
-    /// Nobody needs this file any more (a).
-    pub fn retire(&mut self, unit: &Unit, now_ms: u64) {
+    /// Nobody needs this file any more (a): a pack stands for it, or all of it died below `dead_by`.
+    pub fn retire(&mut self, unit: &Unit, dead_by: Lsn, now_ms: u64) {
         if !self.has(unit.file) {
             let (file, range, bytes) = (unit.file, unit.range.clone(), unit.bytes);
-            self.retired.push_back(Retired { file, range, bytes, since_ms: now_ms });
+            self.retired.push_back(Retired { file, range, bytes, dead_by, since_ms: now_ms });
         }
     }
 
@@ -57,10 +67,20 @@ impl Reclaim {
         segments.map(|retired| retired.bytes).sum()
     }
 
-    /// The request for a file below `covered` (b) that has been retired for so long (c).
-    pub fn poll(&mut self, covered: Lsn, now_ms: u64, grace_ms: u64) -> Option<IoRequest> {
+    /// The last position that two checkpoints have to cover, and do not, before all can go that waits for nothing else.
+    pub fn waits_for(&self, covered: Lsn, now_ms: u64, grace_ms: u64) -> Option<Lsn> {
+        let waits = |retired: &&Retired| retired.is_over(now_ms, grace_ms);
+        let last = self.retired.iter().filter(waits).map(|retired| retired.dead_by).max();
+        last.filter(|last| *last > covered).map(|last| Lsn(last.0 - 1))
+    }
+
+    /// The request for a file below `covered` (b) that has been retired for so long (c). Without room for a checkpoint
+    /// (`full`), what is dead goes before the end of its messages is covered.
+    pub fn poll(&mut self, covered: Lsn, now_ms: u64, grace_ms: u64, full: bool) -> Option<IoRequest> {
         let goes = |retired: &Retired| {
-            retired.range.end < covered.0 && now_ms >= retired.since_ms.saturating_add(grace_ms)
+            retired.range.end < covered.0
+                && (full || retired.dead_by <= covered)
+                && retired.is_over(now_ms, grace_ms)
         };
         let at = self.retired.iter().position(goes)?;
         self.retired.swap(0, at);
