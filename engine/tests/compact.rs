@@ -44,9 +44,13 @@ struct Lab {
 
 impl Lab {
     fn new() -> Lab {
+        Lab::with(options())
+    }
+
+    fn with(options: Options) -> Lab {
         let mut disk = FakeDisk::new(Seed::new(1));
         let now = Now { unix_ms: 1_000_000, mono_ms: 0 };
-        let (store, _) = Store::open(&mut disk, options(), now).expect("opens");
+        let (store, _) = Store::open(&mut disk, options, now).expect("opens");
         let (account, inbox) = (AccountId(0), MailboxId(0));
         let mut lab = Lab { disk, store, now, account, inbox, mail: BTreeMap::new(), seed: Seed::new(3) };
         let create = mail::account("alice@example.test");
@@ -96,13 +100,13 @@ impl Lab {
 
     /// The same, of the messages above this UID.
     fn purge_above(&mut self, above: Uid, kept_one_in: u64) {
-        let mut uids = UidSet::new();
-        for uid in self.mail.keys().copied().filter(|uid| *uid > above).collect::<Vec<_>>() {
-            if !self.seed.one_in(kept_one_in) {
-                self.mail.remove(&uid);
-                uids.push_range(uid, uid);
-            }
-        }
+        let above: Vec<Uid> = self.mail.keys().copied().filter(|uid| *uid > above).collect();
+        let gone = above.into_iter().filter(|_| !self.seed.one_in(kept_one_in)).collect();
+        self.expunge(gone);
+    }
+
+    fn expunge(&mut self, uids: UidSet) {
+        self.mail.retain(|uid, _| !uids.contains(*uid));
         let change = Change::Expunge { mailbox: self.inbox, uids, only_deleted: false };
         self.store.append(self.account, change, self.now).expect("room");
         self.settle();
@@ -243,6 +247,32 @@ fn nothing_is_removed_while_somebody_may_send_from_it() {
     assert!(lab.store.stats().segments >= before, "its grace is not over");
     lab.pass(120);
     assert!(lab.store.stats().segments < before);
+}
+
+#[test]
+fn what_dies_while_its_old_file_waits_is_left_out_of_the_next_pack() {
+    let mut lab = Lab::with(Options { undelete_ms: 1_000, ..options() });
+    // Some 30 to a segment: one of the first stays, every other one of the second.
+    (0..100).for_each(|_| lab.deliver(4_000));
+    lab.pass(5);
+    lab.expunge((2..=62).filter(|uid| *uid < 31 || uid % 2 == 0).map(Uid).collect());
+    while lab.store.stats().packs == 0 {
+        lab.pass(1);
+        assert!(lab.now.mono_ms < 1_000_000, "there is something to do");
+    }
+    let before = lab.packs();
+    lab.expunge(std::iter::once(Uid(1)).collect());
+    lab.pass(5);
+    let removed = lab.store.stats().compacted.removed;
+    lab.pass(100);
+    assert!(lab.store.stats().compacted.removed > removed, "the first segment is gone");
+    lab.expunge((33..62).map(Uid).collect());
+    lab.pass(400);
+    let stats = lab.store.stats();
+    assert_eq!((stats.compacted.damaged, stats.compacted.given_up), (0, 0), "{stats:?}");
+    let after = lab.packs();
+    assert!(before.iter().all(|pack| !after.contains(pack)), "{before:?} {after:?}");
+    assert_eq!(lab.unreadable(), 0);
 }
 
 #[test]

@@ -457,6 +457,7 @@ impl Shard {
             ("compacted_files_removed", stats.compacted.removed),
             ("compacted_bytes_reclaimed", stats.compacted.reclaimed),
             ("compacted_files_damaged", stats.compacted.damaged),
+            ("compacted_packs_given_up", stats.compacted.given_up),
             ("compressed_messages", stats.compacted.pressed.bodies),
             ("compressed_octets", stats.compacted.pressed.octets),
             ("compressed_bytes", stats.compacted.pressed.bytes),

@@ -52,6 +52,15 @@ pub enum Stage {
     Clear,
 }
 
+/// Why nothing comes of a pack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// This victim is damaged.
+    Damaged(FileId),
+    /// There is more than is alive, or than a pack can have: that says nothing of any file.
+    Nobody,
+}
+
 /// What became of looking for a record.
 enum Gathered {
     /// These bytes are needed first.
@@ -158,18 +167,18 @@ impl Job {
         (self.table.take(), self.written)
     }
 
-    /// The next read, work or write. An error: this victim is damaged.
-    pub fn copy(&mut self) -> Result<IoRequest, FileId> {
+    /// The next read, work or write. An error: nothing comes of it.
+    pub fn copy(&mut self) -> Result<IoRequest, Blame> {
         loop {
             if self.out_bytes >= COMPACT_WRITE_BYTES {
                 return Ok(self.write());
             }
             if let Some(given) = self.squeeze.give() {
-                self.lay(given).ok_or(self.last())?;
+                self.lay(given).ok_or(Blame::Nobody)?;
             } else if let Some(work) = self.squeeze.work() {
                 return Ok(IoRequest::Work(work));
             } else if self.squeeze.gathers() {
-                match self.gather()? {
+                match self.gather().map_err(Blame::Damaged)? {
                     Gathered::Read(request) => return Ok(request),
                     Gathered::Some => {}
                     Gathered::All => return self.end(),
@@ -238,19 +247,19 @@ impl Job {
         Some(())
     }
 
-    /// The victim that is spared when it is not known which one is damaged.
-    fn last(&self) -> FileId {
-        self.victims.last().map_or(FileId::PackNew(self.number), |victim| victim.file)
+    /// Something of the victims is missing, and it is not known of which: the last one is spared.
+    fn last(&self) -> Blame {
+        self.victims.last().map_or(Blame::Nobody, |victim| Blame::Damaged(victim.file))
     }
 
     /// What stands behind the last record.
-    fn end(&mut self) -> Result<IoRequest, FileId> {
+    fn end(&mut self) -> Result<IoRequest, Blame> {
         // I21: a pack that does not have all that is alive is none.
         if self.live > 0 {
             return Err(self.last());
         }
         if self.presses {
-            self.put_preface(self.range.end - 1).ok_or(self.last())?;
+            self.put_preface(self.range.end - 1).ok_or(Blame::Nobody)?;
         }
         let at = self.written + self.out_bytes;
         let (end, fences) = pack::end(self.log, self.number, &self.range, at, &self.entries);

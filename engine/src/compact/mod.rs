@@ -29,7 +29,7 @@ use bytes::Bytes;
 
 use crate::checkpoint::retry::Retry;
 use crate::error::Error;
-use crate::ids::{Lsn, Now};
+use crate::ids::{BodyId, Lsn, Now};
 use crate::index::Index;
 use crate::io::{FileId, IoError, IoRequest, IoResult};
 use crate::limits::{
@@ -39,7 +39,7 @@ use crate::log::batch::LogIdentity;
 use crate::log::places::Places;
 use crate::press::{self, Worked};
 pub(crate) use copy::Dead;
-use copy::{Job, Stage};
+use copy::{Blame, Job, Stage};
 use pack::Pack;
 pub(crate) use pick::Unit;
 use pick::{All, Picked, pick};
@@ -86,6 +86,8 @@ pub struct Done {
     pub reclaimed: u64,
     /// Files found damaged while they were copied; they stay.
     pub damaged: u64,
+    /// Packs given up because more was found than is alive, or than a pack can have: no file is to blame for it.
+    pub given_up: u64,
     /// Bodies compressed.
     pub pressed: Pressed,
 }
@@ -423,11 +425,20 @@ impl Compactor {
         Some(request)
     }
 
-    /// A victim is not what was written. Whatever reads it will say so; here it stays as it is.
-    fn spare(&mut self, damaged: FileId, now_ms: u64) {
-        self.bad.insert(damaged);
-        self.done.damaged += 1;
-        self.look_at_ms = now_ms + COMPACT_RETRY_MS;
+    /// A victim is not what was written: whatever reads it will say so, and here it stays as it is. Or nobody can tell
+    /// what is wrong, and nothing comes of the pack for now.
+    fn spare(&mut self, blame: Blame, now_ms: u64) {
+        match blame {
+            Blame::Damaged(file) => {
+                self.bad.insert(file);
+                self.done.damaged += 1;
+                self.look_at_ms = now_ms + COMPACT_RETRY_MS;
+            }
+            Blame::Nobody => {
+                self.done.given_up += 1;
+                self.retry.failed(now_ms);
+            }
+        }
         self.job.iter_mut().for_each(|job| job.stage = Stage::Clear);
     }
 
@@ -471,7 +482,7 @@ impl Compactor {
             }
             (Stage::Copy, IoResult::Worked(worked)) => {
                 if let Err(damaged) = job.worked(worked) {
-                    self.spare(damaged, now_ms);
+                    self.spare(Blame::Damaged(damaged), now_ms);
                 }
             }
             (Stage::Copy, _) => {}
@@ -504,7 +515,8 @@ impl Compactor {
             FileId::Segment(segment) => places.remove(segment),
             file => places.remove_pack(file.number()),
         }
-        index.forget_dead(&range);
+        let is_held = |first: BodyId| places.pack_of(Lsn(first.0)).is_some();
+        index.forget_dead(&range, is_held);
         self.retry.reset();
         self.done.removed += 1;
         self.done.reclaimed += bytes;

@@ -53,6 +53,8 @@ pub struct Swarm {
     pub purges: bool,
     /// How much of the files should be alive.
     pub live_percent: u8,
+    /// Milliseconds for which a file stays that nobody needs any more.
+    pub grace_ms: u64,
     pub press: press::Options,
     /// The shard that accounts come from; none: no account comes.
     pub arrivals: Option<ShardId>,
@@ -98,6 +100,7 @@ impl Swarm {
             arrivals: *added.pick(&[None, None, None, Some(ABROAD), Some(HOME)]).expect("some"),
             slow_syncs: *added.pick(&[0, 0, 0, 15, 60]).expect("some"),
             reads_fail_one_in: *added.pick(&[0, 0, 0, 0, 3, 20]).expect("some"),
+            grace_ms: *added.pick(&[0, 0, 200, 2_000]).expect("some"),
         }
     }
 
@@ -128,6 +131,7 @@ impl Swarm {
             arrivals: None,
             slow_syncs: 0,
             reads_fail_one_in: 0,
+            grace_ms: 0,
         }
     }
 
@@ -146,7 +150,7 @@ impl Swarm {
             compact: compact::Options {
                 bytes_per_second: if self.compact { 1 << 40 } else { 0 },
                 live_percent: self.live_percent,
-                grace_ms: 0,
+                grace_ms: self.grace_ms,
                 look_ms: 0,
                 press: self.press,
             },

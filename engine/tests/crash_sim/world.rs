@@ -392,6 +392,11 @@ impl World {
     pub fn check_verify(&mut self) -> Result<(), String> {
         self.carry_out()?;
         self.store.check_images();
+        let done = self.store.stats().compacted;
+        let reads_fail = self.swarm.eio || self.swarm.reads_fail_one_in > 0;
+        if done.given_up > 0 || done.damaged > 0 && !reads_fail {
+            return Err(format!("compaction takes sound files for damaged: {done:?}"));
+        }
         let eio = std::mem::replace(&mut self.disk.faults, Faults::NONE);
         let verified = verify(&self.store, &mut self.disk).map_err(|error| error.to_string())?;
         self.disk.faults = eio;

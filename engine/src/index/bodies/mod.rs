@@ -268,15 +268,19 @@ impl Bodies {
         }
     }
 
-    /// Files of a range are gone: shares of which nothing is alive say nothing any more.
-    pub(super) fn forget_dead(&mut self, range: &Range<u64>) {
-        let shares: Vec<(BodyId, u32)> =
-            self.shares_in(range).map(|(first, share)| (*first, share.bodies)).collect();
+    /// Files of a range are gone: shares of which nothing is alive say nothing any more, unless a pack has the dead
+    /// ones still. `is_held` if one stands for the share that begins with a body.
+    pub(super) fn forget_dead(&mut self, range: &Range<u64>, is_held: impl Fn(BodyId) -> bool) {
+        let is_over = |(first, share): (&BodyId, &Share)| {
+            share.bodies == 0 && (share.dead.is_empty() || !is_held(*first))
+        };
+        let shares: Vec<(BodyId, bool)> =
+            self.shares_in(range).map(|share| (*share.0, is_over(share))).collect();
         for &(first, _) in &shares {
             self.touch_share(first);
         }
         self.touched = Range::default();
-        for (first, _) in shares.into_iter().filter(|(_, bodies)| *bodies == 0) {
+        for (first, _) in shares.into_iter().filter(|(_, is_over)| *is_over) {
             self.shares.remove(&first);
         }
         self.fresh.retain(|fresh| fresh.references != GONE || !range.contains(&fresh.key.id.0));

@@ -327,9 +327,9 @@ impl Index {
         self.bodies.relocated(dead);
     }
 
-    /// Files of this range are gone.
-    pub(crate) fn forget_dead(&mut self, range: &Range<u64>) {
-        self.bodies.forget_dead(range);
+    /// Files of this range are gone; `is_held` if a pack stands for what begins with a body.
+    pub(crate) fn forget_dead(&mut self, range: &Range<u64>, is_held: impl Fn(BodyId) -> bool) {
+        self.bodies.forget_dead(range, is_held);
     }
 
     /// Segments that brought bodies which somebody needs, and the first position of each.
