@@ -155,6 +155,13 @@ pub const ARRIVAL_RUNS: usize = 4_096;
 pub const SLOT_ACCOUNTS_MAX: usize = 16 * 1024;
 /// Octets of the aliases of one slot that can change shards together.
 pub const SLOT_ALIAS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Removed messages of one account that can be had back, 302 MB; the oldest go when there are more. Twice as many as
+/// anybody deletes by mistake.
+pub const GRAVES_PER_ACCOUNT_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of the names and keywords of removed mailboxes of one account that are kept; the oldest go when it is more.
+pub const BURIED_NAMES_PER_ACCOUNT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The same of all accounts of a shard: a quarter of what a checkpoint can be read with.
+pub const BURIED_NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Removed messages that one change lets go for good, or all of one moment if those are more.
 pub const REAP_MESSAGES_MAX: usize = 4_096;
 /// Bytes of log within which a stored body can be named by a change for the first time. More than can wait for the

@@ -437,6 +437,7 @@ impl Shard {
             ("mailboxes", stats.mailboxes),
             ("messages", stats.messages),
             ("messages_removed", stats.buried),
+            ("messages_removed_let_go", stats.let_go),
             ("body_bytes", stats.body_bytes),
             ("log_bytes", stats.log_bytes),
             ("segments", stats.segments),

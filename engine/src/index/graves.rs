@@ -3,7 +3,7 @@
 //! *Owns*: every message that left a mailbox, in order of time, and the names of mailboxes that are gone.
 //! *Promises*: a body stays as long as one of its messages lies here (I16); 72 bytes a message; what goes, goes from
 //! the front. *Assumes*: [`super::apply`] buries in log order, so that times only grow (I14). *Never*: decides how
-//! long something is kept; a Reap says it.
+//! long something is kept; a Reap says it. Of one account no more lies here than [`bounds`] allows.
 //!
 //! ```text
 //!  expunge, move, delete ──bury──► │ newest … oldest │ ──Reap{until}──► bodies released
@@ -11,6 +11,8 @@
 //! ```
 //!
 //! Who restores goes through all of it: that is rare, and a million messages are 72 MB.
+
+mod bounds;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -22,6 +24,7 @@ use super::{Message, account::Account};
 use crate::change::{FlagBits, Stamp, UidSet};
 use crate::checkpoint::wire::{Wire, put, put_text};
 use crate::ids::{AccountId, BodyId, BodyKey, EmailId, Lsn, MailboxId, ModSeq, Uid};
+use bounds::Bounds;
 
 /// The part of a checkpoint that holds everything but rows; the others are counted from 1.
 const HEAD: u64 = 0;
@@ -164,6 +167,12 @@ impl Grave {
 }
 
 impl BuriedMailbox {
+    /// Bytes that it takes in a checkpoint, about: no fewer.
+    fn bytes(&self) -> usize {
+        let texts = [&self.address, &self.name].into_iter().chain(&self.keywords);
+        64 + texts.map(|text| text.len() + 4).sum::<usize>()
+    }
+
     /// Puts all of it.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         put(out, self.account.0);
@@ -231,6 +240,7 @@ pub(super) struct Graves {
     shifted: Option<u64>,
     /// Whether anything but rows has changed since.
     changed: bool,
+    bounds: Bounds,
     loading: Loading,
 }
 
@@ -238,7 +248,9 @@ impl Graves {
     /// Takes a message that leaves its mailbox. Its reference to the body stays.
     pub(super) fn bury(&mut self, burial: Burial, mailbox: MailboxId, message: &Message) {
         let Burial { account, lsn, when_ms } = burial;
-        self.rows.push_back(Grave::of(&Buried { account, mailbox, when_ms, lsn, message: *message }));
+        let row = Grave::of(&Buried { account, mailbox, when_ms, lsn, message: *message });
+        self.bounds.add(&row);
+        self.rows.push_back(row);
     }
 
     /// Keeps the name of a mailbox that goes; of one that never had a message there is nothing to be had back.
@@ -246,8 +258,7 @@ impl Graves {
         if mailbox.uid_next == Uid(1) {
             return;
         }
-        self.changed = true;
-        self.mailboxes.push_back(BuriedMailbox {
+        let gone = BuriedMailbox {
             account: burial.account,
             address: address.to_owned(),
             mailbox: mailbox.id,
@@ -255,7 +266,8 @@ impl Graves {
             uid_validity: mailbox.uid_validity,
             keywords: mailbox.keywords.names().to_vec(),
             when_ms: burial.when_ms,
-        });
+        };
+        self.keep_name(self.mailboxes.len(), gone);
     }
 
     /// Takes a whole account with its mailboxes.
@@ -285,6 +297,7 @@ impl Graves {
         let due = self.due_until(until_ms);
         for row in self.rows.drain(..due.min(max)) {
             released(row.key());
+            self.bounds.take(&row);
             self.gone += 1;
         }
         self.changed = true;
@@ -292,7 +305,7 @@ impl Graves {
             return false;
         }
         while self.mailboxes.front().is_some_and(|mailbox| mailbox.when_ms <= until_ms) {
-            self.mailboxes.pop_front();
+            self.mailboxes.pop_front().iter().for_each(|gone| self.bounds.take_name(gone));
             self.mailboxes_gone += 1;
         }
         self.reaped_ms = self.reaped_ms.max(until_ms);
@@ -318,6 +331,7 @@ impl Graves {
         self.shifted = Some(self.shifted.map_or(shifted, |before| before.min(shifted)));
         let mut behind = behind.into_iter().peekable();
         for row in removed.iter().map(Grave::of) {
+            self.bounds.add(&row);
             while let Some(earlier) = behind.next_if(|earlier| earlier.when_ms <= row.when_ms) {
                 self.rows.push_back(earlier);
             }
@@ -329,8 +343,7 @@ impl Graves {
     /// Keeps the name of a mailbox that went elsewhere, in order of time.
     pub(super) fn take_mailbox(&mut self, gone: BuriedMailbox) {
         let at = self.mailboxes.partition_point(|known| known.when_ms <= gone.when_ms);
-        self.mailboxes.insert(at, gone);
-        self.changed = true;
+        self.keep_name(at, gone);
     }
 
     /// Forgets what came of an account, and tells of each body.
@@ -339,9 +352,14 @@ impl Graves {
         if let Some(first) = self.rows.iter().position(ours) {
             let shifted = self.gone + first as u64;
             self.shifted = Some(self.shifted.map_or(shifted, |before| before.min(shifted)));
-            self.rows.iter().filter(|row| ours(row)).for_each(|row| released(row.key()));
+            for row in self.rows.iter().filter(|row| ours(row)) {
+                released(row.key());
+                self.bounds.take(row);
+            }
             self.rows.retain(|row| !ours(row));
         }
+        let ours = |gone: &&BuriedMailbox| gone.account == account;
+        self.mailboxes.iter().filter(ours).for_each(|gone| self.bounds.take_name(gone));
         self.mailboxes.retain(|gone| gone.account != account);
         self.changed = true;
     }
@@ -486,7 +504,9 @@ impl Graves {
             (self.reaped_ms, self.gone) = (wire.number()?, wire.number()?);
             self.loading.rows = wire.number()?;
             for _ in 0..wire.count()? {
-                self.mailboxes.push_back(BuriedMailbox::read(wire)?);
+                let gone = BuriedMailbox::read(wire)?;
+                self.bounds.add_name(&gone);
+                self.mailboxes.push_back(gone);
             }
             return Some(());
         }
@@ -504,6 +524,7 @@ impl Graves {
             let skip = usize::try_from(self.gone.saturating_sub(start)).ok()?.min(rows.len());
             let next = self.gone + self.rows.len() as u64;
             (skip == rows.len() || start + skip as u64 == next).then_some(())?;
+            rows[skip..].iter().for_each(|row| self.bounds.add(row));
             self.rows.extend(&rows[skip..]);
         }
         let ascending = self.rows.iter().zip(self.rows.iter().skip(1)).all(|(a, b)| a.when_ms <= b.when_ms);
@@ -686,6 +707,63 @@ mod tests {
         lab.done_any(id, Change::Expunge { mailbox: INBOX_ID, uids: uids(&[1]), only_deleted: true });
         lab.done_any(id, restore(id, INBOX_ID, &[1], INBOX_ID));
         assert_eq!((lab.inbox(id).message(0).flags, lab.inbox(id).deleted()), (FlagBits::FLAGGED, 0));
+    }
+
+    #[test]
+    fn who_removes_without_end_loses_the_oldest_and_nobody_else_does() {
+        let mut lab = Lab::new();
+        let (id, other) = (lab.account("a@x", &[("to", None)]), lab.account("b@x", &[]));
+        lab.index.graves.bounds.rows_max = 16;
+        let mut expected = Vec::new();
+        for uid in 1..=40 {
+            for account in [id, other].into_iter().take(if uid % 8 == 0 { 2 } else { 1 }) {
+                let body = lab.body(10);
+                lab.deliver(account, INBOX_ID, body);
+                let uid = if account == id { uid } else { uid / 8 };
+                lab.done_any(account, expunge(INBOX_ID, &[uid]));
+            }
+            expected.push((1, uid));
+            if expected.len() > 16 {
+                expected.drain(..3);
+            }
+            assert_eq!(buried(&lab, id), expected);
+            let lying = expected.len() as u64 + u64::from(uid) / 8;
+            assert_eq!(lab.index.counts().body_bytes, 10 * lying, "what goes is let go");
+        }
+        assert_eq!(buried(&lab, other), [(1, 1), (1, 2), (1, 3), (1, 4), (1, 5)]);
+        let Graves { gone, rows, bounds, .. } = &lab.index.graves;
+        assert_eq!((*gone, rows.len() as u64), (bounds.let_go, expected.len() as u64 + 5));
+        assert_eq!(lab.index.graves.went_early(), 40 - expected.len() as u64);
+        assert!(rows.iter().zip(rows.iter().skip(1)).all(|(a, b)| a.when_ms <= b.when_ms && a.lsn < b.lsn));
+        lab.reap();
+        assert_eq!(lab.index.counts().body_bytes, 0);
+    }
+
+    #[test]
+    fn names_of_removed_mailboxes_have_a_bound_for_each_account_and_for_all() {
+        let mut lab = Lab::new();
+        let (id, other) = (lab.account("a@x", &[]), lab.account("b@x", &[]));
+        let bury = |lab: &mut Lab, account, name: &str| {
+            let create = Change::MailboxCreate { name: name.into(), special_use: None };
+            let Outcome::MailboxCreated(mailbox) = lab.done_any(account, create) else { panic!("not made") };
+            let body = lab.body(10);
+            lab.deliver(account, mailbox, body);
+            lab.done(account, Change::MailboxDelete { mailbox });
+        };
+        let names =
+            |lab: &Lab| lab.index.buried_mailboxes().map(|gone| gone.name.clone()).collect::<Vec<_>>();
+        bury(&mut lab, id, "1");
+        let one = lab.index.graves.mailboxes[0].bytes();
+        lab.index.graves.bounds.names_max = (2 * one, 3 * one);
+        bury(&mut lab, other, "2");
+        bury(&mut lab, id, "3");
+        bury(&mut lab, id, "4");
+        assert_eq!(names(&lab), ["2", "3", "4"], "her own oldest");
+        bury(&mut lab, other, "5");
+        assert_eq!(names(&lab), ["3", "4", "5"], "the oldest of all");
+        lab.reap();
+        bury(&mut lab, id, "6");
+        assert_eq!(names(&lab), ["6"]);
     }
 
     #[test]

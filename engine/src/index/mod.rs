@@ -69,6 +69,8 @@ pub struct Counts {
     pub body_bytes: u64,
     /// Messages that left their mailboxes and can be had back.
     pub buried: u64,
+    /// Messages that cannot be had back since the start, for their account had removed too many after them.
+    pub let_go: u64,
 }
 
 /// All that a shard knows, to be read. Only [`apply`] changes it.
@@ -311,6 +313,7 @@ impl Index {
             messages: self.messages,
             body_bytes: self.bodies.bytes(),
             buried: self.graves.len() as u64,
+            let_go: self.graves.went_early(),
         }
     }
 

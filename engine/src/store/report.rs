@@ -86,6 +86,8 @@ pub struct StoreStats {
     pub body_bytes: u64,
     /// Messages that left their mailboxes and can be had back.
     pub buried: u64,
+    /// Messages that cannot be had back since the start, for their account had removed too many after them.
+    pub let_go: u64,
     /// Log bytes in segments.
     pub log_bytes: u64,
     /// Segment files.
@@ -156,6 +158,7 @@ impl Store {
             messages: counts.messages,
             body_bytes: counts.body_bytes,
             buried: counts.buried,
+            let_go: counts.let_go,
             log_bytes: self.writer.files().values().map(|file| file.end).sum(),
             segments: self.writer.files().len() as u64,
             batches: self.batches,

@@ -7,7 +7,7 @@
 //! change is durable.
 
 use super::copying::{Copying, Order};
-use super::{Applied, Keep, carry_out, change_account, delete_account, slots};
+use super::{Applied, Keep, carry_out, change_account, delete_account, let_go_of_excess, slots};
 use crate::arrival::Arrival;
 use crate::change::{Change, Entry, Outcome, Refusal};
 use crate::checkpoint::Key;
@@ -118,7 +118,9 @@ fn step_of_copy(index: &mut Index, entry: &Entry, copying: &mut Copying, max: us
         Ok(false) => None,
         Ok(true) => {
             let copying = std::mem::take(copying);
-            Some(carry_out(index, entry, |account, _| copying.publish(account, order, &entry.stamp)))
+            let applied = carry_out(index, entry, |account, _| copying.publish(account, order, &entry.stamp));
+            let_go_of_excess(index, entry);
+            Some(applied)
         }
         Err(refusal) => Some(carry_out(index, entry, |_, _| Err(refusal))),
     }

@@ -30,6 +30,15 @@ type Applied = Result<Outcome, Refusal>;
 
 pub(crate) use large::Large;
 
+/// Lets go what an account has too much of among what was removed. Not of one that was deleted: nobody repeats that.
+fn let_go_of_excess(index: &mut Index, entry: &Entry) {
+    if !index.graves.has_excess(entry.account) {
+        return;
+    }
+    index.before_excess(entry.account);
+    index.graves.let_go(entry.account, |body| index.bodies.release(body));
+}
+
 /// What has come of an entry.
 pub(crate) enum Begun {
     /// All there is to it.
@@ -317,7 +326,10 @@ fn change_account(index: &mut Index, entry: &Entry) -> Applied {
         index.accounts.give_up(entry.account);
         return Err(Refusal::NoAccount);
     }
-    carry_out(index, entry, |account, keep| change_mailboxes(account, keep, &entry.change, &entry.stamp))
+    let applied =
+        carry_out(index, entry, |account, keep| change_mailboxes(account, keep, &entry.change, &entry.stamp));
+    let_go_of_excess(index, entry);
+    applied
 }
 
 /// Works on an account that was asked for to be changed, and carries what follows from it over into the index.

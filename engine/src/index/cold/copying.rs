@@ -102,6 +102,13 @@ impl Index {
         }
     }
 
+    /// The oldest of an account that has too many removed messages are about to go.
+    pub(in crate::index) fn before_excess(&mut self, account: AccountId) {
+        for part in self.graves.parts_of_excess(account) {
+            self.copy_frozen(Key::Graves(part));
+        }
+    }
+
     /// Removed messages of another log are about to be put behind those of this moment, or to be taken out there.
     pub(in crate::index) fn before_shift(&mut self, when_ms: u64) {
         self.copy_frozen(Key::Graves(0));
