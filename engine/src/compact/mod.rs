@@ -290,7 +290,11 @@ impl Compactor {
         unix_ms: u64,
     ) -> Vec<Unit> {
         let mut units = Vec::new();
-        for unit in segments {
+        for mut unit in segments {
+            // Before a gap nobody knows where it ended: it may have come back when its removal was undone.
+            let behind = places.packs().partition_point(|pack| pack.range.start <= unit.range.start);
+            let end = places.packs().get(behind).map_or(u64::MAX, |next| next.range.start);
+            unit.range.end = unit.range.end.min(end);
             match places.pack_of(Lsn(unit.range.start)) {
                 Some(_) => self.reclaim.retire(&unit, STOOD_FOR, self.ticked_ms),
                 None => units.push(unit),
@@ -426,19 +430,20 @@ impl Compactor {
     }
 
     /// A victim is not what was written: whatever reads it will say so, and here it stays as it is. Or nobody can tell
-    /// what is wrong, and nothing comes of the pack for now.
+    /// what is wrong: then all victims stay until the next start, and others are compacted meanwhile.
     fn spare(&mut self, blame: Blame, now_ms: u64) {
         match blame {
             Blame::Damaged(file) => {
                 self.bad.insert(file);
                 self.done.damaged += 1;
-                self.look_at_ms = now_ms + COMPACT_RETRY_MS;
             }
             Blame::Nobody => {
+                let victims = self.job.iter().flat_map(|job| &job.victims);
+                self.bad.extend(victims.map(|victim| victim.file));
                 self.done.given_up += 1;
-                self.retry.failed(now_ms);
             }
         }
+        self.look_at_ms = now_ms + COMPACT_RETRY_MS;
         self.job.iter_mut().for_each(|job| job.stage = Stage::Clear);
     }
 
