@@ -41,7 +41,8 @@ mod verify;
 
 pub use disk::Files;
 pub use running::{
-    Control, Lock, Running, lock, preflight, settle_shards, settle_switch, start, stored_shards, switch,
+    Control, Lock, Running, lock, missing_shards, preflight, settle_shards, settle_switch, start,
+    stored_shards, switch,
 };
 pub use signals::{hold as hold_signals, wait as wait_for_stop};
 

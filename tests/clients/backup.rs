@@ -125,6 +125,15 @@ fn a_backup_can_be_served_from_and_one_that_was_cut_short_cannot() {
     let (said, good) = try_run(Command::new(env!("CARGO_BIN_EXE_ringpost")).args(serve), "");
     assert!(!good && said.lines().count() == 1 && said.contains("has not come to its end"), "{said}");
     let second = back_up(&server, &backup, &["--copy"]);
+    let segments = std::fs::read_dir(backup.join("shard-001")).unwrap().map(|entry| entry.unwrap().path());
+    let last = segments.filter(|path| path.extension().is_some_and(|end| end == "seg")).max().unwrap();
+    for (lost, named) in [(last, "missing or cut short"), (backup.join("shard-001"), "shard-001 is missing")] {
+        std::fs::rename(&lost, restored.path().join("lost")).unwrap();
+        let (said, good) = try_run(Command::new(env!("CARGO_BIN_EXE_ringpost")).args(serve), "");
+        assert!(!good && said.lines().count() == 1 && said.contains(named), "{said}");
+        assert!(!lost.exists() && backup.join("backup.json").exists(), "it is a backup still");
+        std::fs::rename(restored.path().join("lost"), &lost).unwrap();
+    }
     assert!(count(&second, "copied") > 0 && !backup.join("backup.partial").exists(), "{second}");
     let copy = Server::start(restored.path());
     assert_eq!(subjects(&copy, "alice"), BTreeSet::from(["kept".to_owned(), "later".to_owned()]));

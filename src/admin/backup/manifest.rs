@@ -143,13 +143,24 @@ pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// What a server does with a folder that is a backup before it serves it: one that never came to its end is refused,
-/// any other is a data folder from now on. A later run that was cut short has only added to a log's end.
+/// What a server does with a folder that is a backup before it serves it: one that never came to its end, or that lacks
+/// files of a shard, is refused, any other is a data folder from now on. A later run that was cut short has only added to
+/// a log's end, and whatever else the manifest names, the operator may have changed for the new place.
 ///
 /// # Errors
 /// One line for the operator.
 pub fn settle(data: &Path) -> Result<(), String> {
     let (manifest, partial) = (data.join(MANIFEST), data.join(PARTIAL));
+    let missing = Manifest::read(data)?.map_or(Vec::new(), |manifest| manifest.missing(data));
+    let mut lost = missing.iter().filter(|(path, _)| path.starts_with("shard-"));
+    if let Some((path, what)) = lost.next() {
+        return Err(format!(
+            "{} is a backup of which {} files are missing or cut short, {path} among them ({what}): copy the whole of it \
+             again",
+            data.display(),
+            lost.count() + 1
+        ));
+    }
     if !manifest.exists() && partial.exists() {
         return Err(format!(
             "{} is a backup that has not come to its end: run `ringpost backup` into it again, or restore another one",
@@ -215,6 +226,18 @@ mod tests {
         sample(&[]).write(folder.path(), PARTIAL).unwrap();
         assert!(settle(folder.path()).unwrap_err().contains("ringpost backup"));
         sample(&[]).write(folder.path(), MANIFEST).unwrap();
+        let segment = folder.path().join("shard-000/0000000001.seg");
+        sample(&[("shard-000/0000000001.seg", 4), ("ringpost.toml", 9)])
+            .write(folder.path(), MANIFEST)
+            .unwrap();
+        fs::create_dir(folder.path().join("shard-000")).unwrap();
+        for octets in [None, Some("123")] {
+            octets.map_or(Ok(()), |octets| fs::write(&segment, octets)).unwrap();
+            let refused = settle(folder.path()).unwrap_err();
+            assert!(refused.contains("1 files") && refused.contains("0000000001.seg"), "{refused}");
+            assert!(Manifest::read(folder.path()).unwrap().is_some(), "it still says what is missing");
+        }
+        fs::write(&segment, "1234").unwrap();
         settle(folder.path()).unwrap();
         assert_eq!(
             (Manifest::read(folder.path()), Manifest::read_partial(folder.path())),

@@ -34,7 +34,7 @@ pub use control::Control;
 pub(super) use control::Replies;
 pub(super) use thread::Milestone;
 
-pub use preflight::{Lock, lock, settle_shards};
+pub use preflight::{Lock, lock, missing_shards, settle_shards};
 use thread::Seat;
 
 /// How many shards a data folder was made with; none if it is new.

@@ -8,7 +8,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::limits::{
     DESCRIPTORS_FOR_CLIENTS_MIN, DESCRIPTORS_PER_SHARD, DESCRIPTORS_RESERVED, RING_SUBMISSIONS,
@@ -85,13 +85,13 @@ pub fn stored_shards(data: &Path) -> Result<Option<u16>, String> {
     }
 }
 
-/// Notes the number of shards in a new folder, durably; compares it in an old one.
+/// Notes the number of shards in a new folder, durably; in an old one, compares it and asks for every shard's folder.
 ///
 /// # Errors
-/// One line when they differ or it cannot be written.
+/// One line when they differ, a folder is missing, or it cannot be written.
 pub fn settle_shards(data: &Path, shards: u16) -> Result<(), String> {
     match stored_shards(data)? {
-        Some(stored) if stored == shards => return Ok(()),
+        Some(stored) if stored == shards => return check_folders(data),
         Some(stored) => {
             return Err(format!(
                 "the data folder {0} is of {stored} shards, not of {shards}: set shards = {stored}, or run \
@@ -101,7 +101,38 @@ pub fn settle_shards(data: &Path, shards: u16) -> Result<(), String> {
         }
         None => {}
     }
-    write_shards(data, shards).map_err(|error| full_or_broken(&data.display().to_string(), &error))
+    // The folders come first: from the number on, one that is not there has been lost.
+    let make = || {
+        (0..shards).try_for_each(|shard| fs::create_dir_all(shard_folder(data, shard)))?;
+        write_shards(data, shards)
+    };
+    make().map_err(|error| full_or_broken(&data.display().to_string(), &error))
+}
+
+/// Where a shard's files are.
+fn shard_folder(data: &Path, shard: u16) -> PathBuf {
+    data.join(format!("shard-{shard:03}"))
+}
+
+/// Shards of a data folder whose folders are not there; none for a folder that is new.
+///
+/// # Errors
+/// As [`stored_shards`].
+pub fn missing_shards(data: &Path) -> Result<Vec<u16>, String> {
+    let shards = stored_shards(data)?.unwrap_or(0);
+    Ok((0..shards).filter(|&shard| !shard_folder(data, shard).is_dir()).collect())
+}
+
+/// A shard that began anew would have none of its accounts, and mail for them would go back to its senders.
+fn check_folders(data: &Path) -> Result<(), String> {
+    match missing_shards(data)?.first() {
+        None => Ok(()),
+        Some(&shard) => Err(format!(
+            "{} is missing, and with it the mail of every account of shard {shard}: mount it or put it back from a \
+             backup; an empty folder in its place gives that mail up",
+            shard_folder(data, shard).display()
+        )),
+    }
 }
 
 /// Notes the number of shards, durably.
@@ -128,6 +159,7 @@ pub fn check(plan: &Plan) -> Result<(), String> {
     } else if let Some(listener) = plan.listeners.iter().find(|listener| listener.implicit_tls) {
         return Err(format!("the listener {} needs TLS, and no certificate is set up", listener.address));
     }
+    check_folders(&plan.data)?;
     check_space(plan)?;
     raise_descriptors(plan)?;
     plan.listeners.iter().try_for_each(|listener| check_port(listener.address))
@@ -266,6 +298,10 @@ mod tests {
         settle_shards(&inner, 3).expect("the same");
         assert_eq!(stored_shards(&inner), Ok(Some(3)));
         assert!(settle_shards(&inner, 4).expect_err("another").contains("of 3 shards, not of 4"));
+        fs::remove_dir(shard_folder(&inner, 1)).expect("it was made");
+        assert_eq!(missing_shards(&inner), Ok(vec![1]));
+        let lost = settle_shards(&inner, 3).expect_err("a shard's folder is gone");
+        assert!(lost.contains("shard-001 is missing") && !shard_folder(&inner, 1).exists(), "{lost}");
         fs::write(inner.join(SHARDS_FILE), "many").expect("write");
         assert!(stored_shards(&inner).is_err());
     }

@@ -36,6 +36,7 @@ impl Folder {
             format!("{} is no data folder of a server; give one with --data", data.display())
         })?;
         let lock = runtime::lock(data)?;
+        runtime::settle_shards(data, shards)?;
         Ok(Folder { owners: owners(data, shards)?, _lock: lock })
     }
 

@@ -1,4 +1,4 @@
-//! Whether a backup holds what its manifest says.
+//! Whether a folder holds every shard, and a backup what its manifest says.
 //!
 //! A log that was cut off at the end of a segment looks like a log that ends there. Beside a backup stands how far it
 //! goes and which files it has.
@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use ringpost::admin::backup::Manifest;
+use ringpost::runtime::missing_shards;
 use ringpost_engine::ids::Lsn;
 use serde_json::json;
 
@@ -19,25 +20,28 @@ pub struct Backup {
 }
 
 impl Backup {
-    /// Reads the manifest and tells which of its files are not there, of the shards that are looked at.
-    pub fn read(data: &Path, shards: &[Shard], output: &mut Output) -> Result<(Backup, Damages), Failure> {
+    /// Reads the manifest and tells which of its files are not there: all, or those of the shard that is looked at.
+    pub fn read(data: &Path, only: Option<u16>, output: &mut Output) -> Result<(Backup, Damages), Failure> {
         let mut damages = 0;
         let mut fault = |what: String| {
             damages += 1;
             output.line(&json!({"type": "damage", "what": what}), || format!("DAMAGE {what}"));
         };
+        for shard in missing_shards(data)?.into_iter().filter(|shard| only.is_none_or(|only| only == *shard))
+        {
+            fault(format!("shard-{shard:03} is missing, and with it every account of that shard"));
+        }
         let manifest = Manifest::read(data)?;
         let partial = Manifest::read_partial(data)?.is_some();
         if partial && manifest.is_none() {
             fault("the backup has not come to its end: run `ringpost backup` into it again".to_owned());
         }
         if let Some(manifest) = &manifest {
-            let looked_at = |path: &str| match path.split_once('/') {
-                Some((folder, _)) if folder.starts_with("shard-") => {
-                    shards.iter().any(|shard| shard.folder.ends_with(folder))
-                }
-                _ => true,
-            };
+            let looked_at =
+                |path: &str| match path.strip_prefix("shard-").and_then(|rest| rest.split_once('/')) {
+                    Some((shard, _)) => only.is_none_or(|only| shard.parse() == Ok(only)),
+                    None => true,
+                };
             for (path, what) in manifest.missing(data).into_iter().filter(|(path, _)| looked_at(path)) {
                 fault(format!("{path}, which the backup should hold: {what}"));
             }

@@ -50,7 +50,7 @@ pub fn jobs(asked: Option<usize>) -> usize {
 pub fn run(cli: &Cli, what: &cli::Verify, output: &mut Output) -> Result<Damages, Failure> {
     let folder = what.folder.as_ref().unwrap_or(&cli.data);
     let shards = data::shards(folder, cli.only()?)?;
-    let (backup, mut damages) = Backup::read(folder, &shards, output)?;
+    let (backup, mut damages) = Backup::read(folder, cli.only()?, output)?;
     let bytes: u64 = shards.iter().map(|shard| ReadOnlyDisk::quiet(&shard.folder).bytes()).sum();
     let bar = progress(bytes * 2, "verifying", true);
     let began = Instant::now();

@@ -11,6 +11,10 @@ fn manifest(data: &Path, position: u64) {
     let segment = first_segment(data);
     let bytes = std::fs::metadata(&segment).expect("it is there").len();
     let path = format!("shard-000/{}", segment.file_name().and_then(|name| name.to_str()).expect("a name"));
+    manifest_of(data, position, &path, bytes);
+}
+
+fn manifest_of(data: &Path, position: u64, path: &str, bytes: u64) {
     let manifest = json!({
         "format": 1, "made_ms": 1, "made": "1970-01-01T00:00:00.001Z", "version": "0.1.0",
         "shards": [{"shard": 0, "position": position}], "files": {path: bytes},
@@ -49,4 +53,26 @@ fn a_backup_must_hold_what_its_manifest_says_and_go_as_far() {
     let partial = run(data, &["verify"]);
     let said = String::from_utf8_lossy(&partial.stdout).into_owned();
     assert!(partial.status.code() == Some(1) && said.contains("has not come to its end"), "{said}");
+}
+
+#[test]
+fn a_shard_that_is_missing_as_a_whole_is_damage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    drop((Host::open(data, 0), Host::open(data, 1)));
+    std::fs::write(data.join("shards"), "2\n").expect("it can be written");
+    assert!(text(data, &["verify"]).contains("shard 1: sound"));
+    std::fs::remove_dir_all(data.join("shard-001")).expect("it can be removed");
+    let damaged = |arguments: &[&str], what: &str| {
+        let found = run(data, &[&["verify"], arguments].concat());
+        let said = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert!(found.status.code() == Some(1) && said.contains(what), "{said}");
+    };
+    damaged(&[], "shard-001 is missing");
+    text(data, &["verify", "--shard", "0"]);
+    // Without the number of shards, the manifest of a backup says so.
+    std::fs::remove_file(data.join("shards")).expect("it can be removed");
+    manifest_of(data, 0, "shard-001/0000000001.seg", 4096);
+    damaged(&[], "shard-001/0000000001.seg, which the backup should hold");
+    text(data, &["verify", "--shard", "0"]);
 }
