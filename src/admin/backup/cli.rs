@@ -34,6 +34,9 @@ backup.partial is there, the last run has not come to its end: run it again. Wha
 
 Run it on the server's machine, as the server's user.
 
+After `ringpost-log reshard` begin a new folder: files of the two have nothing in common. `ringpost account restore
+--from` reads the old one as long as it is kept.
+
 To restore: stop the server, copy the folder to where the data is to be (cp -a), start the server on it. A folder
 that a server was started on is no backup any more.";
 

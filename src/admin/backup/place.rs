@@ -177,9 +177,10 @@ pub fn place_small(from: &Path, to: &Path) -> Result<(Placed, u64), Fault> {
 }
 
 /// What is under a name of ours is not what the server has under it.
-pub fn other_store(to: &Path) -> Fault {
+fn other_store(to: &Path) -> Fault {
     Fault::Told(format!(
-        "{} is of another store, or of this one before an older backup was restored: choose another folder",
+        "{} is of another store, or of this one before an older backup was restored or its number of shards was \
+         changed: choose another folder",
         to.display()
     ))
 }

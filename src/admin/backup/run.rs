@@ -17,7 +17,7 @@ use ringpost_engine::io::FileId;
 
 use super::folder::Folder;
 use super::manifest::{Manifest, ShardMade};
-use super::place::{Fault, Placed, Placer, other_store, place_small};
+use super::place::{Fault, Placed, Placer, place_small};
 use super::report::Report;
 use crate::admin::client::Client;
 use crate::admin::wire::{Line, Request};
@@ -137,8 +137,7 @@ fn fill(
     Ok(files)
 }
 
-/// Whether what the folder holds is of this store, before anything is put beside it. A store never changes its number
-/// of shards.
+/// Whether what the folder holds is of this store, with its number of shards, before anything is put beside it.
 fn check(data: &Path, folder: &Path, list: &List, placer: &Placer) -> Result<(), Fault> {
     let read = |path: &Path| match std::fs::read(path) {
         Ok(shards) => Ok(Some(shards)),
@@ -146,7 +145,14 @@ fn check(data: &Path, folder: &Path, list: &List, placer: &Placer) -> Result<(),
         Err(error) => Err(Fault::Told(format!("{}: {error}", path.display()))),
     };
     match (read(&data.join(SHARDS))?, read(&folder.join(SHARDS))?) {
-        (Some(ours), Some(theirs)) if ours != theirs => return Err(other_store(&folder.join(SHARDS))),
+        (Some(ours), Some(theirs)) if ours != theirs => {
+            let [ours, theirs] = [ours, theirs].map(|text| String::from_utf8_lossy(&text).trim().to_owned());
+            return Err(Fault::Told(format!(
+                "{} holds a backup of {theirs} shards, and the store has {ours}: after `ringpost-log reshard` begin a \
+                 new folder; `ringpost account restore --from` reads the old one as long as it is kept",
+                folder.display()
+            )));
+        }
         _ => {}
     }
     list.files.iter().try_for_each(|Listed { path, .. }| placer.check(&data.join(path), &folder.join(path)))
@@ -201,7 +207,7 @@ mod tests {
     fn a_file_that_went_away_costs_another_list_and_what_is_over_goes() {
         let (data, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let gone = vec![NAMES[0], "0000000007.ckp"];
-        let server = serve(data.path(), vec![gone, NAMES.to_vec(), NAMES[..2].to_vec()]);
+        let server = serve(data.path(), vec![gone, NAMES.to_vec(), NAMES[..2].to_vec(), NAMES.to_vec()]);
         let checkpoint = target.path().join("shard-000").join(NAMES[2]);
         back_up(data.path(), target.path()).unwrap();
         assert!(checkpoint.exists());
@@ -210,6 +216,12 @@ mod tests {
         back_up(data.path(), target.path()).unwrap();
         assert!(!checkpoint.exists(), "the newer manifest does not name it");
         assert_eq!(Manifest::read(target.path()).unwrap().unwrap().files.len(), 3);
+        fs::write(target.path().join(SHARDS), "3\n").unwrap();
+        let refused = back_up(data.path(), target.path()).unwrap_err();
+        assert!(
+            refused.contains("of 3 shards, and the store has 1") && refused.contains("reshard"),
+            "{refused}"
+        );
         server.join().unwrap();
     }
 
