@@ -103,7 +103,7 @@ impl Shard {
             ),
             What::Rows(_) => (
                 "rows of an account in a checkpoint",
-                "it is not served: put the bytes back, or stop, remove the .ckp files and start again",
+                "it is not served: stop the server and put the bytes back, or delete it and restore it from a backup",
             ),
         };
         let mut line = Line::new(Level::Error, "rot")
