@@ -10,9 +10,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use indicatif::ProgressBar;
+use ringpost_engine::ids::BodyKey;
 use ringpost_engine::io::{Disk, Extent, FileId, IoError, IoRequest, IoResult, View};
+use ringpost_engine::log::record::{HEAD_BYTES, KIND_BODY, RecordHead};
 use ringpost_engine::octets::Octets;
 use ringpost_engine::recovery::Replayed;
+
+use crate::proto::mime::summarise;
 
 /// See the module's head.
 pub struct ReadOnlyDisk {
@@ -74,6 +78,26 @@ impl ReadOnlyDisk {
                 let found = replayed.unfold(octets);
                 found.map(Vec::from).ok_or_else(|| "they are compressed, and damaged".to_owned())
             }
+        }
+    }
+
+    /// All octets of a message, proved by the sum that they were written with.
+    ///
+    /// # Errors
+    /// They cannot be read, or are not what was written.
+    pub fn message(&mut self, replayed: &Replayed, key: BodyKey) -> Result<Vec<u8>, String> {
+        let body = replayed.body(key).ok_or("its octets are not there any more")?;
+        let octets = self.octets(replayed, body.bytes)?;
+        let Extent { file, offset, len } = body.summary;
+        let begin = offset.checked_sub(HEAD_BYTES as u64).ok_or("its record has no header")?;
+        let before = self.read_exact(file, begin, HEAD_BYTES as u32 + len)?;
+        let (head, summary) = before.split_at(HEAD_BYTES);
+        let head = RecordHead::read(head).filter(|head| head.kind == KIND_BODY);
+        let holds = |summary: &[u8]| head.is_some_and(|head| head.verifies_parts(&[summary, &octets]));
+        // If only what was computed of them is rotten, with that computed anew the sum holds.
+        match octets.len() == key.len as usize && (holds(summary) || holds(&summarise(&octets).encode())) {
+            true => Ok(octets),
+            false => Err("they are not what was written: their sum does not hold".to_owned()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `ringpost-log export`: an account's mail in a form of the world.
 //!
-//! *Owns*: which messages go out. *Promises*: octets as they are stored, with flags, keywords and dates; what the form
-//! cannot keep is told. *Assumes*: a server may be running: what is read is the store at one moment. *Never*:
+//! *Owns*: which messages go out. *Promises*: octets as they were written, with flags, keywords and dates; what is not
+//! what was written, and what the form cannot keep, is told. *Assumes*: a server may be running: what is read is the store at one moment. *Never*:
 //! overwrites anything.
 
 use ringpost_engine::ids::BodyKey;
@@ -106,7 +106,7 @@ impl Export<'_> {
         let (mut messages, mut bytes, mut lost) = (0u64, 0u64, 0u64);
         for message in (0..mailbox.len()).map(|place| mailbox.message(place)) {
             let key = message.key();
-            let octets = match read(self.replayed, &mut self.disk, key, key.len) {
+            let octets = match self.disk.message(self.replayed, key) {
                 Ok(octets) => octets,
                 Err(why) => {
                     self.damages += 1;
@@ -139,7 +139,7 @@ impl Export<'_> {
     }
 }
 
-/// The first `len` octets of a body.
+/// The first `len` octets of a body, proved by nothing.
 pub fn read(
     replayed: &Replayed,
     disk: &mut ReadOnlyDisk,

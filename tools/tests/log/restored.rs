@@ -10,7 +10,7 @@ use ringpost_engine::index::MailboxRef;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Host, INBOX, json, run, text};
+use crate::support::{Host, INBOX, flip, json, objects, run, text};
 
 const ANN: &str = "ann@example.test";
 
@@ -316,4 +316,56 @@ fn what_was_removed_comes_back_out_of_packs() {
     expected.sort();
     assert_eq!(exported(data.path()), expected);
     assert!(run(data.path(), &["verify"]).status.success());
+}
+
+/// Flips a bit of these octets wherever a log has them.
+fn rot(data: &Path, octets: &[u8]) {
+    let files = fs::read_dir(data.join("shard-000")).expect("the folder is there");
+    let mut places = 0;
+    for path in files.map(|entry| entry.expect("an entry").path()) {
+        let bytes = fs::read(&path).expect("it can be read");
+        for at in
+            bytes.windows(octets.len()).enumerate().filter(|(_, found)| *found == octets).map(|(at, _)| at)
+        {
+            flip(&path, at);
+            places += 1;
+        }
+    }
+    assert_eq!(places, 1, "of {octets:?}");
+}
+
+#[test]
+fn what_is_rotten_where_it_comes_from_is_told_and_left_out() {
+    let (data, other) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    for folder in [&data, &other] {
+        fs::write(folder.path().join("shards"), "1\n").expect("it can be written");
+    }
+    let mut host = Host::eager(data.path());
+    let ann = host.account(ANN);
+    for nth in 1..=40 {
+        host.append(ann, INBOX, &[octets(nth), vec![b'x'; 1_000]].concat());
+    }
+    host.wait();
+    drop(host);
+    // Below the checkpoint, where no start looks.
+    rot(data.path(), b"body of 3\r\n");
+    let to = other.path().join("out");
+    let exported = run(data.path(), &["export", "eml", to.to_str().expect("text"), "--account", ANN]);
+    let told = String::from_utf8_lossy(&exported.stdout).into_owned();
+    assert_eq!(exported.status.code(), Some(1), "{told}");
+    assert!(told.contains("UNREADABLE INBOX UID 3: they are not what was written"), "{told}");
+    assert!(told.contains("39 messages"), "{told}");
+    let mut host = Host::open(other.path(), 0);
+    host.account(ANN);
+    drop(host);
+    for tallied in [(39, 0), (0, 39)] {
+        let restored =
+            run(other.path(), &["--json", "restore", ANN, "--from", data.path().to_str().expect("text")]);
+        let told = String::from_utf8_lossy(&restored.stdout);
+        assert!(
+            !restored.status.success() && told.contains("UID 3: they are not what was written"),
+            "{told}"
+        );
+        assert_eq!(last(&objects(&restored)), tallied);
+    }
 }

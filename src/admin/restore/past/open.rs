@@ -75,10 +75,9 @@ impl Past {
         Ok(key.is_some() && key == self.log_key)
     }
 
-    /// The octets of a message.
+    /// The octets of a message, if they are what was written.
     pub fn octets(&mut self, key: BodyKey) -> Result<Vec<u8>, String> {
-        let body = self.replayed.body(key).ok_or("its octets are not there any more")?;
-        self.disk.octets(&self.replayed, body.bytes)
+        self.disk.message(&self.replayed, key)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ringpost_engine::change::{FlagBits, UidSet, UniqueIdForm};
-use ringpost_engine::ids::{BodyKey, Uid};
+use ringpost_engine::ids::Uid;
 use ringpost_engine::index::{MailboxRef, Message};
 use ringpost_engine::limits::RESTORE_MESSAGES_MAX;
 
@@ -361,7 +361,7 @@ impl Restore<'_> {
                 ));
                 continue;
             }
-            let octets = match self.octets(key) {
+            let octets = match self.past.octets(key) {
                 Ok(octets) => octets,
                 Err(why) => {
                     row.problems.push(format!("UID {}: {why}", one.uid));
@@ -380,14 +380,6 @@ impl Restore<'_> {
             row.count(&sent);
         }
         Ok(())
-    }
-
-    fn octets(&mut self, key: BodyKey) -> Result<Vec<u8>, String> {
-        let octets = self.past.octets(key)?;
-        match octets.len() == key.len as usize {
-            true => Ok(octets),
-            false => Err(format!("{} of {} octets are there", octets.len(), key.len)),
-        }
     }
 
     /// Sends a frame; an empty one only moves UIDNEXT.
