@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use ringpost_engine::change::{Change, FlagBits, FlagOp, Flags, UidSet};
-use ringpost_engine::ids::{AccountId, BodyId, MailboxId, Uid};
+use ringpost_engine::ids::{AccountId, BodyId, MailboxId, ShardId, Uid};
 use ringpost_engine::index::MailboxRef;
+use ringpost_engine::owners::Owners;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -368,4 +369,43 @@ fn what_is_rotten_where_it_comes_from_is_told_and_left_out() {
         );
         assert_eq!(last(&objects(&restored)), tallied);
     }
+}
+
+#[test]
+fn a_shard_that_cannot_say_costs_aliases_and_not_the_account() {
+    let (data, other) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    fs::write(data.path().join("shards"), "2\n").expect("it can be written");
+    let mut host = Host::open(data.path(), 1);
+    let address = |nth: u32| format!("ann{nth}@example.test");
+    let address = (0..99).map(address).find(|address| Owners::new(2).of(address) == ShardId(1));
+    let address = address.expect("one of them");
+    let ann = host.account(&address);
+    let password_hash = ringpost::password::hash_generated("secret").expect("randomness");
+    host.change(ann, Change::AccountPassword { password_hash });
+    host.deliver(ann, &octets(1));
+    drop(host);
+    let mut host = Host::eager(data.path());
+    let bob = host.account("bob@example.test");
+    for nth in 0..200 {
+        host.append(bob, INBOX, &[octets(nth), vec![b'x'; 2_000]].concat());
+    }
+    let at = ringpost::log::moment(host.time_ms());
+    expunge(&mut host, bob, INBOX, &(1..=190).collect::<Vec<u32>>());
+    for nth in 0..50 {
+        host.wait();
+        host.append(bob, INBOX, &octets(1_000 + nth));
+    }
+    drop(host);
+    fs::write(other.path().join("shards"), "1\n").expect("it can be written");
+    let mut host = Host::open(other.path(), 0);
+    host.change(AccountId(0), Change::DomainAdd { name: "example.test".to_owned() });
+    drop(host);
+    let from = data.path().to_str().expect("text");
+    let restored = run(other.path(), &["--json", "restore", &address, "--from", from, "--at", &at]);
+    let why = String::from_utf8_lossy(&restored.stderr);
+    assert!(!restored.status.success() && why.contains("aliases may be missing"), "{why}");
+    assert_eq!(last(&objects(&restored)), (1, 0), "{why}");
+    let refused = run(other.path(), &["restore", "nobody@example.test", "--from", from, "--at", &at]);
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && why.contains("does not go back to"), "{why}");
 }

@@ -28,6 +28,8 @@ pub struct Past {
     log_key: Option<u64>,
     /// Aliases that led to the account, and all they stood for.
     pub aliases: Vec<(String, Vec<String>)>,
+    /// Why other shards cannot say which of theirs did.
+    pub unread: Vec<String>,
 }
 
 impl Past {
@@ -37,16 +39,25 @@ impl Past {
         // Mostly it is where its name says; slots may have been moved.
         let usual = stored_shards(folder)?.map(|count| Owners::new(count).of(address));
         all.sort_by_key(|shard| shard.id != usual);
-        let (mut found, mut led) = (None, Vec::new());
+        let (mut found, mut led, mut unread) = (None, Vec::new(), Vec::new());
         for shard in &all {
-            let Some((replayed, disk, log_key)) = read(shard, at_ms)? else { continue };
+            let (replayed, disk, log_key) = match read(shard, at_ms) {
+                Ok(Some(read)) => read,
+                Ok(None) => continue,
+                // It matters if the account is in no other.
+                Err(why) => {
+                    unread.push(why);
+                    continue;
+                }
+            };
             if aliases {
                 let here = replayed.index.aliases_after("");
                 let here = here.filter(|(_, targets)| targets.iter().any(|target| target == address));
                 led.extend(here.map(|(alias, targets)| (alias.to_owned(), targets.to_vec())));
             }
             if let Some(account) = replayed.account_by_address(address).filter(|_| found.is_none()) {
-                found = Some(Past { replayed, disk, account, log_key, aliases: Vec::new() });
+                let (aliases, unread) = (Vec::new(), Vec::new());
+                found = Some(Past { replayed, disk, account, log_key, aliases, unread });
             } else if replayed.index.is_quarantined(address) {
                 return Err(format!("{}: the records of {address} are damaged there", folder.display()));
             }
@@ -55,8 +66,14 @@ impl Past {
             }
         }
         let when = at_ms.map_or(String::new(), |at_ms| format!(" at {}", moment(at_ms)));
-        let past = found.ok_or_else(|| format!("{} has no account {address}{when}", folder.display()))?;
-        Ok(Past { aliases: led, ..past })
+        let nobody = || format!("{} has no account {address}{when}", folder.display());
+        match found {
+            None => Err(unread.into_iter().next().unwrap_or_else(nobody)),
+            Some(past) => {
+                let unread = if aliases { unread } else { Vec::new() };
+                Ok(Past { aliases: led, unread, ..past })
+            }
+        }
     }
 
     /// The account.

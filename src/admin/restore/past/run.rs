@@ -49,6 +49,7 @@ pub fn run(
     let is_lost = state.account.is_none();
     let past = Past::open(&from.folder, here.address(), wish.at_ms, is_lost)?;
     let is_same_log = past.is_log_of(data, state.shard)?;
+    past.unread.iter().try_for_each(|why| report.problem(&format!("aliases may be missing: {why}")))?;
     if is_lost {
         make(here, &past, wish, report)?;
         if !wish.dry_run {
