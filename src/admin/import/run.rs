@@ -140,7 +140,7 @@ impl Import<'_> {
         mark: &mut Mark,
     ) -> Result<Difference, String> {
         let mut differ = Differ::new(&contents.uids, contents.uid_next, here, mark);
-        let step = ImportStep::Messages { mailbox: name.to_owned() };
+        let step = ImportStep::Messages { mailbox: name.to_owned(), after: 0 };
         let request = Request::Import { address: self.wish.address.clone(), step };
         let (merge, mut late, source) = (self.wish.merge, Late::default(), &mut *self.source);
         self.client.call(&request, &mut |line| {

@@ -51,7 +51,7 @@ pub fn answer(shards: &dyn Shards, address: &str, step: ImportStep, sink: &mut S
             Err(why) => Ok(Err(why)),
         },
         ImportStep::State => state(shards, &address, sink),
-        ImportStep::Messages { mailbox } => messages(shards, &address, &mailbox, sink),
+        ImportStep::Messages { mailbox, after } => messages(shards, &address, &mailbox, Uid(after), sink),
         step => Ok(change(step).and_then(|step| match ask(shards, &address, step)? {
             AdminReply::Done => Ok(()),
             other => Err(unexpected(other)),
@@ -135,8 +135,13 @@ fn state(shards: &dyn Shards, address: &str, sink: &mut Sink<'_>) -> Answer {
     }
 }
 
-fn messages(shards: &dyn Shards, address: &str, mailbox: &str, sink: &mut Sink<'_>) -> Answer {
-    let mut after = Uid(0);
+fn messages(
+    shards: &dyn Shards,
+    address: &str,
+    mailbox: &str,
+    mut after: Uid,
+    sink: &mut Sink<'_>,
+) -> Answer {
     loop {
         let step = Step::Messages { mailbox: mailbox.to_owned(), after };
         let page = match ask(shards, address, step) {

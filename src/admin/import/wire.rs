@@ -16,10 +16,13 @@ pub enum ImportStep {
     Bounds,
     /// Mailboxes and subscriptions.
     State,
-    /// All messages of a mailbox, ascending by UID.
+    /// Messages of a mailbox, ascending by UID.
     Messages {
         /// Full name.
         mailbox: String,
+        /// Those above this UID; 0 for all.
+        #[serde(default)]
+        after: u32,
     },
     /// Make a mailbox.
     Create {

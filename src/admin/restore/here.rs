@@ -183,9 +183,9 @@ impl<'a> Here<'a> {
         most.ok_or_else(|| "the server did not tell what it takes".to_owned())
     }
 
-    /// Tells the messages of a mailbox, ascending by UID.
-    pub fn messages(&self, mailbox: &str, each: &mut dyn FnMut(Held)) -> Result<(), String> {
-        let step = ImportStep::Messages { mailbox: mailbox.to_owned() };
+    /// Tells the messages of a mailbox above a UID, ascending.
+    pub fn messages(&self, mailbox: &str, after: u32, each: &mut dyn FnMut(Held)) -> Result<(), String> {
+        let step = ImportStep::Messages { mailbox: mailbox.to_owned(), after };
         self.import(step, &[], &mut |line| match line {
             Line::Message { uid, size, internal_ms, body, saved_ms, flags, unique_id } => {
                 each(Held { uid, size, internal_ms, body, saved_ms, flags, unique_id });

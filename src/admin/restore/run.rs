@@ -132,17 +132,23 @@ impl Restore<'_> {
     fn look(&mut self, name: &str, uid_next: u32) -> Result<(), String> {
         self.present.begin(uid_next);
         let present = &mut self.present;
-        self.here.messages(name, &mut |held| present.see(held.body, held.saved_ms))
+        self.here.messages(name, after, &mut |held| present.see(held.body, held.saved_ms))
     }
 
     fn look_again(&mut self) -> Result<(), String> {
         let (state, name) = (self.here.state()?, self.target.name.clone());
         let mailbox = state.named(&name).ok_or_else(|| format!("{name} is gone meanwhile"))?;
-        self.look(&name, mailbox.uid_next)
+        let known = std::mem::replace(&mut self.present.uid_next, mailbox.uid_next);
+        self.look_above(&name, known.saturating_sub(1))
+        self.look_above(name, 0)
+    }
+
+    fn look_above(&mut self, name: &str, after: u32) -> Result<(), String> {
     }
 
     fn fill(&mut self, source: &Source, row: &mut Row) -> Result<(), String> {
         let is_source = source.gone_ms.is_none() && source.name == self.target.name;
+    /// Only at what is new: in a mailbox that mail comes into all the time, looking at all of it would never end.
         let mut missing = self.present.missing(&source.left, source.rule, is_source);
         row.there = (source.left.len() - missing.len()) as u64;
         if self.wish.dry_run {
@@ -192,5 +198,103 @@ impl Restore<'_> {
             0 => Ok(true),
             lost => Err(format!("{lost} messages cannot be had back any more: their time is over")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use serde_json::json;
+
+    use super::super::ask::{Ask, Each};
+    use super::*;
+    use crate::admin::import::wire::ImportStep;
+    use crate::admin::wire::{GoneLine, Line, Request};
+
+    /// An account whose INBOX gets a message before each attempt to put something back, some attempts long.
+    struct Busy {
+        uid_next: u32,
+        attempts: u32,
+        /// Messages of each listing.
+        listed: Vec<usize>,
+    }
+
+    impl Busy {
+        fn answer(&mut self, step: &RestoreStep) -> Vec<Line> {
+            match step {
+                RestoreStep::State => vec![
+                    Line::Owner { shard: 0, reaped_ms: 0, unfinished: false },
+                    parsed(json!({"account": {
+                        "address": "a@b", "id": 1, "services": [], "messages": 0, "bytes": 0, "created_ms": 0,
+                    }})),
+                    parsed(json!({"mailbox": {
+                        "name": "INBOX", "id": 1, "special_use": "", "no_select": false, "uid_validity": 1,
+                        "uid_next": self.uid_next, "imported_next": 0, "mark": "", "restored": "", "keywords": [],
+                        "highest_modseq": 1, "messages": 0, "unseen": 0, "bytes": 0,
+                    }})),
+                ],
+                RestoreStep::Gone { .. } => [1, 2]
+                    .map(|uid| GoneLine { of: 1, mailbox: 1, uid, body: uid.into(), ..GoneLine::default() })
+                    .map(Line::Gone)
+                    .to_vec(),
+                RestoreStep::PutBack { uids, uid_next, .. } => {
+                    if self.attempts > 0 {
+                        (self.attempts, self.uid_next) = (self.attempts - 1, self.uid_next + 1);
+                    }
+                    let changed = *uid_next != self.uid_next;
+                    let now = vec![(self.uid_next, self.uid_next + 1)];
+                    let (source, target) = if changed { Default::default() } else { (uids.clone(), now) };
+                    vec![Line::PutBack { changed, source, target }]
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn list(&mut self, after: u32) -> Vec<Line> {
+            let line = |uid: u32| {
+                parsed(json!({"message": {
+                    "uid": uid, "size": 1, "internal_ms": 0, "saved_ms": 0, "body": 1_000 + uid, "flags": [],
+                    "unique_id": null,
+                }}))
+            };
+            let lines: Vec<Line> = (after + 1..self.uid_next).map(line).collect();
+            self.listed.push(lines.len());
+            lines
+        }
+    }
+
+    fn parsed(line: serde_json::Value) -> Line {
+        serde_json::from_value(line).unwrap()
+    }
+
+    impl Ask for RefCell<Busy> {
+        fn ask(&self, request: &Request, _: &[u8], each: &mut Each<'_>) -> Result<(), String> {
+            let lines = match request {
+                Request::Restore { step, .. } => self.borrow_mut().answer(step),
+                Request::Import { step: ImportStep::Messages { after, .. }, .. } => {
+                    self.borrow_mut().list(*after)
+                }
+                other => panic!("{other:?}"),
+            };
+            lines.into_iter().try_for_each(each)
+        }
+    }
+
+    #[test]
+    fn a_busy_mailbox_is_looked_at_once_and_then_only_at_what_came() {
+        let busy = RefCell::new(Busy { uid_next: 5_001, attempts: 3, listed: Vec::new() });
+        let wish = Wish {
+            mailboxes: vec!["INBOX".to_owned()],
+            emails: Default::default(),
+            uids: Default::default(),
+            at_ms: None,
+            since_ms: 0,
+            until_ms: u64::MAX,
+            into: None,
+            dry_run: false,
+        };
+        run(&Here::new(&busy, "a@b"), &wish, &mut Report::new(true)).unwrap();
+        assert_eq!(busy.borrow().listed, [5_000, 1, 1, 1]);
     }
 }

@@ -156,7 +156,7 @@ impl Restore<'_> {
             now.same_uids |= known.uid_validity == was.uid_validity;
             now.keeps_uids |= now.same_uids && known.uid_next <= known.imported_next;
             let messages = &mut now.messages;
-            self.here.messages(&target.name, &mut |held| messages.push(held))?;
+            self.here.messages(&target.name, 0, &mut |held| messages.push(held))?;
         }
         let same = Same { uids: now.same_uids, bodies: self.is_same_log };
         let named = |kept: &Kept, is_taken: bool| self.unique_id(name, &was, kept, is_taken);
