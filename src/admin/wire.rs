@@ -262,6 +262,9 @@ pub enum Line {
         flags: Vec<String>,
         /// The POP3 unique-id that it was imported with.
         unique_id: Option<String>,
+        /// Its octets are not what was written: nobody is shown them.
+        #[serde(default)]
+        hidden: bool,
     },
     /// A mailbox that was deleted, by itself or with its account.
     GoneMailbox {
@@ -493,6 +496,9 @@ pub struct GoneLine {
     /// Its Subject field, where that was asked for.
     pub subject: Option<String>,
     /// The first address of its From field.
+    /// Its octets are not what was written.
+    #[serde(default)]
+    pub hidden: bool,
     pub from: Option<String>,
     /// Its Date field.
     pub date: Option<String>,

@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use ringpost::admin::Client as Admin;
+use ringpost::admin::restore::wire::RestoreStep;
+use ringpost::admin::wire::Request;
 use serde_json::Value;
 
-use crate::server::{PASSWORD, Server, Wire, try_run};
+use crate::server::{PASSWORD, PATIENCE, Server, Wire, try_run};
 
 const USER: &str = "alice@example.test";
 
@@ -425,5 +429,84 @@ fn a_message_that_the_store_takes_no_longer_keeps_no_other_from_coming_back() {
     let printed = refused(&server.data, &from(&backup));
     assert!(printed.contains("UID 2: it has 1600018 octets, and the server takes 1052672"), "{printed}");
     assert_eq!(Client::login(&server).subjects("INBOX"), ["one", "three"]);
+    server.interrupt();
+}
+
+/// A copy of a server's store, which shares nothing with it.
+fn back_up_apart(server: &Server, folder: &Path) -> PathBuf {
+    let backup = folder.join("apart/data");
+    std::fs::create_dir(folder.join("apart")).unwrap();
+    server.admin(&["backup", backup.to_str().unwrap(), "--copy"], "");
+    backup
+}
+
+/// Flips a bit of these octets in the segments of a store.
+fn rot(data: &Path, octets: &str) {
+    let mut places = 0;
+    for shard in ["shard-000", "shard-001"] {
+        for entry in std::fs::read_dir(data.join(shard)).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = std::fs::read(&path).unwrap();
+            let found = bytes.windows(octets.len()).position(|found| found == octets.as_bytes());
+            if let Some(at) = found {
+                bytes[at] ^= 1;
+                std::fs::write(&path, bytes).unwrap();
+                places += 1;
+            }
+        }
+    }
+    assert_eq!(places, 1, "of {octets}");
+}
+
+#[test]
+fn what_has_rotted_comes_back_from_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    for subject in ["one", "two", "three"] {
+        crate::deliver(&server, USER, subject);
+    }
+    let backup = back_up_apart(&server, folder.path());
+    let data = server.data.clone();
+    // Below a checkpoint, where no start looks, and scrub does.
+    (0..30).for_each(|nth| crate::deliver(&server, USER, &format!("more-{nth}")));
+    let is_made = |shard: &str| {
+        let mut files = std::fs::read_dir(data.join(shard)).unwrap();
+        files.any(|file| file.unwrap().path().extension().is_some_and(|end| end == "ckp"))
+    };
+    let started = Instant::now();
+    while !is_made("shard-000") && !is_made("shard-001") {
+        assert!(started.elapsed() < PATIENCE, "no checkpoint was made");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    server.interrupt();
+    ["one", "two"].iter().for_each(|subject| rot(&data, &format!("Subject: {subject}\r\n")));
+    let server = Server::start(folder.path());
+    let mut client = Client::login(&server);
+    let shown = |client: &mut Client| {
+        client.wire.imap("s", "SELECT INBOX").unwrap();
+        client.wire.send(b"f UID FETCH 1:* (BODY.PEEK[])\r\n").unwrap();
+        std::iter::from_fn(|| client.wire.line().ok()).find(|line| line.starts_with("f ")).unwrap()
+    };
+    let started = Instant::now();
+    let hidden = || {
+        let status = server.admin(&["status", "--json"], "");
+        let counts = status.split("\"places_hidden\":").skip(1);
+        counts.map(|count| count.split([',', '}']).next().unwrap().parse::<u32>().unwrap()).sum::<u32>()
+    };
+    while hidden() < 2 {
+        assert!(started.elapsed() < PATIENCE, "scrub found nothing");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(shown(&mut client).contains("CORRUPTION"));
+    // One is removed by somebody who saw that nothing is to be seen.
+    client.expunge("INBOX", "1");
+    assert!(refused(&server.data, &["--mailbox", "INBOX"]).contains("1 messages are not what was written"));
+    let did = restore(&server, &from(&backup));
+    assert_eq!(tally(&did), (2, 1), "{did:?}");
+    assert_eq!(tally(&restore(&server, &from(&backup))), (0, 3));
+    client.expunge("INBOX", "2");
+    let subjects = client.subjects("INBOX");
+    assert_eq!(subjects[30..], ["one", "three", "two"], "{subjects:?}");
+    assert_eq!(tally(&restore(&server, &from(&backup))), (0, 3));
     server.interrupt();
 }

@@ -152,8 +152,9 @@ fn messages(
         let last = (page.len() == ADMIN_ENTRIES_MAX).then(|| page.last().map(|last| last.uid)).flatten();
         for message in page {
             let (uid, flags) = (message.uid.0, names_of(&message.flags));
-            let Present { size, internal_ms, saved_ms, body, unique_id, .. } = message;
-            sink(Line::Message { uid, size, internal_ms, saved_ms, body: body.0, flags, unique_id })?;
+            let Present { size, internal_ms, saved_ms, body, unique_id, hidden, .. } = message;
+            let body = body.0;
+            sink(Line::Message { uid, size, internal_ms, saved_ms, body, flags, unique_id, hidden })?;
         }
         match last {
             Some(uid) => after = uid,

@@ -104,6 +104,8 @@ pub struct Held {
     pub unique_id: Option<String>,
 }
 
+    /// Its octets are not what was written: nobody is shown them.
+    pub hidden: bool,
 /// What came of putting messages back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PutBack {
@@ -187,8 +189,8 @@ impl<'a> Here<'a> {
     pub fn messages(&self, mailbox: &str, after: u32, each: &mut dyn FnMut(Held)) -> Result<(), String> {
         let step = ImportStep::Messages { mailbox: mailbox.to_owned(), after };
         self.import(step, &[], &mut |line| match line {
-            Line::Message { uid, size, internal_ms, body, saved_ms, flags, unique_id } => {
-                each(Held { uid, size, internal_ms, body, saved_ms, flags, unique_id });
+            Line::Message { uid, size, internal_ms, body, saved_ms, flags, unique_id, hidden } => {
+                each(Held { uid, size, internal_ms, body, saved_ms, flags, unique_id, hidden });
                 Ok(())
             }
             other => Err(unexpected(other)),

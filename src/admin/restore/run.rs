@@ -41,7 +41,11 @@ pub fn run(here: &Here<'_>, wish: &Wish, report: &mut Report) -> Result<(), Stri
     if let Some(at_ms) = wish.at_ms.filter(|&at_ms| at_ms < state.reaped_ms) {
         report.incomplete(at_ms, state.reaped_ms)?;
     }
-    choose(here, wish, state.accounts(), &mut sources)?;
+    if let rotten @ 1.. = choose(here, wish, state.accounts(), &mut sources)? {
+        report.problem(&format!(
+            "{rotten} messages are not what was written and are left out: a backup may have them, see --from"
+        ))?;
+    }
     if !wish.emails.is_empty() && wish.mailboxes.is_empty() {
         one_each(&state, &mut sources);
     }
@@ -63,24 +67,28 @@ pub fn run(here: &Here<'_>, wish: &Wish, report: &mut Report) -> Result<(), Stri
     report.end(wish)
 }
 
-/// Finds the messages that are meant.
+/// Finds the messages that are meant. Returns how many of them are rotten.
 fn choose(
     here: &Here<'_>,
     wish: &Wish,
     accounts: Vec<u64>,
     sources: &mut BTreeMap<Key, Source>,
-) -> Result<(), String> {
-    let window = (wish.left_from_ms(), wish.until_ms);
+) -> Result<u64, String> {
+    let (window, mut rotten) = ((wish.left_from_ms(), wish.until_ms), 0);
     here.gone(accounts, window, false, &mut |gone| {
         if let Some(source) = sources.get_mut(&(gone.of, gone.mailbox))
             && source.rule.takes(&gone)
             && wish.takes(&gone)
         {
             let (uid, body, size, gone_ms) = (gone.uid, gone.body, gone.size, gone.gone_ms);
-            source.left.push(Left { uid, body, size, gone_ms });
+            match gone.hidden {
+                true => rotten += 1,
+                false => source.left.push(Left { uid, body, size, gone_ms }),
+            }
         }
         Ok(())
-    })
+    })?;
+    Ok(rotten)
 }
 
 struct Restore<'a> {

@@ -175,7 +175,7 @@ impl Owner<'_> {
     }
 }
 
-fn gone_line(GoneMessage { buried, summary }: GoneMessage) -> GoneLine {
+fn gone_line(GoneMessage { buried, summary, hidden }: GoneMessage) -> GoneLine {
     let message = buried.message;
     let Headline { date, subject, from } = summary.as_deref().map(Headline::of).unwrap_or_default();
     GoneLine {
@@ -193,3 +193,4 @@ fn gone_line(GoneMessage { buried, summary }: GoneMessage) -> GoneLine {
         date,
     }
 }
+        hidden,

@@ -123,6 +123,8 @@ pub struct Present {
     pub flags: Flags,
     /// The POP3 unique-id that it was imported with.
     pub unique_id: Option<String>,
+    /// Its octets are not what was written: nobody is shown them.
+    pub hidden: bool,
 }
 
 /// The annotation that holds how far an import came (rfc5464#6.2.1: a vendor's).
@@ -201,14 +203,17 @@ impl Shard {
             Ok(mailbox) => {
                 let first = mailbox.rank(Uid(after.0.saturating_add(1)));
                 let places = first..mailbox.len().min(first + ADMIN_ENTRIES_MAX);
-                AdminReply::Messages(places.map(|place| present(mailbox, mailbox.message(place))).collect())
+                let messages = places.map(|place| mailbox.message(place));
+                let hidden = |message: &Message| self.store.is_distrusted(message.body);
+                let told = messages.map(|message| present(mailbox, message, hidden(&message)));
+                AdminReply::Messages(told.collect())
             }
             Err(why) => AdminReply::Refused(why),
         }
     }
 }
 
-fn present(mailbox: MailboxRef<'_>, message: Message) -> Present {
+fn present(mailbox: MailboxRef<'_>, message: Message, hidden: bool) -> Present {
     let Message { uid, size, internal_ms, saved_ms, body, flags, .. } = message;
     let set = |index: &usize| flags.contains(FlagBits::keyword(*index));
     let keywords = (0..mailbox.keywords().len()).filter(set).map(|index| mailbox.keywords()[index].clone());
@@ -216,5 +221,5 @@ fn present(mailbox: MailboxRef<'_>, message: Message) -> Present {
     let unique_id = mailbox.unique_ids_from(uid).next().filter(|(of, _)| *of == uid);
     let unique_id = unique_id.map(|(_, text)| text.to_owned());
     let flags = Flags { system, keywords: keywords.collect() };
-    Present { uid, size, internal_ms, saved_ms, body, flags, unique_id }
+    Present { uid, size, internal_ms, saved_ms, body, flags, unique_id, hidden }
 }

@@ -111,6 +111,8 @@ pub struct GoneMessage {
 /// How putting back went.
 #[derive(Clone, Debug, Default)]
 pub struct PutBack {
+    /// Its octets are not what was written.
+    pub hidden: bool,
     /// The mailbox is another since its messages were looked at: nothing was done.
     pub changed: bool,
     /// UIDs they had.
@@ -177,7 +179,8 @@ impl Shard {
         let rows = rows.filter(|row| of.binary_search(&row.account).is_ok());
         let found = rows.map(|buried| {
             let body = if summaries { self.store.body(buried.message.key()) } else { None };
-            GoneMessage { buried, summary: body.and_then(|body| self.store.bytes(body.summary)) }
+            let summary = body.and_then(|body| self.store.bytes(body.summary));
+            GoneMessage { buried, summary, hidden: self.store.is_distrusted(buried.message.body) }
         });
         AdminReply::Gone(found.collect(), next)
     }

@@ -11,6 +11,8 @@
 //!   the mailbox had at that time, so both are looked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+//!
+//! A message that is hidden because its octets are not what was written stands for none.
 
 use super::super::here::Held;
 
@@ -51,13 +53,13 @@ pub struct Compared {
 pub fn compare(there: &[Kept], here: &[Held], same: Same, name: &dyn Fn(&Kept, bool) -> String) -> Compared {
     let mut pairs: Vec<(usize, usize)> = Vec::new();
     let mut left: BTreeSet<usize> = (0..there.len()).collect();
-    let mut free: BTreeSet<usize> = (0..here.len()).collect();
+    let mut free: BTreeSet<usize> = (0..here.len()).filter(|&at| !here[at].hidden).collect();
     if same.uids {
         let by_uid: BTreeMap<u32, usize> =
             here.iter().enumerate().map(|(nth, held)| (held.uid, nth)).collect();
         for (nth, kept) in there.iter().enumerate() {
             let same = |held: &Held| (held.size, held.internal_ms) == (kept.size, kept.internal_ms);
-            if let Some(&at) = by_uid.get(&kept.uid).filter(|&&at| same(&here[at])) {
+            if let Some(&at) = by_uid.get(&kept.uid).filter(|at| free.contains(at) && same(&here[**at])) {
                 pairs.push((nth, at));
                 left.remove(&nth);
                 free.remove(&at);
@@ -99,7 +101,8 @@ mod tests {
 
     fn held(uid: u32, body: u64, unique_id: Option<&str>) -> Held {
         let unique_id = unique_id.map(str::to_owned);
-        Held { uid, size: 5, internal_ms: 7_000, body, saved_ms: 0, flags: Vec::new(), unique_id }
+        let flags = Vec::new();
+        Held { uid, size: 5, internal_ms: 7_000, body, saved_ms: 0, flags, unique_id, hidden: false }
     }
 
     fn missing(there: &[Kept], here: &[Held], uids: bool, bodies: bool) -> Vec<u32> {
@@ -126,3 +129,22 @@ mod tests {
         assert_eq!(missing(&[], &here, true, true), [] as [u32; 0]);
     }
 }
+
+    #[test]
+    fn the_number_of_octets_that_went_another_way_is_not_enough() {
+        let there = [kept(7, 10)];
+        let same = held(1, 10, None);
+        assert_eq!(missing(&there, std::slice::from_ref(&same), false, true), [] as [u32; 0]);
+        for other in [Held { size: 6, ..same.clone() }, Held { internal_ms: 7_001, ..same }] {
+            assert_eq!(missing(&there, &[other], false, true), [7]);
+        }
+    }
+
+    #[test]
+    fn a_hidden_message_stands_for_none() {
+        let there = [kept(1, 10)];
+        let rotten = Held { hidden: true, ..held(1, 10, Some("u1")) };
+        assert_eq!(missing(&there, std::slice::from_ref(&rotten), true, true), [1]);
+        let sent = [rotten, held(2, 11, Some("u1L"))];
+        assert_eq!(missing(&there, &sent, true, true), [] as [u32; 0], "it was brought back");
+    }

@@ -175,6 +175,9 @@ impl Restore<'_> {
         if !mailbox.is_readable() {
             return Err("its part of a checkpoint is damaged there".to_owned());
         }
+        if let hidden @ 1.. = now.messages.iter().filter(|held| held.hidden).count() {
+            row.notes.push(format!("{hidden} hidden here, which stand for none"));
+        }
         let wanted = |message: &Message| {
             (self.wish.uids.is_empty() || self.wish.uids.contains(&message.uid.0))
                 && (self.wish.emails.is_empty() || self.wish.emails.contains(&message.body.0))
