@@ -510,3 +510,31 @@ fn what_has_rotted_comes_back_from_a_copy() {
     assert_eq!(tally(&restore(&server, &from(&backup))), (0, 3));
     server.interrupt();
 }
+
+#[test]
+fn a_log_that_went_on_elsewhere_is_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice"]);
+    crate::deliver(&server, USER, "before");
+    let backup = back_up_apart(&server, folder.path());
+    // At the same places of the log, under the same UIDs and ids.
+    crate::deliver(&server, USER, "here");
+    let mut client = Client::login(&server);
+    client.run("CREATE Work");
+    client.append("Work", "", "w-1");
+    let original = server.data.clone();
+    server.interrupt();
+    moment();
+    let copy = Server::start(backup.parent().unwrap());
+    crate::deliver(&copy, USER, "away");
+    let mut client = Client::login(&copy);
+    client.run("CREATE Play");
+    client.append("Play", "", "another one");
+    client.expunge("Play", "1");
+    let did = restore(&copy, &from(&original));
+    assert_eq!(tally(&did), (2, 1), "{did:?}");
+    assert_eq!(client.subjects("INBOX"), ["away", "before", "here"]);
+    assert_eq!((client.subjects("Work"), client.subjects("Play").len()), (vec!["w-1".to_owned()], 0));
+    assert_eq!(tally(&restore(&copy, &from(&original))), (0, 3));
+    copy.interrupt();
+}
