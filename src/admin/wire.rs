@@ -287,6 +287,9 @@ pub enum Line {
         shard: u16,
         /// What left at or before this moment, in milliseconds since 1970, cannot be had back.
         reaped_ms: u64,
+        /// A restore has made the account and not come to its end.
+        #[serde(default)]
+        unfinished: bool,
     },
     /// A message that left its mailbox.
     Gone(GoneLine),
@@ -493,12 +496,12 @@ pub struct GoneLine {
     pub saved_ms: u64,
     /// When it left.
     pub gone_ms: u64,
-    /// Its Subject field, where that was asked for.
-    pub subject: Option<String>,
-    /// The first address of its From field.
     /// Its octets are not what was written.
     #[serde(default)]
     pub hidden: bool,
+    /// Its Subject field, where that was asked for.
+    pub subject: Option<String>,
+    /// The first address of its From field.
     pub from: Option<String>,
     /// Its Date field.
     pub date: Option<String>,

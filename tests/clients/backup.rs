@@ -127,7 +127,8 @@ fn a_backup_can_be_served_from_and_one_that_was_cut_short_cannot() {
     let second = back_up(&server, &backup, &["--copy"]);
     let segments = std::fs::read_dir(backup.join("shard-001")).unwrap().map(|entry| entry.unwrap().path());
     let last = segments.filter(|path| path.extension().is_some_and(|end| end == "seg")).max().unwrap();
-    for (lost, named) in [(last, "missing or cut short"), (backup.join("shard-001"), "shard-001 is missing")] {
+    for (lost, named) in [(last, "missing or cut short"), (backup.join("shard-001"), "shard-001 is missing")]
+    {
         std::fs::rename(&lost, restored.path().join("lost")).unwrap();
         let (said, good) = try_run(Command::new(env!("CARGO_BIN_EXE_ringpost")).args(serve), "");
         assert!(!good && said.lines().count() == 1 && said.contains(named), "{said}");

@@ -538,3 +538,45 @@ fn a_log_that_went_on_elsewhere_is_another_one() {
     assert_eq!(tally(&restore(&copy, &from(&original))), (0, 3));
     copy.interrupt();
 }
+
+#[test]
+fn a_restore_that_was_cut_short_goes_on_with_all_that_belongs_to_the_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_accounts(folder.path(), &["alice", "bob"]);
+    server.admin(&["alias", "add", "info@example.test", USER], "");
+    let mut client = Client::login(&server);
+    for subject in ["one", "two", "three"] {
+        crate::deliver(&server, USER, subject);
+    }
+    client.run("CREATE Work");
+    client.run("SETACL Work bob@example.test lr");
+    client.append("Work", "", "w-1");
+    // Less than there is.
+    server.admin(&["account", "quota", USER, "--messages", "2"], "");
+    let mailboxes = ["INBOX", "Work"];
+    let before = remembered(&mut client, &mailboxes);
+    let backup = back_up(&server, folder.path());
+    server.admin(&["account", "delete", USER, "--yes"], "");
+    server.admin(&["alias", "delete", "info@example.test"], "");
+    // What the first run came to before it was cut short.
+    let step = RestoreStep::Account {
+        password_hash: ringpost::password::hash_generated(PASSWORD).unwrap(),
+        services: ["pop3", "imap", "submission"].map(str::to_owned).to_vec(),
+        mailboxes: ["Drafts", "Junk", "Sent", "Trash", "Work"]
+            .map(|name| (name.to_owned(), if name == "Work" { String::new() } else { format!("\\{name}") }))
+            .to_vec(),
+    };
+    let request = Request::Restore { address: USER.to_owned(), step };
+    Admin::new(&server.data).call(&request, &mut |_| Ok(())).unwrap();
+
+    let did = restore(&server, &from(&backup));
+    assert_eq!(tally(&did), (4, 0), "{did:?}");
+    assert_eq!(remembered(&mut Client::login(&server), &mailboxes), before);
+    let aliases = server.admin(&["alias", "list"], "");
+    assert!(aliases.contains("info@example.test"), "{aliases}");
+    // It is whole: what is changed from now on stays.
+    server.admin(&["account", "quota", USER, "--messages", "none"], "");
+    assert_eq!(tally(&restore(&server, &from(&backup))), (0, 4));
+    crate::deliver(&server, "info@example.test", "by the alias");
+    server.interrupt();
+}

@@ -9,7 +9,7 @@ use super::ask::{Ask, Each};
 use super::wire::RestoreStep;
 use crate::admin::import::wire::ImportStep;
 use crate::admin::wire::{GoneLine, Line, Request};
-use crate::shard::admin::restore::RESTORED;
+use crate::shard::admin::restore::{RESTORED, UNFINISHED};
 
 /// A mailbox that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub struct State {
     pub gone: Vec<GoneMailbox>,
     /// What left at or before this moment cannot be had back.
     pub reaped_ms: u64,
+    /// A restore has made the account and not come to its end.
+    pub unfinished: bool,
 }
 
 impl State {
@@ -102,10 +104,10 @@ pub struct Held {
     pub flags: Vec<String>,
     /// The POP3 unique-id that it was brought in with.
     pub unique_id: Option<String>,
-}
-
     /// Its octets are not what was written: nobody is shown them.
     pub hidden: bool,
+}
+
 /// What came of putting messages back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PutBack {
@@ -143,7 +145,9 @@ impl<'a> Here<'a> {
         let mut state = State::default();
         self.restore(RestoreStep::State, &mut |line| {
             match line {
-                Line::Owner { shard, reaped_ms } => (state.shard, state.reaped_ms) = (shard, reaped_ms),
+                Line::Owner { shard, reaped_ms, unfinished } => {
+                    (state.shard, state.reaped_ms, state.unfinished) = (shard, reaped_ms, unfinished);
+                }
                 Line::Account { id, .. } => state.account = Some(id),
                 Line::Subscription { name } => drop(state.subscribed.insert(name)),
                 Line::GoneMailbox { of, mailbox, name, keywords, gone_ms, .. } => {
@@ -215,9 +219,14 @@ impl<'a> Here<'a> {
     /// Sets an annotation of a mailbox, or of the account.
     pub fn annotate(&self, mailbox: Option<&str>, entry: &str, value: &[u8]) -> Result<(), String> {
         use base64::Engine;
-        let value = base64::engine::general_purpose::STANDARD.encode(value);
+        let value = Some(base64::engine::general_purpose::STANDARD.encode(value));
         let (mailbox, entry) = (mailbox.map(str::to_owned), entry.to_owned());
         self.step(RestoreStep::Annotate { mailbox, entry, value })
+    }
+
+    /// The account has all that belongs to it.
+    pub fn finish(&self) -> Result<(), String> {
+        self.step(RestoreStep::Annotate { mailbox: None, entry: UNFINISHED.to_owned(), value: None })
     }
 
     /// Puts messages back.

@@ -139,24 +139,24 @@ impl Restore<'_> {
     /// UIDNEXT was learnt before: whatever came since then is noticed when messages are put back.
     fn look(&mut self, name: &str, uid_next: u32) -> Result<(), String> {
         self.present.begin(uid_next);
+        self.look_above(name, 0)
+    }
+
+    fn look_above(&mut self, name: &str, after: u32) -> Result<(), String> {
         let present = &mut self.present;
         self.here.messages(name, after, &mut |held| present.see(held.body, held.saved_ms))
     }
 
+    /// Only at what is new: in a mailbox that mail comes into all the time, looking at all of it would never end.
     fn look_again(&mut self) -> Result<(), String> {
         let (state, name) = (self.here.state()?, self.target.name.clone());
         let mailbox = state.named(&name).ok_or_else(|| format!("{name} is gone meanwhile"))?;
         let known = std::mem::replace(&mut self.present.uid_next, mailbox.uid_next);
         self.look_above(&name, known.saturating_sub(1))
-        self.look_above(name, 0)
-    }
-
-    fn look_above(&mut self, name: &str, after: u32) -> Result<(), String> {
     }
 
     fn fill(&mut self, source: &Source, row: &mut Row) -> Result<(), String> {
         let is_source = source.gone_ms.is_none() && source.name == self.target.name;
-    /// Only at what is new: in a mailbox that mail comes into all the time, looking at all of it would never end.
         let mut missing = self.present.missing(&source.left, source.rule, is_source);
         row.there = (source.left.len() - missing.len()) as u64;
         if self.wish.dry_run {

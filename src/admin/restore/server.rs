@@ -14,7 +14,7 @@ use crate::admin::import::server::{USES, answer as import};
 use crate::admin::import::wire::ImportStep;
 use crate::admin::route::{Answer, Shards, Sink, account_line, address_of, services_of, unexpected};
 use crate::admin::wire::{GoneLine, Line};
-use crate::shard::admin::restore::{GoneMailboxes, GoneMessage, PutBack, Step};
+use crate::shard::admin::restore::{GoneMailboxes, GoneMessage, PutBack, Step, UNFINISHED};
 use crate::shard::admin::{AdminReply, AdminRequest};
 
 /// Carries a step out.
@@ -48,10 +48,12 @@ pub fn answer(shards: &dyn Shards, address: &str, step: RestoreStep, sink: &mut 
                 Err(why) => Ok(Err(why)),
             }
         }
-        step => Ok(change(step).and_then(|step| match owner.ask(step)? {
-            AdminReply::Done => Ok(()),
-            other => Err(unexpected(other)),
+        step @ RestoreStep::Account { .. } => Ok(owner.change(step).and_then(|()| {
+            // Without asking back: whoever asks may be gone by now.
+            let (entry, value) = (UNFINISHED.to_owned(), Some(String::new()));
+            owner.change(RestoreStep::Annotate { mailbox: None, entry, value })
         })),
+        step => Ok(owner.change(step)),
     }
 }
 
@@ -72,9 +74,10 @@ fn change(step: RestoreStep) -> Result<Step, String> {
         }
         RestoreStep::Unsubscribe { name } => Step::Unsubscribe { name },
         RestoreStep::Annotate { mailbox, entry, value } => {
-            let value = base64::engine::general_purpose::STANDARD.decode(value);
-            let value = value.map_err(|error| format!("the value of {entry}: {error}"))?.into();
-            Step::Annotate { mailbox, entry, value }
+            let decode = |value: String| base64::engine::general_purpose::STANDARD.decode(value);
+            let value =
+                value.map(decode).transpose().map_err(|error| format!("the value of {entry}: {error}"))?;
+            Step::Annotate { mailbox, entry, value: value.map(Into::into) }
         }
         RestoreStep::Share { mailbox, identifier, rights } => {
             let mut each = rights.chars().map(Rights::of);
@@ -99,6 +102,13 @@ impl Owner<'_> {
         self.request(AdminRequest::Restore { address: self.address.to_owned(), step })
     }
 
+    fn change(&self, step: RestoreStep) -> Result<(), String> {
+        match self.ask(change(step)?)? {
+            AdminReply::Done => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
     fn request(&self, request: AdminRequest) -> Result<AdminReply, String> {
         self.shards.request(self.shard(), request)
     }
@@ -115,9 +125,9 @@ impl Owner<'_> {
                 Ok(other) => return Ok(Err(unexpected(other))),
                 Err(why) => return Ok(Err(why)),
             };
-            let GoneMailboxes { account, rows, next, reaped_ms } = page;
+            let GoneMailboxes { account, unfinished, rows, next, reaped_ms } = page;
             if from == 0 {
-                sink(Line::Owner { shard: self.shard().0, reaped_ms })?;
+                sink(Line::Owner { shard: self.shard().0, reaped_ms, unfinished })?;
             }
             for row in rows {
                 sink(Line::GoneMailbox {
@@ -188,9 +198,9 @@ fn gone_line(GoneMessage { buried, summary, hidden }: GoneMessage) -> GoneLine {
         internal_ms: message.internal_ms,
         saved_ms: message.saved_ms,
         gone_ms: buried.when_ms,
+        hidden,
         subject,
         from,
         date,
     }
 }
-        hidden,

@@ -55,8 +55,8 @@ pub enum RestoreStep {
         mailbox: Option<String>,
         /// The entry's name.
         entry: String,
-        /// Its value in base64.
-        value: String,
+        /// Its value in base64; none removes it.
+        value: Option<String>,
     },
     /// Set an entry of an access control list.
     Share {

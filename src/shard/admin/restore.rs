@@ -19,6 +19,9 @@ use crate::shard::event::{Message, Ticket};
 /// The annotation of a mailbox that a restore made: of which one it is (rfc5464#6.2.1: a vendor's).
 pub const RESTORED: &str = "/private/vendor/ringpost/restored";
 
+/// The annotation of an account that a restore has made and not yet given all that belongs to it.
+pub const UNFINISHED: &str = "/private/vendor/ringpost/unfinished";
+
 /// A part of a restore. Mailboxes that are there go by their full names.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -72,8 +75,8 @@ pub enum Step {
         mailbox: Option<String>,
         /// Its name, in lower case.
         entry: String,
-        /// Its value.
-        value: Bytes,
+        /// Its value; none removes it.
+        value: Option<Bytes>,
     },
     /// Set an entry of an access control list.
     Share {
@@ -91,6 +94,8 @@ pub enum Step {
 pub struct GoneMailboxes {
     /// The account that has the address now.
     pub account: Option<AccountId>,
+    /// It was made by a restore that has not come to its end.
+    pub unfinished: bool,
     /// In the order in which they went.
     pub rows: Vec<BuriedMailbox>,
     /// Where to go on; none at the end.
@@ -106,13 +111,13 @@ pub struct GoneMessage {
     pub buried: Buried,
     /// Its encoded summary, as a slice of the log: nobody has looked at it yet.
     pub summary: Option<Bytes>,
+    /// Its octets are not what was written.
+    pub hidden: bool,
 }
 
 /// How putting back went.
 #[derive(Clone, Debug, Default)]
 pub struct PutBack {
-    /// Its octets are not what was written.
-    pub hidden: bool,
     /// The mailbox is another since its messages were looked at: nothing was done.
     pub changed: bool,
     /// UIDs they had.
@@ -165,8 +170,11 @@ impl Shard {
             ));
         }
         let (rows, next) = self.store.buried_mailboxes_from(number, ADMIN_ENTRIES_MAX);
+        let account = self.store.account_by_address(address);
+        let known = account.and_then(|account| self.store.account(account));
         AdminReply::GoneMailboxes(GoneMailboxes {
-            account: self.store.account_by_address(address),
+            account,
+            unfinished: known.is_some_and(|account| account.metadata(UNFINISHED).is_some()),
             rows: rows.filter(|row| row.address == address).cloned().collect(),
             next,
             reaped_ms: self.store.reaped_ms(),
@@ -197,10 +205,10 @@ impl Shard {
         address: &str,
         mailbox: Option<String>,
         entry: String,
-        value: Bytes,
+        value: Option<Bytes>,
     ) -> Result<Change, String> {
         let mailbox = mailbox.map(|name| self.mailbox_named(address, &name)).transpose()?;
-        let entries = vec![(entry, Some(value))];
+        let entries = vec![(entry, value)];
         Ok(Change::Metadata { mailbox: mailbox.map(|(_, mailbox, _)| mailbox), entries })
     }
 

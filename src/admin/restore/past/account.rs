@@ -19,7 +19,7 @@ use crate::admin::route::service_names;
 use crate::admin::wire::{Line, Request};
 use crate::limits::RESTORE_MAILBOXES_AT_ONCE;
 use crate::shard::admin::import::MARK;
-use crate::shard::admin::restore::RESTORED;
+use crate::shard::admin::restore::{RESTORED, UNFINISHED};
 
 /// The mailboxes of an account that hold messages and are meant, superiors first.
 pub fn chosen<'a>(account: &AccountRef<'a>, wish: &Wish) -> Vec<MailboxRef<'a>> {
@@ -32,12 +32,22 @@ pub fn spelt(special_use: Option<SpecialUse>) -> &'static str {
     known.map_or("", |(spelt, _)| spelt)
 }
 
-/// Makes the account.
+/// Makes the account, or goes on with one that an earlier run has made.
 ///
 /// # Errors
 /// One line; what was done is done, and another run goes on.
-pub fn make(here: &Here<'_>, past: &Past, wish: &Wish, report: &mut Report) -> Result<(), String> {
+pub fn make(
+    here: &Here<'_>,
+    state: &State,
+    past: &Past,
+    wish: &Wish,
+    report: &mut Report,
+) -> Result<(), String> {
     let address = here.address();
+    if state.unfinished {
+        report.note(&format!("account {address}: an earlier run was cut short, this one goes on"))?;
+        return if wish.dry_run { Ok(()) } else { settings(here, &past.account()?) };
+    }
     let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
     let mut is_served = false;
     here.request(&Request::DomainList, &mut |line| {
@@ -66,13 +76,6 @@ pub fn make(here: &Here<'_>, past: &Past, wish: &Wish, report: &mut Report) -> R
 fn settings(here: &Here<'_>, account: &AccountRef<'_>) -> Result<(), String> {
     let address = || here.address().to_owned();
     let done = &mut |_| Ok(());
-    let limits = account.quota().limits;
-    let text = |limit: Option<u64>| limit.map(|limit| limit.to_string());
-    let storage = limits.storage_kib.map(|kib| format!("{kib}K"));
-    if limits != Default::default() {
-        let (messages, mailboxes) = (text(limits.messages), text(limits.mailboxes));
-        here.request(&Request::AccountQuota { address: address(), storage, messages, mailboxes }, done)?;
-    }
     if !account.hidden_capabilities().is_empty() {
         let capabilities = account.hidden_capabilities().to_vec();
         here.request(&Request::AccountHide { address: address(), capabilities }, done)?;
@@ -80,12 +83,26 @@ fn settings(here: &Here<'_>, account: &AccountRef<'_>) -> Result<(), String> {
     if let Some(url) = account.referral() {
         here.request(&Request::AccountReferral { address: address(), url: Some(url.to_owned()) }, done)?;
     }
-    account.metadata_below("").try_for_each(|(entry, value)| here.annotate(None, entry, value))
+    let mut entries = account.metadata_below("").filter(|(entry, _)| *entry != UNFINISHED);
+    entries.try_for_each(|(entry, value)| here.annotate(None, entry, value))
 }
 
-/// Brings back the aliases that led to the account and are not there.
-pub fn aliases(here: &Here<'_>, past: &Past, wish: &Wish, report: &mut Report) -> Result<(), String> {
-    let mut there = BTreeSet::new();
+/// Sets the quota, after all mail has come: it may have been lowered under what was there.
+pub fn quota(here: &Here<'_>, past: &Past) -> Result<(), String> {
+    let limits = past.account()?.quota().limits;
+    if limits == Default::default() {
+        return Ok(());
+    }
+    let text = |limit: Option<u64>| limit.map(|limit| limit.to_string());
+    let storage = limits.storage_kib.map(|kib| format!("{kib}K"));
+    let (messages, mailboxes) = (text(limits.messages), text(limits.mailboxes));
+    let address = here.address().to_owned();
+    here.request(&Request::AccountQuota { address, storage, messages, mailboxes }, &mut |_| Ok(()))
+}
+
+/// Brings back the aliases that led to the account and are not there. Whether all of them are.
+pub fn aliases(here: &Here<'_>, past: &Past, wish: &Wish, report: &mut Report) -> Result<bool, String> {
+    let (mut there, mut is_whole) = (BTreeSet::new(), true);
     here.request(&Request::AliasList, &mut |line| {
         if let Line::Alias { address, .. } = line {
             there.insert(address);
@@ -97,12 +114,13 @@ pub fn aliases(here: &Here<'_>, past: &Past, wish: &Wish, report: &mut Report) -
             let request = Request::AliasAdd { address: address.clone(), targets: targets.clone() };
             if let Err(why) = here.request(&request, &mut |_| Ok(())) {
                 report.problem(&format!("alias {address}: {why}"))?;
+                is_whole = false;
                 continue;
             }
         }
         report.note(&format!("alias {address} for {}", targets.join(" ")))?;
     }
-    Ok(())
+    Ok(is_whole)
 }
 
 /// Subscribes what was subscribed then, and nothing else, in an account that was just made.

@@ -6,13 +6,15 @@
 //! A message is there if the mailbox has
 //! * the same UID under the same UIDVALIDITY, as many octets and the same INTERNALDATE (another server may have given
 //!   out both to a message of its own), or
-//! * the same octets in the same log (it came back from what was removed, or was moved back), or
+//! * the same octets in the same log (it came back from what was removed, or was moved back): the same number, and since a
+//!   log goes on in two ways where a backup is served while its own store is, too, as many octets and the same
+//!   INTERNALDATE, or
 //! * one of the two unique-ids that this gives to messages that it sends under new UIDs. Which of them depends on what
 //!   the mailbox had at that time, so both are looked for.
-
-use std::collections::{BTreeMap, BTreeSet};
 //!
 //! A message that is hidden because its octets are not what was written stands for none.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::here::Held;
 
@@ -83,7 +85,9 @@ pub fn compare(there: &[Kept], here: &[Held], same: Same, name: &dyn Fn(&Kept, b
         });
     };
     if same.bodies {
-        pair(&|kept| kept.body.to_string(), &|held| Some(held.body.to_string()));
+        let key = |body: u64, size: u32, internal_ms: u64| format!("{body} {size} {internal_ms}");
+        let here = |held: &Held| Some(key(held.body, held.size, held.internal_ms));
+        pair(&|kept| key(kept.body, kept.size, kept.internal_ms), &here);
     }
     for is_taken in [false, true] {
         pair(&|kept| name(kept, is_taken), &|held| held.unique_id.clone());
@@ -128,7 +132,6 @@ mod tests {
         }
         assert_eq!(missing(&[], &here, true, true), [] as [u32; 0]);
     }
-}
 
     #[test]
     fn the_number_of_octets_that_went_another_way_is_not_enough() {
@@ -148,3 +151,4 @@ mod tests {
         let sent = [rotten, held(2, 11, Some("u1L"))];
         assert_eq!(missing(&there, &sent, true, true), [] as [u32; 0], "it was brought back");
     }
+}

@@ -18,11 +18,12 @@ use super::super::present::Left;
 use super::super::report::{Report, Row};
 use super::super::wire::RestoreStep;
 use super::super::wish::Wish;
-use super::account::{aliases, chosen, dress, make, spelt, subscriptions};
+use super::account::{aliases, chosen, dress, make, quota, spelt, subscriptions};
 use super::compare::{Compared, Kept, Same, compare};
 use super::open::{Past, flags_of};
 use crate::admin::import::wire::{ImportMessage, ImportStep, names_of};
 use crate::admin::import::{Frame, Ranges, beyond, same_flags};
+use crate::admin::wire::GoneLine;
 use crate::limits::{IMPORT_FRAME_RANGES_MAX, RESTORE_ATTEMPTS_MAX};
 
 /// Where from, and what else is wanted of it.
@@ -46,12 +47,12 @@ pub fn run(
     report: &mut Report,
 ) -> Result<(), String> {
     let mut state = here.state()?;
-    let is_lost = state.account.is_none();
+    let is_lost = state.account.is_none() || state.unfinished;
     let past = Past::open(&from.folder, here.address(), wish.at_ms, is_lost)?;
-    let is_same_log = past.is_log_of(data, state.shard)?;
     past.unread.iter().try_for_each(|why| report.problem(&format!("aliases may be missing: {why}")))?;
+    let is_same_log = past.is_log_of(data, state.shard)?;
     if is_lost {
-        make(here, &past, wish, report)?;
+        make(here, &state, &past, wish, report)?;
         if !wish.dry_run {
             state = here.state()?;
         }
@@ -65,37 +66,49 @@ pub fn run(
     let message_bytes_max = here.message_bytes_max()?;
     let mut restore = Restore { here, wish, from, past, is_same_log, is_lost, gone, message_bytes_max };
     let mut targets = Targets::new(&state, wish.into.as_deref());
+    let mut is_whole = true;
     for name in &names {
         let mut row = Row { from: name.clone(), ..Row::default() };
         if let Err(why) = restore.mailbox(name, &state, &mut targets, &mut row) {
+            is_whole = false;
             row.problems.push(why);
         }
         report.row(&row)?;
     }
     if is_lost {
-        if !wish.dry_run && wish.mailboxes.is_empty() {
-            subscriptions(here, &here.state()?, &restore.past)?;
+        is_whole &= aliases(here, &restore.past, wish, report)?;
+        if !wish.dry_run {
+            end(here, wish, &restore.past, is_whole)?;
         }
-        aliases(here, &restore.past, wish, report)?;
     } else if wish.dry_run {
         report.room(here)?;
     }
     report.end(wish)
 }
 
+/// What comes last for an account that was not there. Cut short before, another run goes on.
+fn end(here: &Here<'_>, wish: &Wish, past: &Past, is_whole: bool) -> Result<(), String> {
+    if wish.mailboxes.is_empty() {
+        subscriptions(here, &here.state()?, past)?;
+    }
+    quota(here, past)?;
+    if is_whole { here.finish() } else { Ok(()) }
+}
+
+/// A message that left: mailbox, UID, and what it is known by, as [`compare`] says.
+type Gone = (u32, u32, u64, u32, u64);
+
 /// What the store still has of this account's mailboxes: it need not be sent.
-fn gone(
-    here: &Here<'_>,
-    past: &Past,
-    state: &State,
-    is_same_log: bool,
-) -> Result<BTreeSet<(u32, u32)>, String> {
+fn gone(here: &Here<'_>, past: &Past, state: &State, is_same_log: bool) -> Result<BTreeSet<Gone>, String> {
     let id = past.account()?.id().0;
     let mut gone = BTreeSet::new();
     if is_same_log {
         let of = if state.accounts().contains(&id) { vec![id] } else { Vec::new() };
-        here.gone(of, (0, u64::MAX), false, &mut |message| {
-            gone.insert((message.mailbox, message.uid));
+        here.gone(of, (0, u64::MAX), false, &mut |left| {
+            let GoneLine { mailbox, uid, body, size, internal_ms, hidden, .. } = left;
+            if !hidden {
+                gone.insert((mailbox, uid, body, size, internal_ms));
+            }
             Ok(())
         })?;
     }
@@ -109,10 +122,10 @@ struct Restore<'a> {
     past: Past,
     /// Numbers in EMAILIDs mean the same octets on both sides.
     is_same_log: bool,
-    /// The account was not there.
+    /// The account was not there, or an earlier run has not given it all that belongs to it.
     is_lost: bool,
-    /// Mailbox and UID of messages that can be put back.
-    gone: BTreeSet<(u32, u32)>,
+    /// Messages that can be put back.
+    gone: BTreeSet<Gone>,
     /// Octets of the largest message that the store takes by now.
     message_bytes_max: usize,
 }
@@ -162,6 +175,9 @@ impl Restore<'_> {
         let named = |kept: &Kept, is_taken: bool| self.unique_id(name, &was, kept, is_taken);
         let found = compare(&was.messages, &now.messages, same, &named);
         row.there = found.pairs.len() as u64;
+        if let hidden @ 1.. = now.messages.iter().filter(|held| held.hidden).count() {
+            row.notes.push(format!("{hidden} hidden here, which stand for none"));
+        }
         self.messages(name, &was, &mut now, &found, row)
     }
 
@@ -174,9 +190,6 @@ impl Restore<'_> {
         let mailbox = self.of(name)?;
         if !mailbox.is_readable() {
             return Err("its part of a checkpoint is damaged there".to_owned());
-        }
-        if let hidden @ 1.. = now.messages.iter().filter(|held| held.hidden).count() {
-            row.notes.push(format!("{hidden} hidden here, which stand for none"));
         }
         let wanted = |message: &Message| {
             (self.wish.uids.is_empty() || self.wish.uids.contains(&message.uid.0))
@@ -208,11 +221,19 @@ impl Restore<'_> {
         targets: &mut Targets<'_>,
     ) -> Result<(Target, Option<&'s Mailbox>), String> {
         let account = self.past.account()?.id().0;
+        let same_id =
+            |mailbox: &&Mailbox| self.is_same_log && state.account == Some(account) && mailbox.id == was.id;
         let itself = |mailbox: &&Mailbox| {
-            self.is_same_log && state.account == Some(account) && mailbox.id == was.id
-                || mailbox.name == name && mailbox.uid_validity == was.uid_validity
+            mailbox.name == name && (mailbox.uid_validity == was.uid_validity || same_id(mailbox))
         };
-        let found = state.mailboxes.iter().find(itself).filter(|mailbox| !mailbox.no_select);
+        let found = match state.mailboxes.iter().find(itself) {
+            None => match state.mailboxes.iter().find(same_id) {
+                Some(renamed) if self.shares(name, was, renamed)? => Some(renamed),
+                _ => None,
+            },
+            found => found,
+        };
+        let found = found.filter(|mailbox| !mailbox.no_select);
         let target = match (found, self.wish.into.is_some()) {
             (Some(mailbox), false) => Target { name: mailbox.name.clone(), ..Target::default() },
             (_, true) => targets.named_target()?,
@@ -220,6 +241,21 @@ impl Restore<'_> {
         };
         let known = if target.make { None } else { state.named(&target.name) };
         Ok((target, known))
+    }
+
+    /// Whether a mailbox of another name is the one that was: a log that went on in two ways has given its number, and
+    /// even its UIDVALIDITY, to two. A message that both have says so.
+    fn shares(&self, name: &str, was: &Was, now: &Mailbox) -> Result<bool, String> {
+        let mailbox = self.of(name)?;
+        let all = (0..mailbox.len()).map(|place| mailbox.message(place));
+        let all: BTreeSet<(u32, u32, u64)> = all.map(|one| (one.uid.0, one.size, one.internal_ms)).collect();
+        let has = |uid: u32, size: u32, internal_ms: u64| all.contains(&(uid, size, internal_ms));
+        let mut shares = self.gone.iter().any(|&(of, uid, _, size, ms)| of == was.id && has(uid, size, ms));
+        if !shares && !now.no_select {
+            self.here
+                .messages(&now.name, 0, &mut |held| shares |= has(held.uid, held.size, held.internal_ms))?;
+        }
+        Ok(shares || all.is_empty())
     }
 
     /// Makes the mailbox, and lets it take over UIDVALIDITY, if it never had a message.
@@ -304,7 +340,9 @@ impl Restore<'_> {
         let (keep, other): (Vec<&Kept>, Vec<&Kept>) =
             missing.partition(|kept| now.keeps_uids && kept.uid >= now.uid_next);
         let (back, new): (Vec<&Kept>, Vec<&Kept>) =
-            other.into_iter().partition(|kept| self.gone.contains(&(was.id, kept.uid)));
+            other.into_iter().partition(|Kept { uid, body, size, internal_ms, .. }| {
+                self.gone.contains(&(was.id, *uid, *body, *size, *internal_ms))
+            });
         if self.wish.dry_run {
             let all: Vec<Left> = keep.iter().chain(&new).chain(&back).map(|kept| left(kept)).collect();
             row.count(&all);
