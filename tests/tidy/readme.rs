@@ -1,8 +1,8 @@
 //! What documents say of the tree.
 //!
-//! *Owns*: the paths in backticks of the documents for newcomers, and the order of decisions. *Promises*: each path
-//! exists, from the top level. *Assumes*: a word in backticks with a slash in it, or that ends like a document, is a path.
-//! *Never*: reads fenced blocks; those show commands and their output.
+//! *Owns*: the paths in backticks of the documents for newcomers, and the order of decisions. *Promises*: each
+//! path exists, from the top level. *Assumes*: a word in backticks with a slash in it, or that ends like a
+//! document, is a path. *Never*: reads fenced blocks; those show commands and their output.
 
 use std::path::Path;
 

@@ -1,12 +1,9 @@
 //! Moving one slot to another shard while it is served.
 //!
 //! *Owns*: the order of things, and which body of the one log is which in the other. *Promises*: until the
-//! claim the slot is
-//! where it was, after it where it goes, whatever fails or is cut; bodies are copied while their accounts are
-//! served, at
-//! `limits::SLOT_MOVE_BYTES_PER_SECOND`. *Assumes*: nobody else moves a slot. *Never*: holds more octets than
-//! one message or
-//! `limits::SLOT_BATCH_BYTES`.
+//! claim the slot is where it was, after it where it goes, whatever fails or is cut; bodies are copied while
+//! their accounts are served, at `limits::SLOT_MOVE_BYTES_PER_SECOND`. *Assumes*: nobody else moves a slot.
+//! *Never*: holds more octets than one message or `limits::SLOT_BATCH_BYTES`.
 //!
 //! ```text
 //!  expect ─► bodies ──► close ─► hold ─► what is new, all rows ─► hand ─┬─► claimed: there
@@ -48,6 +45,9 @@ pub struct Moved {
 
 /// Told now and then; an error ends the move.
 pub type Tell<'a> = dyn FnMut(&Moved) -> std::io::Result<()> + 'a;
+
+/// What is done with rows of removed messages, as many as come at a time.
+type EachRows<'e, M> = dyn FnMut(&mut M, Vec<Buried>) -> Result<(), String> + 'e;
 
 /// See the module's head.
 pub struct Mover<'a> {
@@ -344,7 +344,7 @@ impl Mover<'_> {
     fn removed(
         &mut self,
         accounts: &BTreeSet<AccountId>,
-        each: &mut dyn FnMut(&mut Self, Vec<Buried>) -> Result<(), String>,
+        each: &mut EachRows<'_, Self>,
     ) -> Result<(), String> {
         let mut from = 0;
         loop {
