@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::ledger::{Ledger, Sure};
-use crate::server::{Server, Wire, signal};
+use crate::server::{Server, Wire, config, signal};
 use crate::{ACCOUNTS, UPKEEP, check, rounds};
 
 /// What the rounds have done, so that they prove something.
@@ -100,7 +100,7 @@ fn one_round(server: &Server, round: u64, done: &Done, ledger: &Mutex<Ledger>) {
 #[test]
 fn nothing_is_lost_or_doubled_while_slots_move() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("ringpost.toml"), UPKEEP).unwrap();
+    std::fs::write(folder.path().join("ringpost.toml"), config(UPKEEP)).unwrap();
     let mut server = Server::with_accounts(folder.path(), &ACCOUNTS);
     let (ledger, done) = (Mutex::new(Ledger::new(&ACCOUNTS)), Done::default());
     for round in 0..rounds() {

@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use server::{PASSWORD, PATIENCE, Server, Wire};
 use tempfile::TempDir;
@@ -36,6 +36,9 @@ scrub_bytes_per_second = 1073741824
 
 /// Octets of the messages, by UID from 1 on: one that fits a window of a send, one that does not, small ones.
 const SIZES: [usize; 4] = [2_000, 6_000_000, 300_000, 2_000];
+
+/// Some ticks of the server.
+const LOOKS_AGAIN: Duration = Duration::from_millis(500);
 
 struct Lab {
     _folder: TempDir,
@@ -74,10 +77,12 @@ impl Lab {
         (at + message(uid).len() - 60) as u64 / 4096 * 4096
     }
 
-    /// Cuts the file off there. What was cut off.
+    /// Cuts the file off there, and waits until the server takes nothing of it for looked at a moment ago (it looks
+    /// again after each tick). What was cut off.
     fn cut_off(&self, at: u64) -> Vec<u8> {
         let tail = fs::read(&self.segment).unwrap().split_off(at as usize);
         OpenOptions::new().write(true).open(&self.segment).unwrap().set_len(at).unwrap();
+        std::thread::sleep(LOOKS_AGAIN);
         tail
     }
 
@@ -124,7 +129,7 @@ impl Lab {
             if let Some(line) = log.lines().find(|line| parts.iter().all(|part| line.contains(part))) {
                 return line.to_owned();
             }
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
         panic!("no line with {parts:?}:\n{}", fs::read_to_string(&self.log).unwrap());
     }

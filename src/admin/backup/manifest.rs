@@ -143,9 +143,9 @@ pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// What a server does with a folder that is a backup before it serves it: one that never came to its end, or that lacks
-/// files of a shard, is refused, any other is a data folder from now on. A later run that was cut short has only added to
-/// a log's end, and whatever else the manifest names, the operator may have changed for the new place.
+/// What a server does with a folder that is a backup before it serves it: one that never came to its end, or that
+/// lacks files of a shard, is refused, any other is a data folder from now on. A later run that was cut short has only
+/// added to a log's end, and whatever else the manifest names, the operator may have changed for the new place.
 ///
 /// # Errors
 /// One line for the operator.
@@ -155,8 +155,8 @@ pub fn settle(data: &Path) -> Result<(), String> {
     let mut lost = missing.iter().filter(|(path, _)| path.starts_with("shard-"));
     if let Some((path, what)) = lost.next() {
         return Err(format!(
-            "{} is a backup of which {} files are missing or cut short, {path} among them ({what}): copy the whole of it \
-             again",
+            "{} is a backup of which {} files are missing or cut short, {path} among them ({what}): copy the whole \
+             of it again",
             data.display(),
             lost.count() + 1
         ));

@@ -1,8 +1,8 @@
 //! `ringpost-log export`: an account's mail in a form of the world.
 //!
-//! *Owns*: which messages go out. *Promises*: octets as they were written, with flags, keywords and dates; what is not
-//! what was written, and what the form cannot keep, is told. *Assumes*: a server may be running: what is read is the store at one moment. *Never*:
-//! overwrites anything.
+//! *Owns*: which messages go out. *Promises*: octets as they were written, with flags, keywords and dates; what is
+//! not what was written, and what the form cannot keep, is told. *Assumes*: a server may be running: what is read is
+//! the store at one moment. *Never*: overwrites anything.
 
 use ringpost_engine::ids::BodyKey;
 use ringpost_engine::index::{AccountRef, MailboxRef, names};

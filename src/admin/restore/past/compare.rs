@@ -6,9 +6,9 @@
 //! A message is there if the mailbox has
 //! * the same UID under the same UIDVALIDITY, as many octets and the same INTERNALDATE (another server may have given
 //!   out both to a message of its own), or
-//! * the same octets in the same log (it came back from what was removed, or was moved back): the same number, and since a
-//!   log goes on in two ways where a backup is served while its own store is, too, as many octets and the same
-//!   INTERNALDATE, or
+//! * the same octets in the same log (it came back from what was removed, or was moved back): the same number, and
+//!   since a log goes on in two ways where a backup is served while its own store is, too, as many octets and the
+//!   same INTERNALDATE, or
 //! * one of the two unique-ids that this gives to messages that it sends under new UIDs. Which of them depends on what
 //!   the mailbox had at that time, so both are looked for.
 //!
