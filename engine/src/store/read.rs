@@ -78,6 +78,10 @@ impl Store {
 
     /// Adds what has to be in memory before [`Store::bytes`] is asked for these octets.
     pub fn kept(&self, octets: Octets, cold: &mut Cold) {
+        if octets.len == 0 {
+            // Nothing is asked of where it lies, which may not even be there.
+            return;
+        }
         if let Some(extent) = octets.as_sent() {
             return cold.extents.push(extent);
         }
@@ -111,7 +115,7 @@ impl Store {
             Sought::Summary(key) => self.place(key).map(|body| body.summary.into()),
             Sought::Body(key) => self.place(key).map(|body| body.bytes),
         };
-        if let Some(found) = found.filter(|_| octets.len > 0) {
+        if let Some(found) = found {
             self.kept(found.slice(begin, octets.len), cold);
         }
     }
