@@ -411,6 +411,9 @@ impl Replay {
                 self.tell(offset, format!("a message of account {account} has lost its body"));
                 self.distrust(account);
             }
+            // Dropped before, or never begun: nothing is left of it, here as there.
+            Outcome::Refused(Refusal::NoAccount)
+                if entry.change == Change::Arrive(Arrival::Dropped) && !self.index.has_account(account) => {}
             // It was on its way when this was lived: it has arrived only because what kept it out is lost.
             Outcome::Refused(Refusal::NoAccount) if entry.change == Change::Arrive(Arrival::Dropped) => {
                 self.distrust(account);

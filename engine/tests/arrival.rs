@@ -8,11 +8,11 @@ use ringpost_engine::change::{
     Outcome, QuotaLimits, Refusal, Rights, Services, SpecialUse, UidSet, UniqueIdForm,
 };
 use ringpost_engine::error::Refused;
-use ringpost_engine::ids::{AccountId, BodyId, BodyKey, MailboxId, Now, ShardId, Slot, Uid};
+use ringpost_engine::ids::{AccountId, BodyId, BodyKey, MailboxId, Now, SegmentId, ShardId, Slot, Uid};
 use ringpost_engine::index::moving::Departure;
-use ringpost_engine::io::Disk;
+use ringpost_engine::io::{Disk, FileId};
 use ringpost_engine::owners::{Arrived, Claim, Seat};
-use ringpost_engine::recovery::{Replayed, recover_read_only};
+use ringpost_engine::recovery::{Replayed, recover_read_only, replay_read_only};
 use ringpost_engine::store::{Options, Store};
 use ringpost_engine::testing::fake_disk::FakeDisk;
 use ringpost_engine::testing::mail;
@@ -308,6 +308,27 @@ fn cut_anywhere_it_is_not_seen_and_can_be_dropped_and_sent_again() {
         to.verify();
     }
     assert!((1..60).contains(&finished), "{finished}: some were cut, some came through");
+}
+
+#[test]
+fn behind_damage_an_account_that_was_dropped_before_is_dropped_again_and_nothing_more() {
+    let (mut from, mut to) = (Bench::new(0, 5), Bench::new(1, 6));
+    let id = fill(&mut from, "a@x", 5);
+    let first = Departure::new(id).next(&from.replayed().index).expect("what it is");
+    let Some(Outcome::AccountCreated(other)) = to.change(AccountId(0), mail::account("b@x")) else {
+        panic!("no account")
+    };
+    let now = to.now;
+    let lost = to.store().append(other, Change::AccountServices { services: Services::ALL }, now);
+    let lost = lost.expect("room").0 + 24;
+    to.settle().expect("the power stays");
+    to.change(id, Change::Arrive(first));
+    to.change(id, Change::Arrive(Arrival::Dropped));
+    to.store().append(id, Change::Arrive(Arrival::Dropped), now).expect("room");
+    assert_eq!(to.settle().expect("the power stays"), [Outcome::Refused(Refusal::NoAccount)]);
+    to.disk.rot(FileId::Segment(SegmentId(1)), lost, 0);
+    let report = replay_read_only(&mut to.disk, Some(to.shard), None).expect("it can be read").report;
+    assert_eq!((report.damage.len(), report.quarantined), (1, vec![other]), "{:?}", report.damage);
 }
 
 #[test]
