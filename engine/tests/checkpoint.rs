@@ -1,14 +1,16 @@
 //! Checkpoints on a disk that works, and on one whose bytes rot: what they save, what they cost, what stands in.
 
 use bytes::Bytes;
+use ringpost_engine::arrival::Arrival;
 use ringpost_engine::change::{
     Change, FlagBits, FlagOp, Flags, NewBody, Outcome, QuotaLimits, Rights, Services,
 };
 use ringpost_engine::error::Error;
-use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, ShardId, Uid};
+use ringpost_engine::ids::{AccountId, Lsn, MailboxId, Now, SegmentId, ShardId, Uid};
+use ringpost_engine::index::moving::Departure;
 use ringpost_engine::io::{Disk, FileId, IoError, IoId, IoRequest, IoResult};
 use ringpost_engine::limits::{CHECKPOINT_FILES_MAX, CHECKPOINT_STEP_BYTES, UNDELETE_MS};
-use ringpost_engine::recovery::{CheckpointInfo, checkpoints};
+use ringpost_engine::recovery::{CheckpointInfo, checkpoints, recover_read_only};
 use ringpost_engine::store::{Options, RecoveryReport, Store};
 use ringpost_engine::testing::fake_disk::{FakeDisk, Faults};
 use ringpost_engine::testing::seed::Seed;
@@ -379,4 +381,74 @@ fn rows_of_a_checkpoint_that_found_no_room_are_written_again() {
     let report = lab.reopen();
     assert!(report.checkpoint.is_some() && report.entries == 0, "{report:?}");
     assert_eq!(lab.store.digest(), digest);
+}
+
+/// A start writes a segment with an empty batch, a checkpoint is of its end, and compaction lets all segments before it
+/// go: then the checkpoint alone vouches for that segment.
+fn with_one_segment() -> (Lab, SegmentId) {
+    let mut lab = Lab::new();
+    lab.account("alice");
+    lab.checkpoint();
+    // The start replays this one, so there is something to write behind it.
+    lab.account("bob");
+    lab.reopen();
+    lab.checkpoint();
+    let (newest, _) = *lab.store.segments().last().expect("a store has one");
+    for (file, _) in lab.disk.sizes() {
+        if matches!(file, FileId::Segment(segment) if segment != newest) {
+            lab.disk.perform(&IoRequest::Unlink { file });
+        }
+    }
+    (lab, newest)
+}
+
+#[test]
+fn a_segment_without_header_stays_when_a_checkpoint_is_of_its_end() {
+    let (mut lab, newest) = with_one_segment();
+    let (digest, next) = (lab.store.digest(), lab.files().pop().expect("there is one").file);
+    for offset in [3, 20, 40] {
+        lab.disk.rot(FileId::Segment(newest), offset, 2);
+    }
+    let report = lab.reopen();
+    assert!(report.damage.is_empty() && report.refused_checkpoints.is_empty(), "{report:?}");
+    assert_eq!((report.checkpoint, lab.store.digest()), (Some(u64::from(next)), digest));
+}
+
+#[test]
+fn checkpoints_without_any_segment_are_no_new_log() {
+    let (mut lab, newest) = with_one_segment();
+    lab.disk.perform(&IoRequest::Unlink { file: FileId::Segment(newest) });
+    let refused = Store::open(&mut lab.disk, options(1), lab.now).err();
+    assert!(matches!(refused, Some(Error::Corrupt { .. })), "{refused:?}");
+}
+
+#[test]
+fn an_account_that_left_and_came_again_holds_nothing_of_a_checkpoint_that_found_no_room() {
+    let (mut from, mut lab) = (Lab::new(), Lab::new());
+    let id = from.account("alice");
+    let index = recover_read_only(&mut from.disk, None, None).expect("readable").index;
+    let first = Change::Arrive(Departure::new(id).next(&index).expect("what it is"));
+    assert_eq!(lab.change(id, first.clone()), Outcome::Done);
+    let is_copied = |request: &IoRequest| {
+        matches!(request, IoRequest::Write { file: FileId::CheckpointNew(_), offset: 0, .. })
+    };
+    let request = loop {
+        match lab.store.poll_io() {
+            Some((request, asked)) if is_copied(&asked) => break request,
+            Some((request, asked)) => drop(lab.store.complete(request, lab.disk.perform(&asked))),
+            None => {
+                lab.now.mono_ms += 1_000;
+                lab.store.tick(lab.now);
+            }
+        }
+    };
+    assert_eq!(lab.change(id, Change::Arrive(Arrival::Dropped)), Outcome::Done);
+    assert_eq!(lab.change(id, first), Outcome::Done);
+    lab.store.complete(request, IoResult::Failed(IoError::NoSpace));
+    lab.drive();
+    lab.store.check_images();
+    lab.checkpoint();
+    let digest = lab.store.digest();
+    let report = lab.reopen();
+    assert!(report.checkpoint.is_some() && lab.store.digest() == digest, "{report:?}");
 }

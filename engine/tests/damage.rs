@@ -447,3 +447,22 @@ fn rot_at_the_end_of_a_segment_is_found_though_the_next_one_is_gone() {
     flip(&mut lab);
     assert_eq!((scrub(&mut lab), lab.readable(alice)), (0, 60 - gone.len()));
 }
+
+#[test]
+fn behind_a_gap_a_segment_without_header_stays_by_its_only_batch() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    // Of two there is only room for one in a segment.
+    (0..8).for_each(|_| lab.deliver(alice, 32_000));
+    lab.expunge(alice, (1..=8).filter(|uid| *uid != 4));
+    lab.age(alice).expect("no fault");
+    let segments = lab.segments();
+    let [file, next, ..] = segments[..] else { panic!("{segments:?}") };
+    assert!(next.number() > file.number() + 1, "a gap: {segments:?}");
+    for offset in [3, 20, 40] {
+        lab.disk.rot(file, offset, 2);
+    }
+    let report = lab.try_reopen().expect("opens");
+    assert!(report.damage.is_empty(), "{report:?}");
+    assert_eq!(lab.readable(alice), 1);
+}

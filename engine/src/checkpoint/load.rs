@@ -12,10 +12,11 @@ use super::format::{
 use super::wire::Wire;
 use super::{Key, Point, parity};
 use crate::error::Error;
-use crate::ids::{Lsn, ShardId};
+use crate::ids::{Lsn, SegmentId, ShardId};
 use crate::index::Index;
 use crate::io::{Disk, FileId, IoError};
 use crate::limits::{CHECKPOINT_FOOTERS_BYTES_MAX, CHECKPOINT_GROUP_BYTES_MAX};
+use crate::log::batch::LogIdentity;
 use crate::log::chain::Chain;
 
 /// A checkpoint that was read.
@@ -97,6 +98,21 @@ pub(crate) fn files(disk: &mut dyn Disk) -> Result<BTreeMap<u32, u64>, Error> {
         _ => None,
     };
     Ok(listed.into_iter().filter_map(|(file, bytes)| Some((number(file)?, bytes))).collect())
+}
+
+/// Whether a checkpoint of this log is of a position in that segment.
+pub(crate) fn is_of_segment(
+    disk: &mut dyn Disk,
+    log: LogIdentity,
+    segment: SegmentId,
+) -> Result<bool, Error> {
+    for (file, bytes) in files(disk)? {
+        let footer = footer(disk, file, bytes, false)?;
+        if footer.is_some_and(|(footer, _)| footer.log == log && footer.point.tail.segment == segment) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What a file's footer says; none when neither of the two that it has verifies. And whether all of header, footers and

@@ -7,6 +7,7 @@
 use super::batch::{BatchMeta, LogIdentity};
 use super::segment::{HEAD_BYTES, LogPoint, SegmentMeta};
 use super::{BLOCK, batch};
+use crate::checkpoint::load;
 use crate::error::Error;
 use crate::ids::{Lsn, SegmentId, ShardId};
 use crate::io::{Disk, FileId};
@@ -134,7 +135,7 @@ impl Chain {
         for mut info in infos.into_iter().rev() {
             // What lies behind a gap is of the log all the same: only whole segments go, and in any order.
             if let Some(gone) = wanted.filter(|wanted| info.segment < *wanted) {
-                if info.rotten && !self.is_in_use(disk, &mut info, shard)? {
+                if info.rotten && !self.is_in_use(disk, &mut info, shard, BLOCK)? {
                     self.stale.push(info.segment);
                     continue;
                 }
@@ -142,7 +143,8 @@ impl Chain {
                 wanted = Some(info.segment);
             }
             let passed_over = wanted.is_some_and(|wanted| info.segment != wanted);
-            let unused = wanted.is_none() && info.rotten && !self.is_in_use(disk, &mut info, shard)?;
+            let unused =
+                wanted.is_none() && info.rotten && !self.is_in_use(disk, &mut info, shard, 2 * BLOCK)?;
             if passed_over || unused {
                 self.stale.push(info.segment);
                 continue;
@@ -162,16 +164,28 @@ impl Chain {
             before = info.segment;
         }
         self.missing.extend(wanted.filter(|segment| *segment != SegmentId(0)));
-        Ok(())
+        self.is_no_rest(disk)
     }
 
-    /// Whether a segment without header that nobody names holds something durable. A second batch proves it;
-    /// the first is written together with the header.
+    /// Checkpoints and packs without any segment are what is left of a log, and no beginning of a new one.
+    fn is_no_rest(&self, disk: &mut dyn Disk) -> Result<(), Error> {
+        if !self.segments.is_empty() || self.packs.is_empty() && load::files(disk)?.is_empty() {
+            return Ok(());
+        }
+        let what = "there are checkpoints or packs, but no segment of their log can be read; put it back";
+        let segment = self.stale.first().copied().unwrap_or(SegmentId(0));
+        Err(Error::Corrupt { segment, offset: 0, what: what.to_owned() })
+    }
+
+    /// Whether a segment without header that nobody names holds something durable: a batch at `from` or behind it
+    /// proves it, or a checkpoint of a position in it. Of the newest segment that has to be a second batch, for the
+    /// first is written together with the header. Behind a gap the first one tells as much as a header would.
     fn is_in_use(
         &mut self,
         disk: &mut dyn Disk,
         info: &mut SegmentInfo,
         shard: Option<ShardId>,
+        from: u64,
     ) -> Result<bool, Error> {
         let mut reader = Reader::new(disk, info);
         if self.log.is_none() {
@@ -187,10 +201,17 @@ impl Chain {
             }
         }
         let known = self.log;
-        let second = reader.find_batch(BLOCK * 2, info.bytes, |bytes, _| {
+        // What a checkpoint is of had been durable before it was begun.
+        if let Some(log) = known
+            && load::is_of_segment(disk, log, info.segment)?
+        {
+            return Ok(true);
+        }
+        let mut reader = Reader::new(disk, info);
+        let found = reader.find_batch(from, info.bytes, |bytes, _| {
             BatchMeta::decode(bytes, known).filter(|(meta, ..)| meta.segment == info.segment)
         })?;
-        if known.is_none() || second.batch.is_none() {
+        if known.is_none() || found.batch.is_none() {
             return Ok(false);
         }
         // Somebody may have begun it since its header was read.
