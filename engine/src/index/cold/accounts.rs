@@ -272,7 +272,14 @@ impl Accounts {
         if let Some(held) = self.gone.get_mut(&id) {
             held.retain(|(of, _)| *of != file);
         }
-        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.file == file) else { return };
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        // One that left and came again since it was copied is in no file itself, but still to give up what it held.
+        if let Some(held) = slot.awake.get_mut().and_then(|account| account.held.as_mut()) {
+            held.retain(|(of, _)| *of != file);
+        }
+        if slot.file != file {
+            return;
+        }
         if let Some(account) = slot.awake.get_mut() {
             // Nothing goes to sleep into a file that is not complete: it is all there.
             slot.head = None;
