@@ -25,7 +25,6 @@ use crate::checkpoint::Point;
 use crate::checkpoint::keeper::Kept;
 use crate::checkpoint::load::{self, Looked};
 use crate::codec;
-use crate::compact::pack::Pack;
 use crate::error::Error;
 use crate::ids::{AccountId, BodyId, BodyKey, Lsn, Now, SegmentId, ShardId};
 use crate::index::apply::{apply, apply_body, fits, hold_fresh, quarantine, retire_ids};
@@ -44,7 +43,7 @@ use crate::log::writer::Start;
 use crate::octets::Octets;
 use crate::press::{Unfolder, piece};
 use crate::store::{BodyRef, Options, RecoveryReport};
-use packs::{missing_of, placed};
+use packs::place;
 
 /// The state that the files hold, without a store around it: for tools and for `verify`.
 pub struct Replayed {
@@ -256,52 +255,6 @@ fn replay(
     let past = until.is_some_and(|until| until < end.tail.end);
     let places = place(disk, &end, &index, past, &mut report)?;
     Ok((Replayed { index, report, places, unfolder: Cell::default() }, end))
-}
-
-/// Which file has what: segments, and the packs that stand for some. Everything that somebody needs must be in one;
-/// of what somebody needed in the `past` the files may have gone since.
-fn place(
-    disk: &mut dyn Disk,
-    end: &End,
-    index: &Index,
-    past: bool,
-    report: &mut RecoveryReport,
-) -> Result<Places, Error> {
-    let mut places = Places::default();
-    end.filled.iter().for_each(|part| places.add(part.base, part.segment));
-    let dates = end.chain.segments.iter().filter_map(|info| info.meta);
-    dates.for_each(|meta| places.date(meta.base, meta.created_ms));
-    let mut lost = Vec::new();
-    for &(number, bytes) in &end.chain.packs {
-        match Pack::open(disk, number, bytes, end.chain.log)? {
-            Some(pack) => places.add_pack(placed(pack, index)),
-            None => {
-                lost.push(format!("{} is damaged: its messages cannot be read", FileId::Pack(number).name()))
-            }
-        }
-    }
-    let sound = lost.is_empty() && places.packs().iter().all(|pack| pack.damage.is_none());
-    for pack in places.packs() {
-        let Some(what) = pack.damage else { continue };
-        let name = FileId::Pack(pack.number).name();
-        match missing_of(pack, index) {
-            0 => report.repaired.push(format!("{name}: {what}")),
-            missing => lost.push(format!("{name}: {what}; {missing} of its messages cannot be read")),
-        }
-    }
-    let there: BTreeSet<SegmentId> = end.filled.iter().map(|part| part.segment).collect();
-    let mut missing = index
-        .alive()
-        .filter(|(first, segment)| places.pack_of(Lsn(first.0)).is_none() && !there.contains(segment));
-    match missing.next().filter(|_| !past) {
-        Some((_, segment)) if sound && report.damage.is_empty() => return Err(gone(segment, &[])),
-        // It was in a pack that does not tell any more what it had; or it is dead, and what said so is lost.
-        Some((_, gone)) if lost.is_empty() => lost.push(format!("messages of segment {gone} are in no file")),
-        _ => {}
-    }
-    let told = |what| Error::Corrupt { segment: SegmentId(0), offset: 0, what };
-    report.damage.extend(lost.into_iter().map(told));
-    Ok(places)
 }
 
 fn gone(segment: SegmentId, refused: &[String]) -> Error {

@@ -452,3 +452,33 @@ fn an_account_that_left_and_came_again_holds_nothing_of_a_checkpoint_that_found_
     let report = lab.reopen();
     assert!(report.checkpoint.is_some() && lab.store.digest() == digest, "{report:?}");
 }
+
+#[test]
+fn a_file_that_went_after_a_reap_which_is_lost_does_not_stop_the_start() {
+    let mut lab = Lab::new();
+    let alice = lab.account("alice");
+    lab.deliver(alice);
+    let (first, _) = *lab.store.segments().last().expect("a store has one");
+    lab.reopen();
+    lab.checkpoint();
+    let (second, _) = *lab.store.segments().last().expect("a store has one");
+    let uids = [Uid(1)].into_iter().collect();
+    lab.change(alice, Change::Expunge { mailbox: INBOX, uids, only_deleted: false });
+    let reap = Change::Reap { until_ms: lab.now.unix_ms };
+    let lost = lab.store.append(AccountId(0), reap, lab.now).expect("room");
+    lab.drive();
+    assert_eq!(lab.store.stats().body_bytes, 0, "nobody needs it");
+    lab.change(alice, Change::Subscribe { name: "vouches".to_owned(), on: true });
+    lab.disk.perform(&IoRequest::Unlink { file: FileId::Segment(first) });
+    let (file, digest) = (FileId::Segment(second), lab.store.digest());
+    let mut base = [0; 8];
+    lab.disk.read(file, 32, &mut base).expect("readable");
+    let payload = lost.0 - u64::from_le_bytes(base) + 24;
+    lab.disk.rot(file, payload, 0);
+    let report = lab.reopen();
+    assert_eq!((report.damage.len(), report.quarantined), (2, vec![]), "{:?}", report.damage);
+    assert!(lab.store.account(alice).is_some());
+    lab.disk.rot(file, payload, 0);
+    assert!(lab.reopen().damage.is_empty());
+    assert_eq!(lab.store.digest(), digest);
+}

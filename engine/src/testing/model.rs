@@ -221,6 +221,12 @@ impl Model {
         Ok(())
     }
 
+    /// How often comparisons since the last call found a removed message again, behind damage, whose octets had been
+    /// let go for good. A weakness of the oracle, to be counted.
+    pub fn take_without_octets(&mut self) -> usize {
+        self.graves.take_without_octets()
+    }
+
     /// Compares with the store. After damage, `lost` may be missing, and an account whose creation was
     /// refused because a lost one had its address may be there: empty, or as it was sent if it came from another log.
     /// That it was refused is not in the log, and what would refuse it again is lost. `Err` says what differs.

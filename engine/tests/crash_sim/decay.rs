@@ -59,6 +59,7 @@ impl World {
             return Err(told(format!("account {account} is out of service, expected {cost:?}")));
         }
         self.model.compare(&self.store, Some(&report.quarantined)).map_err(told)?;
+        self.tally.add_many(Kind::ReapedWithoutOctets, self.model.take_without_octets());
         let untouched = self.store.digest() == digest;
         if cost.told {
             self.tally.count(Kind::RotTold);

@@ -69,6 +69,9 @@ pub enum Kind {
     /// The same of an account that is on its way, which only the fingerprint shows: then that is not compared. A
     /// weakness of the oracle.
     ComingRowsLost,
+    /// A Reap was lost, and what it had let go lay again, without its octets: compaction had left them behind. A
+    /// weakness of the oracle.
+    ReapedWithoutOctets,
     /// Rot in a segment that a start does not read.
     RotBelow,
     /// A body that is dead was not offered to be named again. A weakness of the oracle: see `World::can_be_named`.
@@ -76,11 +79,11 @@ pub enum Kind {
 }
 
 /// What a few seeds do not come to.
-const RARE: [Kind; 2] = [Kind::RowsLost, Kind::ComingRowsLost];
+const RARE: [Kind; 3] = [Kind::RowsLost, Kind::ComingRowsLost, Kind::ReapedWithoutOctets];
 /// Seeds that do.
-const RARE_SEEDS: u64 = 20_000;
+const RARE_SEEDS: u64 = 100_000;
 
-const KINDS: [Kind; 50] = [
+const KINDS: [Kind; 51] = [
     Kind::PowerCut,
     Kind::Kill,
     Kind::FlightSurvived,
@@ -129,6 +132,7 @@ const KINDS: [Kind; 50] = [
     Kind::RotPackHidden,
     Kind::RowsLost,
     Kind::ComingRowsLost,
+    Kind::ReapedWithoutOctets,
     Kind::RotBelow,
     Kind::DeadNotNamed,
 ];
