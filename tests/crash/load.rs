@@ -13,7 +13,7 @@ pub struct Ports {
     pub lmtp: u16,
     pub imap: u16,
     pub pop3: u16,
-    /// Whether mailboxes are emptied now and then, so that little of the log stays alive.
+    /// Whether most of a mailbox goes now and then, so that little of the log stays alive.
     pub purges: bool,
 }
 
@@ -29,6 +29,9 @@ pub fn until_gone(killed: &AtomicBool, mut client: impl FnMut() -> std::io::Resu
     }
     panic!("a client lost its connection although the server was not killed");
 }
+
+/// One message of so many outlives a purge, so that compaction has something to move.
+const KEPT_OF: usize = 16;
 
 /// A small deterministic generator (xorshift, Marsaglia 2003).
 pub struct Dice(u64);
@@ -177,7 +180,7 @@ fn expunge(wire: &mut Wire, account: usize, dice: &mut Dice, ledger: &Mutex<Ledg
     Ok(())
 }
 
-/// Removes everything that is in the mailbox now, but for what arrives meanwhile.
+/// Removes most of what is in the mailbox now.
 fn purge(wire: &mut Wire, account: usize, ledger: &Mutex<Ledger>) -> std::io::Result<()> {
     let lines = wire.imap("fetch", "UID FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")?;
     let between = |line: &str, from: &str, to: [char; 2]| {
@@ -187,11 +190,22 @@ fn purge(wire: &mut Wire, account: usize, ledger: &Mutex<Ledger>) -> std::io::Re
     let ids: Vec<String> =
         lines.iter().filter_map(|line| between(line, "Message-ID: <", ['>', '>'])).collect();
     assert_eq!(uids.len(), ids.len(), "a UID and an id each: {lines:?}");
-    let (Some(first), Some(last)) = (uids.first(), uids.last()) else { return Ok(()) };
-    ids.iter().for_each(|id| ledger.lock().unwrap().fate(account, id).gone = Sure::Maybe);
-    wire.imap("store", &format!("UID STORE {first}:{last} +FLAGS.SILENT (\\Deleted)"))?;
-    wire.imap("expunge", &format!("UID EXPUNGE {first}:{last}"))?;
-    ids.iter().for_each(|id| ledger.lock().unwrap().fate(account, id).gone = Sure::Yes);
+    let going = |at: &usize| at % KEPT_OF > 0;
+    let set: Vec<String> =
+        uids.chunks(KEPT_OF).filter_map(|part| Some(format!("{}:{}", part.get(1)?, part.last()?))).collect();
+    if set.is_empty() {
+        return Ok(());
+    }
+    let set = set.join(",");
+    let mark = |gone: Sure| {
+        for at in (0..ids.len()).filter(going) {
+            ledger.lock().unwrap().fate(account, &ids[at]).gone = gone;
+        }
+    };
+    mark(Sure::Maybe);
+    wire.imap("store", &format!("UID STORE {set} +FLAGS.SILENT (\\Deleted)"))?;
+    wire.imap("expunge", &format!("UID EXPUNGE {set}"))?;
+    mark(Sure::Yes);
     Ok(())
 }
 
