@@ -190,7 +190,7 @@ fn purge(wire: &mut Wire, account: usize, ledger: &Mutex<Ledger>) -> std::io::Re
     let ids: Vec<String> =
         lines.iter().filter_map(|line| between(line, "Message-ID: <", ['>', '>'])).collect();
     assert_eq!(uids.len(), ids.len(), "a UID and an id each: {lines:?}");
-    let going = |at: &usize| at % KEPT_OF > 0;
+    let going = |at: &usize| !at.is_multiple_of(KEPT_OF);
     let set: Vec<String> =
         uids.chunks(KEPT_OF).filter_map(|part| Some(format!("{}:{}", part.get(1)?, part.last()?))).collect();
     if set.is_empty() {
