@@ -469,7 +469,8 @@ impl Scrubber {
     }
 }
 
-fn is_there(file: FileId, index: &Index, writer: &Writer) -> bool {
+/// Whether a file is one of those that are looked at.
+pub(crate) fn is_there(file: FileId, index: &Index, writer: &Writer) -> bool {
     match file {
         FileId::Segment(segment) => writer.complete_file(segment).is_some(),
         FileId::Checkpoint(number) => {

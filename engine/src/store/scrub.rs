@@ -18,7 +18,16 @@ use crate::io::{FileId, IoId, IoRequest, IoResult};
 use crate::limits::{DISTRUSTED_RANGES_MAX, MENDS_WAITING_MAX, ROT_WAITING_MAX};
 use crate::log::batch::LogIdentity;
 use crate::log::record::RecordHead;
-use crate::scrub::{Done, Options, Record, Rot, Scrubber, What};
+use crate::scrub::{Done, Options, Record, Rot, Scrubber, What, is_there};
+
+/// What is to be put back into a file: the body whose summary it is, if it is one, and the bytes.
+#[derive(Debug)]
+struct Mend {
+    of: Option<Record>,
+    file: FileId,
+    offset: u64,
+    bytes: Bytes,
+}
 
 /// See the module's head.
 #[derive(Debug)]
@@ -27,8 +36,8 @@ pub(super) struct Scrub {
     io: Option<IoId>,
     /// Waits to be told.
     rot: VecDeque<Rot>,
-    /// What is to be put back, and what is on its way: the body whose summary it is, if it is one.
-    mends: VecDeque<(Option<Record>, IoRequest)>,
+    /// What is to be put back, and whose summary is on its way.
+    mends: VecDeque<Mend>,
     mending: Option<Option<Record>>,
     /// What the disk refuses.
     pub unreadable: Unreadable,
@@ -73,8 +82,7 @@ impl Scrub {
 
     fn put_back(&mut self, of: Option<Record>, file: FileId, offset: u64, bytes: Bytes) {
         if self.mends.len() < MENDS_WAITING_MAX {
-            let parts = vec![bytes];
-            self.mends.push_back((of, IoRequest::Write { file, offset, parts, durable: true }));
+            self.mends.push_back(Mend { of, file, offset, bytes });
         }
     }
 
@@ -141,10 +149,12 @@ impl Store {
     }
 
     pub(super) fn poll_scrub(&mut self) -> Option<(IoId, IoRequest)> {
+        // A file that has gone since then is not written to: what was in it is elsewhere.
+        self.scrub.mends.retain(|mend| is_there(mend.file, &self.index, &self.writer));
         let request = match self.scrub.mends.pop_front() {
-            Some((record, request)) => {
-                self.scrub.mending = Some(record);
-                request
+            Some(Mend { of, file, offset, bytes }) => {
+                self.scrub.mending = Some(of);
+                IoRequest::Write { file, offset, parts: vec![bytes], durable: true }
             }
             None => self.scrub.scrubber.poll(&self.index, &self.writer)?,
         };
